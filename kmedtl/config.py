@@ -1,0 +1,139 @@
+"""Typed configuration: mappings (from YAML) to frozen dataclasses and back, with kind errors.
+
+Knows nothing of recipes: any tree of frozen dataclasses whose fields are `str`, `int`, `float`, `bool`,
+`X | None`, `tuple[X, ...]`, `Literal[...]` or further dataclasses can be read, written and overridden.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+import yaml
+
+from kmedtl.errors import UserError, nearest
+
+T = TypeVar("T")
+
+
+def build(cls: type[T], value: Any, where: str = "") -> T:
+    """Build the dataclass `cls` from a mapping; missing keys take the dataclass's defaults.
+
+    Args:
+        cls: a frozen dataclass.
+        value: a mapping with string keys, as `yaml.safe_load` returns it.
+        where: the dotted path of `value` in the whole document, for messages.
+
+    Raises:
+        UserError: an unknown key (with the nearest valid one), a missing one, or a value of the wrong type.
+    """
+    if not isinstance(value, Mapping):
+        raise UserError(f"{where or 'recipe'}: expected named settings. Received: {value!r}.")
+    hints = typing.get_type_hints(cls)
+    settings = {field.name: field for field in dataclasses.fields(cls)}
+    for key in value:
+        if key not in settings:
+            raise UserError(f"{_join(where, key)}: no such setting. {nearest(str(key), settings)}")
+    missing = [name for name, field in settings.items() if _is_required(field) and name not in value]
+    if missing:
+        raise UserError(f"{_join(where, missing[0])}: this setting has no default; add it.")
+    arguments = {key: _convert(hints[key], item, _join(where, key)) for key, item in value.items()}
+    return cls(**arguments)
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """Return the dataclass as plain dictionaries and lists that `yaml.safe_dump` can write."""
+    return {field.name: _plain(getattr(config, field.name)) for field in dataclasses.fields(config)}
+
+
+def override(config: T, assignments: Sequence[str]) -> T:
+    """Return `config` with `path.to.setting=value` assignments applied; values are read as YAML.
+
+    Raises:
+        UserError: an assignment without `=`, an unknown path, an index out of range or a wrong type.
+    """
+    document = to_dict(config)
+    for assignment in assignments:
+        path, equals, text = assignment.partition("=")
+        if not equals:
+            raise UserError(f"--set {assignment}: expected path=value, such as stages.0.epochs=3.")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise UserError(f"--set {path}: the value is not valid YAML. Received: {text!r}.") from None
+        _assign(document, path.split("."), value, path)
+    return build(type(config), document)
+
+
+def _assign(node: Any, keys: list[str], value: Any, path: str) -> None:
+    *parents, last = keys
+    for key in parents:
+        node = node[_step(node, key, path)]
+    node[_step(node, last, path)] = value
+
+
+def _step(node: Any, key: str, path: str) -> Any:
+    """Return `key` as a valid index of `node`, or say what would be valid there."""
+    if isinstance(node, list):
+        if not key.isdigit() or int(key) >= len(node):
+            raise UserError(f"{path}: expected an index from 0 to {len(node) - 1}. Received: {key!r}.")
+        return int(key)
+    if not isinstance(node, dict):
+        raise UserError(f"{path}: '{key}' lies below a single value; shorten the path.")
+    if key not in node:
+        raise UserError(f"{path}: no such setting. {nearest(key, node)}")
+    return key
+
+
+def _convert(hint: Any, value: Any, where: str) -> Any:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return None if value is None else _convert(arguments[0], value, where)
+    if origin is typing.Literal:
+        if value not in arguments:
+            raise UserError(f"{where}: no such choice: {value!r}. {nearest(str(value), arguments)}")
+        return value
+    if origin is tuple:
+        if not isinstance(value, list | tuple):
+            raise UserError(f"{where}: expected a list. Received: {value!r}.")
+        return tuple(_convert(arguments[0], item, f"{where}.{i}") for i, item in enumerate(value))
+    if dataclasses.is_dataclass(hint):
+        return build(hint, value, where)
+    return _scalar(hint, value, where)
+
+
+def _scalar(kind: type, value: Any, where: str) -> Any:
+    if kind is float and isinstance(value, str):
+        # YAML 1.1 reads 1e-4 as text, because it wants a dot in the mantissa.
+        try:
+            value = float(value)
+        except ValueError:
+            value = str(value)
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if type(value) is not kind:
+        names = {
+            str: "text (put it in quotes)",
+            int: "a whole number",
+            float: "a number",
+            bool: "true or false",
+        }
+        raise UserError(f"{where}: expected {names[kind]}. Received: {value!r}.")
+    return value
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        return to_dict(value)
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value
+
+
+def _is_required(field: dataclasses.Field) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
+def _join(where: str, key: Any) -> str:
+    return f"{where}.{key}" if where else str(key)

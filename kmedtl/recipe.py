@@ -1,0 +1,179 @@
+"""What a run is: one frozen, validated tree of settings, read from Python, YAML or `--set`."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from kmedtl import config
+from kmedtl.errors import UserError
+
+
+def _expect(condition: bool, setting: str, expected: str, received: Any) -> None:
+    if not condition:
+        raise UserError(f"{setting}: expected {expected}. Received: {received!r}.")
+
+
+@dataclass(frozen=True)
+class Data:
+    """Where the images come from and how they are read and divided.
+
+    Attributes:
+        source: `phantom` or `phantom:PATIENTS` (synthetic), a folder of class folders, or a CSV manifest.
+        classes: class names, the finding last; empty: the source's own, in alphabetical order.
+        patient_pattern: regular expression over a file's name; its first matching group (or the whole match)
+            is the patient. Empty: a manifest's column, else each image counts as a patient of its own.
+        size: side of the square that the model sees, in pixels.
+        channels: 1 (grayscale) or 3 (RGB).
+        validation, test: fractions of the images, taken by whole patients.
+        batch_size: images a training step.
+        augment: a preset of `kmedtl.data.augment`.
+        max_unreadable: fraction of the files that may be unreadable before a run is refused.
+        limit: at most about this many images, by whole patients and stratified; None: all.
+    """
+
+    source: str = "phantom"
+    classes: tuple[str, ...] = ()
+    patient_pattern: str = ""
+    size: int = 224
+    channels: int = 3
+    validation: float = 0.15
+    test: float = 0.15
+    batch_size: int = 32
+    augment: Literal["none", "xray"] = "xray"
+    max_unreadable: float = 0.01
+    limit: int | None = None
+
+    def __post_init__(self) -> None:
+        _expect(self.source != "", "data.source", "'phantom', a folder or a CSV file", self.source)
+        _expect(len(set(self.classes)) == len(self.classes), "data.classes", "distinct names", self.classes)
+        _expect(32 <= self.size <= 2048, "data.size", "32 to 2048 pixels", self.size)
+        _expect(self.channels in (1, 3), "data.channels", "1 or 3", self.channels)
+        _expect(0 < self.validation < 1, "data.validation", "a fraction between 0 and 1", self.validation)
+        _expect(0 < self.test < 1, "data.test", "a fraction between 0 and 1", self.test)
+        kept = self.validation + self.test
+        _expect(kept < 0.9, "data.validation + data.test", "less than 0.9, the rest trains", kept)
+        _expect(self.batch_size >= 1, "data.batch_size", "at least 1", self.batch_size)
+        _expect(0 <= self.max_unreadable <= 1, "data.max_unreadable", "a fraction", self.max_unreadable)
+        _expect(self.limit is None or self.limit >= 1, "data.limit", "at least 1, or null", self.limit)
+        try:
+            re.compile(self.patient_pattern)
+        except re.error as error:
+            raise UserError(
+                f"data.patient_pattern: expected a regular expression ({error}). Received: {self.patient_pattern!r}."
+            ) from None
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """The pretrained network: a name of `kmedtl backbones`; weights `imagenet`, `random` or a file."""
+
+    name: str = "EfficientNetLite0"
+    weights: str = "imagenet"
+
+
+@dataclass(frozen=True)
+class Head:
+    """What is stacked on the backbone: average pooling, dropout, one linear layer to the logits."""
+
+    dropout: float = 0.2
+
+    def __post_init__(self) -> None:
+        _expect(0 <= self.dropout < 1, "head.dropout", "a rate from 0 to below 1", self.dropout)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of fine-tuning: what trains, for how long and how fast.
+
+    Attributes:
+        name: shown in progress, history and report.
+        train: `head`, `all`, `last:2`, block names or globs; the rest is frozen.
+        epochs: passes over the training images.
+        lr: peak rate of AdamW, reached after `warmup` of the steps, then lowered along a cosine.
+        weight_decay: decoupled decay (Loshchilov & Hutter 2019); biases and norms are left out.
+        warmup: fraction of the stage's steps.
+        label_smoothing: as in Szegedy et al. 2016, section 7.
+    """
+
+    name: str
+    train: str
+    epochs: int
+    lr: float
+    weight_decay: float = 1e-4
+    warmup: float = 0.1
+    label_smoothing: float = 0.0
+
+    def __post_init__(self) -> None:
+        _expect(self.epochs >= 1, f"stage {self.name}: epochs", "at least 1", self.epochs)
+        _expect(0 < self.lr <= 10, f"stage {self.name}: lr", "a rate above 0, at most 10", self.lr)
+        _expect(self.weight_decay >= 0, f"stage {self.name}: weight_decay", "0 or more", self.weight_decay)
+        _expect(0 <= self.warmup <= 1, f"stage {self.name}: warmup", "a fraction", self.warmup)
+        smoothing = self.label_smoothing
+        _expect(0 <= smoothing < 1, f"stage {self.name}: label_smoothing", "0 to below 1", smoothing)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How the test set is judged; the operating point is always chosen on validation."""
+
+    operating_point: Literal["youden"] = "youden"
+    resamples: int = 2000
+
+    def __post_init__(self) -> None:
+        _expect(self.resamples >= 100, "evaluation.resamples", "at least 100", self.resamples)
+
+
+@dataclass(frozen=True)
+class Export:
+    """The int8 file's calibration: that many training images, stratified by label."""
+
+    calibration_images: int = 128
+
+    def __post_init__(self) -> None:
+        count = self.calibration_images
+        _expect(count >= 1, "export.calibration_images", "at least 1", count)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that a run depends on, its seed included."""
+
+    name: str
+    stages: tuple[Stage, ...]
+    data: Data = field(default_factory=Data)
+    backbone: Backbone = field(default_factory=Backbone)
+    head: Head = field(default_factory=Head)
+    evaluation: Evaluation = field(default_factory=Evaluation)
+    export: Export = field(default_factory=Export)
+    seed: int = 7
+
+    def __post_init__(self) -> None:
+        _expect(bool(re.fullmatch(r"[A-Za-z0-9_-]+", self.name)), "name", "letters, digits, - and _", self.name)
+        _expect(len(self.stages) > 0, "stages", "at least one stage", self.stages)
+        _expect(0 <= self.seed < 2**31, "seed", "a whole number from 0 to 2^31 - 1", self.seed)
+
+
+def read(path: Path) -> Recipe:
+    """Read a recipe from a YAML file; see `kmedtl.config.build` for what is refused."""
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such recipe file; `kmedtl recipes` lists the built-in ones.") from None
+    except OSError as error:
+        raise UserError(f"{path}: the recipe cannot be read ({error.strerror}).") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not valid YAML ({' '.join(str(error).split())}).") from None
+    try:
+        return config.build(Recipe, document)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+
+
+def write(recipe: Recipe, path: Path) -> None:
+    """Write the whole recipe, defaults included, so that `kmedtl run PATH` repeats the run."""
+    path.write_text(yaml.safe_dump(config.to_dict(recipe), sort_keys=False), encoding="utf-8")
