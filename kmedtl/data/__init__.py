@@ -1,0 +1,1 @@
+"""From a source to batches: manifest, store, audit, splits, pipeline."""

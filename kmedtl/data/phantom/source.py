@@ -1,0 +1,76 @@
+"""The synthetic thorax as a source: rendered once by its TFDS builder, laid out as PNG files with a manifest."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import tensorflow_datasets as tfds
+from tqdm import tqdm
+
+from kmedtl.cache import cache_folder
+from kmedtl.data.manifest import Manifest, from_rows
+from kmedtl.data.phantom.builder import PhantomConfig, PhantomThorax
+from kmedtl.data.quiet_tfds import quiet_tfds
+from kmedtl.errors import UserError
+
+PATIENTS = 450
+ATTRIBUTES = ("side", "pattern", "sex", "age", "area")
+
+
+def phantom_manifest(source: str, classes: Sequence[str], seed: int) -> Manifest:
+    """Return the manifest of `phantom` or `phantom:PATIENTS`; its images are files in the cache folder.
+
+    Raises:
+        UserError: a number of patients that is none.
+    """
+    _, _, count = source.partition(":")
+    if count and not (count.isdigit() and 6 <= int(count) <= 100_000):
+        raise UserError(f"data.source: expected phantom:PATIENTS with 6 to 100000 patients. Received: {source!r}.")
+    config = PhantomConfig(patients=int(count or PATIENTS), seed=seed)
+    folder = cache_folder() / "phantom" / f"{config.name}_v{PhantomThorax.VERSION}"
+    builder = PhantomThorax(config=config, data_dir=folder / "tfds")
+    if not (folder / "images").exists():
+        with quiet_tfds():
+            builder.download_and_prepare()
+        _lay_out(builder, folder)
+    rows = [_row(example, folder, builder.info.features["label"]) for example in _examples(builder)]
+    return from_rows(rows, classes, source, synthetic=True)
+
+
+def _examples(builder: PhantomThorax) -> tfds.core.DatasetInfo:
+    """Yield examples as NumPy values, images still as PNG bytes."""
+    skip = tfds.decode.SkipDecoding()
+    dataset = builder.as_dataset(split="films", decoders={"image": skip, "mask": skip}, shuffle_files=False)
+    return tfds.as_numpy(dataset)
+
+
+def _lay_out(builder: PhantomThorax, folder: Path) -> None:
+    unfinished = folder / "images.unfinished"
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    total = builder.info.splits["films"].num_examples
+    for example in tqdm(_examples(builder), "Writing phantoms", total, unit="image", leave=False):
+        name = example["id"].decode()
+        (unfinished / f"{name}.png").write_bytes(example["image"])
+        (unfinished / f"{name}_mask.png").write_bytes(example["mask"])
+    unfinished.rename(folder / "images")
+
+
+def _row(example: dict, folder: Path, label: tfds.features.ClassLabel) -> dict:
+    name = example["id"].decode()
+    attributes = {key: _plain(example[key]) for key in ATTRIBUTES}
+    return {
+        "id": f"{name}.png",
+        "path": str(folder / "images" / f"{name}.png"),
+        "label": label.int2str(int(example["label"])),
+        "patient": example["patient"].decode(),
+        "mask": str(folder / "images" / f"{name}_mask.png"),
+        "site": example["scanner"].decode(),
+        **attributes,
+    }
+
+
+def _plain(value: object) -> object:
+    return value.decode() if isinstance(value, bytes) else value.item()

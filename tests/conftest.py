@@ -1,0 +1,78 @@
+"""Shared by all tests: one small cache, one trained run, and the real images where they are."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory):
+    """Keep the user's own cache out of the tests, and the tests' out of the user's."""
+    folder = tmp_path_factory.mktemp("cache")
+    before = os.environ.get("KMEDTL_CACHE")
+    os.environ["KMEDTL_CACHE"] = str(folder)
+    yield folder
+    if before is None:
+        del os.environ["KMEDTL_CACHE"]
+    else:
+        os.environ["KMEDTL_CACHE"] = before
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The real images, in KMEDTL_REAL_DATA or beside the checkout."""
+    beside = Path(__file__).parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("KMEDTL_REAL_DATA", beside))
+    if not folder.is_dir():
+        pytest.skip(f"no real images in {folder}")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small_recipe():
+    """The pneumonia recipe, small enough to train in seconds."""
+    from kmedtl.recipe import Export
+    from kmedtl.recipes.pneumonia import RECIPE
+
+    return replace(
+        RECIPE,
+        data=replace(RECIPE.data, source="phantom:40", size=64, batch_size=16),
+        stages=(
+            replace(RECIPE.stages[0], epochs=2),
+            replace(RECIPE.stages[1], train="last:1", epochs=1),
+        ),
+        export=Export(calibration_images=16),
+    )
+
+
+@pytest.fixture(scope="session")
+def trained(small_recipe, tmp_path_factory):
+    """A finished run: (Result, run folder)."""
+    from kmedtl.runner import run
+
+    return run(small_recipe, tmp_path_factory.mktemp("runs") / "trained", say=lambda text: None)
+
+
+@pytest.fixture
+def image_folder(tmp_path) -> Path:
+    """NORMAL/ and PNEUMONIA/ with six patients each, two images a patient; bright images are PNEUMONIA."""
+    return write_image_folder(tmp_path / "images")
+
+
+def write_image_folder(root: Path, patients: int = 6, suffix: str = ".png") -> Path:
+    random = np.random.default_rng(0)
+    for label, base in (("NORMAL", 60), ("PNEUMONIA", 160)):
+        (root / label).mkdir(parents=True)
+        for patient in range(patients):
+            for view in range(2):
+                pixels = random.integers(base, base + 60, (48, 40), dtype=np.uint8)
+                Image.fromarray(pixels).save(root / label / f"{label}-p{patient}-{view}{suffix}")
+    return root

@@ -1,0 +1,112 @@
+import csv
+
+import pytest
+from PIL import Image
+
+from kmedtl.data import sources
+from kmedtl.errors import UserError
+from kmedtl.recipe import Data
+
+
+def write_csv(path, header, *rows):
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([header, *rows])
+    return path
+
+
+def test_class_folders_become_a_manifest(image_folder):
+    (image_folder / "NORMAL" / "notes.txt").write_text("not an image")
+    manifest = sources.load(Data(str(image_folder), patient_pattern=r"^([A-Z]+-p\d+)"), seed=0)
+    assert manifest.classes == ("NORMAL", "PNEUMONIA")
+    assert len(manifest.table) == 24
+    assert manifest.table["patient"].nunique() == 12
+    assert manifest.ignored == 1
+    assert set(manifest.table["split"]) == {""}
+    assert not manifest.synthetic
+
+
+def test_split_folders_are_kept(image_folder, tmp_path):
+    for split in ("train", "valid", "test"):
+        (tmp_path / "set" / split).mkdir(parents=True)
+        for name in ("NORMAL", "PNEUMONIA"):
+            target = tmp_path / "set" / split / name
+            target.mkdir()
+            for file in (image_folder / name).iterdir():
+                (target / file.name).write_bytes(file.read_bytes())
+    manifest = sources.load(Data(str(tmp_path / "set")), seed=0)
+    assert sorted(set(manifest.table["split"])) == ["test", "train", "val"]
+    assert not manifest.patients_known
+
+
+def test_a_csv_manifest_keeps_its_columns(image_folder, tmp_path):
+    path = write_csv(
+        tmp_path / "m.csv",
+        ["path", "label", "patient", "age"],
+        ["images/NORMAL/NORMAL-p0-0.png", "NORMAL", "a", "5"],
+        ["images/PNEUMONIA/PNEUMONIA-p0-0.png", "PNEUMONIA", "b", "7"],
+    )
+    table = sources.load(Data(str(path)), seed=0).table
+    assert list(table["patient"]) == ["a", "b"]
+    assert list(table["age"]) == ["5", "7"]
+    assert list(table["label"]) == [0, 1]
+
+
+def test_the_phantom_is_marked_synthetic_and_has_masks():
+    manifest = sources.load(Data("phantom:8"), seed=1)
+    assert manifest.synthetic
+    assert manifest.table["patient"].nunique() == 8
+    assert Image.open(manifest.table["path"][0]).size == Image.open(manifest.table["mask"][0]).size
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ([], ["no images in class folders"]),
+        (["NORMAL/readme.txt"], ["no images in class folders"]),
+        (["NORMAL/a.png"], ["only the class 'NORMAL'"]),
+        (["NORMAL/a.png", "PNEUMONIA/b.png", "COVID/c.png"], ["label 'COVID'", "NORMAL, PNEUMONIA"]),
+        (["train/NORMAL/a.png", "OTHER/b.png"], ["'OTHER' side by side"]),
+    ],
+)
+def test_a_folder_that_cannot_train_is_refused(tmp_path, files, words):
+    root = tmp_path / "bad"
+    root.mkdir()
+    for name in files:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(b"x")
+    with pytest.raises(UserError) as error:
+        sources.load(Data(str(root), classes=("NORMAL", "PNEUMONIA")), seed=0)
+    for word in [*words, "bad"]:
+        assert word in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "words"),
+    [
+        (["file", "label"], ["a.png", "x"], ["no column 'path'"]),
+        (["path", "label"], ["gone.png", "x"], ["line 2", "gone.png does not exist"]),
+        (["path", "label"], ["a.png"], ["line 2", "number of cells"]),
+        (["path", "label"], ["a.png", ""], ["line 2", "label is empty"]),
+        (["path", "label", "split"], ["a.png", "x", "holdout"], ["unknown split 'holdout'"]),
+    ],
+)
+def test_a_wrong_manifest_names_the_line(tmp_path, header, row, words):
+    Image.new("L", (8, 8)).save(tmp_path / "a.png")
+    Image.new("L", (8, 8)).save(tmp_path / "b.png")
+    second = ["b.png", "y", "train"][: len(header)]
+    path = write_csv(tmp_path / "m.csv", header, row, second)
+    with pytest.raises(UserError) as error:
+        sources.load(Data(str(path)), seed=0)
+    for word in [*words, "m.csv"]:
+        assert word in str(error.value)
+
+
+def test_a_pattern_that_misses_a_file_is_refused(image_folder):
+    with pytest.raises(UserError, match="finds no patient in the file name"):
+        sources.load(Data(str(image_folder), patient_pattern=r"person(\d+)"), seed=0)
+
+
+@pytest.mark.parametrize("source", ["nowhere", "phantom:two", "phantom:1"])
+def test_an_unknown_source_is_refused(source):
+    with pytest.raises(UserError, match=source):
+        sources.load(Data(source), seed=0)
