@@ -1,0 +1,1 @@
+"""Stages: toggle, compile, fit, restore the best."""

@@ -1,0 +1,1 @@
+"""What is stacked on a backbone, by task."""

@@ -1,0 +1,84 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from kmedtl.backbones.blocks import block_map
+from kmedtl.data import sources, splits, store
+from kmedtl.data.audit import audit
+from kmedtl.data.pipeline import pipelines
+from kmedtl.errors import UserError
+from kmedtl.finetune.optimizers import optimizer
+from kmedtl.finetune.stages import fine_tune, predict_logits
+from kmedtl.heads.classification import build_classifier
+from kmedtl.recipe import Stage
+
+
+@pytest.fixture(scope="module")
+def data(small_recipe):
+    manifest = sources.load(small_recipe.data, small_recipe.seed)
+    images = store.prepare(manifest.table, small_recipe.data.size, 1)
+    _, table = audit(manifest, images.facts, 0)
+    return pipelines(images, splits.split(table, manifest.classes, 0.2, 0.2, seed=0), batch_size=16)
+
+
+@pytest.fixture
+def model(small_recipe):
+    return build_classifier(small_recipe.backbone, small_recipe.head, small_recipe.data.size, 1, 2)
+
+
+def weights_by_block(model, blocks):
+    return {
+        block.name: [weight.numpy() for name in block.layers for weight in model.get_layer(name).weights]
+        for block in blocks
+    }
+
+
+def test_a_stage_moves_what_it_trains_and_nothing_else(model, data):
+    blocks = block_map(model, "EfficientNetLite0")
+    before = weights_by_block(model, blocks)
+    statistics = [w.numpy() for w in model.weights if "moving" in w.path]
+    history = fine_tune(model, blocks, [Stage("two", "last:2", 2, 1e-3)], data, "xray", seed=1)
+    after = weights_by_block(model, blocks)
+    moved = {
+        name for name in before if any(not np.array_equal(a, b) for a, b in zip(before[name], after[name], strict=True))
+    }
+    assert moved == {block.name for block in blocks[-3:]}
+    assert all(
+        np.array_equal(a, b)
+        for a, b in zip(statistics, [w.numpy() for w in model.weights if "moving" in w.path], strict=True)
+    )
+    assert [epoch.epoch for epoch in history] == [1, 2]
+
+
+def test_the_best_epoch_of_all_stages_is_kept(model, data):
+    stages = [Stage("good", "head", 2, 3e-3), Stage("ruinous", "all", 1, 5.0, warmup=0.0)]
+    history = fine_tune(model, block_map(model, "EfficientNetLite0"), stages, data, "none", seed=1)
+    best = max(history, key=lambda epoch: epoch.merit)
+    logits = predict_logits(model, data["val"])
+    from sklearn.metrics import roc_auc_score
+
+    assert roc_auc_score(data["val"].labels, logits) == pytest.approx(best.val_auc)
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_stage(model, data):
+    stage = replace(Stage("wild", "all", 1, 10.0, warmup=0.0), weight_decay=1e30)
+    with pytest.raises(UserError, match="stage wild, epoch 1"):
+        fine_tune(model, block_map(model, "EfficientNetLite0"), [stage], data, "none", seed=1)
+
+
+def test_the_rate_warms_up_and_falls_along_a_cosine():
+    rate = optimizer(Stage("a", "head", 1, 1e-2, warmup=0.1), steps=100)._learning_rate
+    values = [float(rate(step)) for step in range(101)]
+    assert max(values) == pytest.approx(1e-2)
+    assert int(np.argmax(values)) == 10
+    assert values[0] == pytest.approx(1e-3)
+    assert values[55] == pytest.approx(0.5 * 1e-2, rel=0.05)
+    assert values[-1] == pytest.approx(1e-4, rel=0.01)
+
+
+def test_biases_and_norms_do_not_decay(model):
+    adamw = optimizer(Stage("a", "all", 1, 1e-2), steps=10)
+    adamw.build(model.trainable_variables)
+    kept = {v.path for v in model.trainable_variables if not adamw._use_weight_decay(v)}
+    assert kept == {v.path for v in model.trainable_variables if v.path.endswith(("bias", "gamma", "beta"))}
