@@ -1,0 +1,1 @@
+"""Predictions in; metrics with intervals, plots and the report out."""

@@ -1,0 +1,80 @@
+"""What a two-class test set says, every figure with its 95 % interval."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from kmedtl.evaluate.confidence import Estimate, bootstrap, delong_auc, wilson
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Figures of one split at one operating point.
+
+    Attributes:
+        count, patients: images and patients judged.
+        confusion: ((true negatives, false positives), (false negatives, true positives)).
+        estimates: name → figure with interval, in the order of a report.
+    """
+
+    count: int
+    patients: int
+    confusion: tuple[tuple[int, int], tuple[int, int]]
+    estimates: dict[str, Estimate]
+
+
+def judge(table: pd.DataFrame, threshold: float, resamples: int, seed: int) -> Metrics:
+    """Judge predictions: columns `label` (0 or 1), `probability` (0–1) and `patient`.
+
+    Intervals: DeLong for the AUC, Wilson for proportions, a bootstrap of patients for the rest; two-sided, 95 %.
+    """
+    labels, probabilities = table["label"].to_numpy(), table["probability"].to_numpy()
+    decisions = (probabilities >= threshold).astype(int)
+    tn, fp, fn, tp = np.bincount(2 * labels + decisions, minlength=4).tolist()
+    patients = table["patient"].to_numpy()
+
+    def resampled(metric: Callable[..., np.ndarray], values: np.ndarray) -> Estimate:
+        return bootstrap(lambda weights: metric(labels, values, weights), patients, resamples, seed)
+
+    estimates = {
+        "auc": delong_auc(labels, probabilities),
+        "average_precision": resampled(average_precision, probabilities),
+        "accuracy": wilson(tp + tn, len(labels)),
+        "balanced_accuracy": resampled(balanced_accuracy, decisions),
+        "sensitivity": wilson(tp, tp + fn),
+        "specificity": wilson(tn, tn + fp),
+        "ppv": wilson(tp, tp + fp),
+        "npv": wilson(tn, tn + fn),
+        "f1": resampled(f1, decisions),
+    }
+    return Metrics(len(labels), len(set(patients)), ((tn, fp), (fn, tp)), estimates)
+
+
+def average_precision(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return Σ (recall step × precision) for each row of `weights` (R, N); tied scores are one step."""
+    order = np.argsort(-scores, kind="stable")
+    last_of_tie = np.append(np.diff(scores[order]) != 0, True)
+    weights = weights[:, order]
+    found = np.cumsum(weights * labels[order], axis=1)[:, last_of_tie]
+    called = np.cumsum(weights, axis=1)[:, last_of_tie]
+    steps = np.diff(found, axis=1, prepend=0)
+    with np.errstate(invalid="ignore"):
+        return (steps * (found / np.maximum(called, 1))).sum(axis=1) / found[:, -1]
+
+
+def balanced_accuracy(labels: np.ndarray, decisions: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return the mean of sensitivity and specificity for each row of `weights` (R, N)."""
+    with np.errstate(invalid="ignore"):
+        sensitivity = (weights @ (labels * decisions)) / (weights @ labels)
+        specificity = (weights @ ((1 - labels) * (1 - decisions))) / (weights @ (1 - labels))
+    return (sensitivity + specificity) / 2
+
+
+def f1(labels: np.ndarray, decisions: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return the harmonic mean of sensitivity and PPV for each row of `weights` (R, N)."""
+    with np.errstate(invalid="ignore"):
+        return 2 * (weights @ (labels * decisions)) / (weights @ labels + weights @ decisions)

@@ -1,0 +1,42 @@
+"""One self-contained HTML page a run: figures with intervals, plots, data, parity."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pandas as pd
+
+TITLES = {"auc": "AUC", "ppv": "PPV", "npv": "NPV", "f1": "F1", "roc": "ROC"}
+
+
+def title(name: str) -> str:
+    """Return a metric's name as a person writes it."""
+    return TITLES.get(name, name.replace("_", " ").capitalize())
+
+
+def split_rows(table: pd.DataFrame, classes: Sequence[str]) -> list[dict[str, Any]]:
+    """Return a row a split: patients, images, and images of each class."""
+    return [
+        {
+            "split": split,
+            "patients": part["patient"].nunique(),
+            "images": len(part),
+            "classes": [int((part["label"] == label).sum()) for label in range(len(classes))],
+        }
+        for split, part in table.groupby("split")
+    ]
+
+
+def write(path: Path, plots: Mapping[str, Path], **content: Any) -> None:
+    """Write the page with the plots (PNG files) inside it; text is escaped."""
+    loader = jinja2.FileSystemLoader(Path(__file__).parent)
+    environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
+    images = {
+        name: "data:image/png;base64," + base64.b64encode(file.read_bytes()).decode() for name, file in plots.items()
+    }
+    page = environment.get_template("report.html").render(plots=images, title=title, **content)
+    path.write_text(page, encoding="utf-8")

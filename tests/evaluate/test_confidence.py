@@ -1,0 +1,83 @@
+import numpy as np
+import pytest
+from scipy.stats import norm
+from sklearn.metrics import average_precision_score, balanced_accuracy_score, f1_score, roc_auc_score
+
+from kmedtl.evaluate.confidence import bootstrap, delong_auc, wilson
+from kmedtl.evaluate.metrics import average_precision, balanced_accuracy, f1
+
+
+def scores(count, seed, shift=1.0, ties=False):
+    random = np.random.default_rng(seed)
+    labels = (random.random(count) < 0.4).astype(int)
+    values = random.normal(labels * shift)
+    return labels, np.round(values, 1) if ties else values
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_auc_is_scikit_learns(ties):
+    labels, values = scores(300, seed=1, ties=ties)
+    assert delong_auc(labels, values).value == pytest.approx(roc_auc_score(labels, values), abs=1e-12)
+
+
+def test_delong_covers_the_true_auc():
+    truth = norm.cdf(1 / np.sqrt(2))
+    covered = 0
+    for seed in range(400):
+        estimate = delong_auc(*scores(120, seed))
+        covered += estimate.low <= truth <= estimate.high
+    assert 0.92 <= covered / 400 <= 0.98
+
+
+def test_a_perfect_separation_still_has_an_interval():
+    estimate = delong_auc(np.array([0] * 20 + [1] * 10), np.arange(30))
+    assert estimate.value == 1
+    assert 0.7 < estimate.low < 1
+    assert estimate.high == 1
+
+
+@pytest.mark.parametrize(
+    ("successes", "total", "low", "high"),
+    # Newcombe, Statistics in Medicine 1998, table I, method 3.
+    [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)],
+)
+def test_wilson_matches_the_published_examples(successes, total, low, high):
+    estimate = wilson(successes, total)
+    assert (estimate.low, estimate.high) == pytest.approx((low, high), abs=5e-5)
+
+
+def test_nothing_to_count_is_not_a_number():
+    estimate = wilson(0, 0)
+    assert np.isnan(estimate.value)
+    assert (estimate.low, estimate.high) == (0, 1)
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_weighted_metrics_are_scikit_learns(ties):
+    labels, values = scores(200, seed=3, ties=ties)
+    decisions = (values > 0.5).astype(int)
+    weights = np.random.default_rng(0).integers(0, 3, (4, 200))
+    for row, ours_ap, ours_balanced, ours_f1 in zip(
+        weights,
+        average_precision(labels, values, weights),
+        balanced_accuracy(labels, decisions, weights),
+        f1(labels, decisions, weights),
+        strict=True,
+    ):
+        assert ours_ap == pytest.approx(average_precision_score(labels, values, sample_weight=row))
+        assert ours_balanced == pytest.approx(balanced_accuracy_score(labels, decisions, sample_weight=row))
+        assert ours_f1 == pytest.approx(f1_score(labels, decisions, sample_weight=row))
+
+
+def test_the_bootstrap_draws_patients_not_rows():
+    values = np.repeat(np.random.default_rng(0).normal(size=50), 20)
+    patients = np.repeat(np.arange(50), 20)
+
+    def mean(weights):
+        return (weights @ values) / weights.sum(axis=1)
+
+    clustered = bootstrap(mean, patients, 2000, seed=1)
+    independent = bootstrap(mean, np.arange(1000), 2000, seed=1)
+    assert clustered.high - clustered.low > 3 * (independent.high - independent.low)
+    assert clustered.low < values.mean() < clustered.high
+    assert bootstrap(mean, patients, 2000, seed=1) == clustered
