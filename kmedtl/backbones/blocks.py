@@ -1,0 +1,156 @@
+"""Blocks of a whole model (backbone and head): which layers they hold, where they end, which of them train.
+
+Keras reads `trainable` when `compile` builds the training step: after any change made here, compile anew, or
+`fit` goes on as before.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import keras
+from keras import KerasTensor
+
+from kmedtl.backbones import registry
+from kmedtl.errors import UserError, nearest
+
+HEAD = "head"
+BatchNorm = Literal["frozen", "trainable"]
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block: its name, the names of its layers that have weights, and of the operations it ends in."""
+
+    name: str
+    layers: tuple[str, ...]
+    ends: tuple[str, ...]
+
+
+def block_map(model: keras.Model, name: str) -> tuple[Block, ...]:
+    """Return the blocks of `model`, a backbone `name` and whatever is stacked on it, from input to output.
+
+    A block is every layer up to its ends that is in no earlier block; the last block is `head`: every layer
+    after the backbone. Each layer with weights is in exactly one block.
+
+    Raises:
+        UserError: an unknown backbone, or a model that was not built on it.
+    """
+    operations = {op.name: op for op in model.operations}
+    rows = registry.get(name).blocks
+    for end in (end for _, ends in rows for end in ends if end not in operations):
+        raise UserError(f"blocks of {name}: expected a model built on it. Received: {model.name} without {end!r}.")
+    blocks, seen = [], set()
+    for block, ends in rows:
+        upto = keras.Model(model.inputs, [operations[end].output for end in ends])
+        blocks.append(Block(block, _weighted(upto, seen), ends))
+        seen.update(op.name for op in upto.operations)
+    return (*blocks, Block(HEAD, _weighted(model, seen), tuple(model.output_names)))
+
+
+def end_tensors(model: keras.Model, block: Block) -> list[KerasTensor]:
+    """Return the tensors that `block` hands on, in the order of its ends: cut there to split the model."""
+    operations = {op.name: op for op in model.operations}
+    return [operations[end].output for end in block.ends]
+
+
+def select(blocks: Sequence[Block], what: str | Sequence[str]) -> tuple[str, ...]:
+    """Return the names of the blocks chosen by `what`, from input to output.
+
+    `what` is one term, several with commas between, or a list of such: `all`; `last:2`, the head and the last
+    two blocks of the backbone; a block's name (`head` is one); or a glob (`block[67]`). An empty list chooses none.
+
+    Raises:
+        UserError: a term that chooses nothing, with the nearest name.
+    """
+    terms = [what] if isinstance(what, str) else what
+    names = [block.name for block in blocks]
+    chosen = {name for term in terms for part in term.split(",") for name in _chosen(names, part.strip())}
+    return tuple(name for name in names if name in chosen)
+
+
+def set_trainable(
+    model: keras.Model, blocks: Sequence[Block], what: str | Sequence[str], batch_norm: BatchNorm = "frozen"
+) -> tuple[str, ...]:
+    """Make the blocks chosen by `what` trainable and freeze all others; compile the model afterwards.
+
+    With `batch_norm="frozen"` no BatchNormalization of any block trains: it keeps its statistics and normalises
+    with them during `fit` too, which a small medical data set needs. With `trainable` it goes with its block.
+
+    Returns:
+        the names of the trainable blocks, from input to output.
+
+    Raises:
+        UserError: a term that chooses no block, or an unknown `batch_norm`.
+    """
+    chosen = select(blocks, what)
+    freeze(model, blocks, "all")
+    return unfreeze(model, blocks, chosen, batch_norm)
+
+
+def freeze(model: keras.Model, blocks: Sequence[Block], what: str | Sequence[str]) -> tuple[str, ...]:
+    """Freeze the blocks chosen by `what`, leave the others as they are, and return the names of the frozen."""
+    chosen = select(blocks, what)
+    for layer in _layers(model, blocks, chosen):
+        layer.trainable = False
+    return chosen
+
+
+def unfreeze(
+    model: keras.Model, blocks: Sequence[Block], what: str | Sequence[str], batch_norm: BatchNorm = "frozen"
+) -> tuple[str, ...]:
+    """Make the blocks chosen by `what` trainable, leave the others as they are, and return the chosen names.
+
+    `batch_norm` as in `set_trainable`.
+    """
+    if batch_norm not in ("frozen", "trainable"):
+        raise UserError(f"batch_norm: expected frozen or trainable. Received: {batch_norm!r}.")
+    chosen = select(blocks, what)
+    if not model.trainable:  # it outranks its layers' own flags, and raising it raises theirs
+        model.trainable = True
+        freeze(model, blocks, "all")
+    for layer in _layers(model, blocks, chosen):
+        layer.trainable = True
+    if batch_norm == "frozen":
+        for layer in _layers(model, blocks, select(blocks, "all")):
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.trainable = False
+    return chosen
+
+
+def _chosen(names: Sequence[str], term: str) -> Sequence[str]:
+    if term == "all":
+        return names
+    if last := re.fullmatch(r"last:(\d+)", term):
+        count, most = int(last[1]), len(names) - 1
+        if count > most:
+            raise UserError(f"blocks {term!r}: the backbone has {most} blocks. Received: {count}.")
+        return names[most - count :]
+    chosen = fnmatch.filter(names, term)
+    if not chosen:
+        raise UserError(f"blocks {term!r}: no such block. {nearest(term, [*names, 'all', 'last:1'])}")
+    return chosen
+
+
+def _weighted(model: keras.Model, seen: set[str]) -> tuple[str, ...]:
+    return tuple(layer.name for layer in model.layers if layer.weights and layer.name not in seen)
+
+
+def _layers(model: keras.Model, blocks: Sequence[Block], chosen: Sequence[str]) -> Iterator[keras.Layer]:
+    """Yield the layers with weights of the chosen blocks, those inside a Sequential (ConvNeXt has some) as well."""
+    layers = {layer.name: layer for layer in model.layers}
+    for block in blocks:
+        if block.name in chosen:
+            for name in block.layers:
+                yield from _with_inner(layers[name])
+
+
+def _with_inner(layer: keras.Layer) -> Iterator[keras.Layer]:
+    yield layer
+    if isinstance(layer, keras.Model):
+        for inner in layer.layers:
+            yield from _with_inner(inner)

