@@ -1,0 +1,150 @@
+"""What a run found, and how it is told: to the terminal, to files, to the report."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pandas as pd
+
+import kmedtl
+from kmedtl import recipe as recipes
+from kmedtl import run_folder
+from kmedtl.data import manifest as manifests
+from kmedtl.data.audit import Audit
+from kmedtl.data.manifest import Manifest
+from kmedtl.edge import model_info
+from kmedtl.edge.model_info import ModelInfo
+from kmedtl.evaluate import plots, report
+from kmedtl.evaluate.metrics import Metrics
+from kmedtl.export.parity import Parity
+from kmedtl.finetune.stages import Epoch
+from kmedtl.recipe import Recipe
+
+SYNTHETIC = "SYNTHETIC IMAGES: these figures say nothing about patients."
+PACKAGES = ("tensorflow", "keras", "tensorflow-datasets", "ai-edge-litert", "numpy", "scikit-learn", "pillow")
+
+
+@dataclass(frozen=True)
+class Result:
+    """Everything that a run found.
+
+    Attributes:
+        manifest: the images used, with their splits.
+        predictions: columns `id`, `patient`, `split` (val, test), `label`, `logit`, `probability`.
+        metrics: of the test split.
+        parity: a row an exported file.
+    """
+
+    recipe: Recipe
+    manifest: Manifest
+    audit: Audit
+    history: tuple[Epoch, ...]
+    predictions: pd.DataFrame
+    info: ModelInfo
+    metrics: Metrics
+    parity: tuple[Parity, ...]
+
+    @property
+    def test(self) -> pd.DataFrame:
+        return self.predictions[self.predictions["split"] == "test"]
+
+
+def write(result: Result, folder: Path) -> None:
+    """Write tables, metrics, plots and report into a run folder that already holds the models."""
+    recipes.write(result.recipe, folder / "recipe.yaml")
+    manifests.write(result.manifest, folder / "manifest.csv")
+    history = pd.DataFrame([asdict(epoch) for epoch in result.history])
+    history.to_csv(folder / "history.csv", index=False)
+    result.predictions.to_csv(folder / "predictions.csv", index=False)
+    run_folder.write_json(folder / "audit.json", asdict(result.audit))
+    run_folder.write_json(folder / "metrics.json", _metrics(result))
+    run_folder.write_json(folder / "environment.json", _environment())
+    model_info.attach(result.info, folder)
+    report.write(
+        folder / "report.html",
+        _plots(result, history, folder / "plots"),
+        recipe=result.recipe,
+        classes=result.manifest.classes,
+        audit=result.audit,
+        splits=report.split_rows(result.manifest.table, result.manifest.classes),
+        info=result.info,
+        metrics=result.metrics,
+        parity=result.parity,
+        version=kmedtl.__version__,
+    )
+
+
+def summary(result: Result, folder: Path) -> str:
+    """Return the lines that a person reads in the terminal when the run is done."""
+    metrics = result.metrics
+    lines = [
+        "",
+        f"Test set: {metrics.count} images of {metrics.patients} patients; 95 % intervals in brackets",
+    ]
+    lines += [f"  {report.title(name):<18} {estimate}" for name, estimate in metrics.estimates.items()]
+    (tn, fp), (fn, tp) = metrics.confusion
+    normal, finding = result.manifest.classes
+    lines += [
+        f"  {finding} found {tp}, missed {fn}; {normal} recognised {tn}, false alarms {fp}",
+        f"  Operating point: {finding} from probability {result.info.threshold:.3f} on, chosen on validation",
+        "",
+        f"{'File':<22} {'MB':>6} {'AUC':>7} {'max |Δp|':>9} {'decisions changed':>18}",
+    ]
+    lines += [
+        f"{row.file:<22} {row.megabytes:>6.1f} {row.auc:>7.4f} {row.max_difference:>9.1e} {row.flips:>18.1%}"
+        for row in result.parity
+    ]
+    lines += ["", *([SYNTHETIC] if result.audit.synthetic else [])]
+    lines += [
+        "Research software; no clinical use is claimed.",
+        f"Run folder: {folder}",
+        f"Report:     {folder / 'report.html'}",
+    ]
+    return "\n".join(lines)
+
+
+def _metrics(result: Result) -> dict:
+    metrics = result.metrics
+    (tn, fp), (fn, tp) = metrics.confusion
+    return {
+        "synthetic": result.audit.synthetic,
+        **({"notice": SYNTHETIC} if result.audit.synthetic else {}),
+        "classes": list(result.manifest.classes),
+        "operating_point": {
+            "threshold": result.info.threshold,
+            "chosen_by": result.recipe.evaluation.operating_point,
+        },
+        "temperature": result.info.temperature,
+        "test": {
+            "images": metrics.count,
+            "patients": metrics.patients,
+            "confusion": {"tn": tn, "fp": fp, "fn": fn, "tp": tp},
+            **{name: asdict(estimate) for name, estimate in metrics.estimates.items()},
+        },
+        "parity": [asdict(row) for row in result.parity],
+    }
+
+
+def _environment() -> dict:
+    versions = {name: importlib.metadata.version(name) for name in PACKAGES}
+    return {
+        "kmedtl": kmedtl.__version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+    } | versions
+
+
+def _plots(result: Result, history: pd.DataFrame, folder: Path) -> dict[str, Path]:
+    figures = {
+        "roc": plots.roc(result.test, result.metrics),
+        "precision_recall": plots.precision_recall(result.test, result.metrics),
+        "confusion": plots.confusion(result.metrics, result.manifest.classes),
+        "training": plots.training(history),
+    }
+    folder.mkdir()
+    for name, figure in figures.items():
+        figure.savefig(folder / f"{name}.png", dpi=110)
+    return {name: folder / f"{name}.png" for name in figures}

@@ -1,0 +1,59 @@
+from pathlib import Path
+
+import pytest
+
+from kmedtl import config, recipe, recipes
+from kmedtl.errors import UserError
+from kmedtl.recipes.pneumonia import RECIPE
+
+YAML_RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", YAML_RECIPES, ids=lambda path: path.stem)
+def test_each_yaml_recipe_is_the_built_in_one(path):
+    assert recipe.read(path) == recipes.find(path.stem)
+
+
+def test_every_built_in_recipe_has_a_yaml_twin():
+    assert [path.stem for path in YAML_RECIPES] == sorted(recipes.describe())
+
+
+def test_a_written_recipe_reads_back_equal(tmp_path):
+    recipe.write(RECIPE, tmp_path / "recipe.yaml")
+    assert recipe.read(tmp_path / "recipe.yaml") == RECIPE
+
+
+@pytest.mark.parametrize(
+    ("assignment", "words"),
+    [
+        ("data.size=16", ["data.size", "32", "16"]),
+        ("data.channels=2", ["data.channels", "1 or 3"]),
+        ("data.validation=0", ["data.validation", "fraction"]),
+        ("data.test=0.8", ["data.validation + data.test"]),
+        ("data.patient_pattern='('", ["data.patient_pattern", "regular expression"]),
+        ("data.augment=xry", ["data.augment", "Did you mean 'xray'?"]),
+        ("stages=[]", ["stages", "at least one"]),
+        ("stages.0.lr=0", ["stage head: lr", "above 0"]),
+        ("stages.0.epochs=0", ["stage head: epochs", "at least 1"]),
+        ("name=a/b", ["name", "letters"]),
+        ("seed=-1", ["seed"]),
+    ],
+)
+def test_values_out_of_range_are_refused(assignment, words):
+    with pytest.raises(UserError) as error:
+        config.override(RECIPE, [assignment])
+    for word in words:
+        assert word in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [("name: [", "not valid YAML"), ("- a", "named settings"), ("name: a\nstages: []\nsed: 1", "Did you mean 'seed'?")],
+)
+def test_a_broken_recipe_file_is_named(tmp_path, text, word):
+    path = tmp_path / "broken.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError, match=r"broken\.yaml") as error:
+        recipe.read(path)
+    assert word in str(error.value)
+    assert "\n" not in str(error.value)

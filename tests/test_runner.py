@@ -1,0 +1,102 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from kmedtl import recipe as recipes
+from kmedtl.data.read_image import read_image
+from kmedtl.edge import model_info
+from kmedtl.edge.litert import LiteRTModel
+from kmedtl.edge.predictor import predict
+from kmedtl.errors import UserError
+from kmedtl.runner import run
+
+QUIET = {"say": lambda text: None}
+
+
+def test_a_run_folder_holds_everything(trained):
+    _, folder = trained
+    assert {path.name for path in folder.iterdir()} == {
+        "recipe.yaml", "manifest.csv", "audit.json", "history.csv", "predictions.csv", "metrics.json",
+        "environment.json", "kmedtl.json", "report.html", "plots", "model.keras", "saved_model",
+        "model_float32.tflite", "model_int8.tflite",
+    }  # fmt: skip
+
+
+def test_no_patient_is_in_two_splits(trained):
+    result, folder = trained
+    manifest = pd.read_csv(folder / "manifest.csv")
+    assert (manifest.groupby("patient")["split"].nunique() == 1).all()
+    assert set(manifest["split"]) == {"train", "val", "test"}
+    assert result.audit.used == len(manifest)
+
+
+def test_the_run_repeats_itself_from_its_own_recipe(trained, tmp_path):
+    _, folder = trained
+    again, _ = run(recipes.read(folder / "recipe.yaml"), tmp_path / "again", **QUIET)
+    first = pd.read_csv(folder / "predictions.csv")
+    assert np.array_equal(first["logit"].astype("float32"), again.predictions["logit"])
+
+
+def test_synthetic_results_say_so_everywhere(trained):
+    _, folder = trained
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert metrics["synthetic"] is True
+    assert "nothing about patients" in metrics["notice"]
+    assert "nothing about patients" in (folder / "report.html").read_text()
+    for name in ("", "model.keras", "saved_model", "model_float32.tflite", "model_int8.tflite"):
+        assert model_info.read(folder / name).synthetic
+
+
+def test_metrics_are_those_of_the_predictions(trained):
+    result, folder = trained
+    test = pd.read_csv(folder / "predictions.csv").query("split == 'test'")
+    metrics = json.loads((folder / "metrics.json").read_text())["test"]
+    cells = metrics["confusion"]
+    decisions = test["probability"] >= result.info.threshold
+    assert cells["tp"] == (decisions & (test["label"] == 1)).sum()
+    assert sum(cells.values()) == len(test) == metrics["images"]
+    for name in result.metrics.estimates:
+        assert metrics[name]["low"] <= metrics[name]["value"] <= metrics[name]["high"]
+
+
+def test_exported_files_answer_as_keras_does(trained):
+    result, _ = trained
+    parity = {row.file: row for row in result.parity}
+    assert parity["model.keras"].max_difference <= 1e-6
+    assert parity["saved_model"].max_difference <= 1e-6
+    assert parity["model_float32.tflite"].max_difference <= 1e-4
+    assert parity["model_int8.tflite"].mean_difference < 0.1
+    assert parity["model_int8.tflite"].megabytes < parity["model_float32.tflite"].megabytes / 2
+
+
+@pytest.mark.parametrize("file", ["model_float32.tflite", "model_int8.tflite"])
+def test_the_edge_predictor_returns_what_the_run_recorded(trained, file):
+    result, folder = trained
+    paths = result.manifest.table.set_index("id")["path"][result.test["id"]]
+    answers = list(predict(LiteRTModel(folder / file), model_info.read(folder / file), paths))
+    tolerance = 1e-4 if "float32" in file else 0.5
+    recorded = result.test["probability"].to_numpy()
+    assert np.allclose([answer.probability for answer in answers], recorded, atol=tolerance)
+    if "float32" in file:
+        expected = [result.info.classes[int(p >= result.info.threshold)] for p in recorded]
+        assert [answer.decision for answer in answers] == expected
+
+
+def test_the_store_and_the_scanner_see_the_same_pixels(trained, small_recipe):
+    from kmedtl.data import sources, store
+
+    manifest = sources.load(small_recipe.data, small_recipe.seed)
+    images = store.prepare(manifest.table, small_recipe.data.size, 1)
+    path_of = manifest.table.set_index("id")["path"]
+    name, pixels = images.facts["id"][0], next(images.images().as_numpy_iterator())
+    assert np.array_equal(pixels, read_image(path_of[name], small_recipe.data.size, 1).pixels)
+
+
+def test_a_failed_run_leaves_nothing_behind(small_recipe, tmp_path):
+    broken = replace(small_recipe, backbone=replace(small_recipe.backbone, name="EfficientNetLite9"))
+    with pytest.raises(UserError, match="Did you mean 'EfficientNetLite"):
+        run(broken, tmp_path / "broken", **QUIET)
+    assert list(tmp_path.iterdir()) == []
