@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import kmedtl
-from kmedtl.errors import UserError
+from kmedtl.errors import UserError, nearest
 
 if TYPE_CHECKING:
     from kmedtl.edge.predictor import Prediction
@@ -103,6 +104,8 @@ def _run(options: argparse.Namespace) -> int:
         from kmedtl.runner import run
     from kmedtl.result import summary
 
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # its advice on tracing is not for users
+
     result, folder = run(recipe, options.out)
     print(summary(result, folder))
     return 0
@@ -134,8 +137,11 @@ def _recipes(options: argparse.Namespace) -> int:
 def _backbones(options: argparse.Namespace) -> int:
     from kmedtl.backbones import registry
 
+    names = registry.names(options.pattern)
+    if not names:
+        raise UserError(f"backbones '{options.pattern}': none matches. {nearest(options.pattern, registry.names())}")
     print(f"{'NAME':<22} {'PARAMETERS':>12} {'SIZE':>5} {'BLOCKS':>7}  WEIGHTS")
-    for row in registry.describe():
+    for row in (row for row in registry.describe() if row["name"] in names):
         print(
             "{name:<22} {parameters:>12,} {size:>5} {blocks:>7}  {weights}".format(
                 **row | {"blocks": len(row["blocks"])}

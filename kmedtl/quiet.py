@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def quiet_stderr() -> Iterator[None]:
-    """Hold back what is written to file descriptor 2; if the block raises, show it after all.
+    """Hold back what is written to file descriptor 2; if the block fails unexpectedly, show it after all.
 
     TensorFlow and the TFLite converter log from C++, below `sys.stderr` and deaf to logging levels.
     """
@@ -30,10 +30,3 @@ def quiet_stderr() -> Iterator[None]:
             sys.stderr.flush()
             os.dup2(kept, 2)
             os.close(kept)
-
-
-def import_tensorflow() -> None:
-    """Import TensorFlow, which takes seconds, without its greeting."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with quiet_stderr():
-        import tensorflow  # noqa: F401

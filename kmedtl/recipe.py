@@ -97,6 +97,8 @@ class Stage:
         lr: peak rate of AdamW, reached after `warmup` of the steps, then lowered along a cosine.
         weight_decay: decoupled decay (Loshchilov & Hutter 2019); biases and norms are left out.
         warmup: fraction of the stage's steps.
+        views: augmented views of each image for which the frozen part is computed, once; the epochs draw from them.
+            More is closer to fresh augmentation and slower; 0: compute the whole model for every image of every epoch.
         label_smoothing: as in Szegedy et al. 2016, section 7.
     """
 
@@ -106,6 +108,7 @@ class Stage:
     lr: float
     weight_decay: float = 1e-4
     warmup: float = 0.1
+    views: int = 2
     label_smoothing: float = 0.0
 
     def __post_init__(self) -> None:
@@ -113,6 +116,7 @@ class Stage:
         _expect(0 < self.lr <= 10, f"stage {self.name}: lr", "a rate above 0, at most 10", self.lr)
         _expect(self.weight_decay >= 0, f"stage {self.name}: weight_decay", "0 or more", self.weight_decay)
         _expect(0 <= self.warmup <= 1, f"stage {self.name}: warmup", "a fraction", self.warmup)
+        _expect(self.views >= 0, f"stage {self.name}: views", "0 or more", self.views)
         smoothing = self.label_smoothing
         _expect(0 <= smoothing < 1, f"stage {self.name}: label_smoothing", "0 to below 1", smoothing)
 
@@ -132,7 +136,7 @@ class Evaluation:
 class Export:
     """The int8 file's calibration: that many training images, stratified by label."""
 
-    calibration_images: int = 128
+    calibration_images: int = 64
 
     def __post_init__(self) -> None:
         count = self.calibration_images

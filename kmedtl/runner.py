@@ -27,7 +27,7 @@ from kmedtl.edge.predictor import probabilities
 from kmedtl.evaluate.calibration import fit_temperature
 from kmedtl.evaluate.metrics import judge
 from kmedtl.evaluate.operating_point import youden
-from kmedtl.export.formats import write_all
+from kmedtl.export.formats import FILES, write_all
 from kmedtl.export.parity import Parity, compare
 from kmedtl.finetune.stages import fine_tune, predict_logits
 from kmedtl.heads.classification import build_classifier
@@ -129,7 +129,7 @@ def _export(
     """Write every format and run each file over the test images."""
     images = test.pixels()
     parity = []
-    for path in tqdm(write_all(model, folder, calibration), "Exporting", unit="file", leave=False):
+    for path in tqdm(write_all(model, folder, calibration), "Exporting", len(FILES), unit="file", leave=False):
         model_info.attach(info, path)
         parity.append(compare(path, images, test.labels, logits, info))
     return tuple(parity)

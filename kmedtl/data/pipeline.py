@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,19 +41,16 @@ class Pipeline:
         """Return float32 batches (N, size, size, C) in 0–255, in the table's order."""
         return self._selected().map(lambda image, _: image).batch(self.batch_size).map(_to_float).prefetch(2)
 
+    def augmented(self, seed: int, augment: str) -> tf.data.Dataset:
+        """Return float32 batches like `images`, augmented as `seed` says."""
+        plain = self._selected().map(lambda image, _: image).batch(self.batch_size)
+        return plain.map(_augment(augment, seed), num_parallel_calls=1).prefetch(2)
+
     def epoch(self, seed: int, augment: str) -> tf.data.Dataset:
         """Return one epoch of (images, labels), shuffled and augmented as `seed` says."""
-        layers = augmentation(augment, seed)
-
-        def prepare(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            images = _to_float(images)
-            for layer in layers:
-                images = layer(images, training=True)
-            return images, labels
-
-        shuffled = self._selected().shuffle(min(len(self.table), SHUFFLE_BUFFER), seed=seed)
-        # One call at a time: the layers' random state is a sequence.
-        return shuffled.batch(self.batch_size).map(prepare, num_parallel_calls=1).prefetch(2)
+        change = _augment(augment, seed)
+        shuffled = self._selected().shuffle(min(len(self.table), SHUFFLE_BUFFER), seed=seed).batch(self.batch_size)
+        return shuffled.map(lambda images, labels: (change(images), labels), num_parallel_calls=1).prefetch(2)
 
     def sample(self, count: int, seed: int) -> np.ndarray:
         """Return about `count` images as uint8 (n, size, size, C), each label by its share."""
@@ -80,6 +78,19 @@ def pipelines(store: Store, table: pd.DataFrame, batch_size: int) -> dict[str, P
         split: Pipeline(store, part.sort_values("record").reset_index(drop=True), batch_size)
         for split, part in table.groupby("split")
     }
+
+
+def _augment(preset: str, seed: int) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Return the preset as a function of uint8 batches; map it one call at a time, its random state is a sequence."""
+    layers = augmentation(preset, seed)
+
+    def change(images: tf.Tensor) -> tf.Tensor:
+        images = _to_float(images)
+        for layer in layers:
+            images = layer(images, training=True)
+        return images
+
+    return change
 
 
 def _to_float(images: tf.Tensor) -> tf.Tensor:

@@ -8,6 +8,7 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
 from kmedtl.errors import UserError
+from kmedtl.quiet import quiet_stderr
 
 
 class LiteRTModel:
@@ -15,8 +16,9 @@ class LiteRTModel:
 
     def __init__(self, path: Path, threads: int = 1) -> None:
         try:
-            self._interpreter = Interpreter(model_path=str(path), num_threads=threads)
-            self._interpreter.allocate_tensors()
+            with quiet_stderr():
+                self._interpreter = Interpreter(model_path=str(path), num_threads=threads)
+                self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             reason = " ".join(str(error).split())
             raise UserError(f"{path}: not a TFLite model that LiteRT can run ({reason}).") from None

@@ -12,9 +12,11 @@ import tensorflow as tf
 
 from kmedtl.quiet import quiet_stderr
 
+FILES = ("model.keras", "saved_model", "model_float32.tflite", "model_int8.tflite")
+
 
 def write_all(model: keras.Model, folder: Path, calibration: np.ndarray) -> Iterator[Path]:
-    """Write every format into `folder`, yielding each path when it is written.
+    """Write `FILES` into `folder`, yielding each path when it is written.
 
     - `model.keras`: the native archive.
     - `saved_model/`: `serving_default` takes float32 images (N, size, size, C) in 0–255 and returns logits.
@@ -23,15 +25,14 @@ def write_all(model: keras.Model, folder: Path, calibration: np.ndarray) -> Iter
       `calibration`, uint8 training images (n, size, size, C). Source: Jacob et al., Quantization and Training of
       Neural Networks for Efficient Integer-Arithmetic-Only Inference (2018).
     """
-    native = folder / "model.keras"
+    native, saved, float32, int8 = (folder / name for name in FILES)
     model.save(native)
     yield native
-    saved = folder / "saved_model"
     with quiet_stderr():
         model.export(saved, format="tf_saved_model", verbose=False)
     yield saved
-    yield _convert(tf.lite.TFLiteConverter.from_saved_model(str(saved)), folder / "model_float32.tflite")
-    yield _convert(_int8(saved, calibration), folder / "model_int8.tflite")
+    yield _convert(tf.lite.TFLiteConverter.from_saved_model(str(saved)), float32)
+    yield _convert(_int8(saved, calibration), int8)
 
 
 def _int8(saved: Path, calibration: np.ndarray) -> tf.lite.TFLiteConverter:

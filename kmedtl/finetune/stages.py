@@ -1,22 +1,25 @@
 """Staged fine-tuning: a stage toggles what trains, gets a new optimizer, is compiled, and fits.
 
 Both the new optimizer and `compile` are needed: Keras 3 decides what trains when it compiles, so toggling alone does
-nothing. BatchNorm layers stay frozen one by one, because `training=False` does not survive `fit`.
+nothing. What is frozen is computed once (`frozen_prefix`). BatchNorm layers stay frozen one by one, because
+`training=False` does not survive `fit`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import keras
 import numpy as np
+import tensorflow as tf
 from sklearn.metrics import log_loss, roc_auc_score
 
 from kmedtl.backbones.blocks import Block, select, set_trainable
 from kmedtl.data.pipeline import Pipeline
 from kmedtl.edge.predictor import probabilities
 from kmedtl.errors import UserError
+from kmedtl.finetune.frozen_prefix import CachedEpoch, cache, cut
 from kmedtl.finetune.optimizers import optimizer
 from kmedtl.finetune.progress import EpochBar
 from kmedtl.recipe import Stage
@@ -54,19 +57,18 @@ def fine_tune(
     Raises:
         UserError: a stage that names no block, or a loss that is not finite, with the stage and epoch.
     """
-    for stage in stages:
-        select(blocks, stage.train)  # a misspelt block of the last stage is refused before the first one trains
-    # The same layers under a second name: `model` is never compiled, so its predict function is traced only once and
-    # no optimizer is saved with it.
-    trainer = keras.Model(model.inputs, model.outputs)
+    trainable = [select(blocks, stage.train) for stage in stages]  # refuse a misspelt one before the first trains
     history: list[Epoch] = []
-    best = None
-    for stage in stages:
-        set_trainable(trainer, blocks, stage.train, batch_norm="frozen")
+    best = model.get_weights()
+    for stage, names in zip(stages, trainable, strict=True):
+        set_trainable(model, blocks, names, batch_norm="frozen")
+        source = _source(model, blocks, stage, names, data, augment, seed + 1000 * len(history))
         loss = keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=stage.label_smoothing)
-        trainer.compile(optimizer(stage, stage.epochs * data["train"].steps), loss, jit_compile=False)
+        adamw = optimizer(stage, stage.epochs * data["train"].steps)
+        adamw.build(source.trainer.trainable_variables)  # else the first step makes variables, and is traced twice
+        source.trainer.compile(adamw, loss, jit_compile=False)
         for number in range(stage.epochs):
-            epoch = _train_epoch(trainer, model, stage, number, data, augment, seed + 1000 * len(history))
+            epoch = _train_epoch(source, stage, number, data, seed + 1000 * len(history))
             if not history or epoch.merit > max(past.merit for past in history):
                 best = model.get_weights()
             history.append(epoch)
@@ -79,27 +81,60 @@ def predict_logits(model: keras.Model, pipeline: Pipeline) -> np.ndarray:
     return model.predict(pipeline.images(), verbose=0)[:, 0]
 
 
-def _train_epoch(
-    trainer: keras.Model,
+@dataclass(frozen=True)
+class _Source:
+    """What a stage trains on and with.
+
+    Attributes:
+        trainer: the model, or its part behind the frozen one; the layers are the model's own.
+        epoch: from an epoch's seed to its batches.
+        validate: returns the validation logits.
+    """
+
+    trainer: keras.Model
+    epoch: Callable[[int], tf.data.Dataset | keras.utils.PyDataset]
+    validate: Callable[[], np.ndarray]
+
+
+def _source(
     model: keras.Model,
+    blocks: Sequence[Block],
     stage: Stage,
-    number: int,
+    names: Sequence[str],
     data: dict[str, Pipeline],
     augment: str,
     seed: int,
-) -> Epoch:
-    batches = data["train"].epoch(seed, augment)
+) -> _Source:
+    parts = cut(model, blocks, names) if stage.views else None
+    if parts is None:
+        # A second model of the same layers: `model` itself is never compiled, so nothing of an optimizer is saved.
+        trainer = keras.Model(model.inputs, model.outputs)
+        return _Source(
+            trainer, lambda seed: data["train"].epoch(seed, augment), lambda: predict_logits(model, data["val"])
+        )
+    views = min(stage.views, stage.epochs) if augment != "none" else 1
+    cached = cache(parts.prefix, data, views, augment, seed)
+    labels, batch_size = data["train"].labels, data["train"].batch_size
+    validation = [array[0] for array in cached["val"].arrays]
+    scorer = keras.Model(parts.suffix.inputs, parts.suffix.outputs)
+    return _Source(
+        parts.suffix,
+        lambda seed: CachedEpoch(cached["train"], labels, batch_size, seed),
+        lambda: scorer.predict(validation, batch_size=batch_size, verbose=0)[:, 0],
+    )
+
+
+def _train_epoch(source: _Source, stage: Stage, number: int, data: dict[str, Pipeline], seed: int) -> Epoch:
     with EpochBar(stage, number, data["train"].steps) as bar:
-        log = trainer.fit(
-            batches,
+        log = source.trainer.fit(
+            source.epoch(seed),
             epochs=number + 1,
             initial_epoch=number,
             callbacks=[bar.callback],
             shuffle=False,
             verbose=0,
         )
-        loss = log.history["loss"][0]
-        logits = predict_logits(model, data["val"])
+        loss, logits = log.history["loss"][0], source.validate()
         if not (np.isfinite(loss) and np.isfinite(logits).all()):
             raise UserError(
                 f"stage {stage.name}, epoch {number + 1}: the loss is {loss}; lower the stage's lr ({stage.lr})."

@@ -22,9 +22,9 @@ RECIPE = Recipe(
         augment="xray",
     ),
     stages=(
-        Stage("head", train="head", epochs=3, lr=3e-3),
+        Stage("head", train="head", epochs=6, lr=3e-3),
         Stage("last blocks", train="last:2", epochs=3, lr=3e-4),
-        Stage("deeper", train="last:4", epochs=2, lr=1e-4),
+        Stage("deeper", train="last:3", epochs=2, lr=1e-4),
     ),
 )
 

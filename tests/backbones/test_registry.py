@@ -40,4 +40,4 @@ def test_description_says_where_weights_are(tmp_path, monkeypatch):
     assert rows["VGG16"]["weights"] == "Keras cache"
     assert rows["VGG19"]["weights"] == "download"
     assert rows["EfficientNetLite0"]["weights"] == "pip package (installed)"
-    assert rows["EfficientNetLite0"]["blocks"] == ("stem", *(f"block{n}" for n in range(1, 8)), "top")
+    assert rows["EfficientNetLite0"]["blocks"] == ("stem", *(f"block{n}" for n in range(1, 8)))

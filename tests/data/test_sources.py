@@ -4,8 +4,10 @@ import pytest
 from PIL import Image
 
 from kmedtl.data import sources
+from kmedtl.data.splits import split
 from kmedtl.errors import UserError
 from kmedtl.recipe import Data
+from kmedtl.recipes.pneumonia import RECIPE
 
 
 def write_csv(path, header, *rows):
@@ -110,3 +112,20 @@ def test_a_pattern_that_misses_a_file_is_refused(image_folder):
 def test_an_unknown_source_is_refused(source):
     with pytest.raises(UserError, match=source):
         sources.load(Data(source), seed=0)
+
+
+@pytest.mark.real_data
+def test_real_films_have_patients_and_split_without_leaks(real_data):
+    data = Data(
+        str(real_data / "cxr_pneumonia"), classes=RECIPE.data.classes, patient_pattern=RECIPE.data.patient_pattern
+    )
+    manifest = sources.load(data, seed=0)
+    assert len(manifest.table) == 4759
+    names = manifest.table.set_index("id")["patient"]
+    assert names["NORMAL/NORMAL2-IM-1018-0001.jpeg"] == "IM-1018"
+    assert names["PNEUMONIA/person1502_bacteria_3923.jpeg"] == "person1502"
+    divided = split(manifest.table, manifest.classes, 0.15, 0.15, seed=0)
+    assert (divided.groupby("patient")["split"].nunique() == 1).all()
+    shares = divided["split"].value_counts(normalize=True)
+    assert shares["val"] == pytest.approx(0.15, abs=0.01)
+    assert shares["test"] == pytest.approx(0.15, abs=0.01)

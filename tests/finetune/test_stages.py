@@ -34,11 +34,12 @@ def weights_by_block(model, blocks):
     }
 
 
-def test_a_stage_moves_what_it_trains_and_nothing_else(model, data):
+@pytest.mark.parametrize("views", [0, 2])
+def test_a_stage_moves_what_it_trains_and_nothing_else(model, data, views):
     blocks = block_map(model, "EfficientNetLite0")
     before = weights_by_block(model, blocks)
     statistics = [w.numpy() for w in model.weights if "moving" in w.path]
-    history = fine_tune(model, blocks, [Stage("two", "last:2", 2, 1e-3)], data, "xray", seed=1)
+    history = fine_tune(model, blocks, [Stage("two", "last:2", 2, 1e-3, views=views)], data, "xray", seed=1)
     after = weights_by_block(model, blocks)
     moved = {
         name for name in before if any(not np.array_equal(a, b) for a, b in zip(before[name], after[name], strict=True))

@@ -15,7 +15,7 @@ from kmedtl.data.phantom.builder import PhantomConfig, PhantomThorax
 from kmedtl.data.quiet_tfds import quiet_tfds
 from kmedtl.errors import UserError
 
-PATIENTS = 450
+PATIENTS = 380
 ATTRIBUTES = ("side", "pattern", "sex", "age", "area")
 
 

@@ -1,0 +1,63 @@
+import numpy as np
+import pytest
+
+from kmedtl.backbones.blocks import block_map, select
+from kmedtl.finetune.frozen_prefix import Activations, CachedEpoch, cut
+from kmedtl.heads.classification import build_classifier
+from kmedtl.recipe import Backbone, Head
+
+
+@pytest.mark.parametrize(
+    ("name", "train"),
+    [
+        ("EfficientNetLite0", "head"),
+        ("EfficientNetLite0", "last:3"),
+        ("MobileNetV3Small", "last:1"),
+        ("NASNetMobile", "head"),
+    ],
+)
+def test_prefix_and_suffix_are_the_model(name, train):
+    model = build_classifier(Backbone(name, "random"), Head(), 64, 1, 2)
+    blocks = block_map(model, name)
+    parts = cut(model, blocks, select(blocks, train))
+    images = np.random.default_rng(0).uniform(0, 255, (3, 64, 64, 1)).astype("float32")
+    assert np.allclose(parts.suffix(parts.prefix(images)), model(images), atol=1e-6)
+    own = {id(weight) for weight in model.weights}
+    assert all(id(weight) in own for weight in [*parts.prefix.weights, *parts.suffix.weights])
+
+
+def test_nothing_frozen_is_nothing_to_cut():
+    model = build_classifier(Backbone("EfficientNetLite0", "random"), Head(), 64, 1, 2)
+    blocks = block_map(model, "EfficientNetLite0")
+    assert cut(model, blocks, select(blocks, "all")) is None
+
+
+@pytest.fixture
+def activations():
+    """Ten images in three views whose activations tell view and image: 100 × view + image."""
+    model = build_classifier(Backbone("EfficientNetLite0", "random"), Head(), 64, 1, 2)
+    blocks = block_map(model, "EfficientNetLite0")
+    cached = Activations(cut(model, blocks, ("head",)).prefix, count=10, views=3)
+    shape = cached.arrays[0].shape[2:]
+    for view in range(3):
+        rows = [np.full(shape, 100 * view + image, "float32") for image in range(10)]
+        cached.fill(view, [(np.stack(rows[:4]),), (np.stack(rows[4:8]),), (np.stack(rows[8:]),)])
+    return cached
+
+
+def test_an_epoch_visits_each_image_once_in_some_view(activations):
+    labels = np.arange(10) % 2
+    epoch = CachedEpoch(activations, labels, batch_size=4, seed=1)
+    batches = [epoch[number] for number in range(len(epoch))]
+    values = np.concatenate([inputs.reshape(len(inputs), -1)[:, 0] for inputs, _ in batches]).astype(int)
+    assert sorted(values % 100) == list(range(10))
+    assert len(set(values // 100)) > 1
+    assert np.array_equal(np.concatenate([batch for _, batch in batches]), labels[values % 100])
+
+
+def test_an_epoch_depends_on_its_seed(activations):
+    def first(seed):
+        return CachedEpoch(activations, np.zeros(10), 4, seed)[0][0]
+
+    assert np.array_equal(first(1), first(1))
+    assert not np.array_equal(first(1), first(2))
