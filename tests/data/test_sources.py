@@ -28,10 +28,10 @@ def test_class_folders_become_a_manifest(image_folder):
 
 
 def test_split_folders_are_kept(image_folder, tmp_path):
-    for split in ("train", "valid", "test"):
-        (tmp_path / "set" / split).mkdir(parents=True)
+    for part in ("train", "valid", "test"):
+        (tmp_path / "set" / part).mkdir(parents=True)
         for name in ("NORMAL", "PNEUMONIA"):
-            target = tmp_path / "set" / split / name
+            target = tmp_path / "set" / part / name
             target.mkdir()
             for file in (image_folder / name).iterdir():
                 (target / file.name).write_bytes(file.read_bytes())
