@@ -11,7 +11,8 @@ from functools import partial
 import numpy as np
 from tqdm import tqdm
 
-from kmedtl.data.read_image import UnreadableImageError, read_image
+from kmedtl.data.pixels import UnreadableImageError
+from kmedtl.data.read_image import read_image
 
 WORTH_WORKERS = 200  # files; fewer are done sooner than workers start
 

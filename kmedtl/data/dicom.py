@@ -15,7 +15,7 @@ import pydicom
 from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.pixels import apply_modality_lut, apply_voi_lut, pixel_array
 
-from kmedtl.data.read_image import UnreadableImageError, stretch
+from kmedtl.data.pixels import UnreadableImageError, check_pixels, stretch
 
 # What pydicom and its decoders raise on broken files.
 _DECODING_ERRORS = (
@@ -24,7 +24,7 @@ _DECODING_ERRORS = (
 )  # fmt: skip
 
 
-def read_dicom(path: Path, max_pixels: int) -> tuple[np.ndarray, str]:
+def read_dicom(path: Path) -> tuple[np.ndarray, str]:
     """Return uint8 pixels, (H, W) or (H, W, 3), of the middle frame, and a word on their encoding.
 
     Raises:
@@ -35,18 +35,17 @@ def read_dicom(path: Path, max_pixels: int) -> tuple[np.ndarray, str]:
         warnings.simplefilter("ignore")
         try:
             data = pydicom.dcmread(path)
-            return _pixels(data, max_pixels)
+            return _pixels(data)
         except _DECODING_ERRORS as error:
             text = " ".join(str(error).split())[:160]
             raise UnreadableImageError(f"not a readable DICOM image ({text})") from None
 
 
-def _pixels(data: pydicom.Dataset, max_pixels: int) -> tuple[np.ndarray, str]:
+def _pixels(data: pydicom.Dataset) -> tuple[np.ndarray, str]:
     if "PixelData" not in data:
         raise UnreadableImageError("the DICOM file holds no image")
     rows, columns, frames = int(data.Rows), int(data.Columns), int(data.get("NumberOfFrames", 1) or 1)
-    if rows * columns > max_pixels:
-        raise UnreadableImageError(f"{columns} × {rows} pixels, more than the limit of {max_pixels}")
+    check_pixels(columns, rows)
     if not hasattr(data.file_meta, "TransferSyntaxUID"):
         data.file_meta.TransferSyntaxUID = pydicom.uid.ImplicitVRLittleEndian
     stored = pixel_array(data, index=frames // 2)

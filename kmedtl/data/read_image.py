@@ -13,15 +13,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from kmedtl.data.pixels import UnreadableImageError, check_pixels, stretch
+
 READER_VERSION = 1  # part of the store's key: raise it whenever the pixels of any file change
-MAX_PIXELS = 100_000_000
 MAX_BYTES = 1_000_000_000
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF")
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".dcm", ".dicom"})
-
-
-class UnreadableImageError(Exception):
-    """A file that cannot become pixels; its text is the reason, without the file's name."""
 
 
 @dataclass(frozen=True)
@@ -78,9 +75,9 @@ def _is_dicom(path: Path) -> bool:
 
 
 def _decode_dicom(path: Path) -> tuple[Image.Image, str]:
-    from kmedtl.data.dicom import read_dicom
+    from kmedtl.data.dicom import read_dicom  # pydicom is slow to import, and most sets have none
 
-    array, mode = read_dicom(path, MAX_PIXELS)
+    array, mode = read_dicom(path)
     return Image.fromarray(array), mode
 
 
@@ -89,10 +86,7 @@ def _decode_picture(path: Path) -> tuple[Image.Image, str]:
         # Pillow warns from half of its own limit on and about odd metadata; the bound here is ours.
         warnings.simplefilter("ignore")
         with Image.open(path, formats=FORMATS) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise UnreadableImageError(
-                    f"{image.width} × {image.height} pixels, more than the limit of {MAX_PIXELS}"
-                )
+            check_pixels(image.width, image.height)
             mode = image.mode
             image.load()
             return ImageOps.exif_transpose(_to_8_bit(image)), mode
@@ -109,16 +103,6 @@ def _to_8_bit(image: Image.Image) -> Image.Image:
     if image.mode == "LA":
         return image.convert("L")
     return image.convert("RGB")
-
-
-def stretch(values: np.ndarray) -> np.ndarray:
-    """Map the finite range of `values` linearly to uint8 0–255; a constant image becomes 0."""
-    finite = np.isfinite(values)
-    if not finite.any():
-        raise UnreadableImageError("no finite pixel value")
-    low, high = float(values[finite].min()), float(values[finite].max())
-    scaled = (np.where(finite, values, low) - low) / max(high - low, 1e-12)
-    return np.round(scaled * 255).astype(np.uint8)
 
 
 def _to_pixels(image: Image.Image, size: int, channels: int) -> np.ndarray:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from kmedtl.data.read_image import UnreadableImageError, read_image
+from kmedtl.data.pixels import UnreadableImageError
+from kmedtl.data.read_image import read_image
 from kmedtl.edge.model_info import ModelInfo
 
 Runtime = Callable[[np.ndarray], np.ndarray]  # uint8 (N, size, size, C) → logits (N,)

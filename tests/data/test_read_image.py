@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kmedtl.data.read_image import UnreadableImageError, read_image
+from kmedtl.data.pixels import UnreadableImageError
+from kmedtl.data.read_image import read_image
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif", ".bmp"])
