@@ -45,6 +45,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader of our output left (`kmedtl … | head`); keep Python from complaining again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        if options.debug:
+            raise
+        where = error.filename or "the disk"
+        print(f"error: {where}: {error.strerror or error}; free space or choose another place.", file=sys.stderr)
+        return 2
 
 
 def _parser() -> argparse.ArgumentParser:

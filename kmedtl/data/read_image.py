@@ -15,7 +15,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from kmedtl.data.pixels import UnreadableImageError, check_pixels, stretch
 
-READER_VERSION = 1  # part of the store's key: raise it whenever the pixels of any file change
+READER_VERSION = 2  # part of the store's key: raise it whenever the pixels of any file change
 MAX_BYTES = 1_000_000_000
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF")
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".dcm", ".dicom"})
