@@ -18,6 +18,8 @@ class Audit:
         listed, used: images in the manifest, and those that could be read.
         ignored: files of the source that are not images.
         unreadable: id → reason.
+        duplicates: groups of ids whose files are byte for byte the same.
+        conflicts: those groups whose members carry different labels.
         images, patients: class name → count, of the readable images.
         sizes: (width, height) → count, as text.
         modes: pixel mode as found in the file → count.
@@ -30,6 +32,8 @@ class Audit:
     used: int
     ignored: int
     unreadable: dict[str, str]
+    duplicates: tuple[tuple[str, ...], ...]
+    conflicts: tuple[tuple[str, ...], ...]
     images: dict[str, int]
     patients: dict[str, int]
     sizes: dict[str, int]
@@ -38,7 +42,7 @@ class Audit:
 
 
 def audit(manifest: Manifest, facts: pd.DataFrame, max_unreadable: float) -> tuple[Audit, pd.DataFrame]:
-    """Return the audit and the table of readable images, with their `record` in the store.
+    """Return the audit and the table of readable images, with their `record` in the store and their `sha256`.
 
     Args:
         facts: `Store.facts` of the same manifest.
@@ -55,7 +59,7 @@ def audit(manifest: Manifest, facts: pd.DataFrame, max_unreadable: float) -> tup
             f"{manifest.source}: {len(unreadable)} of {len(facts)} images are unreadable, allowed are {allowed} "
             f"(data.max_unreadable={max_unreadable}); first: {name}: {reason}."
         )
-    table = manifest.table.merge(facts[["id", "record"]], on="id", validate="1:1")
+    table = manifest.table.merge(facts[["id", "record", "sha256"]], on="id", validate="1:1")
     table = table[table["record"] >= 0].reset_index(drop=True)
     for label, name in enumerate(manifest.classes):
         if not (table["label"] == label).any():
@@ -68,6 +72,13 @@ def _summary(manifest: Manifest, table: pd.DataFrame, readable: pd.DataFrame, un
     warnings = []
     if unreadable:
         warnings.append(f"{len(unreadable)} unreadable images were left out; audit.json names them.")
+    same = [part for _, part in table.groupby("sha256") if len(part) > 1]
+    duplicates = tuple(tuple(part["id"]) for part in same)
+    conflicts = tuple(tuple(part["id"]) for part in same if part["label"].nunique() > 1)
+    if duplicates:
+        warnings.append(f"{sum(map(len, duplicates))} images are copies of {len(duplicates)}; copies share a split.")
+    if conflicts:
+        warnings.append(f"{len(conflicts)} images are listed under two labels, first: {' and '.join(conflicts[0])}.")
     if not manifest.patients_known:
         warnings.append("No patient ids: each image counts as a patient of its own, so leakage can't be excluded.")
     return Audit(
@@ -77,6 +88,8 @@ def _summary(manifest: Manifest, table: pd.DataFrame, readable: pd.DataFrame, un
         used=len(table),
         ignored=manifest.ignored,
         unreadable=unreadable,
+        duplicates=duplicates,
+        conflicts=conflicts,
         images={name: int((table["label"] == label).sum()) for label, name in enumerate(manifest.classes)},
         patients={manifest.classes[label]: int(part["patient"].nunique()) for label, part in by_class},
         sizes=(readable["width"].astype(str) + "×" + readable["height"].astype(str)).value_counts().to_dict(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import multiprocessing
 import os
 from collections.abc import Iterator, Sequence
@@ -18,12 +19,18 @@ WORTH_WORKERS = 200  # files; fewer are done sooner than workers start
 
 
 def decode(path: str, size: int, channels: int) -> tuple[dict, np.ndarray | None]:
-    """Return facts (`width`, `height`, `mode`, `error`) and uint8 pixels (size, size, C), or None if unreadable."""
+    """Return the file's facts and its uint8 pixels (size, size, C), or None where it is unreadable.
+
+    Facts: `width`, `height`, `mode`, `error` ("" where readable) and `sha256` of the file's bytes.
+    """
     try:
         picture = read_image(path, size, channels)
+        with open(path, "rb") as file:
+            content = hashlib.file_digest(file, "sha256").hexdigest()
     except UnreadableImageError as error:
-        return {"width": 0, "height": 0, "mode": "", "error": str(error)}, None
-    return {"width": picture.width, "height": picture.height, "mode": picture.mode, "error": ""}, picture.pixels
+        return {"width": 0, "height": 0, "mode": "", "sha256": "", "error": str(error)}, None
+    found = {"width": picture.width, "height": picture.height, "mode": picture.mode}
+    return found | {"sha256": content, "error": ""}, picture.pixels
 
 
 def decode_all(paths: Sequence[str], size: int, channels: int) -> Iterator[tuple[dict, np.ndarray | None]]:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from kmedtl.data.manifest import SPLITS
 from kmedtl.errors import UserError
@@ -14,6 +17,7 @@ from kmedtl.errors import UserError
 def split(table: pd.DataFrame, classes: Sequence[str], validation: float, test: float, seed: int) -> pd.DataFrame:
     """Return `table` with the column `split` filled; splits that the source gave are respected.
 
+    Patients who share a byte-identical image (column `sha256`, where there is one) count as one and stay together.
     Patients are ordered by a hash of seed and name and cut at the wanted fractions within each stratum (the set of
     labels a patient's images carry), so a patient hardly ever moves when others are added.
 
@@ -21,6 +25,7 @@ def split(table: pd.DataFrame, classes: Sequence[str], validation: float, test: 
         UserError: too few patients of a class, a patient in two given splits, or rows without a split
             beside rows with one.
     """
+    table = table.assign(group=_groups(table))
     given = set(table["split"])
     if "" in given and len(given) > 1:
         row = table.loc[table["split"] == "", "id"].iloc[0]
@@ -30,23 +35,25 @@ def split(table: pd.DataFrame, classes: Sequence[str], validation: float, test: 
     else:
         table = _complete(table, given, {"test": test, "val": validation}, seed)
     _check(table, classes)
-    return table
+    return table.drop(columns="group")
 
 
 def limit(table: pd.DataFrame, count: int, seed: int) -> pd.DataFrame:
     """Return at most about `count` images: whole patients, each split and stratum by its share."""
     if count >= len(table):
         return table
+    table = table.assign(group=table["patient"])
     parts = [
         _divide(part, {"kept": count / len(table)}, seed).query("split == 'kept'").index
         for _, part in table.groupby("split")
     ]
-    return table.loc[sorted(row for part in parts for row in part)].reset_index(drop=True)
+    kept = sorted(row for part in parts for row in part)
+    return table.loc[kept].drop(columns="group").reset_index(drop=True)
 
 
 def _divide(table: pd.DataFrame, fractions: dict[str, float], seed: int) -> pd.DataFrame:
-    """Assign whole patients to the named fractions of the images, the rest to train."""
-    patients = table.groupby("patient").agg(images=("id", "size"), stratum=("label", _label_set))
+    """Assign whole groups of patients to the named fractions of the images, the rest to train."""
+    patients = table.groupby("group").agg(images=("id", "size"), stratum=("label", _label_set))
     patients["order"] = [_hash(seed, patient) for patient in patients.index]
     patients = patients.sort_values("order")
     assigned = pd.Series("train", index=patients.index)
@@ -62,7 +69,7 @@ def _divide(table: pd.DataFrame, fractions: dict[str, float], seed: int) -> pd.D
             spare = of_stratum.index[of_stratum == "train"]
             if name not in set(of_stratum) and len(spare) > 1:
                 assigned[spare[0]] = name
-    return table.assign(split=table["patient"].map(assigned))
+    return table.assign(split=table["group"].map(assigned))
 
 
 def _complete(table: pd.DataFrame, given: set[str], fractions: dict[str, float], seed: int) -> pd.DataFrame:
@@ -77,12 +84,14 @@ def _complete(table: pd.DataFrame, given: set[str], fractions: dict[str, float],
 
 
 def _check(table: pd.DataFrame, classes: Sequence[str]) -> None:
-    splits_of = table.groupby("patient")["split"].nunique()
-    if (splits_of > 1).any():
-        patient = splits_of.index[splits_of > 1][0]
+    splits_of = table.groupby("group")["split"].nunique()
+    leaks = splits_of.index[splits_of > 1]
+    if len(leaks):
+        rows = table[table["group"] == leaks[0]].drop_duplicates("split")
+        one, other = (f"{row.id} ({row.split})" for row in rows.head(2).itertuples())
         raise UserError(
-            f"patient {patient} is in two splits ({(splits_of > 1).sum()} such patients): the test would measure "
-            "memory; move all images of a patient to one split."
+            f"{one} and {other} are of one patient or the same image ({len(leaks)} such leaks): "
+            "the test would measure memory; move them to one split."
         )
     for label, name in enumerate(classes):
         for part in SPLITS:
@@ -92,6 +101,18 @@ def _check(table: pd.DataFrame, classes: Sequence[str]) -> None:
                     f"class {name} has {patients} patients and none of them in '{part}'; expected at least "
                     f"one patient of each class in each of {', '.join(SPLITS)}: add patients or change the fractions."
                 )
+
+
+def _groups(table: pd.DataFrame) -> list[str]:
+    """Return a name for each row's group: patients linked by byte-identical images, named by the first of them."""
+    patients, names = pd.factorize(table["patient"], sort=True)
+    if "sha256" not in table:
+        return [names[code] for code in patients]
+    contents = pd.factorize(table["sha256"])[0]
+    links = coo_array((np.ones(len(table)), (patients, len(names) + contents)), shape=(2 * len(table) + 1,) * 2)
+    component = connected_components(links, directed=False)[1][patients]
+    first = pd.Series(patients).groupby(component).transform("min")
+    return [names[code] for code in first]
 
 
 def _label_set(labels: pd.Series) -> str:

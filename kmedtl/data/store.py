@@ -32,7 +32,7 @@ class Store:
     Attributes:
         builder: the TFDS builder whose one split holds the images that could be read.
         facts: one row a file, in the store's order: `id`, `record` (position among the decoded images, −1 where
-            unreadable), `width`, `height`, `mode`, `error` ("" where readable).
+            unreadable), `width`, `height`, `mode`, `sha256` of the file, `error` ("" where readable).
     """
 
     builder: tfds.core.DatasetBuilder

@@ -68,7 +68,7 @@ def test_a_patient_in_two_given_splits_is_refused():
     leaked = rows["patient"].value_counts().index[0]
     first = rows.index[rows["patient"] == leaked][0]
     rows.loc[first, "split"] = "test" if rows.loc[first, "split"] == "train" else "train"
-    with pytest.raises(UserError, match=f"patient {leaked} is in two splits"):
+    with pytest.raises(UserError, match=f"{leaked[1:]}-.*of one patient"):
         split(rows, CLASSES, 0.15, 0.15, seed=1)
 
 
@@ -87,3 +87,24 @@ def test_limit_keeps_whole_patients_and_the_class_ratio():
     kept_counts = kept["patient"].value_counts()
     assert (kept_counts == counts[kept_counts.index]).all()
     assert kept["label"].mean() == pytest.approx(rows["label"].mean(), abs=0.03)
+
+
+def test_patients_who_share_an_image_stay_together():
+    rows = table(300)
+    rows["sha256"] = [f"content {row}" for row in rows.index]
+    by_patient = rows.groupby("patient").head(1).index
+    for one, other in zip(by_patient[:200:2], by_patient[1:200:2], strict=True):
+        rows.loc[other, "sha256"] = rows.loc[one, "sha256"]
+    divided = split(rows, CLASSES, 0.2, 0.2, seed=1)
+    assert (divided.groupby("sha256")["split"].nunique() == 1).all()
+    assert (divided.groupby("patient")["split"].nunique() == 1).all()
+    assert list(divided.columns) == list(rows.columns)
+
+
+def test_the_same_image_in_two_given_splits_is_refused():
+    rows = split(table(), CLASSES, 0.15, 0.15, seed=1)
+    rows["sha256"] = [f"content {row}" for row in rows.index]
+    train, test = (rows.index[rows["split"] == part][0] for part in ("train", "test"))
+    rows.loc[test, "sha256"] = rows.loc[train, "sha256"]
+    with pytest.raises(UserError, match="the same image"):
+        split(rows, CLASSES, 0.15, 0.15, seed=1)

@@ -52,6 +52,19 @@ def test_unreadable_files_are_counted_and_refused_beyond_the_limit(manifest):
     assert all(pixels[record] == name for record, name in zip(table["record"], table["id"], strict=True))
 
 
+def test_copies_and_contradictions_are_found(manifest):
+    table = manifest.table
+    normal, copy = table["path"][0], table["path"][2]
+    pneumonia = table.loc[table["label"] == 1, "path"].iloc[0]
+    for target in (copy, pneumonia):
+        Path(target).write_bytes(Path(normal).read_bytes())
+    findings, _ = audit(manifest, store.prepare(table, 40, 1).facts, 0)
+    expected = tuple(table.loc[table["path"].isin([normal, copy, pneumonia]), "id"])
+    assert findings.duplicates == (expected,)
+    assert findings.conflicts == (expected,)
+    assert any("two labels" in warning for warning in findings.warnings)
+
+
 @pytest.fixture
 def data(manifest):
     images = store.prepare(manifest.table, 40, 1)
