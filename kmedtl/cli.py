@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import io
 import json
 import logging
 import os
@@ -20,6 +21,7 @@ import kmedtl
 from kmedtl.errors import UserError, nearest
 
 if TYPE_CHECKING:
+    from kmedtl.edge.model_info import ModelInfo
     from kmedtl.edge.predictor import Prediction
 
 INTERRUPTED = 130  # as a shell reports SIGINT
@@ -29,6 +31,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit code: 0, 2 (the user can mend it) or 130 (Ctrl-C)."""
     options = _parser().parse_args(arguments)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that lacks a letter must not end a run
     try:
         return options.command(options)
     except UserError as error:
@@ -45,11 +50,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader of our output left (`kmedtl … | head`); keep Python from complaining again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except OSError as error:
+    except Exception as error:
         if options.debug:
             raise
-        where = error.filename or "the disk"
-        print(f"error: {where}: {error.strerror or error}; free space or choose another place.", file=sys.stderr)
+        text = " ".join(str(error).split())[:300]
+        print(f"error: {type(error).__name__}: {text} (unexpected; --debug shows where)", file=sys.stderr)
         return 2
 
 
@@ -100,7 +105,9 @@ def _run(options: argparse.Namespace) -> int:
         "backbone.name": options.backbone,
         "seed": options.seed,
     }
-    assignments = [f"{path}={json.dumps(value)}" for path, value in shortcuts.items() if value is not None]
+    assignments = [
+        f"{path}={json.dumps(value, ensure_ascii=False)}" for path, value in shortcuts.items() if value is not None
+    ]
     recipe = config.override(find(options.recipe), [*assignments, *options.set])
 
     print("Loading TensorFlow …", file=sys.stderr)
@@ -126,7 +133,7 @@ def _predict(options: argparse.Namespace) -> int:
     is_run = (options.model / "model.keras").is_file()
     runtime = open_runtime(options.model / "model.keras" if is_run else options.model)
     predictions = list(predict(runtime, info, options.images))
-    print({"table": _table, "json": _json, "csv": _csv}[options.format](predictions), end="")
+    print({"table": _table, "json": _json, "csv": _csv}[options.format](predictions, info), end="")
     if info.synthetic:
         print("Trained on synthetic images: the answers say nothing about patients.", file=sys.stderr)
     return 2 if any(prediction.error for prediction in predictions) else 0
@@ -156,27 +163,29 @@ def _backbones(options: argparse.Namespace) -> int:
     return 0
 
 
-def _table(predictions: list[Prediction]) -> str:
-    width = max(len(prediction.image) for prediction in predictions)
-    lines = [
-        f"{prediction.image:<{width}}  " + (prediction.error or f"{prediction.probability:.4f}  {prediction.decision}")
+def _table(predictions: list[Prediction], info: ModelInfo) -> str:
+    width = max(len("IMAGE"), *(len(prediction.image) for prediction in predictions))
+    finding = f"P({info.classes[1]})"
+    lines = [f"{'IMAGE':<{width}}  {finding}  DECISION ({info.classes[1]} from {info.threshold:.4f} on)"]
+    lines += [
+        f"{prediction.image:<{width}}  "
+        + (prediction.error or f"{prediction.probability:<{len(finding)}.4f}  {prediction.decision}")
         for prediction in predictions
     ]
     return "\n".join(lines) + "\n"
 
 
-def _json(predictions: list[Prediction]) -> str:
-    return json.dumps([asdict(prediction) for prediction in predictions], indent=2, ensure_ascii=False) + "\n"
+def _json(predictions: list[Prediction], info: ModelInfo) -> str:
+    shared = {"finding": info.classes[1], "threshold": info.threshold}
+    return json.dumps([asdict(row) | shared for row in predictions], indent=2, ensure_ascii=False) + "\n"
 
 
-def _csv(predictions: list[Prediction]) -> str:
-    import io
-
+def _csv(predictions: list[Prediction], info: ModelInfo) -> str:
     text = io.StringIO()
     columns = [field.name for field in fields(predictions[0])]
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer = csv.DictWriter(text, [*columns, "finding", "threshold"], lineterminator="\n")
     writer.writeheader()
-    writer.writerows(asdict(prediction) for prediction in predictions)
+    writer.writerows(asdict(row) | {"finding": info.classes[1], "threshold": info.threshold} for row in predictions)
     return text.getvalue()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from datetime import datetime
@@ -20,7 +21,7 @@ def choose(out: Path | None, recipe: str) -> Path:
         UserError: the folder exists.
     """
     folder = out or Path("saved_models") / recipe / datetime.now().strftime("%Y%m%d-%H%M%S")
-    if folder.exists():
+    if os.path.lexists(folder):
         raise UserError(f"{folder}: exists already; choose another --out or remove it.")
     return folder
 
@@ -34,7 +35,8 @@ def building(folder: Path) -> Iterator[Path]:
     """
     unfinished = folder.with_name(f".{folder.name}.unfinished")
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileExistsError):  # a file in the way fails at the next line, with its name
+            folder.parent.mkdir(parents=True, exist_ok=True)
         unfinished.mkdir()
     except FileExistsError:
         raise UserError(

@@ -15,8 +15,7 @@ from tqdm import tqdm
 import kmedtl
 from kmedtl import result as results
 from kmedtl import run_folder
-from kmedtl.backbones import registry
-from kmedtl.backbones.blocks import block_map
+from kmedtl.backbones.blocks import block_map, select
 from kmedtl.data import sources, splits, store
 from kmedtl.data.audit import Audit, audit
 from kmedtl.data.manifest import SPLITS, Manifest
@@ -48,7 +47,14 @@ def run(recipe: Recipe, out: Path | None = None, say: Callable[[str], None] = pr
     final = run_folder.choose(out, recipe.name)
     with run_folder.building(final) as folder:
         tf.config.experimental.enable_op_determinism()
-        registry.get(recipe.backbone.name)  # a misspelt name is refused before hours of decoding
+
+        # First of all, so that missing weights or a misspelt block are refused before hours of decoding.
+        keras.utils.set_random_seed(recipe.seed)
+        model = build_classifier(recipe.backbone, recipe.head, recipe.data.size, recipe.data.channels, classes=2)
+        blocks = block_map(model, recipe.backbone.name)
+        for stage in recipe.stages:
+            select(blocks, stage.train)
+
         manifest = sources.load(recipe.data, recipe.seed)
         if recipe.data.limit:
             manifest = replace(manifest, table=splits.limit(manifest.table, recipe.data.limit, recipe.seed))
@@ -58,11 +64,6 @@ def run(recipe: Recipe, out: Path | None = None, say: Callable[[str], None] = pr
         data = pipelines(images, table, recipe.data.batch_size)
         say(_describe(findings, data))
 
-        keras.utils.set_random_seed(recipe.seed)
-        model = build_classifier(
-            recipe.backbone, recipe.head, recipe.data.size, recipe.data.channels, len(manifest.classes)
-        )
-        blocks = block_map(model, recipe.backbone.name)
         history = fine_tune(model, blocks, recipe.stages, data, recipe.data.augment, recipe.seed)
 
         predictions = _predict(model, data)

@@ -104,12 +104,13 @@ def test_predict_formats_and_unreadable_images(trained, tmp_path, capsys):
     model = str(folder / "model_int8.tflite")
     assert main(["predict", model, str(good), "--format", "csv"]) == 0
     header, row = capsys.readouterr().out.splitlines()
-    assert header == "image,probability,decision,error"
+    assert header == "image,probability,decision,error,finding,threshold"
     assert row.startswith(str(good))
     assert main(["predict", model, str(good), str(bad)]) == 2
     table = capsys.readouterr().out.splitlines()
-    assert table[0].endswith(("NORMAL", "PNEUMONIA"))
-    assert "empty (0 bytes)" in table[1]
+    assert "P(PNEUMONIA)" in table[0]
+    assert table[1].endswith(("NORMAL", "PNEUMONIA"))
+    assert "empty (0 bytes)" in table[2]
 
 
 def test_predict_with_tflite_imports_no_tensorflow(trained):

@@ -54,10 +54,10 @@ def audit(manifest: Manifest, facts: pd.DataFrame, max_unreadable: float) -> tup
     unreadable = dict(facts.loc[facts["record"] < 0, ["id", "error"]].itertuples(index=False))
     allowed = int(max_unreadable * len(facts))
     if len(unreadable) > allowed:
-        name, reason = next(iter(unreadable.items()))
+        first = "; ".join(f"{name}: {reason}" for name, reason in list(unreadable.items())[:10])
         raise UserError(
             f"{manifest.source}: {len(unreadable)} of {len(facts)} images are unreadable, allowed are {allowed} "
-            f"(data.max_unreadable={max_unreadable}); first: {name}: {reason}."
+            f"(data.max_unreadable={max_unreadable}); first: {first}."
         )
     table = manifest.table.merge(facts[["id", "record", "sha256"]], on="id", validate="1:1")
     table = table[table["record"] >= 0].reset_index(drop=True)

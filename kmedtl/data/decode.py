@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import multiprocessing
 import os
+import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 
 import numpy as np
@@ -14,6 +16,7 @@ from tqdm import tqdm
 
 from kmedtl.data.pixels import UnreadableImageError
 from kmedtl.data.read_image import read_image
+from kmedtl.errors import UserError
 
 WORTH_WORKERS = 200  # files; fewer are done sooner than workers start
 
@@ -42,5 +45,10 @@ def decode_all(paths: Sequence[str], size: int, channels: int) -> Iterator[tuple
         return
     # Spawned, not forked: TensorFlow's threads in the parent do not survive a fork.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(os.cpu_count(), mp_context=context) as pool:
-        yield from bar(pool.map(work, paths, chunksize=16))
+    # Ctrl-C reaches the whole group of processes; the parent alone answers it.
+    ignore = {"initializer": signal.signal, "initargs": (signal.SIGINT, signal.SIG_IGN)}
+    with ProcessPoolExecutor(os.cpu_count(), mp_context=context, **ignore) as pool:
+        try:
+            yield from bar(pool.map(work, paths, chunksize=16))
+        except BrokenProcessPool:
+            raise UserError("decoding: a worker was killed, by a damaged file or for lack of memory.") from None

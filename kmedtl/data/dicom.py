@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import struct
 import warnings
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +20,8 @@ from kmedtl.data.pixels import UnreadableImageError, check_pixels, stretch
 
 # What pydicom and its decoders raise on broken files.
 _DECODING_ERRORS = (
-    AttributeError, BytesLengthException, EOFError, IndexError, InvalidDicomError, KeyError, NotImplementedError,
-    OverflowError, RuntimeError, TypeError, ValueError, struct.error,
+    ArithmeticError, AttributeError, BytesLengthException, EOFError, IndexError, InvalidDicomError, KeyError,
+    NotImplementedError, RuntimeError, TypeError, ValueError, struct.error, zlib.error,
 )  # fmt: skip
 
 

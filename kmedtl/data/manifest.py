@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +43,7 @@ def from_rows(rows: Sequence[dict], classes: Sequence[str], source: str, **facts
         classes: the wanted class names in order; empty: those found, in alphabetical order.
 
     Raises:
-        UserError: no rows, one class only, an unknown class or split, a path twice.
+        UserError: no rows, one class only, an unknown class or split, a file or id twice, a name that is not UTF-8.
     """
     if not rows:
         raise UserError(f"{source}: no images found; expected PNG, JPEG, TIFF, BMP, GIF or DICOM files.")
@@ -64,6 +65,15 @@ def from_rows(rows: Sequence[dict], classes: Sequence[str], source: str, **facts
         raise UserError(f"{source}: expected two classes. Received: {', '.join(classes)}; set data.classes.")
     for split in set(table["split"]) - {"", *SPLITS}:
         raise UserError(f"{source}: unknown split '{split}'; expected {', '.join(SPLITS)} or nothing.")
+    for column in ("record", "sha256", "group"):
+        if column in table:
+            raise UserError(f"{source}: the column '{column}' is kmedtl's own; rename it.")
+    for name in table["path"]:
+        if name != name.encode(errors="replace").decode():
+            raise UserError(f"{source}: the file name {name!r} is not valid UTF-8; rename the file.")
+    places = table["path"].map(os.path.realpath)
+    if places.duplicated().any():
+        raise UserError(f"{source}: {table.loc[places.duplicated(), 'path'].iloc[0]} is listed twice.")
     if table["id"].duplicated().any():
         raise UserError(f"{source}: {table.loc[table['id'].duplicated(), 'id'].iloc[0]} is listed twice.")
     table["label"] = table["label"].map(classes.index).astype("int64")

@@ -55,7 +55,11 @@ class Pipeline:
     def sample(self, count: int, seed: int) -> np.ndarray:
         """Return about `count` images as uint8 (n, size, size, C), each label by its share."""
         share = min(1.0, count / len(self.table))
-        chosen = self.table.groupby("label").sample(frac=share, random_state=seed)["record"]
+        chosen = [
+            record
+            for _, part in self.table.groupby("label")
+            for record in part["record"].sample(n=max(1, round(share * len(part))), random_state=seed)
+        ]
         return Pipeline(self.store, self.table[self.table["record"].isin(chosen)], self.batch_size).pixels()
 
     def pixels(self) -> np.ndarray:

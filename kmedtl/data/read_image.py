@@ -6,7 +6,9 @@ Imports neither TensorFlow nor Keras: `kmedtl.edge` calls the same function.
 from __future__ import annotations
 
 import stat
+import struct
 import warnings
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +20,11 @@ from kmedtl.data.pixels import UnreadableImageError, check_pixels, stretch
 READER_VERSION = 2  # part of the store's key: raise it whenever the pixels of any file change
 MAX_BYTES = 1_000_000_000
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF")
+# What Pillow's readers raise on damaged files.
+DECODING_ERRORS = (
+    OSError, ValueError, SyntaxError, EOFError, KeyError, TypeError, IndexError, ArithmeticError, zlib.error,
+    struct.error, Image.DecompressionBombError,
+)  # fmt: skip
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".dcm", ".dicom"})
 
 
@@ -46,7 +53,7 @@ def read_image(path: str | Path, size: int, channels: int) -> Picture:
         image, mode = _decode_dicom(path) if _is_dicom(path) else _decode_picture(path)
     except UnidentifiedImageError:
         raise UnreadableImageError("not a PNG, JPEG, TIFF, BMP, GIF or DICOM file") from None
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+    except DECODING_ERRORS as error:
         raise UnreadableImageError(_reason(error)) from None
     except MemoryError:
         raise UnreadableImageError("needs more memory than there is") from None

@@ -26,12 +26,16 @@ def load(data: Data, seed: int) -> Manifest:
         from kmedtl.data.phantom.source import phantom_manifest
 
         return phantom_manifest(data.source, data.classes, seed)
-    path = Path(data.source).expanduser()
-    if path.is_dir():
-        return _from_folder(path, data)
-    if path.suffix.lower() == ".csv" and path.is_file():
-        return _from_csv(path, data)
-    if path.exists():
+    path = Path(data.source).expanduser().absolute()
+    try:
+        if path.is_dir():
+            return _from_folder(path, data)
+        if path.suffix.lower() == ".csv" and path.is_file():
+            return _from_csv(path, data)
+        exists = path.exists()
+    except OSError as error:
+        raise UserError(f"{error.filename or path}: cannot be read ({error.strerror}).") from None
+    if exists:
         raise UserError(f"{path}: expected a folder of class folders or a .csv manifest.")
     raise UserError(f"{path}: no such folder or file; expected 'phantom', a folder or a CSV manifest.")
 
@@ -119,6 +123,11 @@ def _patient(pattern: re.Pattern, row: dict, source: str) -> str:
     return next((group for group in match.groups() if group), match.group(0))
 
 
+def _refuse(error: OSError) -> None:
+    """What `os.walk` cannot open it would leave out without a word."""
+    raise error
+
+
 def _subfolders(folder: Path) -> list[Path]:
     hidden = (".", "__")
     return sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith(hidden))
@@ -126,7 +135,7 @@ def _subfolders(folder: Path) -> list[Path]:
 
 def _files(folder: Path) -> Iterator[Path]:
     """Every file below `folder` in a fixed order; links to folders are not followed, so no loop can trap it."""
-    for parent, folders, names in os.walk(folder):
+    for parent, folders, names in os.walk(folder, onerror=_refuse):
         folders.sort()
         for name in sorted(names):
             if not name.startswith("."):

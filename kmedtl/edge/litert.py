@@ -30,6 +30,8 @@ class LiteRTModel:
         return np.array([self._run(image) for image in images], np.float32)
 
     def _run(self, image: np.ndarray) -> float:
-        self._interpreter.set_tensor(self._input["index"], image[None].astype(self._input["dtype"]))
+        scale, zero = self._input["quantization"]  # (0, 0) for float
+        values = np.round(image / scale + zero) if scale else image
+        self._interpreter.set_tensor(self._input["index"], values[None].astype(self._input["dtype"]))
         self._interpreter.invoke()
         return float(self._interpreter.get_tensor(self._output["index"])[0, 0])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+import zlib
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -70,7 +71,7 @@ def read(path: Path) -> ModelInfo:
         else:
             with zipfile.ZipFile(path) as archive:
                 text = archive.read(MEMBER).decode()
-    except (FileNotFoundError, KeyError, zipfile.BadZipFile):
+    except (OSError, KeyError, zipfile.BadZipFile, zlib.error, UnicodeDecodeError):
         raise UserError(f"{path}: no kmedtl model; it carries no {MEMBER} with classes, size and threshold.") from None
     try:
         document = json.loads(text)

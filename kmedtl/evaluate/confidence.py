@@ -1,4 +1,4 @@
-"""95 % intervals: DeLong for the AUC, Wilson for proportions, patients resampled for the rest."""
+"""95 % intervals: DeLong for the AUC, Wilson for proportions, patients resampled for the rest; all by patient."""
 
 from __future__ import annotations
 
@@ -24,43 +24,63 @@ class Estimate:
         return f"{self.value:.3f} ({self.low:.3f}–{self.high:.3f})"
 
 
-def delong_auc(labels: np.ndarray, scores: np.ndarray) -> Estimate:
-    """Return the area under the ROC curve with DeLong's interval on the logit scale.
+def delong_auc(labels: np.ndarray, scores: np.ndarray, patients: np.ndarray) -> Estimate:
+    """Return the area under the ROC curve with DeLong's interval, on the logit scale, for clustered data.
 
-    The logit scale keeps the interval inside 0–1 (Qin & Hotilovac, Stat. Methods in Medical Research 2008); where the
-    AUC is exactly 0 or 1 the variance is zero and the exact bound on an error rate of 0 in the smaller class
-    (1 − 0.05^(1/n), one-sided) stands in for it.
-
-    Sources: DeLong et al., Biometrics 1988; ranks after Sun & Xu, IEEE Signal Processing Letters 2014.
+    The images of a patient are not independent: the placements are summed by patient (Obuchowski, Biometrics 1997),
+    which is DeLong's variance (Biometrics 1988) where each patient has one image. The logit scale keeps the interval
+    inside 0–1 (Qin & Hotilovac, Stat. Methods in Medical Research 2008). Where the variance is zero (the AUC is 0 or
+    1, or all scores are equal) or cannot be had, the exact bound on an error rate of 0 in n patients of the rarer
+    class, 1 − 0.05^(1/n), stands in for it on either side.
     """
     labels, scores = np.asarray(labels), np.asarray(scores, np.float64)
-    positive, negative = scores[labels == 1], scores[labels == 0]
-    m, n = len(positive), len(negative)
-    everything = rankdata(np.concatenate([positive, negative]))
-    placed_positive = (everything[:m] - rankdata(positive)) / n
-    placed_negative = 1 - (everything[m:] - rankdata(negative)) / m
-    auc = float(placed_positive.mean())
-    if auc in (0.0, 1.0) or min(m, n) < 2:
-        slack = 1 - 0.05 ** (1 / min(m, n))
+    _, codes = np.unique(patients, return_inverse=True)
+    positive, negative = labels == 1, labels == 0
+    m, n = int(positive.sum()), int(negative.sum())
+    ranks = rankdata(scores)
+    placements = np.empty(len(scores))
+    placements[positive] = (ranks[positive] - rankdata(scores[positive])) / n
+    placements[negative] = 1 - (ranks[negative] - rankdata(scores[negative])) / m
+    auc = float(placements[positive].mean())
+    a = np.bincount(codes[positive], placements[positive] - auc, minlength=codes.max() + 1)
+    b = np.bincount(codes[negative], placements[negative] - auc, minlength=codes.max() + 1)
+    with_positive, with_negative = len(set(codes[positive])), len(set(codes[negative]))
+    variance = 0.0
+    if min(with_positive, with_negative) > 1:
+        variance = with_positive / (with_positive - 1) * (a @ a) / m**2
+        variance += with_negative / (with_negative - 1) * (b @ b) / n**2
+        variance += 2 * len(a) / (len(a) - 1) * (a @ b) / (m * n)
+    if variance <= 0 or auc in (0.0, 1.0):
+        slack = 1 - 0.05 ** (1 / min(with_positive, with_negative))
         return Estimate(auc, max(0.0, auc - slack), min(1.0, auc + slack), "exact bound")
-    variance = placed_positive.var(ddof=1) / m + placed_negative.var(ddof=1) / n
     center, spread = np.log(auc / (1 - auc)), Z * np.sqrt(variance) / (auc * (1 - auc))
     low, high = (1 / (1 + np.exp(-(center + side * spread))) for side in (-1, 1))
-    return Estimate(auc, float(low), float(high), "DeLong, logit scale")
+    return Estimate(auc, float(low), float(high), "DeLong by patient, logit scale")
 
 
-def wilson(successes: int, total: int) -> Estimate:
-    """Return a proportion with Wilson's score interval; NaN where there is nothing to count.
+def wilson(hits: np.ndarray, patients: np.ndarray) -> Estimate:
+    """Return the share of `hits` (bool, one an image) with Wilson's score interval; NaN where there is none to count.
 
-    Source: Wilson, Journal of the American Statistical Association 1927.
+    Images count for as many as they would be if independent: n / design effect, the clustered variance of the share
+    over the binomial one, at least 1. With one image a patient it is Wilson's own interval.
+
+    Sources: Wilson, J. Am. Statistical Association 1927; Rao & Scott, Biometrics 1992.
     """
+    total = len(hits)
     if total == 0:
-        return Estimate(float("nan"), 0.0, 1.0, "Wilson")
-    share = successes / total
-    scale = 1 + Z**2 / total
-    center = (share + Z**2 / (2 * total)) / scale
-    half = Z * np.sqrt(share * (1 - share) / total + Z**2 / (4 * total**2)) / scale
-    return Estimate(share, float(max(0.0, center - half)), float(min(1.0, center + half)), "Wilson")
+        return Estimate(float("nan"), 0.0, 1.0, "Wilson by patient")
+    share = float(np.mean(hits))
+    _, codes = np.unique(patients, return_inverse=True)
+    groups = codes.max() + 1
+    residuals = np.bincount(codes, np.asarray(hits) - share)
+    effect = 1.0
+    if groups > 1 and 0 < share < 1:
+        effect = max(1.0, (residuals @ residuals) / (total * share * (1 - share)))
+    effective = min(total / effect, groups if share in (0.0, 1.0) else total)
+    scale = 1 + Z**2 / effective
+    center = (share + Z**2 / (2 * effective)) / scale
+    half = Z * np.sqrt(share * (1 - share) / effective + Z**2 / (4 * effective**2)) / scale
+    return Estimate(share, float(max(0.0, center - half)), float(min(1.0, center + half)), "Wilson by patient")
 
 
 def bootstrap(metric: Callable[[np.ndarray], np.ndarray], patients: np.ndarray, resamples: int, seed: int) -> Estimate:

@@ -28,27 +28,32 @@ class Metrics:
 
 
 def judge(table: pd.DataFrame, threshold: float, resamples: int, seed: int) -> Metrics:
-    """Judge predictions: columns `label` (0 or 1), `probability` (0–1) and `patient`.
+    """Judge predictions: columns `label` (0 or 1), `logit`, `probability` (0–1) and `patient`.
 
-    Intervals: DeLong for the AUC, Wilson for proportions, a bootstrap of patients for the rest; two-sided, 95 %.
+    Ranks come from the logits, since probabilities can round to the same number. Intervals are two-sided, 95 %: DeLong
+    for the AUC, Wilson for proportions, a bootstrap for the rest, all by patient.
     """
-    labels, probabilities = table["label"].to_numpy(), table["probability"].to_numpy()
-    decisions = (probabilities >= threshold).astype(int)
+    labels, logits = table["label"].to_numpy(), table["logit"].to_numpy()
+    decisions = (table["probability"].to_numpy() >= threshold).astype(int)
     tn, fp, fn, tp = np.bincount(2 * labels + decisions, minlength=4).tolist()
     patients = table["patient"].to_numpy()
+
+    def share(hits: np.ndarray, among: np.ndarray) -> Estimate:
+        return wilson(hits[among], patients[among])
 
     def resampled(metric: Callable[..., np.ndarray], values: np.ndarray) -> Estimate:
         return bootstrap(lambda weights: metric(labels, values, weights), patients, resamples, seed)
 
+    right = labels == decisions
     estimates = {
-        "auc": delong_auc(labels, probabilities),
-        "average_precision": resampled(average_precision, probabilities),
-        "accuracy": wilson(tp + tn, len(labels)),
+        "auc": delong_auc(labels, logits, patients),
+        "average_precision": resampled(average_precision, logits),
+        "accuracy": share(right, labels >= 0),
         "balanced_accuracy": resampled(balanced_accuracy, decisions),
-        "sensitivity": wilson(tp, tp + fn),
-        "specificity": wilson(tn, tn + fp),
-        "ppv": wilson(tp, tp + fp),
-        "npv": wilson(tn, tn + fn),
+        "sensitivity": share(right, labels == 1),
+        "specificity": share(right, labels == 0),
+        "ppv": share(right, decisions == 1),
+        "npv": share(right, decisions == 0),
         "f1": resampled(f1, decisions),
     }
     return Metrics(len(labels), len(set(patients)), ((tn, fp), (fn, tp)), estimates)

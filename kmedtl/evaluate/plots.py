@@ -16,8 +16,8 @@ SIDE = 4.2  # inches
 
 
 def roc(table: pd.DataFrame, metrics: Metrics) -> Figure:
-    """Draw the ROC curve of `label` and `probability`, with the operating point."""
-    false_rate, true_rate, _ = roc_curve(table["label"], table["probability"])
+    """Draw the ROC curve of `label` and `logit`, with the operating point."""
+    false_rate, true_rate, _ = roc_curve(table["label"], table["logit"])
     figure, axes = _square("ROC", "1 − specificity", "Sensitivity")
     axes.plot([0, 1], [0, 1], color=SOFT, linewidth=1, linestyle="--")
     axes.plot(false_rate, true_rate, color=ACCENT, linewidth=2, label=f"AUC {metrics.estimates['auc']}")
@@ -29,7 +29,7 @@ def roc(table: pd.DataFrame, metrics: Metrics) -> Figure:
 
 def precision_recall(table: pd.DataFrame, metrics: Metrics) -> Figure:
     """Draw precision over recall, with the prevalence as the line that chance reaches."""
-    precision, recall, _ = precision_recall_curve(table["label"], table["probability"])
+    precision, recall, _ = precision_recall_curve(table["label"], table["logit"])
     figure, axes = _square("Precision and recall", "Sensitivity (recall)", "PPV (precision)")
     prevalence = float(table["label"].mean())
     axes.axhline(prevalence, color=SOFT, linewidth=1, linestyle="--", label=f"prevalence {prevalence:.2f}")

@@ -36,6 +36,8 @@ def write_all(model: keras.Model, folder: Path, calibration: np.ndarray) -> Iter
 
 
 def _int8(saved: Path, calibration: np.ndarray) -> tf.lite.TFLiteConverter:
+    calibration = calibration.copy()
+    calibration[0, 0, :2] = np.array([[0], [255]])  # the input's range is 0–255, whatever these images reach
     converter = tf.lite.TFLiteConverter.from_saved_model(str(saved))
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.representative_dataset = lambda: ([image[None].astype(np.float32)] for image in calibration)

@@ -45,7 +45,13 @@ def saved_model_runtime(path: Path) -> Runtime:
     """Load a SavedModel with TensorFlow alone and call its default signature."""
     import tensorflow as tf
 
-    serve = tf.saved_model.load(str(path)).signatures["serving_default"]
+    try:
+        # Kept with the function: the signature holds no reference to its own variables.
+        loaded = tf.saved_model.load(str(path))
+        serve = loaded.signatures["serving_default"]
+    except (OSError, ValueError, KeyError, tf.errors.OpError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{path}: not a SavedModel with a 'serving_default' signature ({reason}).") from None
 
     def run(images: np.ndarray) -> np.ndarray:
         parts = np.array_split(images, -(-len(images) // BATCH))

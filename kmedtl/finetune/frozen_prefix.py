@@ -8,6 +8,7 @@ time of a stage.
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from tqdm import tqdm
 
 from kmedtl.backbones.blocks import Block, end_tensors
 from kmedtl.data.pipeline import Pipeline
+from kmedtl.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Activations:
     def __init__(self, prefix: keras.Model, count: int, views: int) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="kmedtl-activations-")
         self.arrays = [
-            np.memmap(Path(self._folder.name) / str(number), np.float16, "w+", shape=(views, count, *output.shape[1:]))
+            _allocate(Path(self._folder.name) / str(number), (views, count, *output.shape[1:]))
             for number, output in enumerate(prefix.outputs)
         ]
 
@@ -56,6 +58,20 @@ class Activations:
             for array, output in zip(self.arrays, batch, strict=True):
                 array[view, start : start + len(output)] = output
             start += len(batch[0])
+
+
+def _allocate(path: Path, shape: tuple[int, ...]) -> np.memmap:
+    """Return a float16 array in a file whose space is taken now: a disk that fills up later would kill the process."""
+    size = int(np.prod(shape)) * np.dtype(np.float16).itemsize
+    try:
+        with path.open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, size)
+    except OSError as error:
+        raise UserError(
+            f"{path.parent}: no room for {size / 1e9:.1f} GB of activations ({error.strerror}); "
+            "set TMPDIR to a larger disk, or the stage's views to 0."
+        ) from None
+    return np.memmap(path, np.float16, "r+", shape=shape)
 
 
 class CachedEpoch(keras.utils.PyDataset):

@@ -73,6 +73,7 @@ def fine_tune(
                 best = model.get_weights()
             history.append(epoch)
         model.set_weights(best)
+        del source  # and with it the activations, before the next stage makes its own
     return history
 
 

@@ -17,23 +17,56 @@ def scores(count, seed, shift=1.0, ties=False):
 @pytest.mark.parametrize("ties", [False, True])
 def test_auc_is_scikit_learns(ties):
     labels, values = scores(300, seed=1, ties=ties)
-    assert delong_auc(labels, values).value == pytest.approx(roc_auc_score(labels, values), abs=1e-12)
+    assert delong_auc(labels, values, np.arange(300)).value == pytest.approx(roc_auc_score(labels, values), abs=1e-12)
 
 
 def test_delong_covers_the_true_auc():
     truth = norm.cdf(1 / np.sqrt(2))
     covered = 0
     for seed in range(400):
-        estimate = delong_auc(*scores(120, seed))
+        estimate = delong_auc(*scores(120, seed), np.arange(120))
         covered += estimate.low <= truth <= estimate.high
     assert 0.92 <= covered / 400 <= 0.98
 
 
 def test_a_perfect_separation_still_has_an_interval():
-    estimate = delong_auc(np.array([0] * 20 + [1] * 10), np.arange(30))
+    estimate = delong_auc(np.array([0] * 20 + [1] * 10), np.arange(30), np.arange(30))
     assert estimate.value == 1
     assert 0.7 < estimate.low < 1
     assert estimate.high == 1
+
+
+def test_constant_scores_are_no_certainty():
+    estimate = delong_auc(np.array([0] * 20 + [1] * 10), np.zeros(30), np.arange(30))
+    assert estimate.value == 0.5
+    assert estimate.low < 0.3
+    assert estimate.high > 0.7
+
+
+def clustered(seed, patients=60):
+    """Three nearly equal images a patient; the patients are what is independent."""
+    random = np.random.default_rng(seed)
+    labels = (random.random(patients) < 0.4).astype(int)
+    values = random.normal(labels)
+    names = np.repeat(np.arange(patients), 3)
+    return labels[names], values[names] + random.normal(0, 0.1, 3 * patients), names
+
+
+def test_intervals_by_patient_cover_the_truth_where_images_repeat():
+    truth, hit = norm.cdf(1 / np.sqrt(2)), norm.cdf(0.5)
+    covered = covered_share = naive = 0
+    for seed in range(400):
+        labels, values, names = clustered(seed)
+        estimate = delong_auc(labels, values, names)
+        covered += estimate.low <= truth <= estimate.high
+        wrong = delong_auc(labels, values, np.arange(len(labels)))
+        naive += wrong.low <= truth <= wrong.high
+        right = (values >= 0.5) == (labels == 1)
+        share = wilson(right, names)
+        covered_share += share.low <= hit <= share.high
+    assert 0.92 <= covered / 400 <= 0.98
+    assert 0.92 <= covered_share / 400 <= 0.98
+    assert naive / 400 < 0.85
 
 
 @pytest.mark.parametrize(
@@ -42,12 +75,12 @@ def test_a_perfect_separation_still_has_an_interval():
     [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)],
 )
 def test_wilson_matches_the_published_examples(successes, total, low, high):
-    estimate = wilson(successes, total)
+    estimate = wilson(np.arange(total) < successes, np.arange(total))
     assert (estimate.low, estimate.high) == pytest.approx((low, high), abs=5e-5)
 
 
 def test_nothing_to_count_is_not_a_number():
-    estimate = wilson(0, 0)
+    estimate = wilson(np.array([], bool), np.array([], int))
     assert np.isnan(estimate.value)
     assert (estimate.low, estimate.high) == (0, 1)
 

@@ -13,10 +13,12 @@ from kmedtl.evaluate.operating_point import youden
 def table():
     random = np.random.default_rng(5)
     labels = (random.random(400) < 0.3).astype(int)
+    logits = random.normal(2 * labels - 1, 1.2)
     return pd.DataFrame(
         {
             "label": labels,
-            "probability": probabilities(random.normal(2 * labels - 1, 1.2), 1.0),
+            "logit": logits,
+            "probability": probabilities(logits, 1.0),
             "patient": [f"p{row // 2}" for row in range(400)],
         }
     )
@@ -53,8 +55,13 @@ def test_temperature_recovers_overconfidence():
     assert fit_temperature(3 * logits, labels) == pytest.approx(3, rel=0.05)
 
 
-def test_temperature_stays_finite_where_classes_separate():
-    assert 0.04 < fit_temperature(np.array([-2.0, -1.0, 1.0, 2.0]), np.array([0, 0, 1, 1])) < 1
+def test_temperature_is_one_where_classes_separate_and_bounded_where_they_nearly_do():
+    labels = np.array([0, 0, 1, 1])
+    assert fit_temperature(np.array([-2.0, -1.0, 1.0, 2.0]), labels) == 1
+    random = np.random.default_rng(0)
+    nearly = np.append(random.normal(-3, 0.5, 500), random.normal(3, 0.5, 500))
+    nearly[0] = 0.01
+    assert fit_temperature(nearly, np.repeat([0, 1], 500)) >= 0.25
 
 
 def test_probabilities_do_not_overflow():

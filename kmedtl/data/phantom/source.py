@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 import tensorflow_datasets as tfds
 from tqdm import tqdm
 
-from kmedtl.cache import cache_folder
+from kmedtl.cache import cache_folder, made_once
 from kmedtl.data.manifest import Manifest, from_rows
 from kmedtl.data.phantom.builder import PhantomConfig, PhantomThorax
 from kmedtl.data.quiet_tfds import quiet_tfds
@@ -23,18 +22,22 @@ def phantom_manifest(source: str, classes: Sequence[str], seed: int) -> Manifest
     """Return the manifest of `phantom` or `phantom:PATIENTS`; its images are files in the cache folder.
 
     Raises:
-        UserError: a number of patients that is none.
+        UserError: a number of patients that is none, or a cache folder that cannot be written.
     """
     _, _, count = source.partition(":")
     if count and not (count.isdigit() and 6 <= int(count) <= 100_000):
         raise UserError(f"data.source: expected phantom:PATIENTS with 6 to 100000 patients. Received: {source!r}.")
     config = PhantomConfig(patients=int(count or PATIENTS), seed=seed)
     folder = cache_folder() / "phantom" / f"{config.name}_v{PhantomThorax.VERSION}"
-    builder = PhantomThorax(config=config, data_dir=folder / "tfds")
-    if not (folder / "images").exists():
+
+    def render_into(folder: Path) -> None:
+        builder = PhantomThorax(config=config, data_dir=folder / "tfds")
         with quiet_tfds():
             builder.download_and_prepare()
-        _lay_out(builder, folder)
+        _lay_out(builder, folder / "images")
+
+    made_once(folder, render_into)
+    builder = PhantomThorax(config=config, data_dir=folder / "tfds")
     rows = [_row(example, folder, builder.info.features["label"]) for example in _examples(builder)]
     return from_rows(rows, classes, source, synthetic=True)
 
@@ -47,15 +50,12 @@ def _examples(builder: PhantomThorax) -> tfds.core.DatasetInfo:
 
 
 def _lay_out(builder: PhantomThorax, folder: Path) -> None:
-    unfinished = folder / "images.unfinished"
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(parents=True)
+    folder.mkdir()
     total = builder.info.splits["films"].num_examples
     for example in tqdm(_examples(builder), "Writing phantoms", total, unit="image", leave=False):
         name = example["id"].decode()
-        (unfinished / f"{name}.png").write_bytes(example["image"])
-        (unfinished / f"{name}_mask.png").write_bytes(example["mask"])
-    unfinished.rename(folder / "images")
+        (folder / f"{name}.png").write_bytes(example["image"])
+        (folder / f"{name}_mask.png").write_bytes(example["mask"])
 
 
 def _row(example: dict, folder: Path, label: tfds.features.ClassLabel) -> dict:
