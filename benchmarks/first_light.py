@@ -1,4 +1,4 @@
-"""Wall time, peak memory and test figures of the pneumonia recipe, as a newcomer runs it, with an empty cache of kmedtl's.
+"""Wall time, peak memory and test figures of the pneumonia recipe, as a newcomer runs it, from an empty cache.
 
 python benchmarks/first_light.py                  # the synthetic thorax
 python benchmarks/first_light.py --data FOLDER    # real images
