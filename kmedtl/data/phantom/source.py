@@ -14,7 +14,7 @@ from kmedtl.data.phantom.builder import PhantomConfig, PhantomThorax
 from kmedtl.data.quiet_tfds import quiet_tfds
 from kmedtl.errors import UserError
 
-PATIENTS = 260
+PATIENTS = 300
 ATTRIBUTES = ("side", "pattern", "sex", "age", "area")
 
 
