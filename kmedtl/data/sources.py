@@ -73,16 +73,13 @@ def _from_csv(path: Path, data: Data) -> Manifest:
             for needed in ("path", "label"):
                 if needed not in columns:
                     raise UserError(f"{path}: no column '{needed}'. {nearest(needed, columns or ['nothing'])}")
-            rows = [
-                _csv_row(row, path, line, set(columns) & {"patient", "site", "mask", "split"})
-                for line, row in enumerate(reader, 2)
-            ]
+            rows = [_csv_row(row, path, line) for line, row in enumerate(reader, 2)]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path}: the manifest cannot be read ({error}).") from None
     return _with_patients(rows, data, str(path), 0)
 
 
-def _csv_row(row: dict, manifest: Path, line: int, optional: set[str]) -> dict:
+def _csv_row(row: dict, manifest: Path, line: int) -> dict:
     if None in row or None in row.values():
         raise UserError(f"{manifest}, line {line}: the number of cells differs from the header's.")
     cells = {name: cell.strip() for name, cell in row.items()}

@@ -46,9 +46,7 @@ def saved_model_runtime(path: Path) -> Runtime:
     import tensorflow as tf
 
     try:
-        # Kept with the function: the signature holds no reference to its own variables.
-        loaded = tf.saved_model.load(str(path))
-        serve = loaded.signatures["serving_default"]
+        serve = tf.saved_model.load(str(path)).signatures["serving_default"]
     except (OSError, ValueError, KeyError, tf.errors.OpError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{path}: not a SavedModel with a 'serving_default' signature ({reason}).") from None
