@@ -11,7 +11,9 @@ import io
 import json
 import logging
 import os
+import signal
 import sys
+import threading
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -27,6 +29,19 @@ if TYPE_CHECKING:
 INTERRUPTED = 130  # as a shell reports SIGINT
 
 
+class _Interrupt:
+    """Answers Ctrl-C with KeyboardInterrupt, and remembers it: C++ code may hand it on as an error of its own."""
+
+    def __init__(self) -> None:
+        self.noticed = False
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, self._answer)
+
+    def _answer(self, *_: object) -> None:
+        self.noticed = True
+        raise KeyboardInterrupt
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit code: 0, 2 (the user can mend it) or 130 (Ctrl-C)."""
     options = _parser().parse_args(arguments)
@@ -34,28 +49,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal that lacks a letter must not end a run
+    interrupt = _Interrupt()
     try:
         return options.command(options)
-    except UserError as error:
-        if options.debug:
-            raise
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        if options.debug:
-            raise
-        print("\nstopped: nothing half-written was left behind.", file=sys.stderr)
-        return INTERRUPTED
     except BrokenPipeError:
         # The reader of our output left (`kmedtl … | head`); keep Python from complaining again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except Exception as error:
+    except (Exception, KeyboardInterrupt) as error:
         if options.debug:
             raise
-        text = " ".join(str(error).split())[:300]
-        print(f"error: {type(error).__name__}: {text} (unexpected; --debug shows where)", file=sys.stderr)
+        if interrupt.noticed or isinstance(error, KeyboardInterrupt):
+            print("\nstopped: nothing half-written was left behind.", file=sys.stderr)
+            return INTERRUPTED
+        print(f"error: {_one_line(error)}", file=sys.stderr)
         return 2
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, UserError):
+        return str(error)
+    text = " ".join(str(error).split())[:300]
+    return f"{type(error).__name__}: {text} (unexpected; --debug shows where)"
 
 
 def _parser() -> argparse.ArgumentParser:

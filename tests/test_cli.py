@@ -158,7 +158,7 @@ def test_ctrl_c_exits_130_and_leaves_nothing(tmp_path, cache):
     time.sleep(3)
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == 130, error
     assert "Traceback" not in error
     assert "stopped" in error
     assert list(unfinished.iterdir()) == []
