@@ -158,7 +158,8 @@ def test_ctrl_c_exits_130_and_leaves_nothing(tmp_path, cache):
     time.sleep(3)
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=60)
-    assert process.returncode == 130, error
+    # Both are 130 to a shell: Python dies by the signal itself if it came while C code was running Python's.
+    assert process.returncode in (130, -signal.SIGINT), error
     assert "Traceback" not in error
     assert "stopped" in error
     assert list(unfinished.iterdir()) == []
