@@ -1,54 +1,65 @@
-"""Decoding many files on all cores. The workers import neither TensorFlow nor Keras."""
+"""Decoding many files, in workers that may die of them."""
 
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
-import os
-import signal
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from kmedtl.data.pixels import UnreadableImageError
-from kmedtl.data.read_image import read_image
-from kmedtl.errors import UserError
+from kmedtl.data.read_image import DICOM_SUFFIXES, read_image
+from kmedtl.data.reading import Reading
+from kmedtl.data.workers import Failure, Job, in_workers
 
-WORTH_WORKERS = 200  # files; fewer are done sooner than workers start
+MAX_SECONDS = 20.0  # for one file; a 100-megapixel one takes 1 to 8
 
 
-def decode(path: str, size: int, channels: int) -> tuple[dict, np.ndarray | None]:
-    """Return the file's facts and its uint8 pixels (size, size, C), or None where it is unreadable.
+@dataclass(frozen=True)
+class Facts:
+    """What is known of one file: as in `Picture`, `sha256` of its bytes, and `error`, "" where it is readable."""
 
-    Facts: `width`, `height`, `mode`, `error` ("" where readable) and `sha256` of the file's bytes.
+    width: int = 0
+    height: int = 0
+    mode: str = ""
+    bits: int = 0
+    burned_in: bool = False
+    sha256: str = ""
+    error: str = ""
+
+
+Answer = tuple[Facts, np.ndarray | None]
+
+
+def decode_all(
+    files: Sequence[tuple[str, int | None]], reading: Reading, seconds: float = MAX_SECONDS
+) -> Iterator[Answer]:
+    """Yield the facts and the uint8 pixels (size, size, C), None where unreadable, of each (path, frame), in order.
+
+    Shows a progress bar. A file that takes longer than `seconds` is unreadable.
+
+    Raises:
+        UserError: the workers cannot start.
     """
+    has_dicom = any(Path(path).suffix.lower() in DICOM_SUFFIXES for path, _ in files)
+    modules = ("kmedtl.data.dicom",) if has_dicom else ()
+    for answer in in_workers(Job(partial(decode, reading=reading), seconds, modules), files, "Decoding images"):
+        yield (Facts(error=answer.reason), None) if isinstance(answer, Failure) else answer
+
+
+def decode(file: tuple[str, int | None], reading: Reading) -> Answer:
+    """Decode one (path, frame) here and now; `decode_all` is for files that may be damaged."""
+    path, frame = file
     try:
-        picture = read_image(path, size, channels)
+        picture = read_image(path, reading, frame)
         with open(path, "rb") as file:
             content = hashlib.file_digest(file, "sha256").hexdigest()
     except UnreadableImageError as error:
-        return {"width": 0, "height": 0, "mode": "", "sha256": "", "error": str(error)}, None
-    found = {"width": picture.width, "height": picture.height, "mode": picture.mode}
-    return found | {"sha256": content, "error": ""}, picture.pixels
-
-
-def decode_all(paths: Sequence[str], size: int, channels: int) -> Iterator[tuple[dict, np.ndarray | None]]:
-    """Yield `decode` of each path, in order, with a progress bar."""
-    work = partial(decode, size=size, channels=channels)
-    bar = partial(tqdm, total=len(paths), desc="Decoding images", unit="image", leave=False)
-    if len(paths) < WORTH_WORKERS:
-        yield from bar(map(work, paths))
-        return
-    # Spawned, not forked: TensorFlow's threads in the parent do not survive a fork.
-    context = multiprocessing.get_context("spawn")
-    # Ctrl-C reaches the whole group of processes; the parent alone answers it.
-    ignore = {"initializer": signal.signal, "initargs": (signal.SIGINT, signal.SIG_IGN)}
-    with ProcessPoolExecutor(os.cpu_count(), mp_context=context, **ignore) as pool:
-        try:
-            yield from bar(pool.map(work, paths, chunksize=16))
-        except BrokenProcessPool:
-            raise UserError("decoding: a worker was killed, by a damaged file or for lack of memory.") from None
+        return Facts(error=str(error)), None
+    except OSError:
+        return Facts(error="it changed while it was read"), None
+    found = Facts(picture.width, picture.height, picture.mode, picture.bits, picture.burned_in, content)
+    return found, picture.pixels

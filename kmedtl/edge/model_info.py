@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import zipfile
 import zlib
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
+from kmedtl.data.reading import Reading, Window
 from kmedtl.errors import UserError
 
 MEMBER = "kmedtl.json"
@@ -26,6 +27,7 @@ class ModelInfo:
     Attributes:
         classes: names; the model's single logit speaks for the second.
         size, channels: of the image that the model takes, values 0–255.
+        window: which part of a DICOM image's range the model saw.
         temperature: probability = sigmoid(logit / temperature).
         threshold: the operating point; a probability from here on is decided as the second class.
         recipe, source, seed: where the model comes from.
@@ -43,8 +45,13 @@ class ModelInfo:
     seed: int
     synthetic: bool
     kmedtl: str
+    window: Window = field(default_factory=Window)
     intended_use: str = INTENDED_USE
     version: int = VERSION
+
+    @property
+    def reading(self) -> Reading:
+        return Reading(self.size, self.channels, self.window)
 
 
 def attach(info: ModelInfo, path: Path) -> None:
@@ -77,8 +84,9 @@ def read(path: Path) -> ModelInfo:
         document = json.loads(text)
         version = document["version"]
         if version == VERSION:
-            known = {field.name for field in fields(ModelInfo)}
+            known = {setting.name for setting in fields(ModelInfo)}
             document["classes"] = tuple(document["classes"])
+            document["window"] = Window(**document["window"])
             return ModelInfo(**{name: document[name] for name in known})
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: its {MEMBER} is damaged ({error}); export the model again.") from None

@@ -36,7 +36,7 @@ def predict(runtime: Runtime, info: ModelInfo, paths: Iterable[str | Path]) -> I
     """Yield a prediction for each file; an unreadable one is answered with its reason."""
     for path in paths:
         try:
-            picture = read_image(path, info.size, info.channels)
+            picture = read_image(path, info.reading)
         except UnreadableImageError as error:
             yield Prediction(str(path), None, None, str(error))
             continue
