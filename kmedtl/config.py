@@ -1,11 +1,12 @@
 """Typed configuration: mappings (from YAML) to frozen dataclasses and back, with kind errors.
 
 Knows nothing of recipes: any tree of frozen dataclasses whose fields are `str`, `int`, `float`, `bool`,
-`X | None`, `tuple[X, ...]`, `Literal[...]` or further dataclasses can be read, written and overridden.
+`X | Y`, `X | None`, `tuple[X, ...]`, `Literal[...]` or further dataclasses can be read, written and overridden.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import types
 import typing
@@ -91,7 +92,7 @@ def _step(node: Any, key: str, path: str) -> Any:
 def _convert(hint: Any, value: Any, where: str) -> Any:
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
-        return None if value is None else _convert(arguments[0], value, where)
+        return _one_of(arguments, value, where)
     if origin is typing.Literal:
         if value not in arguments:
             raise UserError(f"{where}: no such choice: {value!r}. {nearest(str(value), arguments)}")
@@ -103,6 +104,17 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
     if dataclasses.is_dataclass(hint):
         return build(hint, value, where)
     return _scalar(hint, value, where)
+
+
+def _one_of(hints: Sequence[Any], value: Any, where: str) -> Any:
+    """Return `value` as the first kind that takes it; the last one says what is wrong."""
+    if value is None and types.NoneType in hints:
+        return None
+    *others, last = (hint for hint in hints if hint is not types.NoneType)
+    for hint in others:
+        with contextlib.suppress(UserError):
+            return _convert(hint, value, where)
+    return _convert(last, value, where)
 
 
 def _scalar(kind: type, value: Any, where: str) -> Any:

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ["KMEDTL_SALT"] = "of the tests"
 
 
 @pytest.fixture(scope="session", autouse=True)

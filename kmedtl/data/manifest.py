@@ -7,11 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from kmedtl.errors import UserError
 
 SPLITS = ("train", "val", "test")
+TEXTS = ("split", "mask", "site", "frame")  # columns that are "" where nothing is known
+OWN = ("record", "sha256", "twin", "group", "stratum", "target")  # columns that kmedtl adds while it works
+UNKNOWN = -1.0  # the target of an uncertain label: the loss leaves it out
 
 
 @dataclass(frozen=True)
@@ -19,39 +23,101 @@ class Manifest:
     """Images and what is known of them.
 
     Attributes:
-        table: columns `id` (unique text), `path`, `label` (class index), `patient`, `split` ("" or one of
-            `SPLITS`), `mask` and `site` ("" where unknown), then whatever else the source knows.
+        table: columns `id` (unique text), `path`, `patient`, `split` ("" or one of `SPLITS`), `mask`, `site` and
+            `frame` ("" where unknown; of `frame`: the middle one), `stratum` (int, what splits are balanced by), the
+            labels, and whatever else the source knows. Labels are one column `label` (class index), or with
+            `multi_label` a column for each class (1, 0, or `UNKNOWN`).
         classes: class names in the order of their index; of two, the second is the finding.
         source: what the user asked for, as text.
+        multi_label: an image may show several of the classes, or none.
         synthetic: True where no image shows a person.
         patients_known: False where each image had to count as a patient of its own.
         ignored: files of the source that are not images.
+        unlabelled: images of the source that have no label, or only an uncertain one.
     """
 
     table: pd.DataFrame
     classes: tuple[str, ...]
     source: str
+    multi_label: bool = False
     synthetic: bool = False
     patients_known: bool = True
     ignored: int = 0
+    unlabelled: int = 0
+
+    @property
+    def findings(self) -> tuple[str, ...]:
+        """What is asked of an image, yes or no: the second of two classes, else each class."""
+        return self.classes[1:] if len(self.classes) == 2 and not self.multi_label else self.classes
+
+    def targets(self, table: pd.DataFrame) -> np.ndarray:
+        """Return float32 (N, findings) of a part of the table: 1, 0 or `UNKNOWN`."""
+        if self.multi_label:
+            return table[list(self.classes)].to_numpy(np.float32)
+        labels = table["label"].to_numpy()
+        return np.stack([labels == self.classes.index(name) for name in self.findings], axis=1).astype(np.float32)
+
+    def members(self, table: pd.DataFrame) -> dict[str, np.ndarray]:
+        """Return for each class which rows of a part of the table belong to it, bool (N,)."""
+        if self.multi_label:
+            return {name: table[name].to_numpy() == 1 for name in self.classes}
+        return {name: table["label"].to_numpy() == label for label, name in enumerate(self.classes)}
 
 
-def from_rows(rows: Sequence[dict], classes: Sequence[str], source: str, **facts: bool | int) -> Manifest:
-    """Check rows (with the class's *name* as `label`) and make them a manifest.
+def from_rows(
+    rows: Sequence[dict], classes: Sequence[str], source: str, multi_label: bool = False, **facts: bool | int
+) -> Manifest:
+    """Check rows and make them a manifest.
 
     Args:
+        rows: `label` is the class's *name*; with `multi_label` there is instead a number under each class's name.
         classes: the wanted class names in order; empty: those found, in alphabetical order.
 
     Raises:
         UserError: no rows, one class only, an unknown class or split, a file or id twice, a name that is not UTF-8.
     """
     if not rows:
-        raise UserError(f"{source}: no images found; expected PNG, JPEG, TIFF, BMP, GIF or DICOM files.")
+        raise UserError(f"{source}: no labelled images found; expected PNG, JPEG, TIFF, BMP, GIF or DICOM files.")
     table = pd.DataFrame(rows)
-    for column in ("split", "mask", "site"):
+    for column in TEXTS:
         table[column] = table.get(column, pd.Series("", index=table.index)).fillna("").astype(str)
+    _check_columns(table, source)
+    _check_files(table, source)
+    if multi_label:
+        classes = tuple(classes)
+        table["stratum"] = _rarest(table[list(classes)])
+    else:
+        classes = tuple(classes) or tuple(sorted(set(table["label"])))
+        _check_classes(table, classes, source)
+        table["label"] = table["label"].map(classes.index).astype("int64")
+        table["stratum"] = table["label"]
+    table["patient"] = table["patient"].astype(str)
+    return Manifest(table.reset_index(drop=True), classes, source, multi_label, **facts)
+
+
+def _check_columns(table: pd.DataFrame, source: str) -> None:
+    for split in set(table["split"]) - {"", *SPLITS}:
+        raise UserError(f"{source}: unknown split '{split}'; expected {', '.join(SPLITS)} or nothing.")
+    for column in OWN:
+        if column in table:
+            raise UserError(f"{source}: the column '{column}' is kmedtl's own; rename it.")
+    for frame in set(table["frame"]):
+        if frame and not frame.isdigit():
+            raise UserError(f"{source}: expected a frame's number from 0 on, or nothing. Received: '{frame}'.")
+
+
+def _check_files(table: pd.DataFrame, source: str) -> None:
+    for name in table["path"]:
+        if name != name.encode(errors="replace").decode():
+            raise UserError(f"{source}: the file name {name!r} is not valid UTF-8; rename the file.")
+    places = table["path"].map(os.path.realpath) + "#" + table["frame"]
+    for twice in (places.duplicated(), table["id"].duplicated()):
+        if twice.any():
+            raise UserError(f"{source}: {table.loc[twice, 'id'].iloc[0]} is listed twice.")
+
+
+def _check_classes(table: pd.DataFrame, classes: tuple[str, ...], source: str) -> None:
     found = sorted(set(table["label"]))
-    classes = tuple(classes) or tuple(found)
     for label in found:
         if label not in classes:
             where = table.loc[table["label"] == label, "id"].iloc[0]
@@ -61,27 +127,21 @@ def from_rows(rows: Sequence[dict], classes: Sequence[str], source: str, **facts
             )
     if len(found) < 2:
         raise UserError(f"{source}: found only the class '{found[0]}'; a classifier needs at least two.")
-    if len(classes) != 2:
-        raise UserError(f"{source}: expected two classes. Received: {', '.join(classes)}; set data.classes.")
-    for split in set(table["split"]) - {"", *SPLITS}:
-        raise UserError(f"{source}: unknown split '{split}'; expected {', '.join(SPLITS)} or nothing.")
-    for column in ("record", "sha256", "group"):
-        if column in table:
-            raise UserError(f"{source}: the column '{column}' is kmedtl's own; rename it.")
-    for name in table["path"]:
-        if name != name.encode(errors="replace").decode():
-            raise UserError(f"{source}: the file name {name!r} is not valid UTF-8; rename the file.")
-    places = table["path"].map(os.path.realpath)
-    if places.duplicated().any():
-        raise UserError(f"{source}: {table.loc[places.duplicated(), 'path'].iloc[0]} is listed twice.")
-    if table["id"].duplicated().any():
-        raise UserError(f"{source}: {table.loc[table['id'].duplicated(), 'id'].iloc[0]} is listed twice.")
-    table["label"] = table["label"].map(classes.index).astype("int64")
-    table["patient"] = table["patient"].astype(str)
-    return Manifest(table.reset_index(drop=True), classes, source, **facts)
+
+
+def _rarest(targets: pd.DataFrame) -> np.ndarray:
+    """Return for each image the index of its rarest finding, or the number of classes where it has none."""
+    present = targets.to_numpy() == 1
+    rank = np.where(present, present.sum(axis=0), np.iinfo(int).max)
+    return np.where(present.any(axis=1), rank.argmin(axis=1), present.shape[1])
 
 
 def write(manifest: Manifest, path: Path) -> None:
     """Write the table as CSV with class names as labels, ready to be edited and used as a source."""
-    table = manifest.table.assign(label=[manifest.classes[label] for label in manifest.table["label"]])
+    table = manifest.table.drop(columns=[name for name in OWN if name in manifest.table])
+    if manifest.multi_label:
+        for name in manifest.classes:  # as CheXpert writes it
+            table[name] = table[name].map({1.0: "1", 0.0: "0", UNKNOWN: "-1"})
+    else:
+        table["label"] = [manifest.classes[label] for label in table["label"]]
     table.to_csv(path, index=False)

@@ -18,7 +18,7 @@ def write_csv(path, header, *rows):
 
 def test_class_folders_become_a_manifest(image_folder):
     (image_folder / "NORMAL" / "notes.txt").write_text("not an image")
-    manifest = sources.load(Data(str(image_folder), patient_pattern=r"^([A-Z]+-p\d+)"), seed=0)
+    manifest = sources.load(Data(str(image_folder), patient_pattern=r"/([A-Z]+-p\d+)"), seed=0)
     assert manifest.classes == ("NORMAL", "PNEUMONIA")
     assert len(manifest.table) == 24
     assert manifest.table["patient"].nunique() == 12
@@ -108,7 +108,7 @@ def test_a_pattern_that_misses_a_file_is_refused(image_folder):
         sources.load(Data(str(image_folder), patient_pattern=r"person(\d+)"), seed=0)
 
 
-@pytest.mark.parametrize("source", ["nowhere", "phantom:two", "phantom:1"])
+@pytest.mark.parametrize("source", ["nowhere", "phantom:two", "phantom:1", "tfds:no_such_set"])
 def test_an_unknown_source_is_refused(source):
     with pytest.raises(UserError, match=source):
         sources.load(Data(source), seed=0)
@@ -124,7 +124,7 @@ def test_real_films_have_patients_and_split_without_leaks(real_data):
     names = manifest.table.set_index("id")["patient"]
     assert names["NORMAL/NORMAL2-IM-1018-0001.jpeg"] == "IM-1018"
     assert names["PNEUMONIA/person1502_bacteria_3923.jpeg"] == "person1502"
-    divided = split(manifest.table, manifest.classes, 0.15, 0.15, seed=0)
+    divided = split(manifest, manifest.table, 0.15, 0.15, seed=0)
     assert (divided.groupby("patient")["split"].nunique() == 1).all()
     shares = divided["split"].value_counts(normalize=True)
     assert shares["val"] == pytest.approx(0.15, abs=0.01)

@@ -1,0 +1,47 @@
+"""Every kind of source, each turned into the same manifest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kmedtl.data.manifest import Manifest
+from kmedtl.errors import UserError
+from kmedtl.recipe import Data
+
+KINDS = "phantom, tfds:NAME, a folder of class folders, a .csv or .parquet manifest, or an .npz file"
+
+
+def load(data: Data, seed: int) -> Manifest:
+    """Return the manifest of `data.source`; see `kmedtl.recipe.Data` for the kinds.
+
+    Raises:
+        UserError: a source that is absent, empty, of one class, or whose rows contradict themselves.
+    """
+    kind = data.source.partition(":")[0]
+    if kind == "phantom":
+        from kmedtl.data.phantom.source import phantom_manifest
+
+        return phantom_manifest(data.source, data.classes, seed)
+    if kind == "tfds":
+        from kmedtl.data.sources.catalogue import from_catalogue
+
+        return from_catalogue(data)
+    path = Path(data.source).expanduser().absolute()
+    try:
+        return _from_path(path, data)
+    except OSError as error:
+        raise UserError(f"{error.filename or path}: cannot be read ({error.strerror}).") from None
+
+
+def _from_path(path: Path, data: Data) -> Manifest:
+    from kmedtl.data.sources import arrays, folders, tables
+
+    if path.is_dir():
+        return folders.from_tree(path, data) if data.labels else folders.from_class_folders(path, data)
+    if path.is_file() and path.suffix.lower() in tables.SUFFIXES:
+        return tables.from_table(path, data)
+    if path.is_file() and path.suffix.lower() == ".npz":
+        return arrays.from_npz(path, data)
+    if path.exists():
+        raise UserError(f"{path}: expected {KINDS}.")
+    raise UserError(f"{path}: no such folder or file; expected {KINDS}.")

@@ -1,0 +1,97 @@
+"""From what a source lists to a manifest: DICOM tags, patients, frames, pseudonyms; the same for every source."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from kmedtl.data.manifest import UNKNOWN, Manifest, from_rows
+from kmedtl.data.pseudonyms import hide_file, pseudonym
+from kmedtl.data.sources import dicom_tags
+from kmedtl.errors import UserError
+from kmedtl.recipe import Data
+
+
+def finish(rows: Sequence[dict], data: Data, source: str, findings: Sequence[str] = (), ignored: int = 0) -> Manifest:
+    """Complete a source's rows and make them a manifest; rows without a label are left out and counted.
+
+    Args:
+        rows: `id` (the name in the source), `path`, a label and what else is known.
+        findings: of a multi-label source; a row has a number under each of these names instead of `label`.
+
+    Raises:
+        UserError: rows that contradict themselves, or of which not one has a label.
+    """
+    rows = dicom_tags.add(rows)
+    labelled = [row for row in rows if "label" in row or any(row.get(name, UNKNOWN) != UNKNOWN for name in findings)]
+    if rows and not labelled:
+        raise UserError(f"{source}: not one of its {len(rows)} images has a label in the table.")
+    known = _find_patients(labelled, data, source)
+    images = [image for row in labelled for image in _frames(row, data)]
+    for image in images:
+        _hide(image, data.keep_ids)
+    question = answers(data.classes[0]) if len(data.classes) == 1 else data.classes
+    return from_rows(
+        images,
+        tuple(findings) or question,
+        source,
+        multi_label=bool(findings),
+        patients_known=known,
+        ignored=ignored,
+        unlabelled=len(rows) - len(labelled),
+    )
+
+
+def answers(finding: str) -> tuple[str, str]:
+    """Return the two classes of a yes-or-no question."""
+    return f"no {finding}", finding
+
+
+def _find_patients(rows: Sequence[dict], data: Data, source: str) -> bool:
+    """Fill `patient`: the source's column, else DICOM's PatientID, else the recipe's pattern, else one an image."""
+    given = any(row.get("patient") for row in rows)
+    pattern = re.compile(data.patient_pattern) if data.patient_pattern else None
+    known = True
+    for row in rows:
+        if given:
+            if not row.get("patient"):
+                raise UserError(f"{source}: {row['id']} has no patient, others have; fill the column.")
+        elif row.get("PatientID"):
+            row["patient"] = row["PatientID"]
+        elif pattern is not None:
+            row["patient"] = _match(pattern, row["id"], source)
+        else:
+            row["patient"] = row["id"]
+            known = False
+    return known
+
+
+def _match(pattern: re.Pattern, name: str, source: str) -> str:
+    match = pattern.search(Path(name).name) or pattern.search(name)
+    if match is None:
+        raise UserError(
+            f"{source}: data.patient_pattern finds no patient in the file name '{name}'; correct the pattern, or "
+            "set it to '' to count each image as a patient of its own."
+        )
+    return next((group for group in match.groups() if group), match.group(0))
+
+
+def _frames(row: dict, data: Data) -> list[dict]:
+    """Return the row, or one for each frame of a multi-frame DICOM image where all are wanted."""
+    count = row.get("frames", 1)
+    if row.get("frame") or count == 1 or data.frames == "middle":
+        return [row]
+    numbers = range(count) if data.frames == "all" else [data.frames]
+    return [row | {"id": f"{row['id']}#{number}", "frame": str(number)} for number in numbers]
+
+
+def _hide(image: dict, keep_ids: bool) -> None:
+    """Take what identifies a person out of a DICOM row; the patient himself is hidden after the split."""
+    is_dicom_row = "frames" in image
+    for name in dicom_tags.IDENTIFIERS:
+        image.pop(name, None)
+    image.pop("frames", None)
+    if is_dicom_row and not keep_ids:
+        image["id"], image["path"] = hide_file(image["path"], image["id"])
+        image["study"] = pseudonym(image["study"]) if image.get("study") else ""
