@@ -6,9 +6,35 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from kmedtl.errors import UserError
+
+UNFINISHED = ".unfinished"
+KINDS = ("stores", "phantom", "arrays", "tfds")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One thing in the cache: `kind` is a name of `KINDS`, `size` is in bytes, `made` in seconds since 1970."""
+
+    kind: str
+    path: Path
+    size: int
+    made: float
+
+
+def entries() -> list[Entry]:
+    """Return what the cache holds, oldest first, leftovers of killed runs included."""
+    folders = [(kind, path) for kind in KINDS for path in (cache_folder() / kind).glob("*")]
+    found = [Entry(kind, path, _size(path), path.stat().st_mtime) for kind, path in folders]
+    return sorted(found, key=lambda entry: entry.made)
+
+
+def is_unfinished(folder: Path) -> bool:
+    """Tell whether a run is still writing this, or was killed while it did."""
+    return folder.suffix == UNFINISHED
 
 
 def cache_folder() -> Path:
@@ -28,7 +54,7 @@ def made_once(folder: Path, make: Callable[[Path], None]) -> Path:
         return folder
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", suffix=".unfinished", dir=folder.parent))
+        unfinished = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", suffix=UNFINISHED, dir=folder.parent))
     except OSError as error:
         raise UserError(
             f"{folder.parent}: cannot be written ({error.strerror}); set KMEDTL_CACHE to a folder."
@@ -40,3 +66,7 @@ def made_once(folder: Path, make: Callable[[Path], None]) -> Path:
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     return folder
+
+
+def _size(folder: Path) -> int:
+    return sum(file.lstat().st_size for file in folder.rglob("*") if file.is_file())

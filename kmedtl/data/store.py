@@ -1,15 +1,16 @@
 """The store: each image decoded once to model size, in TFRecord shards that TFDS writes and reads.
 
-A store holds pixels only and is keyed by the files' content stamps, the reader's version and the size. Labels, patients
-and splits stay in the manifest, so changing them never decodes anything again.
+A store holds pixels only and is keyed by the files' stamps, the reader's version and its settings. Labels, patients and
+splits stay in the manifest, so changing them never decodes anything again. Where files were added or changed, what an
+older store holds of the others is copied.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,23 @@ import pandas as pd
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from kmedtl.cache import cache_folder, made_once
-from kmedtl.data.decode import decode_all
+from kmedtl.cache import cache_folder, is_unfinished, made_once
+from kmedtl.data.decode import Facts, decode_all
 from kmedtl.data.quiet_tfds import quiet_tfds
 from kmedtl.data.read_image import READER_VERSION
+from kmedtl.data.reading import Reading
+
+FACTS, SETTINGS = "facts.csv", "settings.json"
+
+
+@dataclass(frozen=True)
+class File:
+    """One image of a manifest, and what changes when its file does."""
+
+    id: str
+    path: str
+    frame: int | None
+    stamp: str
 
 
 @dataclass(frozen=True)
@@ -30,8 +44,8 @@ class Store:
 
     Attributes:
         builder: the TFDS builder whose one split holds the images that could be read.
-        facts: one row a file, in the store's order: `id`, `record` (position among the decoded images, −1 where
-            unreadable), `width`, `height`, `mode`, `sha256` of the file, `error` ("" where readable).
+        facts: one row a file, in the store's order: `id`, `frame` and `stamp` of the `File`, `record` (position among
+            the decoded images, −1 where unreadable), and the fields of `kmedtl.data.decode.Facts`.
     """
 
     builder: tfds.core.DatasetBuilder
@@ -49,70 +63,149 @@ class Store:
 
 
 class DecodedImages(tfds.core.GeneratorBasedBuilder):
-    """Images of one manifest at one size, as raw uint8 tensors in a shuffled but fixed order."""
+    """Images of one manifest at one size, as raw uint8 tensors in a shuffled but fixed order.
+
+    `examples` are pairs of an ascending number and `{"image": pixels}`: an iterator, or a transform of Beam.
+    """
 
     VERSION = tfds.core.Version("1.0.0")
 
-    def __init__(self, *, files: list[str], size: int, channels: int, outcomes: list[dict], **kwargs: Any) -> None:
-        self._files, self._size, self._channels, self._outcomes = files, size, channels, outcomes
+    def __init__(self, *, reading: Reading, examples: Any, **kwargs: Any) -> None:
+        self._shape, self._examples = (reading.size, reading.size, reading.channels), examples
         super().__init__(**kwargs)
 
     def _info(self) -> tfds.core.DatasetInfo:
-        shape = (self._size, self._size, self._channels)
-        image = tfds.features.Tensor(shape=shape, dtype=np.uint8, encoding="bytes")
+        image = tfds.features.Tensor(shape=self._shape, dtype=np.uint8, encoding="bytes")
         features = tfds.features.FeaturesDict({"image": image})
         return tfds.core.DatasetInfo(builder=self, features=features, disable_shuffling=True)
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict:
-        return {"images": self._generate_examples()}
+        return {"images": self._examples}
 
-    def _generate_examples(self) -> Iterator[tuple[int, dict]]:
-        record = 0
-        for outcome, pixels in decode_all(self._files, self._size, self._channels):
-            self._outcomes.append(outcome | {"record": record if pixels is not None else -1})
-            if pixels is not None:
-                yield record, {"image": pixels}
-                record += 1
-        if record == 0:
-            # TFDS refuses an empty split with an assertion; the audit refuses it with the reasons.
-            yield 0, {"image": np.zeros((self._size, self._size, self._channels), np.uint8)}
+    def _generate_examples(self) -> Any:
+        return self._examples
 
 
-def prepare(table: pd.DataFrame, size: int, channels: int) -> Store:
+def prepare(table: pd.DataFrame, reading: Reading) -> Store:
     """Return the store of a manifest's files, decoding them (in parallel, with progress) where it is not cached.
 
     Raises:
         UserError: the cache folder cannot be written.
     """
-    order = sorted(range(len(table)), key=lambda row: hashlib.sha256(table["id"].iloc[row].encode()).digest())
-    shuffled = table.iloc[order]
-
-    def builder(folder: Path, outcomes: list[dict]) -> DecodedImages:
-        files = list(shuffled["path"])
-        return DecodedImages(files=files, size=size, channels=channels, outcomes=outcomes, data_dir=folder)
+    files = files_of(table)
 
     def decode_into(folder: Path) -> None:
         outcomes: list[dict] = []
+        examples = _examples(_decode_or_copy(files, reading, _most_alike(files, reading)), reading, outcomes)
         with quiet_tfds():
-            builder(folder, outcomes).download_and_prepare(file_format="tfrecord")
-        pd.DataFrame(outcomes).assign(id=list(shuffled["id"])).to_csv(folder / "facts.csv", index=False)
+            DecodedImages(reading=reading, examples=examples, data_dir=folder).download_and_prepare(
+                file_format="tfrecord"
+            )
+        write_facts(folder, files, outcomes, reading)
 
-    folder = made_once(cache_folder() / "stores" / _key(shuffled, size, channels), decode_into)
-    facts = pd.read_csv(folder / "facts.csv", keep_default_na=False, dtype={"id": str})
-    return Store(builder(folder, []), facts)
-
-
-def _key(table: pd.DataFrame, size: int, channels: int) -> str:
-    """Hash everything that the decoded pixels depend on."""
-    files = [[name, path, *_stamp(Path(path))] for name, path in zip(table["id"], table["path"], strict=True)]
-    settings = {"reader": READER_VERSION, "size": size, "channels": channels, "files": files}
-    return hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:16]
+    return open_store(made_once(folder_of(files, reading), decode_into))
 
 
-def _stamp(path: Path) -> tuple[int, int, int]:
+def files_of(table: pd.DataFrame) -> list[File]:
+    """Return a manifest's files in the order in which a store holds them: shuffled, but by nothing except their ids."""
+    frames = [int(frame) if frame else None for frame in table["frame"]]
+    files = [File(*row, _stamp(row[1])) for row in zip(table["id"], table["path"], frames, strict=True)]
+    return sorted(files, key=_order)
+
+
+def folder_of(files: Sequence[File], reading: Reading) -> Path:
+    """Return where the store of these files lies, or would lie."""
+    content = json.dumps([_settings(reading), *map(astuple, files)])
+    return cache_folder() / "stores" / hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+def open_store(folder: Path) -> Store:
+    """Open a finished store."""
+    settings = json.loads((folder / SETTINGS).read_text())
+    reading = Reading(settings["size"], settings["channels"])
+    return Store(DecodedImages(reading=reading, examples=iter(()), data_dir=folder), _read_facts(folder))
+
+
+def write_facts(folder: Path, files: Sequence[File], outcomes: Sequence[dict], reading: Reading) -> None:
+    """Write what was found in the files, a row each, and the settings that `open_store` needs."""
+    own = pd.DataFrame({"id": [file.id for file in files], "frame": [file.frame for file in files]})
+    own["frame"], own["stamp"] = own["frame"].astype("Int64"), [file.stamp for file in files]
+    pd.concat([own, pd.DataFrame(outcomes)], axis=1).to_csv(folder / FACTS, index=False)
+    (folder / SETTINGS).write_text(json.dumps(_settings(reading)))
+
+
+def _examples(
+    decoded: Iterator[tuple[Facts, np.ndarray | None]], reading: Reading, outcomes: list[dict]
+) -> Iterator[tuple[int, dict]]:
+    """Yield what could be read, numbered; note in `outcomes` what was found in each file."""
+    record = 0
+    for facts, pixels in decoded:
+        outcomes.append(asdict(facts) | {"record": record if pixels is not None else -1})
+        if pixels is not None:
+            yield record, {"image": pixels}
+            record += 1
+    if record == 0:
+        # TFDS refuses an empty split with an assertion; the audit refuses it with the reasons.
+        yield 0, {"image": np.zeros((reading.size, reading.size, reading.channels), np.uint8)}
+
+
+def _decode_or_copy(
+    files: Sequence[File], reading: Reading, old: Store | None
+) -> Iterator[tuple[Facts, np.ndarray | None]]:
+    """Yield what decoding each file gives; pixels that an older store holds are copied from there.
+
+    Both stores order the same files in the same way, so each is read once from front to back.
+    """
+    known = {} if old is None else {_name(row): row for row in old.facts.to_dict("records")}
+    fresh = decode_all([(file.path, file.frame) for file in files if _name(asdict(file)) not in known], reading)
+    copies = enumerate(old.images().as_numpy_iterator()) if known else iter(())
+    for file in files:
+        row = known.get(_name(asdict(file)))
+        if row is None:
+            yield next(fresh)
+        elif row["record"] < 0:
+            yield _facts(row), None
+        else:
+            yield _facts(row), next(pixels for record, pixels in copies if record == row["record"])
+
+
+def _most_alike(files: Sequence[File], reading: Reading) -> Store | None:
+    """Return the store of the same settings that holds the most of these files, or None."""
+    wanted = {_name(asdict(file)) for file in files}
+    shared = {
+        settings.parent: len(wanted & {_name(row) for row in _read_facts(settings.parent).to_dict("records")})
+        for settings in (cache_folder() / "stores").glob(f"*/{SETTINGS}")
+        if not is_unfinished(settings.parent) and json.loads(settings.read_text()) == _settings(reading)
+    }
+    best = max(shared, key=shared.get, default=None)
+    return open_store(best) if best and shared[best] else None
+
+
+def _read_facts(folder: Path) -> pd.DataFrame:
+    return pd.read_csv(folder / FACTS, keep_default_na=False, dtype={"id": str, "frame": str, "stamp": str})
+
+
+def _name(file: dict) -> tuple[str, str, str]:
+    """Return what two stores know the same content by."""
+    return file["id"], "" if file["frame"] in ("", None) else str(file["frame"]), file["stamp"]
+
+
+def _facts(row: dict) -> Facts:
+    return Facts(**{name: row[name] for name in Facts.__dataclass_fields__})
+
+
+def _order(file: File) -> bytes:
+    return hashlib.sha256(file.id.encode()).digest()
+
+
+def _settings(reading: Reading) -> dict:
+    return {"reader": READER_VERSION} | asdict(reading)
+
+
+def _stamp(path: str) -> str:
     """Return what changes when a file does, its permissions included; a file that is not there has a stamp too."""
     try:
-        status = path.stat()
+        status = Path(path).stat()
     except OSError:
-        return -1, -1, -1
-    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
+        return "absent"
+    return f"{status.st_size}-{status.st_mtime_ns}-{status.st_ctime_ns}"

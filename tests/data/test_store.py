@@ -1,106 +1,97 @@
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
-from kmedtl.data import sources, splits, store
-from kmedtl.data.audit import audit
-from kmedtl.data.pipeline import pipelines
+from kmedtl.data import sources, store
+from kmedtl.data.beam_store import prepare_with_beam
 from kmedtl.data.read_image import read_image
-from kmedtl.errors import UserError
+from kmedtl.data.reading import Reading, Window
 from kmedtl.recipe import Data
+
+READING = Reading(40, 1)
 
 
 @pytest.fixture
 def manifest(image_folder):
-    return sources.load(Data(str(image_folder), patient_pattern=r"^([A-Z]+-p\d+)"), seed=0)
+    return sources.load(Data(str(image_folder), patient_pattern=r"/([A-Z]+-p\d+)"), seed=0)
+
+
+def pixels_by_id(images):
+    readable = images.facts[images.facts["record"] >= 0].sort_values("record")
+    return dict(zip(readable["id"], images.images().as_numpy_iterator(), strict=True))
 
 
 def test_the_store_holds_what_read_image_returns(manifest):
-    images = store.prepare(manifest.table, 40, 1)
-    path_of = manifest.table.set_index("id")["path"]
-    assert images.count == len(manifest.table)
-    for name, pixels in zip(images.facts["id"], images.images().as_numpy_iterator(), strict=True):
-        assert np.array_equal(pixels, read_image(path_of[name], 40, 1).pixels)
+    pixels = pixels_by_id(store.prepare(manifest.table, READING))
+    assert set(pixels) == set(manifest.table["id"])
+    for name, path in zip(manifest.table["id"], manifest.table["path"], strict=True):
+        assert np.array_equal(pixels[name], read_image(path, READING).pixels)
 
 
-def test_a_second_run_decodes_nothing_and_a_changed_file_is_noticed(manifest, cache):
-    first = store.prepare(manifest.table, 40, 1)
-    folder = Path(first.builder.data_path)
-    stamps = {file: file.stat().st_mtime_ns for file in folder.iterdir()}
-    again = store.prepare(manifest.table, 40, 1)
-    assert {file: file.stat().st_mtime_ns for file in Path(again.builder.data_path).iterdir()} == stamps
-    changed = manifest.table["path"][0]
-    with open(manifest.table["path"][1], "rb") as other, open(changed, "wb") as file:
-        file.write(other.read())
-    assert store.prepare(manifest.table, 40, 1).builder.data_path != first.builder.data_path
+def test_a_second_run_decodes_nothing(manifest):
+    first = Path(store.prepare(manifest.table, READING).builder.data_path)
+    stamps = {file: file.stat().st_mtime_ns for file in first.iterdir()}
+    again = Path(store.prepare(manifest.table, READING).builder.data_path)
+    assert {file: file.stat().st_mtime_ns for file in again.iterdir()} == stamps
 
 
-def test_unreadable_files_are_counted_and_refused_beyond_the_limit(manifest):
-    broken = manifest.table["path"][0]
-    with open(broken, "wb"):
-        pass
-    images = store.prepare(manifest.table, 40, 1)
-    with pytest.raises(UserError, match="1 of 24 images are unreadable, allowed are 0"):
-        audit(manifest, images.facts, max_unreadable=0.01)
-    findings, table = audit(manifest, images.facts, max_unreadable=0.1)
-    assert findings.unreadable == {manifest.table["id"][0]: "the file is empty (0 bytes)"}
-    assert findings.used + len(findings.unreadable) == findings.listed == 24
-    assert len(table) == 23
-    pixels = dict(zip(images.facts["record"], images.facts["id"], strict=True))
-    assert all(pixels[record] == name for record, name in zip(table["record"], table["id"], strict=True))
+@pytest.mark.parametrize("other", [Reading(48, 1), Reading(40, 3), Reading(40, 1, Window(center=40, width=80))])
+def test_other_settings_are_another_store(manifest, other):
+    first = store.prepare(manifest.table, READING)
+    assert store.prepare(manifest.table, other).builder.data_path != first.builder.data_path
 
 
-def test_copies_and_contradictions_are_found(manifest):
-    table = manifest.table
-    normal, copy = table["path"][0], table["path"][2]
-    pneumonia = table.loc[table["label"] == 1, "path"].iloc[0]
-    for target in (copy, pneumonia):
-        Path(target).write_bytes(Path(normal).read_bytes())
-    findings, _ = audit(manifest, store.prepare(table, 40, 1).facts, 0)
-    expected = tuple(table.loc[table["path"].isin([normal, copy, pneumonia]), "id"])
-    assert findings.duplicates == (expected,)
-    assert findings.conflicts == (expected,)
-    assert any("two labels" in warning for warning in findings.warnings)
+def test_only_what_changed_is_decoded_again(manifest, monkeypatch):
+    store.prepare(manifest.table, READING)
+    changed, broken, added = (Path(manifest.table["path"][row]) for row in (0, 5, 9))
+    Image.fromarray(np.full((30, 30), 77, np.uint8)).save(changed)
+    broken.write_bytes(b"")
+    new = added.with_name("NORMAL-p9-0.png")
+    new.write_bytes(added.read_bytes())
+    rows = manifest.table.iloc[[9]].assign(id="NORMAL/NORMAL-p9-0.png", path=str(new))
+    table = pd.concat([manifest.table.drop(index=3), rows], ignore_index=True)
+
+    decoded = []
+    decode_all = store.decode_all
+    monkeypatch.setattr(store, "decode_all", lambda files, reading: decoded.extend(files) or decode_all(files, reading))
+    images = store.prepare(table, READING)
+    assert {path for path, _ in decoded} == {str(changed), str(broken), str(new)}
+    pixels = pixels_by_id(images)
+    assert set(pixels) == set(table["id"]) - {manifest.table["id"][5]}
+    for name, path in zip(table["id"], table["path"], strict=True):
+        if name in pixels:
+            assert np.array_equal(pixels[name], read_image(path, READING).pixels)
+    assert (pixels[manifest.table["id"][0]] == 77).all()
 
 
-@pytest.fixture
-def data(manifest):
-    images = store.prepare(manifest.table, 40, 1)
-    _, table = audit(manifest, images.facts, 0)
-    return pipelines(images, splits.split(table, manifest.classes, 0.2, 0.2, seed=0), batch_size=4)
+def test_a_killed_run_leaves_nothing_that_a_later_one_trusts(manifest, monkeypatch):
+    def break_off(files, reading):
+        yield from list(store_decode_all(files, reading))[:7]
+        raise KeyboardInterrupt
+
+    store_decode_all = store.decode_all
+    monkeypatch.setattr(store, "decode_all", break_off)
+    with pytest.raises(KeyboardInterrupt):
+        store.prepare(manifest.table, READING)
+    monkeypatch.undo()
+    assert store.prepare(manifest.table, READING).count == 24
 
 
-def test_images_and_labels_stay_together(data):
-    train = data["train"]
-    bright = np.concatenate([batch.numpy().mean((1, 2, 3)) > 128 for batch in train.images()])
-    assert np.array_equal(bright, train.labels == 1)
-    for images, labels in train.epoch(seed=1, augment="none"):
-        assert np.array_equal(images.numpy().mean((1, 2, 3)) > 128, labels.numpy() == 1)
+@pytest.mark.slow
+def test_beam_makes_the_same_shards(manifest):
+    pytest.importorskip("apache_beam", reason="the extra 'beam' is not installed")
+    Path(manifest.table["path"][4]).write_bytes(b"")
+    plain = store.prepare(manifest.table, READING)
+    expected, facts = pixels_by_id(plain), plain.facts
 
-
-def test_an_epoch_is_a_function_of_its_seed(data):
-    def images(seed):
-        return np.concatenate([batch.numpy() for batch, _ in data["train"].epoch(seed, "xray")])
-
-    assert np.array_equal(images(1), images(1))
-    assert not np.array_equal(images(1), images(2))
-    assert len(images(1)) == len(data["train"].table)
-
-
-def test_a_sample_is_stratified(data):
-    train = data["train"]
-    sample = train.sample(8, seed=0)
-    assert sample.dtype == np.uint8
-    assert len(sample) == pytest.approx(8, abs=2)
-    bright = (sample.mean((1, 2, 3)) > 128).mean()
-    assert bright == pytest.approx(np.mean(train.labels), abs=0.2)
-
-
-def test_predictions_keep_the_tables_order(data):
-    table = pd.concat([part.table for part in data.values()])
-    assert table["id"].is_unique
-    for part in data.values():
-        assert part.table["record"].is_monotonic_increasing
-        assert len(part.pixels()) == len(part.table)
+    shutil.rmtree(Path(plain.builder.data_dir).parents[1])
+    beam = prepare_with_beam(manifest.table, READING, ["--runner=DirectRunner"])
+    assert beam.builder.data_dir == plain.builder.data_dir
+    pd.testing.assert_frame_equal(beam.facts, facts)
+    found = pixels_by_id(beam)
+    assert list(found) == list(expected)
+    assert all(np.array_equal(found[name], expected[name]) for name in expected)

@@ -1,0 +1,93 @@
+"""The same store, decoded by Apache Beam on as many machines as its runner has (the extra `beam`)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import tensorflow_datasets as tfds
+
+from kmedtl.cache import made_once
+from kmedtl.data.decode import decode_all
+from kmedtl.data.quiet_tfds import quiet_tfds
+from kmedtl.data.reading import Reading
+from kmedtl.data.store import DecodedImages, File, Store, files_of, folder_of, open_store, write_facts
+from kmedtl.errors import UserError
+
+CHUNK = 256  # files that one worker decodes at a time
+
+
+def prepare_with_beam(table: pd.DataFrame, reading: Reading, options: Sequence[str]) -> Store:
+    """Return the store of a manifest's files, made by Beam where it is not cached; a run then finds it like any other.
+
+    Args:
+        options: Beam's own, such as `--runner=DirectRunner`. All workers must see the files and the cache folder.
+
+    Raises:
+        UserError: Beam is not installed, or the cache folder cannot be written.
+    """
+    try:
+        from apache_beam.options.pipeline_options import PipelineOptions
+    except ImportError:
+        raise UserError("Apache Beam is not installed; pip install 'kmedtl[beam]'.") from None
+    files = files_of(table)
+
+    def decode_into(folder: Path) -> None:
+        examples = _examples(files, reading, folder / "outcomes")
+        config = tfds.download.DownloadConfig(beam_options=PipelineOptions(list(options)))
+        with quiet_tfds():
+            DecodedImages(reading=reading, examples=examples, data_dir=folder).download_and_prepare(
+                file_format="tfrecord", download_config=config
+            )
+        lines = [line for part in folder.glob("outcomes*") for line in part.read_text().splitlines()]
+        outcomes = _numbered([outcome for _, outcome in sorted(json.loads(line) for line in lines)])
+        write_facts(folder, files, outcomes, reading)
+        for part in folder.glob("outcomes*"):
+            part.unlink()
+
+    return open_store(made_once(folder_of(files, reading), decode_into))
+
+
+def _examples(files: Sequence[File], reading: Reading, outcomes: Path) -> Any:
+    """Return the transform that decodes the files; what was found in them goes to text files beside the shards."""
+    import apache_beam as beam
+
+    numbered = [(number, file.path, file.frame) for number, file in enumerate(files)]
+    chunks = [numbered[start : start + CHUNK] for start in range(0, len(numbered), CHUNK)]
+
+    @beam.ptransform_fn
+    def decode(pipeline: Any) -> Any:
+        decoded = pipeline | beam.Create(chunks) | beam.Reshuffle() | beam.FlatMap(_decode, reading)
+        _ = decoded | beam.Map(_line) | beam.io.WriteToText(str(outcomes))
+        return decoded | beam.FlatMap(_example)
+
+    return decode()
+
+
+def _decode(chunk: Sequence[tuple], reading: Reading) -> Iterator[tuple[int, dict, np.ndarray | None]]:
+    answers = decode_all([(path, frame) for _, path, frame in chunk], reading)
+    for (number, _, _), (facts, pixels) in zip(chunk, answers, strict=True):
+        yield number, asdict(facts), pixels
+
+
+def _line(decoded: tuple[int, dict, np.ndarray | None]) -> str:
+    number, facts, pixels = decoded
+    return json.dumps([number, facts | {"readable": pixels is not None}])
+
+
+def _example(decoded: tuple[int, dict, np.ndarray | None]) -> Iterator[tuple[int, dict]]:
+    number, _, pixels = decoded
+    if pixels is not None:
+        yield number, {"image": pixels}
+
+
+def _numbered(outcomes: Sequence[dict]) -> list[dict]:
+    """Number the readable ones, as the store's other builder does."""
+    readable = np.array([outcome.pop("readable") for outcome in outcomes])
+    records = np.where(readable, np.cumsum(readable) - 1, -1)
+    return [outcome | {"record": int(record)} for outcome, record in zip(outcomes, records, strict=True)]
