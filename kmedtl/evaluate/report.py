@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import pandas as pd
+
+from kmedtl import pages
 
 TITLES = {"auc": "AUC", "ppv": "PPV", "npv": "NPV", "f1": "F1", "roc": "ROC"}
 
@@ -31,12 +32,9 @@ def split_rows(table: pd.DataFrame, classes: Sequence[str]) -> list[dict[str, An
     ]
 
 
-def write(path: Path, plots: Mapping[str, Path], **content: Any) -> None:
+def write(path: Path, plots: Mapping[str, Path], template: str = "report.html", **content: Any) -> None:
     """Write the page with the plots (PNG files) inside it; text is escaped."""
-    loader = jinja2.FileSystemLoader(Path(__file__).parent)
-    environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
     images = {
         name: "data:image/png;base64," + base64.b64encode(file.read_bytes()).decode() for name, file in plots.items()
     }
-    page = environment.get_template("report.html").render(plots=images, title=title, **content)
-    path.write_text(page, encoding="utf-8")
+    pages.write(path, Path(__file__).with_name(template), plots=images, title=title, **content)

@@ -1,0 +1,231 @@
+"""What is in the data, before anything is trained: counts, copies, leaks, shortcuts, every file that was left out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from tqdm import tqdm
+
+from kmedtl.audit.near_duplicates import fingerprint, near_duplicates
+from kmedtl.audit.shortcuts import Shortcut, file_properties, frame, readability
+from kmedtl.data import splits
+from kmedtl.data.manifest import SPLITS, UNKNOWN, Manifest
+from kmedtl.data.store import Store
+from kmedtl.errors import UserError
+
+LOOK_BATCH = 128  # images held at once
+PLACES = {"frame": "the border and corners of the images alone", "file": "size, mode and bits of the files alone"}
+TELLING = 0.6  # a shortcut is a warning where even the lower end of its AUC is above; random labels stay below
+
+
+@dataclass(frozen=True)
+class Audit:
+    """Counts and findings, as `audit.json` holds them.
+
+    Attributes:
+        found: files in the source; ignored + unlabelled + listed.
+        ignored: files that are not images.
+        unlabelled: images without a label.
+        listed: images of the manifest; used + unreadable.
+        used: images that could be read.
+        unreadable: id → reason.
+        duplicates: groups of ids whose files are byte for byte the same.
+        near_duplicates: groups of ids that show the same picture in different files.
+        conflicts: groups of either kind whose labels differ.
+        leaks: pairs of ids of one patient, or one picture, in two of the splits that the source gave.
+        burned_in: ids whose DICOM header says that text is burned into the pixels.
+        images, patients: class → count of the readable images.
+        splits: split that the source gave → images; empty where it gave none.
+        sites, sizes, modes, bits: as found → images.
+        shortcuts: how well the label can be read from the border, and from the files' properties.
+        warnings: sentences for a person.
+    """
+
+    source: str
+    synthetic: bool
+    found: int
+    ignored: int
+    unlabelled: int
+    listed: int
+    used: int
+    unreadable: dict[str, str]
+    duplicates: tuple[tuple[str, ...], ...]
+    near_duplicates: tuple[tuple[str, ...], ...]
+    conflicts: tuple[tuple[str, ...], ...]
+    leaks: tuple[tuple[str, str], ...]
+    burned_in: tuple[str, ...]
+    images: dict[str, int]
+    patients: dict[str, int]
+    splits: dict[str, int]
+    sites: dict[str, int]
+    sizes: dict[str, int]
+    modes: dict[str, int]
+    bits: dict[str, int]
+    shortcuts: tuple[Shortcut, ...]
+    warnings: tuple[str, ...]
+
+
+def audit(manifest: Manifest, store: Store, max_unreadable: float, seed: int) -> tuple[Audit, pd.DataFrame]:
+    """Return the audit, and the table of readable images with their `record` in the store and their `twin`.
+
+    Images have the same `twin` (an int) where they are the same picture.
+
+    Args:
+        max_unreadable: fraction of the images that may be unreadable.
+
+    Raises:
+        UserError: more unreadable files than allowed, or a class without a readable image.
+    """
+    unreadable = _unreadable(manifest, store.facts, max_unreadable)
+    facts = store.facts.drop(columns=["frame", "stamp", "error"])
+    table = manifest.table.merge(facts, on="id", validate="1:1", suffixes=("", "_of_file"))
+    table = table[table["record"] >= 0].reset_index(drop=True)
+    for name, members in manifest.members(table).items():
+        if not members.any():
+            raise UserError(f"{manifest.source}: no image of the class '{name}' can be read.")
+    prints, frames = (features[table["record"]] for features in _look(store))
+    table["twin"] = _twins(manifest, table["sha256"], prints)
+    findings = _findings(manifest, table, unreadable, _shortcuts(manifest, table, frames, seed))
+    return findings, table[[*manifest.table.columns, "record", "twin"]]
+
+
+def _unreadable(manifest: Manifest, facts: pd.DataFrame, max_unreadable: float) -> dict[str, str]:
+    unreadable = dict(facts.loc[facts["record"] < 0, ["id", "error"]].itertuples(index=False))
+    allowed = int(max_unreadable * len(facts))
+    if len(unreadable) > allowed:
+        first = "; ".join(f"{name}: {reason}" for name, reason in list(unreadable.items())[:10])
+        raise UserError(
+            f"{manifest.source}: {len(unreadable)} of {len(facts)} images are unreadable, allowed are {allowed} "
+            f"(data.max_unreadable={max_unreadable}); first: {first}."
+        )
+    return unreadable
+
+
+def _look(store: Store) -> tuple[np.ndarray, np.ndarray]:
+    """Return fingerprints and border features of every image in the order of `record`, in one pass over the store."""
+    batches = store.images().batch(LOOK_BATCH).as_numpy_iterator()
+    bar = tqdm(batches, "Looking at images", -(-store.count // LOOK_BATCH), unit="batch", leave=False)
+    features = [(fingerprint(images), frame(images)) for images in bar]
+    return np.concatenate([prints for prints, _ in features]), np.concatenate([frames for _, frames in features])
+
+
+def _twins(manifest: Manifest, contents: pd.Series, prints: np.ndarray) -> np.ndarray:
+    """Return a number for each picture: rows of the same bytes, or linked by near-duplicate pairs, share it."""
+    same, distinct = pd.factorize(contents)
+    first = np.unique(same, return_index=True)[1]
+    # Rendered films are never saved twice, but too poor in detail to be told apart by it.
+    pairs = [] if manifest.synthetic else near_duplicates(prints[first])
+    ends = np.array(pairs, int).reshape(-1, 2)
+    links = coo_array((np.ones(len(ends)), (ends[:, 0], ends[:, 1])), shape=(len(distinct), len(distinct)))
+    return connected_components(links, directed=False)[1][same]
+
+
+def _shortcuts(manifest: Manifest, table: pd.DataFrame, frames: np.ndarray, seed: int) -> tuple[Shortcut, ...]:
+    """Ask of each finding whether something beside the image tells it."""
+    features = {"frame": frames, "file": file_properties(table[["width", "height", "mode", "bits"]])}
+    shortcuts = []
+    for name, target in zip(manifest.findings, manifest.targets(table).T, strict=True):
+        known = target != UNKNOWN
+        patients = table["patient"].to_numpy(str)[known]
+        for what, values in features.items():
+            auc = readability(values[known], target[known] == 1, patients, seed)
+            if auc is not None:
+                shortcuts.append(Shortcut(what, name, auc))
+    return tuple(shortcuts)
+
+
+def _findings(
+    manifest: Manifest, table: pd.DataFrame, unreadable: dict[str, str], shortcuts: tuple[Shortcut, ...]
+) -> Audit:
+    pictures = [part for _, part in table.groupby("twin") if len(part) > 1]
+    conflicts = [part for part in pictures if len(np.unique(manifest.targets(part), axis=0)) > 1]
+    members = manifest.members(table)
+    facts = {
+        "duplicates": _ids([part for _, part in table.groupby("sha256") if len(part) > 1]),
+        "near_duplicates": _ids([part for part in pictures if part["sha256"].nunique() > 1]),
+        "conflicts": _ids(conflicts),
+        "leaks": tuple(splits.leaks(table)),
+        "burned_in": tuple(table.loc[table["burned_in"], "id"]),
+        "shortcuts": shortcuts,
+    }
+    given = table["split"].value_counts()
+    return Audit(
+        source=manifest.source,
+        synthetic=manifest.synthetic,
+        found=len(manifest.table) + manifest.ignored + manifest.unlabelled,
+        ignored=manifest.ignored,
+        unlabelled=manifest.unlabelled,
+        listed=len(manifest.table),
+        used=len(table),
+        unreadable=unreadable,
+        images={name: int(rows.sum()) for name, rows in members.items()},
+        patients={name: int(table.loc[rows, "patient"].nunique()) for name, rows in members.items()},
+        splits={name: int(given[name]) for name in SPLITS if name in given},
+        sites=_counts(table.loc[table["site"] != "", "site"]),
+        sizes=_counts(table["width"].astype(str) + "×" + table["height"].astype(str)),
+        modes=_counts(table["mode"]),
+        bits=_counts(table["bits"]),
+        **facts,
+        warnings=tuple(_warnings(manifest, table, unreadable, facts)),
+    )
+
+
+def _warnings(manifest: Manifest, table: pd.DataFrame, unreadable: dict, facts: dict) -> list[str]:
+    """Return what a person should know, the gravest first."""
+    say = []
+    leaks, conflicts, copies = (facts[name] for name in ("leaks", "conflicts", "duplicates"))
+    patient_of = table.set_index("id")["patient"]
+    near = [group for group in facts["near_duplicates"] if patient_of[list(group)].nunique() > 1]
+    if leaks:
+        say.append(
+            f"LEAKAGE: {len(leaks)} patients or pictures are in two of the given splits, first: "
+            f"{' and '.join(leaks[0])}."
+        )
+    if conflicts:
+        say.append(f"{len(conflicts)} pictures are listed under two labels, first: {' and '.join(conflicts[0])}.")
+    for shortcut in facts["shortcuts"]:
+        if shortcut.auc.low > TELLING:
+            place = PLACES[shortcut.what]
+            say.append(f"{shortcut.finding} can be read from {place}: AUC {shortcut.auc}, chance is 0.5.")
+    if copies:
+        say.append(f"{sum(map(len, copies))} images are copies of {len(copies)}; copies share a split.")
+    if near:
+        files = sum(map(len, near))
+        say.append(f"{files} files of different patients show only {len(near)} pictures; each picture is in one split.")
+    if facts["burned_in"]:
+        say.append(f"{len(facts['burned_in'])} images have text burned into their pixels, as their header says.")
+    if unreadable:
+        say.append(f"{len(unreadable)} unreadable images were left out; audit.json names them.")
+    if manifest.unlabelled:
+        say.append(f"{manifest.unlabelled} images without a label were left out.")
+    if not manifest.patients_known:
+        say.append("No patient ids: each image counts as a patient of its own, so leakage can't be excluded.")
+    return say
+
+
+def _ids(groups: list[pd.DataFrame]) -> tuple[tuple[str, ...], ...]:
+    return tuple(tuple(part["id"]) for part in groups)
+
+
+def _counts(values: pd.Series) -> dict[str, int]:
+    return {str(value): int(count) for value, count in values.value_counts().items()}
+
+
+def describe(findings: Audit) -> str:
+    """Return the lines that a person reads in the terminal."""
+    left_out = (
+        f"{findings.ignored} other files, {findings.unlabelled} unlabelled, {len(findings.unreadable)} unreadable"
+    )
+    lines = [f"{findings.source}: {findings.found} files, {findings.used} images used ({left_out})"]
+    lines += ["  Synthetic images: they show nobody."] if findings.synthetic else []
+    lines += [
+        f"  {name}: {count} images, {findings.patients[name]} patients" for name, count in findings.images.items()
+    ]
+    lines += [
+        f"  {PLACES[shortcut.what]} tell {shortcut.finding}: AUC {shortcut.auc}" for shortcut in findings.shortcuts
+    ]
+    return "\n".join(lines + [f"  Note: {warning}" for warning in findings.warnings])

@@ -1,0 +1,67 @@
+"""The audit as a page: what was counted as bars, what was found with its pictures."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+import kmedtl
+from kmedtl import pages
+from kmedtl.audit.audit import PLACES, Audit
+from kmedtl.data.store import Store
+from kmedtl.run_folder import write_json
+
+GROUPS = 12  # of each kind with thumbnails; the rest is in audit.json
+MEMBERS = 4  # thumbnails a group
+SIDE = 112  # pixels of a thumbnail
+
+
+def write(findings: Audit, images: Store, table: pd.DataFrame, folder: Path) -> None:
+    """Write `audit.json` and the self-contained `audit.html` into `folder`.
+
+    Args:
+        table: the readable images with `id` and `record`.
+    """
+    write_json(folder / "audit.json", asdict(findings))
+    groups = {
+        "Leakage: in two of the given splits": findings.leaks,
+        "One picture, two labels": findings.conflicts,
+        "Copies, byte for byte": findings.duplicates,
+        "The same picture in different files": findings.near_duplicates,
+        "Text burned into the pixels": tuple((name,) for name in findings.burned_in),
+    }
+    shown = {title: [group[:MEMBERS] for group in found[:GROUPS]] for title, found in groups.items()}
+    pages.write(
+        folder / "audit.html",
+        Path(__file__).with_name("audit.html"),
+        audit=findings,
+        groups={title: (len(found), shown[title]) for title, found in groups.items()},
+        thumbnails=_thumbnails([name for found in shown.values() for group in found for name in group], images, table),
+        places=PLACES,
+        version=kmedtl.__version__,
+    )
+
+
+def _thumbnails(names: Sequence[str], images: Store, table: pd.DataFrame) -> dict[str, str]:
+    """Return id → a PNG as a data address, for ids that could be read."""
+    record_of = table.set_index("id")["record"]
+    wanted = {int(record_of[name]): name for name in names}
+    if not wanted:
+        return {}
+    pixels = images.images().take(max(wanted) + 1).as_numpy_iterator()
+    return {wanted[record]: _png(image) for record, image in enumerate(pixels) if record in wanted}
+
+
+def _png(pixels: np.ndarray) -> str:
+    picture = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+    picture.thumbnail((SIDE, SIDE))
+    file = io.BytesIO()
+    picture.save(file, "PNG")
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()

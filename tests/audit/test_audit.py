@@ -1,0 +1,205 @@
+"""What the audit says of sources with one fault each, and that every file is accounted for."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from kmedtl.audit import page
+from kmedtl.errors import UserError
+from kmedtl.prepare import prepare
+from kmedtl.recipe import Data
+from tests.conftest import write_image_folder
+
+SIZE = 64
+
+
+def film(seed, size=96):
+    """A smooth random picture that resembles no other."""
+    small = np.random.default_rng(seed).integers(0, 255, (12, 12), dtype=np.uint8)
+    return Image.fromarray(small).resize((size, size), Image.Resampling.BICUBIC)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """NORMAL/ and PNEUMONIA/ with 24 films each, of 12 patients each."""
+    root = tmp_path / "films"
+    for label in ("NORMAL", "PNEUMONIA"):
+        (root / label).mkdir(parents=True)
+        for number in range(24):
+            film(number + 1000 * (label == "NORMAL")).save(root / label / f"{label[0]}{number // 2}-{number % 2}.png")
+    return root
+
+
+def look(root, **settings):
+    data = Data(str(root), patient_pattern=r"/([NP]\d+)-", size=SIZE, channels=1, max_unreadable=0.5, **settings)
+    return prepare(data, seed=0)
+
+
+def test_a_clean_source_has_no_warning(folder):
+    findings = look(folder).findings
+    assert findings.images == {"NORMAL": 24, "PNEUMONIA": 24}
+    assert findings.patients == {"NORMAL": 12, "PNEUMONIA": 12}
+    assert findings.sizes == {"96×96": 48}
+    assert findings.modes == {"L": 48}
+    assert findings.bits == {"8": 48}
+    assert (findings.duplicates, findings.near_duplicates, findings.conflicts, findings.leaks) == ((), (), (), ())
+    assert findings.warnings == ()
+
+
+def test_every_file_is_accounted_for(folder):
+    (folder / "NORMAL" / "N0-0.png").write_bytes(b"")
+    (folder / "NORMAL" / "N1-0.png").write_bytes(b"\x89PNG no more")
+    (folder / "NORMAL" / "notes.txt").write_text("not an image")
+    found = look(folder)
+    findings = found.findings
+    assert findings.found == 49 == findings.ignored + findings.unlabelled + findings.listed
+    assert findings.listed == 48 == findings.used + len(findings.unreadable)
+    assert set(findings.unreadable) == {"NORMAL/N0-0.png", "NORMAL/N1-0.png"}
+    assert all(findings.unreadable.values())
+    assert set(found.table["id"]) == set(found.manifest.table["id"]) - set(findings.unreadable)
+
+
+def test_too_many_unreadable_files_are_refused(folder):
+    (folder / "NORMAL" / "N0-0.png").write_bytes(b"")
+    with pytest.raises(UserError, match=r"1 of 48 images are unreadable, allowed are 0 .*N0-0.png: the file is empty"):
+        prepare(Data(str(folder), size=SIZE), seed=0)
+
+
+def test_a_class_without_a_readable_image_is_refused(folder):
+    for file in (folder / "NORMAL").iterdir():
+        file.write_bytes(b"")
+    with pytest.raises(UserError, match="no image of the class 'NORMAL' can be read"):
+        look(folder)
+
+
+def test_copies_and_contradictions_are_found(folder):
+    original, copy, contradiction = (
+        folder / name for name in ("NORMAL/N0-0.png", "NORMAL/N5-1.png", "PNEUMONIA/P3-0.png")
+    )
+    copy.write_bytes(original.read_bytes())
+    contradiction.write_bytes(original.read_bytes())
+    found = look(folder)
+    group = ("NORMAL/N0-0.png", "NORMAL/N5-1.png", "PNEUMONIA/P3-0.png")
+    assert found.findings.duplicates == (group,)
+    assert found.findings.conflicts == (group,)
+    assert found.findings.near_duplicates == ()
+    assert found.table.set_index("id")["twin"][list(group)].nunique() == 1
+    assert any("under two labels" in warning for warning in found.findings.warnings)
+
+
+def test_the_same_picture_saved_otherwise_is_found(folder):
+    picture = Image.open(folder / "NORMAL" / "N0-0.png")
+    picture.resize((200, 200)).point(lambda value: 0.8 * value + 20).save(folder / "NORMAL" / "N7-0.png")
+    found = look(folder)
+    group = ("NORMAL/N0-0.png", "NORMAL/N7-0.png")
+    assert found.findings.near_duplicates == (group,)
+    assert found.findings.duplicates == ()
+    assert found.table["twin"].nunique() == 47
+
+
+def split_folders(folder):
+    """train/, val/ and test/ with class folders, by patient."""
+    root = folder.parent / "divided"
+    for file in folder.rglob("*.png"):
+        number = int(file.stem[1:].split("-")[0])
+        part = ("train", "train", "train", "train", "val", "test")[number % 6]
+        target = root / part / file.parent.name / file.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(file.read_bytes())
+    return root
+
+
+def test_given_splits_without_leaks_are_fine(folder):
+    findings = look(split_folders(folder)).findings
+    assert findings.leaks == ()
+    assert findings.splits == {"train": 32, "val": 8, "test": 8}
+
+
+@pytest.mark.parametrize("how", ["patient", "copy", "near copy"])
+def test_leaks_between_given_splits_are_found(folder, how):
+    root = split_folders(folder)
+    source, target = root / "train/NORMAL/N0-0.png", root / "test/NORMAL/N5-0.png"
+    if how == "patient":
+        source.rename(target.with_name("N0-7.png"))
+        target = target.with_name("N0-7.png")
+    elif how == "copy":
+        target.write_bytes(source.read_bytes())
+    else:
+        Image.open(source).save(target.with_suffix(".jpg"), quality=60)
+        target.unlink()
+        target = target.with_suffix(".jpg")
+    (leak,) = look(root).findings.leaks
+    parts = {name.split("/")[0] for name in leak}
+    assert parts == {"train", "test"}
+    assert look(root).findings.warnings[0].startswith("LEAKAGE: 1 ")
+
+
+def test_a_marker_in_the_corner_is_a_shortcut(folder):
+    for file in (folder / "PNEUMONIA").iterdir():
+        pixels = np.array(Image.open(file))
+        pixels[:6, :6] = 255
+        Image.fromarray(pixels).save(file)
+    findings = look(folder).findings
+    (shortcut,) = [one for one in findings.shortcuts if one.what == "frame"]
+    assert shortcut.auc.low > 0.6
+    assert any(w.startswith("PNEUMONIA can be read from the border") for w in findings.warnings)
+
+
+def test_another_size_a_class_is_a_shortcut(folder):
+    for file in (folder / "PNEUMONIA").iterdir():
+        Image.open(file).resize((110, 96)).save(file)
+    findings = look(folder).findings
+    (shortcut,) = [one for one in findings.shortcuts if one.what == "file"]
+    assert shortcut.auc.value > 0.95
+    assert any("from size, mode and bits" in warning for warning in findings.warnings)
+
+
+def test_several_findings_are_audited_each(tmp_path):
+    rows = []
+    for number in range(40):
+        film(number).save(tmp_path / f"{number}.png")
+        rows.append({"path": f"{number}.png", "patient": number // 2, "A": number % 2, "B": (number // 2) % 2, "C": ""})
+    rows[3]["A"] = -1
+    pd.DataFrame(rows).to_csv(tmp_path / "m.csv", index=False)
+    findings = prepare(Data(str(tmp_path / "m.csv"), classes=("A", "B"), size=SIZE), seed=0).findings
+    assert findings.images == {"A": 19, "B": 20}
+    assert {shortcut.finding for shortcut in findings.shortcuts} == {"A", "B"}
+
+
+def test_page_and_json_show_what_was_found(folder, tmp_path):
+    (folder / "NORMAL" / "N0-0.png").write_bytes((folder / "PNEUMONIA" / "P0-0.png").read_bytes())
+    (folder / "NORMAL" / "N1-0<b>.png").write_bytes(b"")
+    found = look(folder)
+    page.write(found.findings, found.images, found.table, tmp_path)
+    content = json.loads((tmp_path / "audit.json").read_text())
+    assert content["conflicts"] == [["NORMAL/N0-0.png", "PNEUMONIA/P0-0.png"]]
+    assert content["used"] == 48
+    html = (tmp_path / "audit.html").read_text()
+    assert "One picture, two labels: 1" in html
+    assert html.count("data:image/png;base64,") == 4  # the conflict's two images, which are copies as well
+    assert "N1-0<b>" not in html
+    assert "N1-0&lt;b&gt;" in html
+    assert "http" not in html.replace("http-equiv", "")
+
+
+@pytest.mark.real_data
+def test_real_films(real_data):
+    data = Data(str(real_data / "brain_mri"), size=SIZE, channels=1, classes=("no", "yes"), max_unreadable=0.02)
+    findings = prepare(data, seed=0).findings
+    assert len(findings.duplicates) > 5
+    assert findings.listed == findings.used + len(findings.unreadable)
+    assert set(findings.modes) >= {"L", "RGB"}
+
+
+def test_images_of_any_class_count(tmp_path):
+    root = write_image_folder(tmp_path / "three")
+    (root / "COVID").mkdir()
+    for number in range(6):
+        film(number).save(root / "COVID" / f"{number}.png")
+    findings = prepare(Data(str(root), size=SIZE, channels=1), seed=0).findings
+    assert findings.images == {"COVID": 6, "NORMAL": 12, "PNEUMONIA": 12}
+    assert Path(root).name in findings.source
