@@ -9,10 +9,24 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from kmedtl.data.augment import augmentation
+from kmedtl.data.augment import augmentation, mixer
+from kmedtl.data.manifest import UNKNOWN, Manifest
 from kmedtl.data.store import Store
 
 SHUFFLE_BUFFER = 2048  # images; the store's own order is shuffled already
+Batch = tuple[tf.Tensor, tf.Tensor, tf.Tensor]  # images, targets, weights
+
+
+@dataclass(frozen=True)
+class Variation:
+    """How training images are varied: a preset and a mixer of `kmedtl.data.augment`."""
+
+    preset: str = "none"
+    mix: str = "none"
+
+    @property
+    def is_none(self) -> bool:
+        return self == Variation()
 
 
 @dataclass(frozen=True)
@@ -22,16 +36,14 @@ class Pipeline:
     Attributes:
         store: where the pixels are.
         table: the split's rows in the order of `record`, which is the order in which `images` yields them.
+        targets: float32 (N, findings), 1, 0 or `UNKNOWN`, in the same order.
         batch_size: images a batch; the last one may be smaller.
     """
 
     store: Store
     table: pd.DataFrame
+    targets: np.ndarray
     batch_size: int
-
-    @property
-    def labels(self) -> np.ndarray:
-        return self.table["label"].to_numpy()
 
     @property
     def steps(self) -> int:
@@ -39,63 +51,85 @@ class Pipeline:
 
     def images(self) -> tf.data.Dataset:
         """Return float32 batches (N, size, size, C) in 0–255, in the table's order."""
-        return self.augmented(seed=0, augment="none")
+        return self.varied(seed=0, variation=Variation(), class_weights="none").map(lambda images, *_: images)
 
-    def augmented(self, seed: int, augment: str) -> tf.data.Dataset:
-        """Return float32 batches like `images`, augmented as `seed` says."""
-        plain = self._selected().map(lambda image, _: image).batch(self.batch_size)
-        return plain.map(_augment(augment, seed), num_parallel_calls=1).prefetch(2)
+    def varied(self, seed: int, variation: Variation, class_weights: str) -> tf.data.Dataset:
+        """Return (images, targets, weights) in the table's order, varied as `seed` says."""
+        return self._batches(self._selected(), seed, variation, class_weights)
 
-    def epoch(self, seed: int, augment: str) -> tf.data.Dataset:
-        """Return one epoch of (images, labels), shuffled and augmented as `seed` says."""
-        change = _augment(augment, seed)
-        shuffled = self._selected().shuffle(min(len(self.table), SHUFFLE_BUFFER), seed=seed).batch(self.batch_size)
-        return shuffled.map(lambda images, labels: (change(images), labels), num_parallel_calls=1).prefetch(2)
+    def epoch(self, seed: int, variation: Variation, class_weights: str = "none") -> tf.data.Dataset:
+        """Return one epoch of (images, targets, weights), shuffled and varied as `seed` says.
+
+        The targets are float32 (N, findings), the weights float32 (N,) with a mean of 1 over the split.
+        """
+        shuffled = self._selected().shuffle(min(len(self.table), SHUFFLE_BUFFER), seed=seed)
+        return self._batches(shuffled, seed, variation, class_weights)
 
     def sample(self, count: int, seed: int) -> np.ndarray:
         """Return about `count` images as uint8 (n, size, size, C), each label by its share."""
         share = min(1.0, count / len(self.table))
         chosen = [
-            record
-            for _, part in self.table.groupby("label")
-            for record in part["record"].sample(n=max(1, round(share * len(part))), random_state=seed)
+            row
+            for _, part in self.table.groupby("stratum")
+            for row in part.sample(n=max(1, round(share * len(part))), random_state=seed).index
         ]
-        return Pipeline(self.store, self.table[self.table["record"].isin(chosen)], self.batch_size).pixels()
+        wanted = sorted(chosen)
+        return Pipeline(self.store, self.table.loc[wanted], self.targets[wanted], self.batch_size).pixels()
 
     def pixels(self) -> np.ndarray:
         """Return every image as uint8 (N, size, size, C), in the table's order."""
         return np.stack([image for image, _ in self._selected().as_numpy_iterator()])
 
+    def weights(self, class_weights: str) -> np.ndarray:
+        """Return float32 (N,): 1, or for `balanced` what makes every stratum count the same."""
+        if class_weights == "none":
+            return np.ones(len(self.table), np.float32)
+        strata, inverse, counts = np.unique(self.table["stratum"], return_inverse=True, return_counts=True)
+        return (len(self.table) / (len(strata) * counts))[inverse].astype(np.float32)
+
     def _selected(self) -> tf.data.Dataset:
-        label_of = np.full(self.store.count, -1, np.int64)
-        label_of[self.table["record"]] = self.labels
-        labels = tf.constant(label_of)
+        """Return (image, row of the table) in the store's order."""
+        row_of = np.full(self.store.count, -1, np.int64)
+        row_of[self.table["record"]] = np.arange(len(self.table))
+        rows = tf.constant(row_of)
         numbered = self.store.images().enumerate()
-        selected = numbered.filter(lambda record, _: labels[record] >= 0)
-        selected = selected.map(lambda record, image: (image, labels[record]))
+        selected = numbered.filter(lambda record, _: rows[record] >= 0)
+        selected = selected.map(lambda record, image: (image, rows[record]))
         return selected.apply(tf.data.experimental.assert_cardinality(len(self.table)))
 
+    def _batches(self, images: tf.data.Dataset, seed: int, variation: Variation, class_weights: str) -> tf.data.Dataset:
+        targets, weights = tf.constant(self.targets), tf.constant(self.weights(class_weights))
+        vary = _vary(variation, images.element_spec[0].shape[-1], seed)
+        batches = images.batch(self.batch_size)
+        return batches.map(
+            lambda images, rows: vary(tf.cast(images, tf.float32), tf.gather(targets, rows), tf.gather(weights, rows)),
+            num_parallel_calls=1,
+        ).prefetch(2)
 
-def pipelines(store: Store, table: pd.DataFrame, batch_size: int) -> dict[str, Pipeline]:
-    """Return a pipeline for each split of `table` (columns `record`, `label`, `split`)."""
-    return {
-        split: Pipeline(store, part.sort_values("record").reset_index(drop=True), batch_size)
-        for split, part in table.groupby("split")
-    }
+
+def pipelines(store: Store, manifest: Manifest, table: pd.DataFrame, batch_size: int) -> dict[str, Pipeline]:
+    """Return a pipeline for each split of `table` (the manifest's, with the columns `record` and `split`)."""
+    parts = {split: part.sort_values("record").reset_index(drop=True) for split, part in table.groupby("split")}
+    return {split: Pipeline(store, part, manifest.targets(part), batch_size) for split, part in parts.items()}
 
 
-def _augment(preset: str, seed: int) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Return the preset as a function of uint8 batches; map it one call at a time, its random state is a sequence."""
-    layers = augmentation(preset, seed)
+def _vary(variation: Variation, channels: int, seed: int) -> Callable[..., Batch]:
+    """Return a variation as a function of batches; map it one call at a time, its random state is a sequence."""
+    layers = augmentation(variation.preset, channels, seed)
+    mixing = mixer(variation.mix, seed + len(layers))
 
-    def change(images: tf.Tensor) -> tf.Tensor:
-        images = _to_float(images)
+    def vary(images: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor) -> Batch:
         for layer in layers:
             images = layer(images, training=True)
-        return images
+        return _mix(mixing, images, targets, weights) if mixing else (images, targets, weights)
 
-    return change
+    return vary
 
 
-def _to_float(images: tf.Tensor) -> tf.Tensor:
-    return tf.cast(images, tf.float32)
+def _mix(mixing: Callable, images: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor) -> Batch:
+    """Mix the images with each other, and with them targets and weights; what is unknown of one stays unknown."""
+    known = tf.cast(targets != UNKNOWN, tf.float32)
+    together = tf.concat([targets * known, known, weights[:, None]], axis=1)
+    mixed = mixing({"images": images, "labels": together}, training=True)
+    targets, known, weights = tf.split(mixed["labels"], [targets.shape[1], targets.shape[1], 1], axis=1)
+    return mixed["images"], tf.where(known > 1 - 1e-6, targets, UNKNOWN), weights[:, 0]

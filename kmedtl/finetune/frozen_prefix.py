@@ -20,7 +20,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from kmedtl.backbones.blocks import Block, end_tensors
-from kmedtl.data.pipeline import Pipeline
+from kmedtl.data.pipeline import Batch, Pipeline, Variation
 from kmedtl.errors import UserError
 
 
@@ -42,22 +42,32 @@ def cut(model: keras.Model, blocks: Sequence[Block], trainable: Sequence[str]) -
 
 
 class Activations:
-    """What a prefix hands on for every image and view, float16 in files that vanish with this object."""
+    """What a prefix hands on for every image and view, float16 in files that vanish with this object.
 
-    def __init__(self, prefix: keras.Model, count: int, views: int) -> None:
+    Attributes:
+        arrays: an array an output of the prefix, (views, images, …).
+        targets, weights: of each view, since a mixer changes them with the image: float32 (views, images, findings)
+            and (views, images).
+    """
+
+    def __init__(self, prefix: keras.Model, count: int, findings: int, views: int) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="kmedtl-activations-")
         self.arrays = [
             _allocate(Path(self._folder.name) / str(number), (views, count, *output.shape[1:]))
             for number, output in enumerate(prefix.outputs)
         ]
+        self.targets = np.empty((views, count, findings), np.float32)
+        self.weights = np.empty((views, count), np.float32)
 
-    def fill(self, view: int, outputs: Iterable[Sequence[tf.Tensor]]) -> None:
-        """Write one view from batches of the prefix's outputs, in the order of the table."""
+    def fill(self, view: int, batches: Iterable[tuple[Sequence[tf.Tensor], tf.Tensor, tf.Tensor]]) -> None:
+        """Write one view from batches of (the prefix's outputs, targets, weights), in the order of the table."""
         start = 0
-        for batch in outputs:
-            for array, output in zip(self.arrays, batch, strict=True):
-                array[view, start : start + len(output)] = output
-            start += len(batch[0])
+        for outputs, targets, weights in batches:
+            rows = slice(start, start + len(targets))
+            for array, output in zip(self.arrays, outputs, strict=True):
+                array[view, rows] = output
+            self.targets[view, rows], self.weights[view, rows] = targets, weights
+            start += len(targets)
 
 
 def _allocate(path: Path, shape: tuple[int, ...]) -> np.memmap:
@@ -77,41 +87,44 @@ def _allocate(path: Path, shape: tuple[int, ...]) -> np.memmap:
 class CachedEpoch(keras.utils.PyDataset):
     """One epoch over cached activations: a random order, and a random view of each image, as the seed says."""
 
-    def __init__(self, activations: Activations, labels: np.ndarray, batch_size: int, seed: int) -> None:
+    def __init__(self, activations: Activations, batch_size: int, seed: int) -> None:
         super().__init__()
         random = np.random.default_rng(seed)
-        self._arrays, self._labels, self._batch_size = activations.arrays, labels, batch_size
-        self._order = random.permutation(len(labels))
-        self._views = random.integers(len(self._arrays[0]), size=len(labels))
+        self._activations, self._batch_size = activations, batch_size
+        views, count = activations.weights.shape
+        self._order = random.permutation(count)
+        self._views = random.integers(views, size=count)
 
     def __len__(self) -> int:
         return -(-len(self._order) // self._batch_size)
 
-    def __getitem__(self, number: int) -> tuple[np.ndarray | tuple[np.ndarray, ...], np.ndarray]:
+    def __getitem__(self, number: int) -> tuple[np.ndarray | tuple[np.ndarray, ...], np.ndarray, np.ndarray]:
         rows = self._order[number * self._batch_size : (number + 1) * self._batch_size]
-        inputs = tuple(array[self._views[rows], rows].astype(np.float32) for array in self._arrays)
-        return inputs if len(inputs) > 1 else inputs[0], self._labels[rows]
+        chosen = self._views[rows], rows
+        inputs = tuple(array[chosen].astype(np.float32) for array in self._activations.arrays)
+        targets, weights = self._activations.targets[chosen], self._activations.weights[chosen]
+        return inputs if len(inputs) > 1 else inputs[0], targets, weights
 
 
 def cache(
-    prefix: keras.Model, data: dict[str, Pipeline], views: int, augment: str, seed: int
+    prefix: keras.Model, data: dict[str, Pipeline], views: int, variation: Variation, class_weights: str, seed: int
 ) -> dict[str, Activations]:
-    """Return the prefix's activations: `views` augmented ones of each training image, one of each validation image."""
+    """Return the prefix's activations: `views` varied ones of each training image, one of each validation image."""
     compute = tf.function(
         lambda images: keras.tree.flatten(prefix(images, training=False)),
         input_signature=[tf.TensorSpec(prefix.inputs[0].shape, tf.float32)],  # traced once, for any batch
     )
-    train = Activations(prefix, len(data["train"].table), views)
-    val = Activations(prefix, len(data["val"].table), 1)
+    train = Activations(prefix, *data["train"].targets.shape, views)
+    val = Activations(prefix, *data["val"].targets.shape, 1)
     steps = views * data["train"].steps + data["val"].steps
     with tqdm(total=steps, desc="frozen part", unit="step", leave=False, ncols=100) as bar:
 
-        def outputs(batches: tf.data.Dataset) -> Iterator[Sequence[tf.Tensor]]:
-            for images in batches:
-                yield compute(images)
+        def outputs(batches: Iterable[Batch]) -> Iterator[tuple[Sequence[tf.Tensor], tf.Tensor, tf.Tensor]]:
+            for images, targets, weights in batches:
+                yield compute(images), targets, weights
                 bar.update()
 
         for view in range(views):
-            train.fill(view, outputs(data["train"].augmented(seed + view, augment)))
-        val.fill(0, outputs(data["val"].images()))
+            train.fill(view, outputs(data["train"].varied(seed + view, variation, class_weights)))
+        val.fill(0, outputs(data["val"].varied(seed, Variation(), "none")))
     return {"train": train, "val": val}

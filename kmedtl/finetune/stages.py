@@ -13,13 +13,14 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 import tensorflow as tf
-from sklearn.metrics import log_loss, roc_auc_score
+from sklearn.metrics import roc_auc_score
 
 from kmedtl.backbones.blocks import Block, select, set_trainable
-from kmedtl.data.pipeline import Pipeline
-from kmedtl.edge.predictor import probabilities
+from kmedtl.data.manifest import UNKNOWN
+from kmedtl.data.pipeline import Pipeline, Variation
 from kmedtl.errors import UserError
 from kmedtl.finetune.frozen_prefix import CachedEpoch, cache, cut
+from kmedtl.finetune.losses import MaskedCrossEntropy
 from kmedtl.finetune.optimizers import optimizer
 from kmedtl.finetune.progress import EpochBar
 from kmedtl.recipe import Stage
@@ -27,7 +28,7 @@ from kmedtl.recipe import Stage
 
 @dataclass(frozen=True)
 class Epoch:
-    """A row of `history.csv`: losses are mean cross-entropy in nats, `val_auc` lies in 0–1."""
+    """A row of `history.csv`: losses are mean cross-entropy in nats, `val_auc` (the mean over findings) lies in 0–1."""
 
     stage: str
     epoch: int
@@ -46,13 +47,16 @@ def fine_tune(
     blocks: Sequence[Block],
     stages: Sequence[Stage],
     data: dict[str, Pipeline],
-    augment: str,
+    preset: str,
     seed: int,
 ) -> list[Epoch]:
     """Train `model` in place, stage by stage, and leave it with the weights of the best epoch of all.
 
     Each stage starts from the best epoch so far. An epoch's order and augmentation follow from `seed` and its number
     alone.
+
+    Args:
+        preset: of `kmedtl.data.augment`.
 
     Raises:
         UserError: a stage that names no block, or a loss that is not finite, with the stage and epoch.
@@ -62,8 +66,9 @@ def fine_tune(
     best = model.get_weights()
     for stage, names in zip(stages, trainable, strict=True):
         set_trainable(model, blocks, names, batch_norm="frozen")
-        source = _source(model, blocks, stage, names, data, augment, seed + 1000 * len(history))
-        loss = keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=stage.label_smoothing)
+        variation = Variation(preset, stage.mix)
+        source = _source(model, blocks, stage, names, data, variation, seed + 1000 * len(history))
+        loss = MaskedCrossEntropy(stage.label_smoothing)
         adamw = optimizer(stage, stage.epochs * data["train"].steps)
         adamw.build(source.trainer.trainable_variables)  # else the first step makes variables, and is traced twice
         source.trainer.compile(adamw, loss, jit_compile=False)
@@ -78,8 +83,8 @@ def fine_tune(
 
 
 def predict_logits(model: keras.Model, pipeline: Pipeline) -> np.ndarray:
-    """Return the logits, float32 (N,), in the order of the pipeline's table."""
-    return model.predict(pipeline.images(), verbose=0)[:, 0]
+    """Return the logits, float32 (N, findings), in the order of the pipeline's table."""
+    return model.predict(pipeline.images(), verbose=0)
 
 
 @dataclass(frozen=True)
@@ -89,7 +94,7 @@ class _Source:
     Attributes:
         trainer: the model, or its part behind the frozen one; the layers are the model's own.
         epoch: from an epoch's seed to its batches.
-        validate: returns the validation logits.
+        validate: returns the validation logits (N, findings).
     """
 
     trainer: keras.Model
@@ -103,7 +108,7 @@ def _source(
     stage: Stage,
     names: Sequence[str],
     data: dict[str, Pipeline],
-    augment: str,
+    variation: Variation,
     seed: int,
 ) -> _Source:
     parts = cut(model, blocks, names) if stage.views else None
@@ -111,17 +116,19 @@ def _source(
         # A second model of the same layers: `model` itself is never compiled, so nothing of an optimizer is saved.
         trainer = keras.Model(model.inputs, model.outputs)
         return _Source(
-            trainer, lambda seed: data["train"].epoch(seed, augment), lambda: predict_logits(model, data["val"])
+            trainer,
+            lambda seed: data["train"].epoch(seed, variation, stage.class_weights),
+            lambda: predict_logits(model, data["val"]),
         )
-    views = min(stage.views, stage.epochs) if augment != "none" else 1
-    cached = cache(parts.prefix, data, views, augment, seed)
-    labels, batch_size = data["train"].labels, data["train"].batch_size
+    views = 1 if variation.is_none else min(stage.views, stage.epochs)
+    cached = cache(parts.prefix, data, views, variation, stage.class_weights, seed)
+    batch_size = data["train"].batch_size
     validation = [array[0] for array in cached["val"].arrays]
     scorer = keras.Model(parts.suffix.inputs, parts.suffix.outputs)
     return _Source(
         parts.suffix,
-        lambda seed: CachedEpoch(cached["train"], labels, batch_size, seed),
-        lambda: scorer.predict(validation, batch_size=batch_size, verbose=0)[:, 0],
+        lambda seed: CachedEpoch(cached["train"], batch_size, seed),
+        lambda: scorer.predict(validation, batch_size=batch_size, verbose=0),
     )
 
 
@@ -140,13 +147,21 @@ def _train_epoch(source: _Source, stage: Stage, number: int, data: dict[str, Pip
             raise UserError(
                 f"stage {stage.name}, epoch {number + 1}: the loss is {loss}; lower the stage's lr ({stage.lr})."
             )
-        labels = data["val"].labels
+        targets = data["val"].targets
         epoch = Epoch(
             stage=stage.name,
             epoch=number + 1,
             loss=float(loss),
-            val_loss=float(log_loss(labels, probabilities(logits, 1.0))),
-            val_auc=float(roc_auc_score(labels, logits)),
+            val_loss=float(keras.ops.mean(MaskedCrossEntropy()(targets, logits))),
+            val_auc=_mean_auc(targets, logits),
         )
         bar.finish(epoch.val_auc)
     return epoch
+
+
+def _mean_auc(targets: np.ndarray, logits: np.ndarray) -> float:
+    """Return the mean AUC over the findings of which validation knows both answers."""
+    columns = [
+        (target[target != UNKNOWN], logit[target != UNKNOWN]) for target, logit in zip(targets.T, logits.T, strict=True)
+    ]
+    return float(np.mean([roc_auc_score(target, logit) for target, logit in columns if len(set(target)) == 2]))

@@ -8,11 +8,11 @@ from kmedtl.backbones.build import build_features
 from kmedtl.recipe import Backbone, Head
 
 
-def build_classifier(backbone: Backbone, head: Head, size: int, channels: int, classes: int) -> keras.Model:
+def build_classifier(backbone: Backbone, head: Head, size: int, channels: int, findings: int) -> keras.Model:
     """Return a flat functional model from raw pixels to logits.
 
-    Its input `image` is float32 (N, size, size, channels) in 0–255; its output `logits` is float32 (N, 1) for two
-    classes (above zero speaks for the second), else (N, classes).
+    Its input `image` is float32 (N, size, size, channels) in 0–255; its output `logits` is float32 (N, findings),
+    above zero where a finding is more likely than not.
 
     Raises:
         UserError: an unknown backbone, or weights that cannot be had or do not fit.
@@ -21,5 +21,5 @@ def build_classifier(backbone: Backbone, head: Head, size: int, channels: int, c
     features = build_features(image, backbone.name, backbone.weights)
     pooled = keras.layers.GlobalAveragePooling2D(name="head_pool")(features)
     kept = keras.layers.Dropout(head.dropout, name="head_dropout")(pooled)
-    logits = keras.layers.Dense(1 if classes == 2 else classes, name="logits")(kept)
+    logits = keras.layers.Dense(findings, name="logits")(kept)
     return keras.Model(image, logits, name="classifier")

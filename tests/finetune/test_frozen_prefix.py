@@ -17,7 +17,7 @@ from kmedtl.recipe import Backbone, Head
     ],
 )
 def test_prefix_and_suffix_are_the_model(name, train):
-    model = build_classifier(Backbone(name, "random"), Head(), 64, 1, 2)
+    model = build_classifier(Backbone(name, "random"), Head(), 64, 1, 1)
     blocks = block_map(model, name)
     parts = cut(model, blocks, select(blocks, train))
     images = np.random.default_rng(0).uniform(0, 255, (3, 64, 64, 1)).astype("float32")
@@ -27,7 +27,7 @@ def test_prefix_and_suffix_are_the_model(name, train):
 
 
 def test_nothing_frozen_is_nothing_to_cut():
-    model = build_classifier(Backbone("EfficientNetLite0", "random"), Head(), 64, 1, 2)
+    model = build_classifier(Backbone("EfficientNetLite0", "random"), Head(), 64, 1, 1)
     blocks = block_map(model, "EfficientNetLite0")
     assert cut(model, blocks, select(blocks, "all")) is None
 
@@ -35,29 +35,32 @@ def test_nothing_frozen_is_nothing_to_cut():
 @pytest.fixture
 def activations():
     """Ten images in three views whose activations tell view and image: 100 × view + image."""
-    model = build_classifier(Backbone("EfficientNetLite0", "random"), Head(), 64, 1, 2)
+    model = build_classifier(Backbone("EfficientNetLite0", "random"), Head(), 64, 1, 1)
     blocks = block_map(model, "EfficientNetLite0")
-    cached = Activations(cut(model, blocks, ("head",)).prefix, count=10, views=3)
+    cached = Activations(cut(model, blocks, ("head",)).prefix, count=10, findings=1, views=3)
     shape = cached.arrays[0].shape[2:]
     for view in range(3):
         rows = [np.full(shape, 100 * view + image, "float32") for image in range(10)]
-        cached.fill(view, [(np.stack(rows[:4]),), (np.stack(rows[4:8]),), (np.stack(rows[8:]),)])
+        targets = np.arange(10, dtype="float32")[:, None] % 2
+        parts = (slice(0, 4), slice(4, 8), slice(8, 10))
+        cached.fill(view, [((np.stack(rows[part]),), targets[part], 1 + targets[part, 0]) for part in parts])
     return cached
 
 
 def test_an_epoch_visits_each_image_once_in_some_view(activations):
-    labels = np.arange(10) % 2
-    epoch = CachedEpoch(activations, labels, batch_size=4, seed=1)
+    epoch = CachedEpoch(activations, batch_size=4, seed=1)
     batches = [epoch[number] for number in range(len(epoch))]
-    values = np.concatenate([inputs.reshape(len(inputs), -1)[:, 0] for inputs, _ in batches]).astype(int)
+    values = np.concatenate([inputs.reshape(len(inputs), -1)[:, 0] for inputs, *_ in batches]).astype(int)
     assert sorted(values % 100) == list(range(10))
     assert len(set(values // 100)) > 1
-    assert np.array_equal(np.concatenate([batch for _, batch in batches]), labels[values % 100])
+    targets = np.concatenate([targets for _, targets, _ in batches])[:, 0]
+    assert np.array_equal(targets, values % 100 % 2)
+    assert np.array_equal(np.concatenate([weights for *_, weights in batches]), 1 + targets)
 
 
 def test_an_epoch_depends_on_its_seed(activations):
     def first(seed):
-        return CachedEpoch(activations, np.zeros(10), 4, seed)[0][0]
+        return CachedEpoch(activations, 4, seed)[0][0]
 
     assert np.array_equal(first(1), first(1))
     assert not np.array_equal(first(1), first(2))

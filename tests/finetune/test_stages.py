@@ -1,30 +1,31 @@
 from dataclasses import replace
 
+import keras
 import numpy as np
 import pytest
 
 from kmedtl.backbones.blocks import block_map
-from kmedtl.data import sources, splits, store
-from kmedtl.data.audit import audit
+from kmedtl.data import splits
+from kmedtl.data.manifest import UNKNOWN
 from kmedtl.data.pipeline import pipelines
 from kmedtl.errors import UserError
 from kmedtl.finetune.optimizers import optimizer
 from kmedtl.finetune.stages import fine_tune, predict_logits
 from kmedtl.heads.classification import build_classifier
+from kmedtl.prepare import prepare
 from kmedtl.recipe import Stage
 
 
 @pytest.fixture(scope="module")
 def data(small_recipe):
-    manifest = sources.load(small_recipe.data, small_recipe.seed)
-    images = store.prepare(manifest.table, small_recipe.data.size, 1)
-    _, table = audit(manifest, images.facts, 0)
-    return pipelines(images, splits.split(table, manifest.classes, 0.2, 0.2, seed=0), batch_size=16)
+    found = prepare(small_recipe.data, small_recipe.seed)
+    table = splits.split(found.manifest, found.table, 0.2, 0.2, seed=0)
+    return pipelines(found.images, found.manifest, table, batch_size=16)
 
 
 @pytest.fixture
 def model(small_recipe):
-    return build_classifier(small_recipe.backbone, small_recipe.head, small_recipe.data.size, 1, 2)
+    return build_classifier(small_recipe.backbone, small_recipe.head, small_recipe.data.size, 1, 1)
 
 
 def weights_by_block(model, blocks):
@@ -59,7 +60,7 @@ def test_the_best_epoch_of_all_stages_is_kept(model, data):
     logits = predict_logits(model, data["val"])
     from sklearn.metrics import roc_auc_score
 
-    assert roc_auc_score(data["val"].labels, logits) == pytest.approx(best.val_auc)
+    assert roc_auc_score(data["val"].targets, logits) == pytest.approx(best.val_auc)
 
 
 def test_a_loss_that_is_not_finite_stops_with_the_stage(model, data):
@@ -83,3 +84,38 @@ def test_biases_and_norms_do_not_decay(model):
     adamw.build(model.trainable_variables)
     kept = {v.path for v in model.trainable_variables if not adamw._use_weight_decay(v)}
     assert kept == {v.path for v in model.trainable_variables if v.path.endswith(("bias", "gamma", "beta"))}
+
+
+def test_several_findings_train_together_and_unknown_labels_have_no_say(data, small_recipe):
+    """The second finding is known for half of the training images, and wrong where it is unknown."""
+    truth = data["train"].targets[:, 0]
+    unknown = np.arange(len(truth)) % 2 == 0
+    part = {name: replace(pipeline, targets=np.repeat(pipeline.targets, 2, axis=1)) for name, pipeline in data.items()}
+    part["train"].targets[unknown, 1] = UNKNOWN
+    lying = {name: replace(pipeline, targets=pipeline.targets.copy()) for name, pipeline in part.items()}
+    logits = []
+    for known in (part, lying):
+        keras.utils.set_random_seed(3)
+        model = build_classifier(small_recipe.backbone, small_recipe.head, small_recipe.data.size, 1, findings=2)
+        history = fine_tune(
+            model, block_map(model, "EfficientNetLite0"), [Stage("a", "head", 2, 3e-3)], known, "none", seed=1
+        )
+        assert np.isfinite([epoch.loss for epoch in history]).all()
+        logits.append(predict_logits(model, known["val"]))
+    assert logits[0].shape == (len(data["val"].table), 2)
+    assert not np.allclose(logits[0][:, 0], logits[0][:, 1])
+    assert np.array_equal(*logits)
+
+
+@pytest.mark.parametrize("stage", [{"mix": "mixup"}, {"mix": "cutmix"}, {"class_weights": "balanced"}])
+@pytest.mark.parametrize("views", [0, 2])
+def test_mixing_and_weights_change_what_is_learned(model, data, stage, views):
+    before = model.get_weights()
+    results = []
+    for settings in ({}, stage):
+        model.set_weights(before)
+        rows = [Stage("a", "head", 1, 3e-3, views=views, **settings)]
+        (epoch,) = fine_tune(model, block_map(model, "EfficientNetLite0"), rows, data, "none", seed=1)
+        results.append(epoch.loss)
+    assert np.isfinite(results).all()
+    assert results[0] != results[1]

@@ -1,0 +1,33 @@
+import keras
+import numpy as np
+import pytest
+
+from kmedtl.data.manifest import UNKNOWN
+from kmedtl.finetune.losses import MaskedCrossEntropy
+
+RANDOM = np.random.default_rng(0)
+LOGITS = RANDOM.normal(size=(6, 3)).astype("float32")
+TARGETS = RANDOM.integers(0, 2, (6, 3)).astype("float32")
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_with_everything_known_it_is_binary_cross_entropy(smoothing):
+    known = keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=smoothing)
+    assert float(MaskedCrossEntropy(smoothing)(TARGETS, LOGITS)) == pytest.approx(float(known(TARGETS, LOGITS)))
+
+
+def test_what_is_unknown_adds_neither_loss_nor_gradient():
+    import tensorflow as tf
+
+    targets = TARGETS.copy()
+    targets[:, 1] = UNKNOWN
+    targets[2] = UNKNOWN
+    logits = tf.Variable(LOGITS)
+    with tf.GradientTape() as tape:
+        loss = MaskedCrossEntropy()(targets, logits)
+    gradient = tape.gradient(loss, logits).numpy()
+    assert np.all(gradient[targets == UNKNOWN] == 0)
+    assert np.all(gradient[targets != UNKNOWN] != 0)
+    rows = [0, 1, 3, 4, 5]
+    kept = MaskedCrossEntropy()(TARGETS[rows][:, [0, 2]], LOGITS[rows][:, [0, 2]])
+    assert float(loss) == pytest.approx(float(kept) * 5 / 6)
