@@ -20,12 +20,13 @@ if __name__ == "__main__":  # not in the decoding workers, which import this fil
     with quiet_stderr():
         import keras
 
+        from kmedtl.audit.audit import audit
         from kmedtl.backbones.blocks import block_map, set_trainable
         from kmedtl.data import sources, splits, store
-        from kmedtl.data.audit import audit
-        from kmedtl.data.pipeline import pipelines
+        from kmedtl.data.pipeline import Variation, pipelines
         from kmedtl.edge.litert import LiteRTModel
         from kmedtl.export.formats import write_all
+        from kmedtl.finetune.losses import MaskedCrossEntropy
         from kmedtl.finetune.optimizers import optimizer
         from kmedtl.finetune.stages import predict_logits
         from kmedtl.heads.classification import build_classifier
@@ -53,24 +54,24 @@ def main():
         manifest = sources.load(recipe.data, recipe.seed)
         table = splits.limit(manifest.table, options.limit, recipe.seed)
         manifest = replace(manifest, table=table)
-        images = timed("prepare (decode to store)", len(table), lambda: store.prepare(table, options.size, 1))
+        images = timed("prepare (decode to store)", len(table), lambda: store.prepare(table, recipe.data.reading))
         timed("read the store", images.count, lambda: sum(1 for _ in images.images()))
-        _, table = audit(manifest, images.facts, 0)
-        table = splits.split(table, manifest.classes, 0.15, 0.15, recipe.seed)
-        data = pipelines(images, table, recipe.data.batch_size)
+        _, table = audit(manifest, images, 0, recipe.seed)
+        table = splits.split(manifest, table, 0.15, 0.15, recipe.seed)
+        data = pipelines(images, manifest, table, recipe.data.batch_size)
         train(recipe, data, Path(folder))
 
 
 def train(recipe, data, folder):
-    model = build_classifier(recipe.backbone, recipe.head, recipe.data.size, recipe.data.channels, 2)
+    model = build_classifier(recipe.backbone, recipe.head, recipe.data.size, recipe.data.channels, 1)
     blocks = block_map(model, recipe.backbone.name)
     count = len(data["train"].table)
     for stage in recipe.stages:
         trainer = keras.Model(model.inputs, model.outputs)
         set_trainable(trainer, blocks, stage.train)
-        trainer.compile(optimizer(stage, 2 * data["train"].steps), keras.losses.BinaryCrossentropy(from_logits=True))
+        trainer.compile(optimizer(stage, 2 * data["train"].steps), MaskedCrossEntropy())
         for label in ("warm-up", f"train, stage {stage.name} ({stage.train})"):
-            epoch = data["train"].epoch(0, recipe.data.augment)
+            epoch = data["train"].epoch(0, Variation(recipe.data.augment))
             fit = lambda: trainer.fit(epoch, verbose=0, shuffle=False)  # noqa: B023, E731 (called at once)
             fit() if label == "warm-up" else timed(label, count, fit)
     pixels = data["test"].pixels()

@@ -12,8 +12,8 @@ import pandas as pd
 import kmedtl
 from kmedtl import recipe as recipes
 from kmedtl import run_folder
+from kmedtl.audit.audit import Audit
 from kmedtl.data import manifest as manifests
-from kmedtl.data.audit import Audit
 from kmedtl.data.manifest import Manifest
 from kmedtl.edge import model_info
 from kmedtl.edge.model_info import ModelInfo
@@ -53,15 +53,14 @@ class Result:
 
 
 def write(result: Result, folder: Path) -> None:
-    """Write tables, metrics, plots and report into a run folder that already holds the models."""
+    """Write tables, metrics, plots and report into a folder that already holds the models."""
     recipes.write(result.recipe, folder / "recipe.yaml")
     manifests.write(result.manifest, folder / "manifest.csv")
     history = pd.DataFrame([asdict(epoch) for epoch in result.history])
     history.to_csv(folder / "history.csv", index=False)
     result.predictions.to_csv(folder / "predictions.csv", index=False)
-    run_folder.write_json(folder / "audit.json", asdict(result.audit))
     run_folder.write_json(folder / "metrics.json", _metrics(result))
-    run_folder.write_json(folder / "environment.json", _environment())
+    run_folder.write_json(folder / "environment.json", environment())
     model_info.attach(result.info, folder)
     report.write(
         folder / "report.html",
@@ -128,7 +127,8 @@ def _metrics(result: Result) -> dict:
     }
 
 
-def _environment() -> dict:
+def environment() -> dict:
+    """Return the versions that a run depends on."""
     versions = {name: importlib.metadata.version(name) for name in PACKAGES}
     return {
         "kmedtl": kmedtl.__version__,

@@ -13,16 +13,20 @@ import tensorflow as tf
 from tqdm import tqdm
 
 import kmedtl
+from kmedtl import pooled as pooled_results
 from kmedtl import result as results
 from kmedtl import run_folder
-from kmedtl.backbones.blocks import block_map, select
-from kmedtl.data import sources, splits, store
-from kmedtl.data.audit import Audit, audit
+from kmedtl.audit import page
+from kmedtl.audit.audit import Audit
+from kmedtl.backbones.blocks import Block, block_map, select
+from kmedtl.data import splits
 from kmedtl.data.manifest import SPLITS, Manifest
 from kmedtl.data.pipeline import Pipeline, pipelines
+from kmedtl.data.pseudonyms import hide_patients
 from kmedtl.edge import model_info
 from kmedtl.edge.model_info import ModelInfo
 from kmedtl.edge.predictor import probabilities
+from kmedtl.errors import UserError
 from kmedtl.evaluate.calibration import fit_temperature
 from kmedtl.evaluate.metrics import judge
 from kmedtl.evaluate.operating_point import youden
@@ -30,11 +34,13 @@ from kmedtl.export.formats import FILES, write_all
 from kmedtl.export.parity import Parity, compare
 from kmedtl.finetune.stages import fine_tune, predict_logits
 from kmedtl.heads.classification import build_classifier
+from kmedtl.pooled import Pooled, pool
+from kmedtl.prepare import Prepared, prepare
 from kmedtl.recipe import Recipe
 from kmedtl.result import Result
 
 
-def run(recipe: Recipe, out: Path | None = None, say: Callable[[str], None] = print) -> tuple[Result, Path]:
+def run(recipe: Recipe, out: Path | None = None, say: Callable[[str], None] = print) -> tuple[Result | Pooled, Path]:
     """Carry out a recipe; return what it found and the run folder.
 
     Args:
@@ -47,48 +53,90 @@ def run(recipe: Recipe, out: Path | None = None, say: Callable[[str], None] = pr
     final = run_folder.choose(out, recipe.name)
     with run_folder.building(final) as folder:
         tf.config.experimental.enable_op_determinism()
+        _build(recipe)  # first of all, so that missing weights or a misspelt block are refused before hours of decoding
 
-        # First of all, so that missing weights or a misspelt block are refused before hours of decoding.
-        keras.utils.set_random_seed(recipe.seed)
-        model = build_classifier(recipe.backbone, recipe.head, recipe.data.size, recipe.data.channels, classes=2)
-        blocks = block_map(model, recipe.backbone.name)
-        for stage in recipe.stages:
-            select(blocks, stage.train)
-
-        manifest = sources.load(recipe.data, recipe.seed)
-        if recipe.data.limit:
-            manifest = replace(manifest, table=splits.limit(manifest.table, recipe.data.limit, recipe.seed))
-        images = store.prepare(manifest.table, recipe.data.size, recipe.data.channels)
-        findings, table = audit(manifest, images.facts, recipe.data.max_unreadable)
-        table = splits.split(table, manifest.classes, recipe.data.validation, recipe.data.test, recipe.seed)
-        data = pipelines(images, table, recipe.data.batch_size)
-        say(_describe(findings, data))
-
-        history = fine_tune(model, blocks, recipe.stages, data, recipe.data.augment, recipe.seed)
-
-        predictions = _predict(model, data)
-        info = _settle(recipe, manifest, predictions)
-        predictions["probability"] = probabilities(predictions["logit"], info.temperature)
-        test = predictions[predictions["split"] == "test"]
-        metrics = judge(test, info.threshold, recipe.evaluation.resamples, recipe.seed)
-
-        calibration = data["train"].sample(recipe.export.calibration_images, recipe.seed)
-        parity = _export(model, info, calibration, data["test"], test["logit"].to_numpy(), folder)
-
-        used = replace(manifest, table=table.drop(columns="record"))
-        result = Result(recipe, used, findings, tuple(history), predictions, info, metrics, parity)
-        results.write(result, folder)
+        data = prepare(recipe.data, recipe.seed)
+        _refuse(data, recipe)
+        page.write(data.findings, data.images, data.table, folder)
+        if recipe.data.folds:
+            result = _cross_validate(recipe, data, folder, say)
+        else:
+            table = splits.split(data.manifest, data.table, recipe.data.validation, recipe.data.test, recipe.seed)
+            result = _train_and_judge(recipe, data, table, folder, say)
     return result, final
 
 
-def _describe(findings: Audit, data: dict[str, Pipeline]) -> str:
+def _cross_validate(recipe: Recipe, data: Prepared, folder: Path, say: Callable[[str], None]) -> Pooled:
+    """Run once for each fold, in a folder of its own, and pool what the folds say of their tests."""
+    results = {}
+    divided = splits.folds(data.manifest, data.table, recipe.data.folds, recipe.data.validation, recipe.seed)
+    for name, table in list(divided):  # all at once: a fold that cannot be is refused before the first trains
+        say(f"\n{name}")
+        (folder / name).mkdir()
+        results[name] = _train_and_judge(recipe, data, table, folder / name, say)
+    pooled = pool(results, recipe)
+    pooled_results.write(pooled, folder)
+    return pooled
+
+
+def _train_and_judge(
+    recipe: Recipe, data: Prepared, table: pd.DataFrame, folder: Path, say: Callable[[str], None]
+) -> Result:
+    """Train on one division of the images, judge on its test, write everything into `folder`."""
+    if not (recipe.data.keep_ids or data.manifest.synthetic):
+        table = hide_patients(table)
+    parts = pipelines(data.images, data.manifest, table, recipe.data.batch_size)
+    say(_describe(data.findings, data.manifest, parts))
+
+    model, blocks = _build(recipe)
+    history = fine_tune(model, blocks, recipe.stages, parts, recipe.data.augment, recipe.seed)
+
+    predictions = _predict(model, parts)
+    info = _settle(recipe, data.manifest, predictions)
+    predictions["probability"] = probabilities(predictions["logit"], info.temperature)
+    test = predictions[predictions["split"] == "test"]
+    metrics = judge(test, info.threshold, recipe.evaluation.resamples, recipe.seed)
+
+    calibration = parts["train"].sample(recipe.export.calibration_images, recipe.seed)
+    parity = _export(model, info, calibration, parts["test"], test, folder)
+
+    used = replace(data.manifest, table=table)
+    result = Result(recipe, used, data.findings, tuple(history), predictions, info, metrics, parity)
+    results.write(result, folder)
+    return result
+
+
+def _build(recipe: Recipe) -> tuple[keras.Model, list[Block]]:
+    keras.utils.set_random_seed(recipe.seed)
+    model = build_classifier(recipe.backbone, recipe.head, recipe.data.size, recipe.data.channels, findings=1)
+    blocks = block_map(model, recipe.backbone.name)
+    for stage in recipe.stages:
+        select(blocks, stage.train)
+    return model, blocks
+
+
+def _refuse(data: Prepared, recipe: Recipe) -> None:
+    """Refuse what would be trained in vain."""
+    manifest, leaks = data.manifest, data.findings.leaks
+    if len(manifest.findings) != 1:
+        raise UserError(
+            f"{manifest.source}: a run answers one question, yes or no. Received: {', '.join(manifest.classes)}; set "
+            "data.classes to two classes, or to one finding of several."
+        )
+    if leaks and not recipe.data.allow_leakage:
+        raise UserError(
+            f"{manifest.source}: {len(leaks)} patients or pictures are in two of its splits, first: "
+            f"{' and '.join(leaks[0])}; the test would measure memory. Move them to one split, empty the split column, "
+            "or say --set data.allow_leakage=true; `kmedtl audit` shows them all."
+        )
+
+
+def _describe(findings: Audit, manifest: Manifest, data: dict[str, Pipeline]) -> str:
     lines = [f"Data: {findings.source}, {findings.used} of {findings.listed} images"]
     lines += [results.SYNTHETIC] if findings.synthetic else []
     for split in SPLITS:
         table = data[split].table
-        counts = ", ".join(
-            f"{count} {name}" for name, count in zip(findings.images, np.bincount(data[split].labels), strict=True)
-        )
+        counts = ", ".join(f"{rows.sum()} {name}" for name, rows in manifest.members(table).items())
         lines.append(f"  {split:<5} {table['patient'].nunique():>5} patients, {len(table):>5} images: {counts}")
     return "\n".join(lines + [f"  Note: {warning}" for warning in findings.warnings])
 
@@ -96,7 +144,9 @@ def _describe(findings: Audit, data: dict[str, Pipeline]) -> str:
 def _predict(model: keras.Model, data: dict[str, Pipeline]) -> pd.DataFrame:
     """Return the logits of validation and test as a table."""
     columns = ["id", "patient", "split", "label"]
-    parts = [data[split].table[columns].assign(logit=predict_logits(model, data[split])) for split in ("val", "test")]
+    parts = [
+        data[split].table[columns].assign(logit=predict_logits(model, data[split])[:, 0]) for split in ("val", "test")
+    ]
     return pd.concat(parts, ignore_index=True)
 
 
@@ -116,6 +166,7 @@ def _settle(recipe: Recipe, manifest: Manifest, predictions: pd.DataFrame) -> Mo
         seed=recipe.seed,
         synthetic=manifest.synthetic,
         kmedtl=kmedtl.__version__,
+        window=recipe.data.window,
     )
 
 
@@ -124,13 +175,13 @@ def _export(
     info: ModelInfo,
     calibration: np.ndarray,
     test: Pipeline,
-    logits: np.ndarray,
+    predictions: pd.DataFrame,
     folder: Path,
 ) -> tuple[Parity, ...]:
     """Write every format and run each file over the test images."""
-    images = test.pixels()
+    images, labels, logits = test.pixels(), predictions["label"].to_numpy(), predictions["logit"].to_numpy()
     parity = []
     for path in tqdm(write_all(model, folder, calibration), "Exporting", len(FILES), unit="file", leave=False):
         model_info.attach(info, path)
-        parity.append(compare(path, images, test.labels, logits, info))
+        parity.append(compare(path, images, labels, logits, info))
     return tuple(parity)

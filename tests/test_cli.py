@@ -163,3 +163,50 @@ def test_ctrl_c_exits_130_and_leaves_nothing(tmp_path, cache):
     assert "Traceback" not in error
     assert "stopped" in error
     assert list(unfinished.iterdir()) == []
+
+
+def test_audit_prints_what_it_found_and_writes_a_page(image_folder, tmp_path, capsys):
+    (image_folder / "NORMAL" / "NORMAL-p0-0.png").write_bytes(b"")
+    out = tmp_path / "audit"
+    arguments = ["audit", str(image_folder), "--out", str(out), "--set", "data.size=32"]
+    assert main([*arguments, "--set", "data.max_unreadable=0.1"]) == 0
+    text = capsys.readouterr().out
+    assert "24 files, 23 images used (0 other files, 0 unlabelled, 1 unreadable)" in text
+    assert "NORMAL: 11 images" in text
+    assert str(out / "audit.html") in text
+    assert {path.name for path in out.iterdir()} == {"audit.html", "audit.json"}
+    assert main(arguments) == 2
+    assert "exists already" in capsys.readouterr().err
+
+
+def test_audit_reads_images_as_a_recipe_does(image_folder, tmp_path, capsys):
+    arguments = ["--recipe", "pneumonia", "--out", str(tmp_path / "audit"), "--set", "data.size=32"]
+    assert main(["audit", str(image_folder), *arguments]) == 2
+    assert "finds no patient in the file name" in capsys.readouterr().err
+
+
+def test_store_lists_builds_and_clears(image_folder, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("KMEDTL_CACHE", str(tmp_path / "cache"))
+    assert main(["store", "list"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2
+    assert main(["store", "build", str(image_folder), "--set", "data.size=32"]) == 0
+    assert "24 of 24 images decoded" in capsys.readouterr().out
+    (tmp_path / "cache" / "stores" / "0123.abc.unfinished").mkdir()
+    assert main(["store", "list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 4
+    assert any("left by a killed run" in line for line in lines)
+    name = next(line.split()[0] for line in lines[2:] if "unfinished" not in line)
+    assert main(["store", "clear", name[:-1]]) == 2
+    assert f"Did you mean '{name}'" in capsys.readouterr().err
+    assert main(["store", "clear", name]) == 0
+    assert main(["store", "clear"]) == 0
+    assert list((tmp_path / "cache" / "stores").iterdir()) == []
+
+
+def test_manifest_does_not_overwrite(image_folder, tmp_path, capsys):
+    target = tmp_path / "m.csv"
+    assert main(["manifest", str(image_folder), "-o", str(target)]) == 0
+    assert "24 images of 24 patients" in capsys.readouterr().out
+    assert main(["manifest", str(image_folder), "-o", str(target)]) == 2
+    assert "exists already" in capsys.readouterr().err

@@ -4,6 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from kmedtl import recipe as recipes
 from kmedtl.data.read_image import read_image
@@ -19,7 +20,7 @@ QUIET = {"say": lambda text: None}
 def test_a_run_folder_holds_everything(trained):
     _, folder = trained
     assert {path.name for path in folder.iterdir()} == {
-        "recipe.yaml", "manifest.csv", "audit.json", "history.csv", "predictions.csv", "metrics.json",
+        "recipe.yaml", "manifest.csv", "audit.json", "audit.html", "history.csv", "predictions.csv", "metrics.json",
         "environment.json", "kmedtl.json", "report.html", "plots", "model.keras", "saved_model",
         "model_float32.tflite", "model_int8.tflite",
     }  # fmt: skip
@@ -89,10 +90,10 @@ def test_the_store_and_the_scanner_see_the_same_pixels(trained, small_recipe):
     from kmedtl.data import sources, store
 
     manifest = sources.load(small_recipe.data, small_recipe.seed)
-    images = store.prepare(manifest.table, small_recipe.data.size, 1)
+    images = store.prepare(manifest.table, small_recipe.data.reading)
     path_of = manifest.table.set_index("id")["path"]
     name, pixels = images.facts["id"][0], next(images.images().as_numpy_iterator())
-    assert np.array_equal(pixels, read_image(path_of[name], small_recipe.data.size, 1).pixels)
+    assert np.array_equal(pixels, read_image(path_of[name], small_recipe.data.reading).pixels)
 
 
 def test_a_failed_run_leaves_nothing_behind(small_recipe, tmp_path):
@@ -100,3 +101,62 @@ def test_a_failed_run_leaves_nothing_behind(small_recipe, tmp_path):
     with pytest.raises(UserError, match="Did you mean 'EfficientNetLite"):
         run(broken, tmp_path / "broken", **QUIET)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_leakage_is_refused_unless_allowed_and_then_told(image_folder, small_recipe, tmp_path):
+    root = tmp_path / "divided"
+    for file in sorted(image_folder.rglob("*.png")):
+        part = {"0": "train", "1": "train", "2": "train", "3": "train", "4": "val", "5": "test"}[file.stem[-3]]
+        (root / part / file.parent.name).mkdir(parents=True, exist_ok=True)
+        (root / part / file.parent.name / file.name).write_bytes(file.read_bytes())
+    leaked = next((root / "train" / "NORMAL").glob("*p0-0.png"))
+    (root / "test" / "NORMAL" / "copy-p9-0.png").write_bytes(leaked.read_bytes())
+    data = replace(small_recipe.data, source=str(root), patient_pattern=r"([a-zA-Z]+-p\d)-")
+    recipe = replace(small_recipe, data=data, stages=small_recipe.stages[:1])
+    with pytest.raises(UserError, match=r"1 patients or pictures are in two of its splits.*allow_leakage=true"):
+        run(recipe, tmp_path / "refused", **QUIET)
+    assert not (tmp_path / "refused").exists()
+    result, folder = run(replace(recipe, data=replace(data, allow_leakage=True)), tmp_path / "allowed", **QUIET)
+    assert len(result.audit.leaks) == 1
+    assert "the recipe allowed it" in (folder / "report.html").read_text()
+
+
+def test_several_findings_are_refused_with_a_way_out(small_recipe, tmp_path):
+    rows = ["path,label", *(f"{number}.png,{'A|B' if number % 2 else 'No Finding'}" for number in range(8))]
+    (tmp_path / "m.csv").write_text("\n".join(rows))
+    for number in range(8):
+        Image.fromarray(np.random.default_rng(number).integers(0, 255, (64, 64), dtype=np.uint8)).save(
+            tmp_path / f"{number}.png"
+        )
+    data = replace(small_recipe.data, source=str(tmp_path / "m.csv"), classes=(), patient_pattern="")
+    with pytest.raises(UserError, match=r"one question, yes or no.*A, B; set data.classes"):
+        run(replace(small_recipe, data=data), tmp_path / "run", **QUIET)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("by", [2, "site"])
+def test_folds_judge_every_image_once(small_recipe, tmp_path, by):
+    stages = (replace(small_recipe.stages[0], epochs=1),)
+    recipe = replace(small_recipe, data=replace(small_recipe.data, folds=by), stages=stages)
+    pooled, folder = run(recipe, tmp_path / "folds", **QUIET)
+    predictions = pd.read_csv(folder / "predictions.csv")
+    assert predictions["id"].is_unique
+    assert len(predictions) == pooled.folds[next(iter(pooled.folds))].audit.used
+    assert (predictions.groupby("patient")["fold"].nunique() == 1).all()
+    assert set(predictions["fold"]) == ({"fold-1", "fold-2"} if by == 2 else {"A", "B"})
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert metrics["synthetic"] is True
+    decisions = predictions["probability"] >= predictions["threshold"]
+    assert metrics["pooled"]["confusion"]["tp"] == (decisions & (predictions["label"] == 1)).sum()
+    for name in pooled.folds:
+        assert (folder / name / "model_int8.tflite").is_file()
+        assert f"{name}/report.html" in (folder / "report.html").read_text()
+    assert "nothing about patients" in (folder / "report.html").read_text()
+
+
+def test_patients_are_hidden_unless_synthetic_or_kept(image_folder, small_recipe, tmp_path):
+    data = replace(small_recipe.data, source=str(image_folder), patient_pattern=r"/([A-Z]+-p\d)-")
+    recipe = replace(small_recipe, data=data, stages=(replace(small_recipe.stages[0], epochs=1),))
+    _, folder = run(recipe, tmp_path / "hidden", **QUIET)
+    for name in ("manifest.csv", "predictions.csv"):
+        assert pd.read_csv(folder / name)["patient"].str.fullmatch(r"p-[0-9a-f]{16}").all()

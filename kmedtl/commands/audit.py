@@ -1,0 +1,27 @@
+"""`kmedtl audit`: look at a source, train nothing."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from kmedtl import run_folder
+from kmedtl.commands.manifest import recipe_of
+from kmedtl.quiet import quiet_stderr
+
+
+def command(options: argparse.Namespace) -> int:
+    recipe = recipe_of(options)
+    print("Loading TensorFlow …", file=sys.stderr)
+    with quiet_stderr():
+        from kmedtl.audit import page
+        from kmedtl.audit.audit import describe
+        from kmedtl.prepare import prepare
+
+    final = run_folder.choose(options.out, "audit")
+    with run_folder.building(final) as folder:
+        data = prepare(recipe.data, recipe.seed)
+        page.write(data.findings, data.images, data.table, folder)
+    print(describe(data.findings))
+    print(f"Page: {final / 'audit.html'}")
+    return 0

@@ -1,0 +1,35 @@
+"""`kmedtl manifest`: any source as a CSV."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from dataclasses import replace
+
+from kmedtl.commands.run import configured
+from kmedtl.errors import UserError
+from kmedtl.recipe import Recipe, Stage
+from kmedtl.recipes import find
+
+
+def command(options: argparse.Namespace) -> int:
+    from kmedtl.data import manifest as manifests
+    from kmedtl.data import sources
+    from kmedtl.data.pseudonyms import hide_patients
+
+    if os.path.lexists(options.out):
+        raise UserError(f"{options.out}: exists already; choose another -o or remove it.")
+    recipe = recipe_of(options)
+    manifest = sources.load(recipe.data, recipe.seed)
+    if not (recipe.data.keep_ids or manifest.synthetic):
+        manifest = replace(manifest, table=hide_patients(manifest.table))
+    manifests.write(manifest, options.out)
+    table = manifest.table
+    print(f"{len(table)} images of {table['patient'].nunique()} patients: {options.out}")
+    return 0
+
+
+def recipe_of(options: argparse.Namespace) -> Recipe:
+    """Return the recipe that says how to read a source: `--recipe`, or one with nothing but defaults."""
+    plain = Recipe("data", (Stage("none", "head", 1, 1e-3),))
+    return configured(find(options.recipe) if options.recipe else plain, options)

@@ -1,0 +1,60 @@
+"""`kmedtl store`: what the cache holds; making and removing it."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from datetime import datetime
+
+from kmedtl.cache import Entry, cache_folder, entries, is_unfinished
+from kmedtl.commands.manifest import recipe_of
+from kmedtl.errors import UserError, nearest
+from kmedtl.quiet import quiet_stderr
+
+
+def command(options: argparse.Namespace) -> int:
+    return {"list": _list, "clear": _clear, "build": _build}[options.action](options)
+
+
+def _list(options: argparse.Namespace) -> int:
+    print(f"{cache_folder()}")
+    print(f"{'NAME':<56} {'MB':>9}  MADE")
+    for entry in entries():
+        made = datetime.fromtimestamp(entry.made).strftime("%Y-%m-%d %H:%M")
+        note = "  (unfinished: being written, or left by a killed run)" if is_unfinished(entry.path) else ""
+        print(f"{_name(entry):<56} {entry.size / 1e6:>9.1f}  {made}{note}")
+    return 0
+
+
+def _clear(options: argparse.Namespace) -> int:
+    known = {_name(entry): entry for entry in entries()}
+    for name in options.names:
+        if name not in known:
+            raise UserError(f"{name}: not in the cache. {nearest(name, known) if known else 'It is empty.'}")
+    chosen = [known[name] for name in options.names or known]
+    for entry in chosen:
+        shutil.rmtree(entry.path)
+    print(f"{len(chosen)} removed, {sum(entry.size for entry in chosen) / 1e6:.1f} MB freed")
+    return 0
+
+
+def _build(options: argparse.Namespace) -> int:
+    data, seed = recipe_of(options).data, recipe_of(options).seed
+    print("Loading TensorFlow …", file=sys.stderr)
+    with quiet_stderr():
+        from kmedtl.data import sources
+        from kmedtl.data.beam_store import prepare_with_beam
+        from kmedtl.data.store import prepare
+
+    table = sources.load(data, seed).table
+    if options.beam is None:
+        store = prepare(table, data.reading)
+    else:
+        store = prepare_with_beam(table, data.reading, [f"--{option}" for option in options.beam.split()])
+    print(f"{store.count} of {len(table)} images decoded: {store.builder.data_dir}")
+    return 0
+
+
+def _name(entry: Entry) -> str:
+    return f"{entry.kind}/{entry.path.name}"

@@ -1,0 +1,111 @@
+"""What the folds of a cross-validation say together: every image is judged once, by the model that never saw it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pandas as pd
+
+import kmedtl
+from kmedtl import recipe as recipes
+from kmedtl import run_folder
+from kmedtl.evaluate import plots, report
+from kmedtl.evaluate.metrics import Metrics, judge
+from kmedtl.recipe import Recipe
+from kmedtl.result import SYNTHETIC, Result, environment
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """The folds, and their tests judged as one.
+
+    Attributes:
+        folds: name → what that fold found.
+        predictions: of all tests: `id`, `patient`, `fold`, `label`, `logit` (divided by the fold's temperature, so that
+            the folds can be compared), `probability`, and `threshold`, the fold's own operating point.
+        metrics: of all tests together.
+    """
+
+    recipe: Recipe
+    folds: Mapping[str, Result]
+    predictions: pd.DataFrame
+    metrics: Metrics
+
+    @property
+    def synthetic(self) -> bool:
+        return any(result.audit.synthetic for result in self.folds.values())
+
+
+def pool(folds: Mapping[str, Result], recipe: Recipe) -> Pooled:
+    """Judge the tests of all folds together; each decision was taken at its own fold's operating point."""
+    parts = [
+        result.test.drop(columns="split").assign(
+            fold=name, logit=result.test["logit"] / result.info.temperature, threshold=result.info.threshold
+        )
+        for name, result in folds.items()
+    ]
+    predictions = pd.concat(parts, ignore_index=True)
+    metrics = judge(predictions, predictions["threshold"].to_numpy(), recipe.evaluation.resamples, recipe.seed)
+    return Pooled(recipe, folds, predictions, metrics)
+
+
+def write(pooled: Pooled, folder: Path) -> None:
+    """Write recipe, predictions, metrics and report beside the folders of the folds."""
+    recipes.write(pooled.recipe, folder / "recipe.yaml")
+    pooled.predictions.to_csv(folder / "predictions.csv", index=False)
+    run_folder.write_json(folder / "environment.json", environment())
+    run_folder.write_json(folder / "metrics.json", _metrics(pooled))
+    (folder / "plots").mkdir()
+    figures = {
+        "roc": plots.roc(pooled.predictions, pooled.metrics),
+        "precision_recall": plots.precision_recall(pooled.predictions, pooled.metrics),
+    }
+    for name, figure in figures.items():
+        figure.savefig(folder / "plots" / f"{name}.png", dpi=110)
+    report.write(
+        folder / "report.html",
+        {name: folder / "plots" / f"{name}.png" for name in figures},
+        template="folds.html",
+        pooled=pooled,
+        synthetic=SYNTHETIC if pooled.synthetic else "",
+        version=kmedtl.__version__,
+    )
+
+
+def summary(pooled: Pooled, folder: Path) -> str:
+    """Return the lines that a person reads in the terminal when the folds are done."""
+    metrics = pooled.metrics
+    lines = [
+        "",
+        f"{len(pooled.folds)} folds pooled: {metrics.count} images of {metrics.patients} patients, each in one test",
+    ]
+    lines += [f"  {report.title(name):<18} {estimate}" for name, estimate in metrics.estimates.items()]
+    lines += ["", f"{'Fold':<16} {'patients':>9} {'images':>7}  AUC"]
+    lines += [
+        f"{name:<16} {result.metrics.patients:>9} {result.metrics.count:>7}  {result.metrics.estimates['auc']}"
+        for name, result in pooled.folds.items()
+    ]
+    lines += ["", *([SYNTHETIC] if pooled.synthetic else [])]
+    lines += ["Research software; no clinical use is claimed.", f"Run folder: {folder}"]
+    lines += [f"Report:     {folder / 'report.html'}"]
+    return "\n".join(lines)
+
+
+def _metrics(pooled: Pooled) -> dict:
+    (tn, fp), (fn, tp) = pooled.metrics.confusion
+    return {
+        "synthetic": pooled.synthetic,
+        **({"notice": SYNTHETIC} if pooled.synthetic else {}),
+        "pooled": {
+            "images": pooled.metrics.count,
+            "patients": pooled.metrics.patients,
+            "confusion": {"tn": tn, "fp": fp, "fn": fn, "tp": tp},
+            **{name: asdict(estimate) for name, estimate in pooled.metrics.estimates.items()},
+        },
+        "folds": {
+            name: {measure: asdict(estimate) for measure, estimate in result.metrics.estimates.items()}
+            for name, result in pooled.folds.items()
+        },
+    }
