@@ -35,7 +35,8 @@ def prepare(data: Data, seed: int) -> Prepared:
     """
     manifest = sources.load(data, seed)
     if data.limit:
-        manifest = replace(manifest, table=splits.limit(manifest.table, data.limit, seed))
+        kept = splits.limit(manifest.table, data.limit, seed)
+        manifest = replace(manifest, table=kept, set_aside=len(manifest.table) - len(kept))
     images = store.prepare(manifest.table, data.reading)
     findings, table = audit(manifest, images, data.max_unreadable, seed)
     return Prepared(manifest, images, findings, table)

@@ -27,9 +27,11 @@ class Audit:
     """Counts and findings, as `audit.json` holds them.
 
     Attributes:
-        found: files in the source; ignored + unlabelled + listed.
+        found: files in the source (each frame for itself, where frames are images); ignored + unlabelled + set_aside +
+            listed.
         ignored: files that are not images.
         unlabelled: images without a label.
+        set_aside: images left out by `data.limit`.
         listed: images of the manifest; used + unreadable.
         used: images that could be read.
         unreadable: id → reason.
@@ -50,6 +52,7 @@ class Audit:
     found: int
     ignored: int
     unlabelled: int
+    set_aside: int
     listed: int
     used: int
     unreadable: dict[str, str]
@@ -156,9 +159,10 @@ def _findings(
     return Audit(
         source=manifest.source,
         synthetic=manifest.synthetic,
-        found=len(manifest.table) + manifest.ignored + manifest.unlabelled,
+        found=len(manifest.table) + manifest.ignored + manifest.unlabelled + manifest.set_aside,
         ignored=manifest.ignored,
         unlabelled=manifest.unlabelled,
+        set_aside=manifest.set_aside,
         listed=len(manifest.table),
         used=len(table),
         unreadable=unreadable,

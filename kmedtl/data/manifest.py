@@ -34,6 +34,7 @@ class Manifest:
         patients_known: False where each image had to count as a patient of its own.
         ignored: files of the source that are not images.
         unlabelled: images of the source that have no label, or only an uncertain one.
+        set_aside: images that `data.limit` left out.
     """
 
     table: pd.DataFrame
@@ -44,6 +45,7 @@ class Manifest:
     patients_known: bool = True
     ignored: int = 0
     unlabelled: int = 0
+    set_aside: int = 0
 
     @property
     def findings(self) -> tuple[str, ...]:

@@ -63,6 +63,12 @@ def test_every_file_is_accounted_for(folder):
     assert set(found.table["id"]) == set(found.manifest.table["id"]) - set(findings.unreadable)
 
 
+def test_what_a_limit_sets_aside_is_counted(folder):
+    findings = look(folder, limit=20).findings
+    assert findings.found == 48 == findings.set_aside + findings.used
+    assert findings.used == pytest.approx(20, abs=2)
+
+
 def test_too_many_unreadable_files_are_refused(folder):
     (folder / "NORMAL" / "N0-0.png").write_bytes(b"")
     with pytest.raises(UserError, match=r"1 of 48 images are unreadable, allowed are 0 .*N0-0.png: the file is empty"):
