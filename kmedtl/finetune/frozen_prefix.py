@@ -1,16 +1,16 @@
 """The frozen part of a model, computed once: a stage then trains only what lies behind it.
 
 The graph is cut at the end of the last block before the first trainable one. The prefix runs once over each augmented
-view of each training image and once over the validation images; the suffix, whose layers and weights are the model's
+views of each training image and once over the validation images; the suffix, whose layers and weights are the model's
 own, trains on what it handed on. A training step costs seven to eight times a forward pass, so this is most of the
-time of a stage.
+time of a stage. Stages that go deeper and deeper share one pass: what a later one cuts off, no earlier one has trained.
 """
 
 from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,15 +19,21 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from kmedtl.backbones.blocks import Block, end_tensors
+from kmedtl.backbones.blocks import HEAD, Block, end_tensors
 from kmedtl.data.pipeline import Batch, Pipeline, Variation
 from kmedtl.errors import UserError
+from kmedtl.heads.classification import POOLING
 
 
 @dataclass(frozen=True)
 class Cut:
-    """A model in two: `suffix(prefix(images))` is what the whole model answers, with the same weights."""
+    """A model in two: `suffix(prefix(images))` is what the whole model answers, with the same weights.
 
+    Attributes:
+        depth: how many blocks lie in the prefix.
+    """
+
+    depth: int
     prefix: keras.Model
     suffix: keras.Model
 
@@ -37,8 +43,10 @@ def cut(model: keras.Model, blocks: Sequence[Block], trainable: Sequence[str]) -
     first = next(number for number, block in enumerate(blocks) if block.name in trainable)
     if first == 0:
         return None
-    ends = end_tensors(model, blocks[first - 1])
-    return Cut(keras.Model(model.inputs, ends), keras.Model(ends, model.outputs))
+    # Pooling has nothing to train, and behind it there is far less to keep.
+    pooled = blocks[first].name == HEAD
+    ends = [model.get_layer(POOLING).output] if pooled else end_tensors(model, blocks[first - 1])
+    return Cut(first, keras.Model(model.inputs, ends), keras.Model(ends, model.outputs))
 
 
 class Activations:
@@ -59,15 +67,13 @@ class Activations:
         self.targets = np.empty((views, count, findings), np.float32)
         self.weights = np.empty((views, count), np.float32)
 
-    def fill(self, view: int, batches: Iterable[tuple[Sequence[tf.Tensor], tf.Tensor, tf.Tensor]]) -> None:
-        """Write one view from batches of (the prefix's outputs, targets, weights), in the order of the table."""
-        start = 0
-        for outputs, targets, weights in batches:
-            rows = slice(start, start + len(targets))
-            for array, output in zip(self.arrays, outputs, strict=True):
-                array[view, rows] = output
-            self.targets[view, rows], self.weights[view, rows] = targets, weights
-            start += len(targets)
+    def write(self, view: int, start: int, outputs: Sequence[tf.Tensor], batch: Batch) -> None:
+        """Write the prefix's outputs for a batch, and its targets and weights, from image `start` of a view on."""
+        _, targets, weights = batch
+        rows = slice(start, start + len(targets))
+        for array, output in zip(self.arrays, outputs, strict=True):
+            array[view, rows] = output
+        self.targets[view, rows], self.weights[view, rows] = targets, weights
 
 
 def _allocate(path: Path, shape: tuple[int, ...]) -> np.memmap:
@@ -107,24 +113,36 @@ class CachedEpoch(keras.utils.PyDataset):
 
 
 def cache(
-    prefix: keras.Model, data: dict[str, Pipeline], views: int, variation: Variation, class_weights: str, seed: int
-) -> dict[str, Activations]:
-    """Return the prefix's activations: `views` varied ones of each training image, one of each validation image."""
+    cuts: Sequence[Cut], data: dict[str, Pipeline], views: int, variation: Variation, class_weights: str, seed: int
+) -> list[dict[str, Activations]]:
+    """Return the activations at each cut: `views` varied ones of each training image, one of each validation image.
+
+    All cuts are computed in one pass over the images.
+    """
+    prefix = keras.Model(cuts[0].prefix.inputs, [output for part in cuts for output in part.prefix.outputs])
     compute = tf.function(
         lambda images: keras.tree.flatten(prefix(images, training=False)),
         input_signature=[tf.TensorSpec(prefix.inputs[0].shape, tf.float32)],  # traced once, for any batch
     )
-    train = Activations(prefix, *data["train"].targets.shape, views)
-    val = Activations(prefix, *data["val"].targets.shape, 1)
-    steps = views * data["train"].steps + data["val"].steps
-    with tqdm(total=steps, desc="frozen part", unit="step", leave=False, ncols=100) as bar:
+    findings, counts = data["train"].targets.shape[1], {"train": views, "val": 1}
+    cached = [
+        {split: Activations(part.prefix, len(data[split].table), findings, count) for split, count in counts.items()}
+        for part in cuts
+    ]
+    with tqdm(
+        total=views * data["train"].steps + data["val"].steps, desc="frozen part", unit="step", leave=False, ncols=100
+    ) as bar:
 
-        def outputs(batches: Iterable[Batch]) -> Iterator[tuple[Sequence[tf.Tensor], tf.Tensor, tf.Tensor]]:
-            for images, targets, weights in batches:
-                yield compute(images), targets, weights
+        def fill(split: str, view: int, batches: Iterable[Batch]) -> None:
+            start = 0
+            for batch in batches:
+                outputs = iter(compute(batch[0]))
+                for part in cached:
+                    part[split].write(view, start, [next(outputs) for _ in part[split].arrays], batch)
+                start += len(batch[0])
                 bar.update()
 
         for view in range(views):
-            train.fill(view, outputs(data["train"].varied(seed + view, variation, class_weights)))
-        val.fill(0, outputs(data["val"].varied(seed, Variation(), "none")))
-    return {"train": train, "val": val}
+            fill("train", view, data["train"].varied(seed + view, variation, class_weights))
+        fill("val", 0, data["val"].varied(seed, Variation(), "none"))
+    return cached

@@ -7,7 +7,7 @@ nothing. What is frozen is computed once (`frozen_prefix`). BatchNorm layers sta
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import keras
@@ -19,7 +19,7 @@ from kmedtl.backbones.blocks import Block, select, set_trainable
 from kmedtl.data.manifest import UNKNOWN
 from kmedtl.data.pipeline import Pipeline, Variation
 from kmedtl.errors import UserError
-from kmedtl.finetune.frozen_prefix import CachedEpoch, cache, cut
+from kmedtl.finetune.frozen_prefix import Activations, CachedEpoch, Cut, cache, cut
 from kmedtl.finetune.losses import MaskedCrossEntropy
 from kmedtl.finetune.optimizers import optimizer
 from kmedtl.finetune.progress import EpochBar
@@ -61,30 +61,56 @@ def fine_tune(
     Raises:
         UserError: a stage that names no block, or a loss that is not finite, with the stage and epoch.
     """
-    trainable = [select(blocks, stage.train) for stage in stages]  # refuse a misspelt one before the first trains
+    plans = [_plan(model, blocks, stage, preset) for stage in stages]  # refuse a misspelt one before the first trains
     history: list[Epoch] = []
     best = model.get_weights()
-    for stage, names in zip(stages, trainable, strict=True):
-        set_trainable(model, blocks, names, batch_norm="frozen")
-        variation = Variation(preset, stage.mix)
-        source = _source(model, blocks, stage, names, data, variation, seed + 1000 * len(history))
-        loss = MaskedCrossEntropy(stage.label_smoothing)
-        adamw = optimizer(stage, stage.epochs * data["train"].steps)
-        adamw.build(source.trainer.trainable_variables)  # else the first step makes variables, and is traced twice
-        source.trainer.compile(adamw, loss, jit_compile=False)
-        for number in range(stage.epochs):
-            epoch = _train_epoch(source, stage, number, data, seed + 1000 * len(history))
-            if not history or epoch.merit > max(past.merit for past in history):
-                best = model.get_weights()
-            history.append(epoch)
-        model.set_weights(best)
-        del source  # and with it the activations, before the next stage makes its own
+    for group in _sharing_a_pass(plans):
+        for plan, source in zip(group, _sources(model, group, data, seed + 1000 * len(history)), strict=True):
+            set_trainable(model, blocks, plan.trainable, batch_norm="frozen")
+            _compile(source.trainer, plan.stage, data["train"].steps)
+            for number in range(plan.stage.epochs):
+                epoch = _train_epoch(source, plan.stage, number, data, seed + 1000 * len(history))
+                if not history or epoch.merit > max(past.merit for past in history):
+                    best = model.get_weights()
+                history.append(epoch)
+            model.set_weights(best)
     return history
 
 
 def predict_logits(model: keras.Model, pipeline: Pipeline) -> np.ndarray:
     """Return the logits, float32 (N, findings), in the order of the pipeline's table."""
     return model.predict(pipeline.images(), verbose=0)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """A stage, the blocks it trains, how it varies images, and where it cuts the model (None: nowhere)."""
+
+    stage: Stage
+    trainable: tuple[str, ...]
+    variation: Variation
+    cut: Cut | None
+
+
+def _plan(model: keras.Model, blocks: Sequence[Block], stage: Stage, preset: str) -> _Plan:
+    names = select(blocks, stage.train)
+    return _Plan(stage, names, Variation(preset, stage.mix), cut(model, blocks, names) if stage.views else None)
+
+
+def _sharing_a_pass(plans: Sequence[_Plan]) -> list[list[_Plan]]:
+    """Group stages that follow each other and can share one pass through the frozen part: none cuts behind the last."""
+    groups: list[list[_Plan]] = []
+    for plan in plans:
+        last = groups[-1][-1] if groups else None
+        if last and last.cut and plan.cut and plan.cut.depth <= last.cut.depth and _varies_as(plan, last):
+            groups[-1].append(plan)
+        else:
+            groups.append([plan])
+    return groups
+
+
+def _varies_as(plan: _Plan, other: _Plan) -> bool:
+    return plan.variation == other.variation and plan.stage.class_weights == other.stage.class_weights
 
 
 @dataclass(frozen=True)
@@ -102,27 +128,24 @@ class _Source:
     validate: Callable[[], np.ndarray]
 
 
-def _source(
-    model: keras.Model,
-    blocks: Sequence[Block],
-    stage: Stage,
-    names: Sequence[str],
-    data: dict[str, Pipeline],
-    variation: Variation,
-    seed: int,
-) -> _Source:
-    parts = cut(model, blocks, names) if stage.views else None
-    if parts is None:
+def _sources(model: keras.Model, group: Sequence[_Plan], data: dict[str, Pipeline], seed: int) -> Iterator[_Source]:
+    """Yield the source of each stage of a group; of the frozen part, all are computed at the first."""
+    variation, class_weights = group[0].variation, group[0].stage.class_weights
+    if group[0].cut is None:
         # A second model of the same layers: `model` itself is never compiled, so nothing of an optimizer is saved.
-        trainer = keras.Model(model.inputs, model.outputs)
-        return _Source(
-            trainer,
-            lambda seed: data["train"].epoch(seed, variation, stage.class_weights),
+        yield _Source(
+            keras.Model(model.inputs, model.outputs),
+            lambda seed: data["train"].epoch(seed, variation, class_weights),
             lambda: predict_logits(model, data["val"]),
         )
-    views = 1 if variation.is_none else min(stage.views, stage.epochs)
-    cached = cache(parts.prefix, data, views, variation, stage.class_weights, seed)
-    batch_size = data["train"].batch_size
+        return
+    views = 1 if variation.is_none else max(min(plan.stage.views, plan.stage.epochs) for plan in group)
+    cached = cache([plan.cut for plan in group], data, views, variation, class_weights, seed)
+    for plan in group:
+        yield _cached_source(plan.cut, cached.pop(0), data["train"].batch_size)
+
+
+def _cached_source(parts: Cut, cached: dict[str, Activations], batch_size: int) -> _Source:
     validation = [array[0] for array in cached["val"].arrays]
     scorer = keras.Model(parts.suffix.inputs, parts.suffix.outputs)
     return _Source(
@@ -130,6 +153,12 @@ def _source(
         lambda seed: CachedEpoch(cached["train"], batch_size, seed),
         lambda: scorer.predict(validation, batch_size=batch_size, verbose=0),
     )
+
+
+def _compile(trainer: keras.Model, stage: Stage, steps: int) -> None:
+    adamw = optimizer(stage, stage.epochs * steps)
+    adamw.build(trainer.trainable_variables)  # else the first step makes variables, and is traced twice
+    trainer.compile(adamw, MaskedCrossEntropy(stage.label_smoothing), jit_compile=False)
 
 
 def _train_epoch(source: _Source, stage: Stage, number: int, data: dict[str, Pipeline], seed: int) -> Epoch:

@@ -7,6 +7,8 @@ import keras
 from kmedtl.backbones.build import build_features
 from kmedtl.recipe import Backbone, Head
 
+POOLING = "head_pool"  # the layer whose output is one vector an image
+
 
 def build_classifier(backbone: Backbone, head: Head, size: int, channels: int, findings: int) -> keras.Model:
     """Return a flat functional model from raw pixels to logits.
@@ -19,7 +21,7 @@ def build_classifier(backbone: Backbone, head: Head, size: int, channels: int, f
     """
     image = keras.Input((size, size, channels), name="image")
     features = build_features(image, backbone.name, backbone.weights)
-    pooled = keras.layers.GlobalAveragePooling2D(name="head_pool")(features)
+    pooled = keras.layers.GlobalAveragePooling2D(name=POOLING)(features)
     kept = keras.layers.Dropout(head.dropout, name="head_dropout")(pooled)
     logits = keras.layers.Dense(findings, name="logits")(kept)
     return keras.Model(image, logits, name="classifier")

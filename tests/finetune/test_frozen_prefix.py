@@ -42,8 +42,8 @@ def activations():
     for view in range(3):
         rows = [np.full(shape, 100 * view + image, "float32") for image in range(10)]
         targets = np.arange(10, dtype="float32")[:, None] % 2
-        parts = (slice(0, 4), slice(4, 8), slice(8, 10))
-        cached.fill(view, [((np.stack(rows[part]),), targets[part], 1 + targets[part, 0]) for part in parts])
+        for part in (slice(0, 4), slice(4, 8), slice(8, 10)):
+            cached.write(view, part.start, [np.stack(rows[part])], (None, targets[part], 1 + targets[part, 0]))
     return cached
 
 
