@@ -167,7 +167,7 @@ def audit(folder):
     start = time.perf_counter()
     found = prepare(Data(folder, size=SIZE, channels=1, max_unreadable=1.0), seed=0)
     seconds = time.perf_counter() - start
-    print(f"audit of {found.findings.listed} images, decoding included: {seconds:.1f} s")
+    print(f"audit of {found.audit.listed} images, decoding included: {seconds:.1f} s")
 
 
 def resident():

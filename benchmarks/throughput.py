@@ -14,23 +14,22 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-if __name__ == "__main__":  # not in the decoding workers, which import this file again
-    from kmedtl.quiet import quiet_stderr
+from kmedtl.quiet import quiet_stderr
 
-    with quiet_stderr():
-        import keras
+with quiet_stderr():
+    import keras
 
-        from kmedtl.audit.audit import audit
-        from kmedtl.backbones.blocks import block_map, set_trainable
-        from kmedtl.data import sources, splits, store
-        from kmedtl.data.pipeline import Variation, pipelines
-        from kmedtl.edge.litert import LiteRTModel
-        from kmedtl.export.formats import write_all
-        from kmedtl.finetune.losses import MaskedCrossEntropy
-        from kmedtl.finetune.optimizers import optimizer
-        from kmedtl.finetune.stages import predict_logits
-        from kmedtl.heads.classification import build_classifier
-        from kmedtl.recipes.pneumonia import RECIPE
+    from kmedtl.audit.audit import audit
+    from kmedtl.backbones.blocks import block_map, set_trainable
+    from kmedtl.data import sources, splits, store
+    from kmedtl.data.pipeline import Variation, pipelines
+    from kmedtl.edge.litert import LiteRTModel
+    from kmedtl.export.formats import write_all
+    from kmedtl.finetune.losses import MaskedCrossEntropy
+    from kmedtl.finetune.optimizers import optimizer
+    from kmedtl.finetune.stages import predict_logits
+    from kmedtl.heads.classification import build_classifier
+    from kmedtl.recipes.pneumonia import RECIPE
 
 
 def timed(label, images, work):

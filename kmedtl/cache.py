@@ -1,4 +1,7 @@
-"""Where kmedtl keeps what it can make again: decoded images and rendered phantoms."""
+"""Where kmedtl keeps what it can make again: decoded images, and files laid out from phantoms, arrays and TFDS sets.
+
+The folder `dicom`, links that manifests point to, is none of `KINDS`: clearing the cache must leave it.
+"""
 
 from __future__ import annotations
 

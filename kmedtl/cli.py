@@ -37,7 +37,7 @@ class _Interrupt:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit code: 0, 2 (the user can mend it) or 130 (Ctrl-C)."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -66,7 +66,8 @@ def _one_line(error: Exception) -> str:
     return f"{type(error).__name__}: {text} (unexpected; --debug shows where)"
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line."""
     parser = argparse.ArgumentParser(prog="kmedtl", description=kmedtl.__doc__.splitlines()[0])
     parser.add_argument("--version", action="version", version=f"kmedtl {kmedtl.__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", dest="command")
@@ -77,22 +78,20 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--backbone", metavar="NAME", help="a name of `kmedtl backbones`")
     run.add_argument("--size", type=int, metavar="PIXELS", help="side of the square that the model sees")
     run.add_argument("--limit", type=int, metavar="N", help="use about N images: whole patients, stratified")
-    run.add_argument("--folds", metavar="K", help="cross-validate over K parts, or 'site': leave each site out once")
+    run.add_argument(
+        "--folds", type=_folds, metavar="K", help="cross-validate over K parts, or 'site': leave each site out once"
+    )
     run.add_argument("--seed", type=int, metavar="N", help="of split, order, augmentation and initial weights")
     run.add_argument("--out", type=Path, metavar="DIR", help="the run folder (default: saved_models/NAME/TIME)")
     _add_data_options(run)
 
     audit = commands.add_parser("audit", help="count, find copies, leaks, shortcuts and broken files; train nothing")
-    audit.add_argument("data", metavar="SOURCE", help=SOURCE)
-    audit.add_argument("--recipe", help="read the images as this recipe does")
     audit.add_argument("--out", type=Path, metavar="DIR", help="a new folder (default: saved_models/audit/TIME)")
-    _add_data_options(audit)
+    _add_source(audit)
 
     manifest = commands.add_parser("manifest", help="write a source as a CSV, to be edited and used again")
-    manifest.add_argument("data", metavar="SOURCE", help=SOURCE)
-    manifest.add_argument("--recipe", help="read the images as this recipe does")
     manifest.add_argument("-o", "--out", type=Path, metavar="FILE", default=Path("manifest.csv"))
-    _add_data_options(manifest)
+    _add_source(manifest)
 
     _add_store(commands.add_parser("store", help="list, clear or build the cache of decoded images"))
 
@@ -111,6 +110,16 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _folds(text: str) -> int | str:
+    return int(text) if text.isdigit() else text
+
+
+def _add_source(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("data", metavar="SOURCE", help=SOURCE)
+    parser.add_argument("--recipe", help="read the images as this recipe does")
+    _add_data_options(parser)
+
+
 def _add_data_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--labels", metavar="FILE", help="a CSV of labels for a folder of any depth, such as DICOM")
     parser.add_argument("--keep-ids", action="store_true", help="write patient ids and file names as they are")
@@ -125,11 +134,5 @@ def _add_store(parser: argparse.ArgumentParser) -> None:
     clear = actions.add_parser("clear", help="remove it: it is made again when needed")
     clear.add_argument("names", nargs="*", metavar="NAME", help="as `kmedtl store list` prints them; none: all")
     build = actions.add_parser("build", help="decode a source now, on many machines with Apache Beam if asked")
-    build.add_argument("data", metavar="SOURCE", help=SOURCE)
-    build.add_argument("--recipe", help="read the images as this recipe does")
     build.add_argument("--beam", metavar="OPTIONS", help="Beam's own, as 'runner=DirectRunner direct_num_workers=2'")
-    _add_data_options(build)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    _add_source(build)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -14,7 +14,7 @@ from kmedtl import run_folder
 from kmedtl.evaluate import plots, report
 from kmedtl.evaluate.metrics import Metrics, judge
 from kmedtl.recipe import Recipe
-from kmedtl.result import SYNTHETIC, Result, environment
+from kmedtl.result import SYNTHETIC, Result, closing, environment
 
 
 @dataclass(frozen=True)
@@ -57,16 +57,13 @@ def write(pooled: Pooled, folder: Path) -> None:
     pooled.predictions.to_csv(folder / "predictions.csv", index=False)
     run_folder.write_json(folder / "environment.json", environment())
     run_folder.write_json(folder / "metrics.json", _metrics(pooled))
-    (folder / "plots").mkdir()
     figures = {
         "roc": plots.roc(pooled.predictions, pooled.metrics),
         "precision_recall": plots.precision_recall(pooled.predictions, pooled.metrics),
     }
-    for name, figure in figures.items():
-        figure.savefig(folder / "plots" / f"{name}.png", dpi=110)
     report.write(
         folder / "report.html",
-        {name: folder / "plots" / f"{name}.png" for name in figures},
+        report.save_plots(figures, folder / "plots"),
         template="folds.html",
         pooled=pooled,
         synthetic=SYNTHETIC if pooled.synthetic else "",
@@ -87,25 +84,13 @@ def summary(pooled: Pooled, folder: Path) -> str:
         f"{name:<16} {result.metrics.patients:>9} {result.metrics.count:>7}  {result.metrics.estimates['auc']}"
         for name, result in pooled.folds.items()
     ]
-    lines += ["", *([SYNTHETIC] if pooled.synthetic else [])]
-    lines += ["Research software; no clinical use is claimed.", f"Run folder: {folder}"]
-    lines += [f"Report:     {folder / 'report.html'}"]
-    return "\n".join(lines)
+    return "\n".join([*lines, *closing(folder, pooled.synthetic)])
 
 
 def _metrics(pooled: Pooled) -> dict:
-    (tn, fp), (fn, tp) = pooled.metrics.confusion
     return {
         "synthetic": pooled.synthetic,
         **({"notice": SYNTHETIC} if pooled.synthetic else {}),
-        "pooled": {
-            "images": pooled.metrics.count,
-            "patients": pooled.metrics.patients,
-            "confusion": {"tn": tn, "fp": fp, "fn": fn, "tp": tp},
-            **{name: asdict(estimate) for name, estimate in pooled.metrics.estimates.items()},
-        },
-        "folds": {
-            name: {measure: asdict(estimate) for measure, estimate in result.metrics.estimates.items()}
-            for name, result in pooled.folds.items()
-        },
+        "pooled": pooled.metrics.to_dict(),
+        "folds": {name: result.metrics.to_dict() for name, result in pooled.folds.items()},
     }

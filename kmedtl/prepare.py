@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pandas as pd
 
 from kmedtl.audit.audit import Audit, audit
-from kmedtl.data import sources, splits, store
+from kmedtl.data import sources, store
 from kmedtl.data.manifest import Manifest
 from kmedtl.data.store import Store
 from kmedtl.recipe import Data
@@ -18,12 +18,15 @@ class Prepared:
     """A source, looked at.
 
     Attributes:
-        table: the manifest's readable images, with `record` and `twin`; not divided yet.
+        manifest: every image that the source lists.
+        store: the pixels of those that could be read.
+        audit: what is in them.
+        table: the manifest's rows of readable images, with `record` and `twin`; not divided into splits yet.
     """
 
     manifest: Manifest
-    images: Store
-    findings: Audit
+    store: Store
+    audit: Audit
     table: pd.DataFrame
 
 
@@ -34,9 +37,5 @@ def prepare(data: Data, seed: int) -> Prepared:
         UserError: a source that cannot be used; leakage is reported, not refused.
     """
     manifest = sources.load(data, seed)
-    if data.limit:
-        kept = splits.limit(manifest.table, data.limit, seed)
-        manifest = replace(manifest, table=kept, set_aside=len(manifest.table) - len(kept))
     images = store.prepare(manifest.table, data.reading)
-    findings, table = audit(manifest, images, data.max_unreadable, seed)
-    return Prepared(manifest, images, findings, table)
+    return Prepared(manifest, images, *audit(manifest, images, data.max_unreadable, seed))

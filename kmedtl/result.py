@@ -24,7 +24,10 @@ from kmedtl.finetune.stages import Epoch
 from kmedtl.recipe import Recipe
 
 SYNTHETIC = "SYNTHETIC IMAGES: these figures say nothing about patients."
-PACKAGES = ("tensorflow", "keras", "tensorflow-datasets", "ai-edge-litert", "numpy", "scikit-learn", "pillow")
+PACKAGES = (
+    "tensorflow", "keras", "tensorflow-datasets", "ai-edge-litert", "numpy", "scipy", "scikit-learn", "pandas",
+    "pillow", "pydicom", "imagecodecs",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,7 @@ def write(result: Result, folder: Path) -> None:
         recipe=result.recipe,
         classes=result.manifest.classes,
         audit=result.audit,
+        audit_page="audit.html" if (folder / "audit.html").is_file() else "../audit.html",
         splits=report.split_rows(result.manifest.table, result.manifest.classes),
         info=result.info,
         metrics=result.metrics,
@@ -96,18 +100,21 @@ def summary(result: Result, folder: Path) -> str:
         f"{row.file:<22} {row.megabytes:>6.1f} {row.auc:>7.4f} {row.max_difference:>9.1e} {row.flips:>18.1%}"
         for row in result.parity
     ]
-    lines += ["", *([SYNTHETIC] if result.audit.synthetic else [])]
-    lines += [
+    return "\n".join([*lines, *closing(folder, result.audit.synthetic)])
+
+
+def closing(folder: Path, synthetic: bool) -> list[str]:
+    """Return the last lines that a person reads in the terminal."""
+    return [
+        "",
+        *([SYNTHETIC] if synthetic else []),
         "Research software; no clinical use is claimed.",
         f"Run folder: {folder}",
         f"Report:     {folder / 'report.html'}",
     ]
-    return "\n".join(lines)
 
 
 def _metrics(result: Result) -> dict:
-    metrics = result.metrics
-    (tn, fp), (fn, tp) = metrics.confusion
     return {
         "synthetic": result.audit.synthetic,
         **({"notice": SYNTHETIC} if result.audit.synthetic else {}),
@@ -117,12 +124,7 @@ def _metrics(result: Result) -> dict:
             "chosen_by": result.recipe.evaluation.operating_point,
         },
         "temperature": result.info.temperature,
-        "test": {
-            "images": metrics.count,
-            "patients": metrics.patients,
-            "confusion": {"tn": tn, "fp": fp, "fn": fn, "tp": tp},
-            **{name: asdict(estimate) for name, estimate in metrics.estimates.items()},
-        },
+        "test": result.metrics.to_dict(),
         "parity": [asdict(row) for row in result.parity],
     }
 
@@ -144,7 +146,4 @@ def _plots(result: Result, history: pd.DataFrame, folder: Path) -> dict[str, Pat
         "confusion": plots.confusion(result.metrics, result.manifest.classes),
         "training": plots.training(history),
     }
-    folder.mkdir()
-    for name, figure in figures.items():
-        figure.savefig(folder / f"{name}.png", dpi=110)
-    return {name: folder / f"{name}.png" for name in figures}
+    return report.save_plots(figures, folder)

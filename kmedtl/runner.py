@@ -34,7 +34,7 @@ from kmedtl.export.formats import FILES, write_all
 from kmedtl.export.parity import Parity, compare
 from kmedtl.finetune.stages import fine_tune, predict_logits
 from kmedtl.heads.classification import build_classifier
-from kmedtl.pooled import Pooled, pool
+from kmedtl.pooled import Pooled
 from kmedtl.prepare import Prepared, prepare
 from kmedtl.recipe import Recipe
 from kmedtl.result import Result
@@ -57,7 +57,7 @@ def run(recipe: Recipe, out: Path | None = None, say: Callable[[str], None] = pr
 
         data = prepare(recipe.data, recipe.seed)
         _refuse(data, recipe)
-        page.write(data.findings, data.images, data.table, folder)
+        page.write(data.audit, data.store, data.table, folder)
         if recipe.data.folds:
             result = _cross_validate(recipe, data, folder, say)
         else:
@@ -68,13 +68,13 @@ def run(recipe: Recipe, out: Path | None = None, say: Callable[[str], None] = pr
 
 def _cross_validate(recipe: Recipe, data: Prepared, folder: Path, say: Callable[[str], None]) -> Pooled:
     """Run once for each fold, in a folder of its own, and pool what the folds say of their tests."""
-    results = {}
+    found = {}
     divided = splits.folds(data.manifest, data.table, recipe.data.folds, recipe.data.validation, recipe.seed)
     for name, table in list(divided):  # all at once: a fold that cannot be is refused before the first trains
         say(f"\n{name}")
         (folder / name).mkdir()
-        results[name] = _train_and_judge(recipe, data, table, folder / name, say)
-    pooled = pool(results, recipe)
+        found[name] = _train_and_judge(recipe, data, table, folder / name, say)
+    pooled = pooled_results.pool(found, recipe)
     pooled_results.write(pooled, folder)
     return pooled
 
@@ -85,8 +85,8 @@ def _train_and_judge(
     """Train on one division of the images, judge on its test, write everything into `folder`."""
     if not (recipe.data.keep_ids or data.manifest.synthetic):
         table = hide_patients(table)
-    parts = pipelines(data.images, data.manifest, table, recipe.data.batch_size)
-    say(_describe(data.findings, data.manifest, parts))
+    parts = pipelines(data.store, data.manifest, table, recipe.data.batch_size)
+    say(_describe(data.audit, data.manifest, parts))
 
     model, blocks = _build(recipe)
     history = fine_tune(model, blocks, recipe.stages, parts, recipe.data.augment, recipe.seed)
@@ -101,7 +101,7 @@ def _train_and_judge(
     parity = _export(model, info, calibration, parts["test"], test, folder)
 
     used = replace(data.manifest, table=table)
-    result = Result(recipe, used, data.findings, tuple(history), predictions, info, metrics, parity)
+    result = Result(recipe, used, data.audit, tuple(history), predictions, info, metrics, parity)
     results.write(result, folder)
     return result
 
@@ -117,7 +117,7 @@ def _build(recipe: Recipe) -> tuple[keras.Model, list[Block]]:
 
 def _refuse(data: Prepared, recipe: Recipe) -> None:
     """Refuse what would be trained in vain."""
-    manifest, leaks = data.manifest, data.findings.leaks
+    manifest, leaks = data.manifest, data.audit.leaks
     if len(manifest.findings) != 1:
         raise UserError(
             f"{manifest.source}: a run answers one question, yes or no. Received: {', '.join(manifest.classes)}; set "
@@ -125,20 +125,20 @@ def _refuse(data: Prepared, recipe: Recipe) -> None:
         )
     if leaks and not recipe.data.allow_leakage:
         raise UserError(
-            f"{manifest.source}: {len(leaks)} patients or pictures are in two of its splits, first: "
+            f"{manifest.source}: patients or pictures in two of its splits: {len(leaks)}, first: "
             f"{' and '.join(leaks[0])}; the test would measure memory. Move them to one split, empty the split column, "
             "or say --set data.allow_leakage=true; `kmedtl audit` shows them all."
         )
 
 
-def _describe(findings: Audit, manifest: Manifest, data: dict[str, Pipeline]) -> str:
-    lines = [f"Data: {findings.source}, {findings.used} of {findings.listed} images"]
-    lines += [results.SYNTHETIC] if findings.synthetic else []
+def _describe(audit: Audit, manifest: Manifest, data: dict[str, Pipeline]) -> str:
+    lines = [f"Data: {audit.source}, {audit.used} of {audit.listed} images"]
+    lines += [results.SYNTHETIC] if audit.synthetic else []
     for split in SPLITS:
         table = data[split].table
         counts = ", ".join(f"{rows.sum()} {name}" for name, rows in manifest.members(table).items())
         lines.append(f"  {split:<5} {table['patient'].nunique():>5} patients, {len(table):>5} images: {counts}")
-    return "\n".join(lines + [f"  Note: {warning}" for warning in findings.warnings])
+    return "\n".join(lines + [f"  Note: {warning}" for warning in audit.warnings])
 
 
 def _predict(model: keras.Model, data: dict[str, Pipeline]) -> pd.DataFrame:

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kmedtl.cli import main
+from kmedtl.cli import main, parser
+from kmedtl.commands.options import configured
+from kmedtl.recipes.pneumonia import RECIPE
 from tests.conftest import write_image_folder
 
 SMALL = ["--size", "32", "--set", "backbone.weights=random", "--set", "stages.0.epochs=1"]
@@ -171,7 +173,7 @@ def test_audit_prints_what_it_found_and_writes_a_page(image_folder, tmp_path, ca
     arguments = ["audit", str(image_folder), "--out", str(out), "--set", "data.size=32"]
     assert main([*arguments, "--set", "data.max_unreadable=0.1"]) == 0
     text = capsys.readouterr().out
-    assert "24 files, 23 images used (0 other files, 0 unlabelled, 1 unreadable)" in text
+    assert "24 files, 23 images used (0 other files, 0 unlabelled, 0 set aside, 1 unreadable)" in text
     assert "NORMAL: 11 images" in text
     assert str(out / "audit.html") in text
     assert {path.name for path in out.iterdir()} == {"audit.html", "audit.json"}
@@ -210,3 +212,20 @@ def test_manifest_does_not_overwrite(image_folder, tmp_path, capsys):
     assert "24 images of 24 patients" in capsys.readouterr().out
     assert main(["manifest", str(image_folder), "-o", str(target)]) == 2
     assert "exists already" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "settings"),
+    [
+        (["--seed", "0"], {"seed": 0}),
+        (["--data", "2023"], {"source": "2023"}),
+        (["--folds", "5"], {"folds": 5}),
+        (["--folds", "site"], {"folds": "site"}),
+        (["--keep-ids"], {"keep_ids": True}),
+        (["--seed", "3", "--set", "seed=4"], {"seed": 4}),
+    ],
+)
+def test_options_reach_the_recipe(arguments, settings):
+    recipe = configured(RECIPE, parser().parse_args(["run", "pneumonia", *arguments]))
+    for name, value in settings.items():
+        assert getattr(recipe if name == "seed" else recipe.data, name) == value

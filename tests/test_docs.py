@@ -5,18 +5,16 @@ import shlex
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from kmedtl.cli import main
 from tests.conftest import write_image_folder
 from tests.data.sources.test_dicom_tree import label, write_dicom, write_labels
 from tests.data.sources.test_packed import arrays
 
-DOCS = Path(__file__).parents[1] / "docs"
+PAGE = Path(__file__).parents[1] / "docs" / "data.md"
 
 
-@pytest.mark.parametrize("page", ["data.md"])
-def test_commands_of_a_page_run(page, tmp_path, monkeypatch, capsys):
+def test_commands_of_the_page_on_data_run(tmp_path, monkeypatch, capsys):
     write_image_folder(tmp_path / "films")
     for number in range(12):
         write_dicom(tmp_path / "archive" / f"study{number}" / f"IM{number}", number)
@@ -24,7 +22,7 @@ def test_commands_of_a_page_run(page, tmp_path, monkeypatch, capsys):
     np.savez(tmp_path / "set.npz", **arrays())
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("KMEDTL_CACHE", str(tmp_path / "cache"))
-    blocks = re.findall(r"```sh\n(.*?)```", (DOCS / page).read_text(), flags=re.S)
+    blocks = re.findall(r"```sh\n(.*?)```", PAGE.read_text(), flags=re.S)
     commands = [line for block in blocks for line in block.splitlines()]
     assert commands
     for line in commands:

@@ -113,7 +113,7 @@ def test_leakage_is_refused_unless_allowed_and_then_told(image_folder, small_rec
     (root / "test" / "NORMAL" / "copy-p9-0.png").write_bytes(leaked.read_bytes())
     data = replace(small_recipe.data, source=str(root), patient_pattern=r"([a-zA-Z]+-p\d)-")
     recipe = replace(small_recipe, data=data, stages=small_recipe.stages[:1])
-    with pytest.raises(UserError, match=r"1 patients or pictures are in two of its splits.*allow_leakage=true"):
+    with pytest.raises(UserError, match=r"patients or pictures in two of its splits: 1, .*allow_leakage=true"):
         run(recipe, tmp_path / "refused", **QUIET)
     assert not (tmp_path / "refused").exists()
     result, folder = run(replace(recipe, data=replace(data, allow_leakage=True)), tmp_path / "allowed", **QUIET)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -85,15 +86,16 @@ def audit(manifest: Manifest, store: Store, max_unreadable: float, seed: int) ->
     """
     unreadable = _unreadable(manifest, store.facts, max_unreadable)
     facts = store.facts.drop(columns=["frame", "stamp", "error"])
-    table = manifest.table.merge(facts, on="id", validate="1:1", suffixes=("", "_of_file"))
+    table = manifest.table.merge(facts, on="id", validate="1:1", suffixes=("_of_source", ""))
     table = table[table["record"] >= 0].reset_index(drop=True)
     for name, members in manifest.members(table).items():
         if not members.any():
-            raise UserError(f"{manifest.source}: no image of the class '{name}' can be read.")
+            reason = next(iter(unreadable.values()), "none is listed")
+            raise UserError(f"{manifest.source}: no image of the class '{name}' can be read; first: {reason}.")
     prints, frames = (features[table["record"]] for features in _look(store))
     table["twin"] = _twins(manifest, table["sha256"], prints)
-    findings = _findings(manifest, table, unreadable, _shortcuts(manifest, table, frames, seed))
-    return findings, table[[*manifest.table.columns, "record", "twin"]]
+    found = _sum_up(manifest, table, unreadable, _shortcuts(manifest, table, frames, seed))
+    return found, manifest.table.merge(table[["id", "record", "twin"]], on="id", validate="1:1")
 
 
 def _unreadable(manifest: Manifest, facts: pd.DataFrame, max_unreadable: float) -> dict[str, str]:
@@ -102,8 +104,8 @@ def _unreadable(manifest: Manifest, facts: pd.DataFrame, max_unreadable: float) 
     if len(unreadable) > allowed:
         first = "; ".join(f"{name}: {reason}" for name, reason in list(unreadable.items())[:10])
         raise UserError(
-            f"{manifest.source}: {len(unreadable)} of {len(facts)} images are unreadable, allowed are {allowed} "
-            f"(data.max_unreadable={max_unreadable}); first: {first}."
+            f"{manifest.source}: {len(unreadable)} of {len(facts)} images are unreadable, allowed: {allowed}; "
+            f"mend or remove them, or raise data.max_unreadable ({max_unreadable}). First: {first}."
         )
     return unreadable
 
@@ -141,22 +143,13 @@ def _shortcuts(manifest: Manifest, table: pd.DataFrame, frames: np.ndarray, seed
     return tuple(shortcuts)
 
 
-def _findings(
+def _sum_up(
     manifest: Manifest, table: pd.DataFrame, unreadable: dict[str, str], shortcuts: tuple[Shortcut, ...]
 ) -> Audit:
     pictures = [part for _, part in table.groupby("twin") if len(part) > 1]
-    conflicts = [part for part in pictures if len(np.unique(manifest.targets(part), axis=0)) > 1]
-    members = manifest.members(table)
-    facts = {
-        "duplicates": _ids([part for _, part in table.groupby("sha256") if len(part) > 1]),
-        "near_duplicates": _ids([part for part in pictures if part["sha256"].nunique() > 1]),
-        "conflicts": _ids(conflicts),
-        "leaks": tuple(splits.leaks(table)),
-        "burned_in": tuple(table.loc[table["burned_in"], "id"]),
-        "shortcuts": shortcuts,
-    }
     given = table["split"].value_counts()
-    return Audit(
+    members = manifest.members(table)
+    found = Audit(
         source=manifest.source,
         synthetic=manifest.synthetic,
         found=len(manifest.table) + manifest.ignored + manifest.unlabelled + manifest.set_aside,
@@ -166,6 +159,11 @@ def _findings(
         listed=len(manifest.table),
         used=len(table),
         unreadable=unreadable,
+        duplicates=_ids([part for _, part in table.groupby("sha256") if len(part) > 1]),
+        near_duplicates=_ids([part for part in pictures if part["sha256"].nunique() > 1]),
+        conflicts=_ids([part for part in pictures if len(np.unique(manifest.targets(part), axis=0)) > 1]),
+        leaks=tuple(splits.leaks(table)),
+        burned_in=tuple(table.loc[table["burned_in"], "id"]),
         images={name: int(rows.sum()) for name, rows in members.items()},
         patients={name: int(table.loc[rows, "patient"].nunique()) for name, rows in members.items()},
         splits={name: int(given[name]) for name in SPLITS if name in given},
@@ -173,42 +171,40 @@ def _findings(
         sizes=_counts(table["width"].astype(str) + "×" + table["height"].astype(str)),
         modes=_counts(table["mode"]),
         bits=_counts(table["bits"]),
-        **facts,
-        warnings=tuple(_warnings(manifest, table, unreadable, facts)),
+        shortcuts=shortcuts,
+        warnings=(),
     )
+    return replace(found, warnings=tuple(_warnings(found, manifest, table)))
 
 
-def _warnings(manifest: Manifest, table: pd.DataFrame, unreadable: dict, facts: dict) -> list[str]:
-    """Return what a person should know, the gravest first."""
-    say = []
-    leaks, conflicts, copies = (facts[name] for name in ("leaks", "conflicts", "duplicates"))
-    patient_of = table.set_index("id")["patient"]
-    near = [group for group in facts["near_duplicates"] if patient_of[list(group)].nunique() > 1]
-    if leaks:
-        say.append(
-            f"LEAKAGE: {len(leaks)} patients or pictures are in two of the given splits, first: "
-            f"{' and '.join(leaks[0])}."
-        )
-    if conflicts:
-        say.append(f"{len(conflicts)} pictures are listed under two labels, first: {' and '.join(conflicts[0])}.")
-    for shortcut in facts["shortcuts"]:
+def _warnings(found: Audit, manifest: Manifest, table: pd.DataFrame) -> Iterator[str]:
+    """Yield what a person should know, the gravest first."""
+    if found.leaks:
+        first = " and ".join(found.leaks[0])
+        yield f"LEAKAGE: patients or pictures in two of the given splits: {len(found.leaks)}, first: {first}."
+    if found.conflicts:
+        first = " and ".join(found.conflicts[0])
+        yield f"Pictures listed under two labels: {len(found.conflicts)}, first: {first}."
+    for shortcut in found.shortcuts:
         if shortcut.auc.low > TELLING:
             place = PLACES[shortcut.what]
-            say.append(f"{shortcut.finding} can be read from {place}: AUC {shortcut.auc}, chance is 0.5.")
-    if copies:
-        say.append(f"{sum(map(len, copies))} images are copies of {len(copies)}; copies share a split.")
-    if near:
-        files = sum(map(len, near))
-        say.append(f"{files} files of different patients show only {len(near)} pictures; each picture is in one split.")
-    if facts["burned_in"]:
-        say.append(f"{len(facts['burned_in'])} images have text burned into their pixels, as their header says.")
-    if unreadable:
-        say.append(f"{len(unreadable)} unreadable images were left out; audit.json names them.")
-    if manifest.unlabelled:
-        say.append(f"{manifest.unlabelled} images without a label were left out.")
+            yield f"{shortcut.finding} can be read from {place}: AUC {shortcut.auc}, chance is 0.5."
+    if found.duplicates:
+        files = sum(map(len, found.duplicates))
+        yield f"{files} images are copies of {len(found.duplicates)}; copies share a split."
+    patient_of = table.set_index("id")["patient"]
+    strangers = [group for group in found.near_duplicates if patient_of[list(group)].nunique() > 1]
+    if strangers:
+        files = sum(map(len, strangers))
+        yield f"{files} files of different patients show only {len(strangers)} pictures; each picture is in one split."
+    if found.burned_in:
+        yield f"Images with text burned into their pixels, as their header says: {len(found.burned_in)}."
+    if found.unreadable:
+        yield f"Unreadable images that were left out: {len(found.unreadable)}; audit.json names them."
+    if found.unlabelled:
+        yield f"Images without a label that were left out: {found.unlabelled}."
     if not manifest.patients_known:
-        say.append("No patient ids: each image counts as a patient of its own, so leakage can't be excluded.")
-    return say
+        yield "No patient ids: each image counts as a patient of its own, so leakage can't be excluded."
 
 
 def _ids(groups: list[pd.DataFrame]) -> tuple[tuple[str, ...], ...]:
@@ -219,17 +215,17 @@ def _counts(values: pd.Series) -> dict[str, int]:
     return {str(value): int(count) for value, count in values.value_counts().items()}
 
 
-def describe(findings: Audit) -> str:
+def describe(audit: Audit) -> str:
     """Return the lines that a person reads in the terminal."""
-    left_out = (
-        f"{findings.ignored} other files, {findings.unlabelled} unlabelled, {len(findings.unreadable)} unreadable"
-    )
-    lines = [f"{findings.source}: {findings.found} files, {findings.used} images used ({left_out})"]
-    lines += ["  Synthetic images: they show nobody."] if findings.synthetic else []
-    lines += [
-        f"  {name}: {count} images, {findings.patients[name]} patients" for name, count in findings.images.items()
-    ]
-    lines += [
-        f"  {PLACES[shortcut.what]} tell {shortcut.finding}: AUC {shortcut.auc}" for shortcut in findings.shortcuts
-    ]
-    return "\n".join(lines + [f"  Note: {warning}" for warning in findings.warnings])
+    left_out = {
+        "other files": audit.ignored,
+        "unlabelled": audit.unlabelled,
+        "set aside": audit.set_aside,
+        "unreadable": len(audit.unreadable),
+    }
+    said = ", ".join(f"{count} {name}" for name, count in left_out.items())
+    lines = [f"{audit.source}: {audit.found} files, {audit.used} images used ({said})"]
+    lines += ["  Synthetic images: they show nobody."] if audit.synthetic else []
+    lines += [f"  {name}: {count} images, {audit.patients[name]} patients" for name, count in audit.images.items()]
+    lines += [f"  {one.finding} from {PLACES[one.what]}: AUC {one.auc}; chance is 0.5" for one in audit.shortcuts]
+    return "\n".join(lines + [f"  Note: {warning}" for warning in audit.warnings])

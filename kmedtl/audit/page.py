@@ -23,39 +23,39 @@ MEMBERS = 4  # thumbnails a group
 SIDE = 112  # pixels of a thumbnail
 
 
-def write(findings: Audit, images: Store, table: pd.DataFrame, folder: Path) -> None:
+def write(audit: Audit, store: Store, table: pd.DataFrame, folder: Path) -> None:
     """Write `audit.json` and the self-contained `audit.html` into `folder`.
 
     Args:
         table: the readable images with `id` and `record`.
     """
-    write_json(folder / "audit.json", asdict(findings))
+    write_json(folder / "audit.json", asdict(audit))
     groups = {
-        "Leakage: in two of the given splits": findings.leaks,
-        "One picture, two labels": findings.conflicts,
-        "Copies, byte for byte": findings.duplicates,
-        "The same picture in different files": findings.near_duplicates,
-        "Text burned into the pixels": tuple((name,) for name in findings.burned_in),
+        "Leakage: in two of the given splits": audit.leaks,
+        "One picture, two labels": audit.conflicts,
+        "Copies, byte for byte": audit.duplicates,
+        "The same picture in different files": audit.near_duplicates,
+        "Text burned into the pixels": tuple((name,) for name in audit.burned_in),
     }
     shown = {title: [group[:MEMBERS] for group in found[:GROUPS]] for title, found in groups.items()}
     pages.write(
         folder / "audit.html",
         Path(__file__).with_name("audit.html"),
-        audit=findings,
+        audit=audit,
         groups={title: (len(found), shown[title]) for title, found in groups.items()},
-        thumbnails=_thumbnails([name for found in shown.values() for group in found for name in group], images, table),
+        thumbnails=_thumbnails([name for found in shown.values() for group in found for name in group], store, table),
         places=PLACES,
         version=kmedtl.__version__,
     )
 
 
-def _thumbnails(names: Sequence[str], images: Store, table: pd.DataFrame) -> dict[str, str]:
+def _thumbnails(names: Sequence[str], store: Store, table: pd.DataFrame) -> dict[str, str]:
     """Return id → a PNG as a data address, for ids that could be read."""
     record_of = table.set_index("id")["record"]
     wanted = {int(record_of[name]): name for name in names}
     if not wanted:
         return {}
-    pixels = images.images().take(max(wanted) + 1).as_numpy_iterator()
+    pixels = store.images().take(max(wanted) + 1).as_numpy_iterator()
     return {wanted[record]: _png(image) for record, image in enumerate(pixels) if record in wanted}
 
 

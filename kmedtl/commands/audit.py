@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from kmedtl import run_folder
-from kmedtl.commands.manifest import recipe_of
+from kmedtl.commands.options import recipe_of
 from kmedtl.quiet import quiet_stderr
 
 
@@ -21,7 +21,7 @@ def command(options: argparse.Namespace) -> int:
     final = run_folder.choose(options.out, "audit")
     with run_folder.building(final) as folder:
         data = prepare(recipe.data, recipe.seed)
-        page.write(data.findings, data.images, data.table, folder)
-    print(describe(data.findings))
+        page.write(data.audit, data.store, data.table, folder)
+    print(describe(data.audit))
     print(f"Page: {final / 'audit.html'}")
     return 0

@@ -6,10 +6,8 @@ import argparse
 import os
 from dataclasses import replace
 
-from kmedtl.commands.run import configured
+from kmedtl.commands.options import recipe_of
 from kmedtl.errors import UserError
-from kmedtl.recipe import Recipe, Stage
-from kmedtl.recipes import find
 
 
 def command(options: argparse.Namespace) -> int:
@@ -27,9 +25,3 @@ def command(options: argparse.Namespace) -> int:
     table = manifest.table
     print(f"{len(table)} images of {table['patient'].nunique()} patients: {options.out}")
     return 0
-
-
-def recipe_of(options: argparse.Namespace) -> Recipe:
-    """Return the recipe that says how to read a source: `--recipe`, or one with nothing but defaults."""
-    plain = Recipe("data", (Stage("none", "head", 1, 1e-3),))
-    return configured(find(options.recipe) if options.recipe else plain, options)

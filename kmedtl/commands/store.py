@@ -8,7 +8,7 @@ import sys
 from datetime import datetime
 
 from kmedtl.cache import Entry, cache_folder, entries, is_unfinished
-from kmedtl.commands.manifest import recipe_of
+from kmedtl.commands.options import recipe_of
 from kmedtl.errors import UserError, nearest
 from kmedtl.quiet import quiet_stderr
 
@@ -40,18 +40,18 @@ def _clear(options: argparse.Namespace) -> int:
 
 
 def _build(options: argparse.Namespace) -> int:
-    data, seed = recipe_of(options).data, recipe_of(options).seed
+    recipe = recipe_of(options)
     print("Loading TensorFlow …", file=sys.stderr)
     with quiet_stderr():
         from kmedtl.data import sources
         from kmedtl.data.beam_store import prepare_with_beam
         from kmedtl.data.store import prepare
 
-    table = sources.load(data, seed).table
+    table = sources.load(recipe.data, recipe.seed).table
     if options.beam is None:
-        store = prepare(table, data.reading)
+        store = prepare(table, recipe.data.reading)
     else:
-        store = prepare_with_beam(table, data.reading, [f"--{option}" for option in options.beam.split()])
+        store = prepare_with_beam(table, recipe.data.reading, [f"--{option}" for option in options.beam.split()])
     print(f"{store.count} of {len(table)} images decoded: {store.builder.data_dir}")
     return 0
 

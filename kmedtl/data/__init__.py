@@ -1,1 +1,1 @@
-"""From a source to batches: manifest, store, audit, splits, pipeline."""
+"""From a source to batches: manifest, store, splits, pipeline."""

@@ -70,9 +70,10 @@ MIXERS = {"mixup": ("MixUp", {"alpha": 0.2}), "cutmix": ("CutMix", {"factor": 1.
 STAINS = np.array([[0.650, 0.704, 0.286], [0.072, 0.990, 0.105], [0.268, 0.570, 0.776]], np.float32)
 
 
-@keras.saving.register_keras_serializable("kmedtl")
 class StainJitter(keras.layers.Layer):
-    """Scales and shifts each stain's density by up to `factor`, an image at a time (Tellez et al. 2018, section 3.2).
+    """Scales each stain's density by 1 ± `factor` and shifts it by ± `factor` / 10, an image at a time.
+
+    After Tellez et al., Whole-slide mitosis detection in H&E breast histology, IEEE TMI 2018.
 
     Takes and returns float32 RGB (N, H, W, 3) in 0–255.
     """

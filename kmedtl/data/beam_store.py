@@ -8,12 +8,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import tensorflow_datasets as tfds
 
 from kmedtl.cache import made_once
-from kmedtl.data.decode import decode_all
+from kmedtl.data.decode import Answer, Facts, decode_all
 from kmedtl.data.quiet_tfds import quiet_tfds
 from kmedtl.data.reading import Reading
 from kmedtl.data.store import DecodedImages, File, Store, files_of, folder_of, open_store, write_facts
@@ -45,8 +44,8 @@ def prepare_with_beam(table: pd.DataFrame, reading: Reading, options: Sequence[s
                 file_format="tfrecord", download_config=config
             )
         lines = [line for part in folder.glob("outcomes*") for line in part.read_text().splitlines()]
-        outcomes = _numbered([outcome for _, outcome in sorted(json.loads(line) for line in lines)])
-        write_facts(folder, files, outcomes, reading)
+        found = dict(json.loads(line) for line in lines)
+        write_facts(folder, files, [Facts(**found[number]) for number in range(len(files))], reading)
         for part in folder.glob("outcomes*"):
             part.unlink()
 
@@ -57,7 +56,7 @@ def _examples(files: Sequence[File], reading: Reading, outcomes: Path) -> Any:
     """Return the transform that decodes the files; what was found in them goes to text files beside the shards."""
     import apache_beam as beam
 
-    numbered = [(number, file.path, file.frame) for number, file in enumerate(files)]
+    numbered = [(number, file.to_decode) for number, file in enumerate(files)]
     chunks = [numbered[start : start + CHUNK] for start in range(0, len(numbered), CHUNK)]
 
     @beam.ptransform_fn
@@ -69,25 +68,18 @@ def _examples(files: Sequence[File], reading: Reading, outcomes: Path) -> Any:
     return decode()
 
 
-def _decode(chunk: Sequence[tuple], reading: Reading) -> Iterator[tuple[int, dict, np.ndarray | None]]:
-    answers = decode_all([(path, frame) for _, path, frame in chunk], reading)
-    for (number, _, _), (facts, pixels) in zip(chunk, answers, strict=True):
-        yield number, asdict(facts), pixels
+def _decode(chunk: Sequence[tuple[int, tuple[str, int | None]]], reading: Reading) -> Iterator[tuple[int, Answer]]:
+    answers = decode_all([file for _, file in chunk], reading)
+    for (number, _), answer in zip(chunk, answers, strict=True):
+        yield number, answer
 
 
-def _line(decoded: tuple[int, dict, np.ndarray | None]) -> str:
-    number, facts, pixels = decoded
-    return json.dumps([number, facts | {"readable": pixels is not None}])
+def _line(decoded: tuple[int, Answer]) -> str:
+    number, (facts, _) = decoded
+    return json.dumps([number, asdict(facts)])
 
 
-def _example(decoded: tuple[int, dict, np.ndarray | None]) -> Iterator[tuple[int, dict]]:
-    number, _, pixels = decoded
+def _example(decoded: tuple[int, Answer]) -> Iterator[tuple[int, dict]]:
+    number, (_, pixels) = decoded
     if pixels is not None:
         yield number, {"image": pixels}
-
-
-def _numbered(outcomes: Sequence[dict]) -> list[dict]:
-    """Number the readable ones, as the store's other builder does."""
-    readable = np.array([outcome.pop("readable") for outcome in outcomes])
-    records = np.where(readable, np.cumsum(readable) - 1, -1)
-    return [outcome | {"record": int(record)} for outcome, record in zip(outcomes, records, strict=True)]

@@ -55,11 +55,11 @@ def decode(file: tuple[str, int | None], reading: Reading) -> Answer:
     path, frame = file
     try:
         picture = read_image(path, reading, frame)
-        with open(path, "rb") as file:
-            content = hashlib.file_digest(file, "sha256").hexdigest()
+        with open(path, "rb") as content:
+            digest = hashlib.file_digest(content, "sha256").hexdigest()
     except UnreadableImageError as error:
         return Facts(error=str(error)), None
     except OSError:
         return Facts(error="it changed while it was read"), None
-    found = Facts(picture.width, picture.height, picture.mode, picture.bits, picture.burned_in, content)
+    found = Facts(picture.width, picture.height, picture.mode, picture.bits, picture.burned_in, digest)
     return found, picture.pixels

@@ -13,8 +13,9 @@ import pandas as pd
 from kmedtl.errors import UserError
 
 SPLITS = ("train", "val", "test")
+SPLIT_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}  # as sources say
 TEXTS = ("split", "mask", "site", "frame")  # columns that are "" where nothing is known
-OWN = ("record", "sha256", "twin", "group", "stratum", "target")  # columns that kmedtl adds while it works
+OWN = ("record", "sha256", "twin", "stratum")  # columns that kmedtl adds while it works
 UNKNOWN = -1.0  # the target of an uncertain label: the loss leaves it out
 
 
@@ -115,7 +116,7 @@ def _check_files(table: pd.DataFrame, source: str) -> None:
     places = table["path"].map(os.path.realpath) + "#" + table["frame"]
     for twice in (places.duplicated(), table["id"].duplicated()):
         if twice.any():
-            raise UserError(f"{source}: {table.loc[twice, 'id'].iloc[0]} is listed twice.")
+            raise UserError(f"{source}: {table.loc[twice, 'id'].iloc[0]}: its file or id is in two rows; remove one.")
 
 
 def _check_classes(table: pd.DataFrame, classes: tuple[str, ...], source: str) -> None:

@@ -29,7 +29,9 @@ def split(manifest: Manifest, table: pd.DataFrame, validation: float, test: floa
         row = table.loc[table["split"] == "", "id"].iloc[0]
         raise UserError(f"{row} has no split, others have; fill the column or empty it.")
     if "" not in given and "train" not in given:
-        raise UserError(f"the source gives the splits {', '.join(sorted(given))}, but no 'train'.")
+        raise UserError(
+            f"the source gives the splits {', '.join(sorted(given))}, but no 'train'; name one so, or empty the column."
+        )
     missing = {name: part for name, part in (("test", test), ("val", validation)) if name not in given}
     free = table["split"].isin(["", "train"]).to_numpy()
     divided = table["split"].where(~free, _divide(table[free], missing, seed) if missing else table["split"])
@@ -96,7 +98,7 @@ def groups(table: pd.DataFrame) -> pd.Series:
 def _divide(table: pd.DataFrame, fractions: Mapping[str, float], seed: int, rest: str = "train") -> pd.Series:
     """Return for each row the name of a fraction, or `rest`; whole groups, by their share of the images."""
     group = groups(table)
-    people = table.groupby(group).agg(images=("id", "size"), labels=("stratum", _set), site=("site", "first"))
+    people = table.groupby(group).agg(images=("id", "size"), labels=("stratum", _label_set), site=("site", "first"))
     people["order"] = [_hash(seed, name) for name in people.index]
     people = people.sort_values("order")
     assigned = pd.Series(rest, index=people.index)
@@ -129,7 +131,7 @@ def _check(manifest: Manifest, table: pd.DataFrame) -> None:
                 )
 
 
-def _set(labels: pd.Series) -> str:
+def _label_set(labels: pd.Series) -> str:
     return ",".join(map(str, sorted(set(labels))))
 
 

@@ -20,12 +20,13 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from kmedtl.cache import cache_folder, is_unfinished, made_once
-from kmedtl.data.decode import Facts, decode_all
+from kmedtl.data.decode import Answer, Facts, decode_all
 from kmedtl.data.quiet_tfds import quiet_tfds
 from kmedtl.data.read_image import READER_VERSION
 from kmedtl.data.reading import Reading
 
 FACTS, SETTINGS = "facts.csv", "settings.json"
+KEY = ("id", "frame", "stamp")  # of a file
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,12 @@ class File:
 
     id: str
     path: str
-    frame: int | None
+    frame: str
     stamp: str
+
+    @property
+    def to_decode(self) -> tuple[str, int | None]:
+        return self.path, int(self.frame) if self.frame else None
 
 
 @dataclass(frozen=True)
@@ -95,21 +100,21 @@ def prepare(table: pd.DataFrame, reading: Reading) -> Store:
     files = files_of(table)
 
     def decode_into(folder: Path) -> None:
-        outcomes: list[dict] = []
-        examples = _examples(_decode_or_copy(files, reading, _most_alike(files, reading)), reading, outcomes)
+        found: list[Facts] = []
+        examples = _examples(_decode_or_copy(files, reading, _most_alike(files, reading)), reading, found)
         with quiet_tfds():
             DecodedImages(reading=reading, examples=examples, data_dir=folder).download_and_prepare(
                 file_format="tfrecord"
             )
-        write_facts(folder, files, outcomes, reading)
+        write_facts(folder, files, found, reading)
 
     return open_store(made_once(folder_of(files, reading), decode_into))
 
 
 def files_of(table: pd.DataFrame) -> list[File]:
     """Return a manifest's files in the order in which a store holds them: shuffled, but by nothing except their ids."""
-    frames = [int(frame) if frame else None for frame in table["frame"]]
-    files = [File(*row, _stamp(row[1])) for row in zip(table["id"], table["path"], frames, strict=True)]
+    columns = zip(table["id"], table["path"], table["frame"], strict=True)
+    files = [File(name, path, frame, _stamp(path)) for name, path, frame in columns]
     return sorted(files, key=_order)
 
 
@@ -126,54 +131,54 @@ def open_store(folder: Path) -> Store:
     return Store(DecodedImages(reading=reading, examples=iter(()), data_dir=folder), _read_facts(folder))
 
 
-def write_facts(folder: Path, files: Sequence[File], outcomes: Sequence[dict], reading: Reading) -> None:
+def write_facts(folder: Path, files: Sequence[File], found: Sequence[Facts], reading: Reading) -> None:
     """Write what was found in the files, a row each, and the settings that `open_store` needs."""
-    own = pd.DataFrame({"id": [file.id for file in files], "frame": [file.frame for file in files]})
-    own["frame"], own["stamp"] = own["frame"].astype("Int64"), [file.stamp for file in files]
-    pd.concat([own, pd.DataFrame(outcomes)], axis=1).to_csv(folder / FACTS, index=False)
+    own = pd.DataFrame([{name: getattr(file, name) for name in KEY} for file in files])
+    table = pd.concat([own, pd.DataFrame(map(asdict, found))], axis=1)
+    readable = table["error"] == ""
+    table["record"] = (readable.cumsum() - 1).where(readable, -1)
+    table.to_csv(folder / FACTS, index=False)
     (folder / SETTINGS).write_text(json.dumps(_settings(reading)))
 
 
-def _examples(
-    decoded: Iterator[tuple[Facts, np.ndarray | None]], reading: Reading, outcomes: list[dict]
-) -> Iterator[tuple[int, dict]]:
-    """Yield what could be read, numbered; note in `outcomes` what was found in each file."""
-    record = 0
+def _examples(decoded: Iterator[Answer], reading: Reading, found: list[Facts]) -> Iterator[tuple[int, dict]]:
+    """Yield what could be read, numbered; note in `found` what is known of each file."""
+    empty = True
     for facts, pixels in decoded:
-        outcomes.append(asdict(facts) | {"record": record if pixels is not None else -1})
+        found.append(facts)
         if pixels is not None:
-            yield record, {"image": pixels}
-            record += 1
-    if record == 0:
+            yield len(found), {"image": pixels}
+            empty = False
+    if empty:
         # TFDS refuses an empty split with an assertion; the audit refuses it with the reasons.
         yield 0, {"image": np.zeros((reading.size, reading.size, reading.channels), np.uint8)}
 
 
-def _decode_or_copy(
-    files: Sequence[File], reading: Reading, old: Store | None
-) -> Iterator[tuple[Facts, np.ndarray | None]]:
+def _decode_or_copy(files: Sequence[File], reading: Reading, old: Store | None) -> Iterator[Answer]:
     """Yield what decoding each file gives; pixels that an older store holds are copied from there.
 
     Both stores order the same files in the same way, so each is read once from front to back.
     """
-    known = {} if old is None else {_name(row): row for row in old.facts.to_dict("records")}
-    fresh = decode_all([(file.path, file.frame) for file in files if _name(asdict(file)) not in known], reading)
+    known = {} if old is None else {tuple(row[name] for name in KEY): row for row in old.facts.to_dict("records")}
+    fresh = decode_all([file.to_decode for file in files if _key(file) not in known], reading)
     copies = enumerate(old.images().as_numpy_iterator()) if known else iter(())
     for file in files:
-        row = known.get(_name(asdict(file)))
+        row = known.get(_key(file))
         if row is None:
             yield next(fresh)
-        elif row["record"] < 0:
-            yield _facts(row), None
-        else:
-            yield _facts(row), next(pixels for record, pixels in copies if record == row["record"])
+            continue
+        facts = Facts(**{name: row[name] for name in Facts.__dataclass_fields__})
+        readable = row["record"] >= 0
+        yield facts, next(pixels for record, pixels in copies if record == row["record"]) if readable else None
 
 
 def _most_alike(files: Sequence[File], reading: Reading) -> Store | None:
     """Return the store of the same settings that holds the most of these files, or None."""
-    wanted = {_name(asdict(file)) for file in files}
+    wanted = {_key(file) for file in files}
     shared = {
-        settings.parent: len(wanted & {_name(row) for row in _read_facts(settings.parent).to_dict("records")})
+        settings.parent: len(
+            wanted.intersection(_read_facts(settings.parent)[list(KEY)].itertuples(index=False, name=None))
+        )
         for settings in (cache_folder() / "stores").glob(f"*/{SETTINGS}")
         if not is_unfinished(settings.parent) and json.loads(settings.read_text()) == _settings(reading)
     }
@@ -182,16 +187,12 @@ def _most_alike(files: Sequence[File], reading: Reading) -> Store | None:
 
 
 def _read_facts(folder: Path) -> pd.DataFrame:
-    return pd.read_csv(folder / FACTS, keep_default_na=False, dtype={"id": str, "frame": str, "stamp": str})
+    return pd.read_csv(folder / FACTS, keep_default_na=False, dtype=dict.fromkeys(KEY, str))
 
 
-def _name(file: dict) -> tuple[str, str, str]:
+def _key(file: File) -> tuple[str, ...]:
     """Return what two stores know the same content by."""
-    return file["id"], "" if file["frame"] in ("", None) else str(file["frame"]), file["stamp"]
-
-
-def _facts(row: dict) -> Facts:
-    return Facts(**{name: row[name] for name in Facts.__dataclass_fields__})
+    return tuple(getattr(file, name) for name in KEY)
 
 
 def _order(file: File) -> bytes:

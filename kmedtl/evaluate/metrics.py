@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import pandas as pd
@@ -26,9 +26,21 @@ class Metrics:
     confusion: tuple[tuple[int, int], tuple[int, int]]
     estimates: dict[str, Estimate]
 
+    def to_dict(self) -> dict:
+        """Return the figures as JSON holds them."""
+        (tn, fp), (fn, tp) = self.confusion
+        return {
+            "images": self.count,
+            "patients": self.patients,
+            "confusion": {"tn": tn, "fp": fp, "fn": fn, "tp": tp},
+            **{name: asdict(estimate) for name, estimate in self.estimates.items()},
+        }
 
-def judge(table: pd.DataFrame, threshold: float, resamples: int, seed: int) -> Metrics:
+
+def judge(table: pd.DataFrame, threshold: float | np.ndarray, resamples: int, seed: int) -> Metrics:
     """Judge predictions: columns `label` (0 or 1), `logit`, `probability` (0–1) and `patient`.
+
+    `threshold` is one for all, or one a row, since each fold has its own.
 
     Ranks come from the logits, since probabilities can round to the same number. Intervals are two-sided, 95 %: DeLong
     for the AUC, Wilson for proportions, a bootstrap for the rest, all by patient.

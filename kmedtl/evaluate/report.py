@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from matplotlib.figure import Figure
 
 from kmedtl import pages
 
@@ -30,6 +31,14 @@ def split_rows(table: pd.DataFrame, classes: Sequence[str]) -> list[dict[str, An
         }
         for split, part in table.groupby("split")
     ]
+
+
+def save_plots(figures: Mapping[str, Figure], folder: Path) -> dict[str, Path]:
+    """Write figures as PNG into a new folder; return their paths by name."""
+    folder.mkdir()
+    for name, figure in figures.items():
+        figure.savefig(folder / f"{name}.png", dpi=110)
+    return {name: folder / f"{name}.png" for name in figures}
 
 
 def write(path: Path, plots: Mapping[str, Path], template: str = "report.html", **content: Any) -> None:

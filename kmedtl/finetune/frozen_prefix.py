@@ -24,6 +24,8 @@ from kmedtl.data.pipeline import Batch, Pipeline, Variation
 from kmedtl.errors import UserError
 from kmedtl.heads.classification import POOLING
 
+VIEW_SEEDS = 20  # apart, so that no two views share a layer's seed
+
 
 @dataclass(frozen=True)
 class Cut:
@@ -143,6 +145,6 @@ def cache(
                 bar.update()
 
         for view in range(views):
-            fill("train", view, data["train"].varied(seed + view, variation, class_weights))
+            fill("train", view, data["train"].varied(seed + VIEW_SEEDS * view, variation, class_weights))
         fill("val", 0, data["val"].varied(seed, Variation(), "none"))
     return cached

@@ -25,6 +25,8 @@ from kmedtl.finetune.optimizers import optimizer
 from kmedtl.finetune.progress import EpochBar
 from kmedtl.recipe import Stage
 
+EPOCH_SEEDS = 1000  # apart, so that epochs share no seed with each other's views and layers
+
 
 @dataclass(frozen=True)
 class Epoch:
@@ -65,11 +67,11 @@ def fine_tune(
     history: list[Epoch] = []
     best = model.get_weights()
     for group in _sharing_a_pass(plans):
-        for plan, source in zip(group, _sources(model, group, data, seed + 1000 * len(history)), strict=True):
+        for plan, source in zip(group, _sources(model, group, data, seed + EPOCH_SEEDS * len(history)), strict=True):
             set_trainable(model, blocks, plan.trainable, batch_norm="frozen")
             _compile(source.trainer, plan.stage, data["train"].steps)
             for number in range(plan.stage.epochs):
-                epoch = _train_epoch(source, plan.stage, number, data, seed + 1000 * len(history))
+                epoch = _train_epoch(source, plan.stage, number, data, seed + EPOCH_SEEDS * len(history))
                 if not history or epoch.merit > max(past.merit for past in history):
                     best = model.get_weights()
                 history.append(epoch)

@@ -40,7 +40,7 @@ def look(root, **settings):
 
 
 def test_a_clean_source_has_no_warning(folder):
-    findings = look(folder).findings
+    findings = look(folder).audit
     assert findings.images == {"NORMAL": 24, "PNEUMONIA": 24}
     assert findings.patients == {"NORMAL": 12, "PNEUMONIA": 12}
     assert findings.sizes == {"96×96": 48}
@@ -55,7 +55,7 @@ def test_every_file_is_accounted_for(folder):
     (folder / "NORMAL" / "N1-0.png").write_bytes(b"\x89PNG no more")
     (folder / "NORMAL" / "notes.txt").write_text("not an image")
     found = look(folder)
-    findings = found.findings
+    findings = found.audit
     assert findings.found == 49 == findings.ignored + findings.unlabelled + findings.listed
     assert findings.listed == 48 == findings.used + len(findings.unreadable)
     assert set(findings.unreadable) == {"NORMAL/N0-0.png", "NORMAL/N1-0.png"}
@@ -64,14 +64,14 @@ def test_every_file_is_accounted_for(folder):
 
 
 def test_what_a_limit_sets_aside_is_counted(folder):
-    findings = look(folder, limit=20).findings
+    findings = look(folder, limit=20).audit
     assert findings.found == 48 == findings.set_aside + findings.used
     assert findings.used == pytest.approx(20, abs=2)
 
 
 def test_too_many_unreadable_files_are_refused(folder):
     (folder / "NORMAL" / "N0-0.png").write_bytes(b"")
-    with pytest.raises(UserError, match=r"1 of 48 images are unreadable, allowed are 0 .*N0-0.png: the file is empty"):
+    with pytest.raises(UserError, match=r"1 of 48 images are unreadable, allowed: 0; .*N0-0.png: the file is empty"):
         prepare(Data(str(folder), size=SIZE), seed=0)
 
 
@@ -90,11 +90,11 @@ def test_copies_and_contradictions_are_found(folder):
     contradiction.write_bytes(original.read_bytes())
     found = look(folder)
     group = ("NORMAL/N0-0.png", "NORMAL/N5-1.png", "PNEUMONIA/P3-0.png")
-    assert found.findings.duplicates == (group,)
-    assert found.findings.conflicts == (group,)
-    assert found.findings.near_duplicates == ()
+    assert found.audit.duplicates == (group,)
+    assert found.audit.conflicts == (group,)
+    assert found.audit.near_duplicates == ()
     assert found.table.set_index("id")["twin"][list(group)].nunique() == 1
-    assert any("under two labels" in warning for warning in found.findings.warnings)
+    assert any("under two labels" in warning for warning in found.audit.warnings)
 
 
 def test_the_same_picture_saved_otherwise_is_found(folder):
@@ -102,8 +102,8 @@ def test_the_same_picture_saved_otherwise_is_found(folder):
     picture.resize((200, 200)).point(lambda value: 0.8 * value + 20).save(folder / "NORMAL" / "N7-0.png")
     found = look(folder)
     group = ("NORMAL/N0-0.png", "NORMAL/N7-0.png")
-    assert found.findings.near_duplicates == (group,)
-    assert found.findings.duplicates == ()
+    assert found.audit.near_duplicates == (group,)
+    assert found.audit.duplicates == ()
     assert found.table["twin"].nunique() == 47
 
 
@@ -120,7 +120,7 @@ def split_folders(folder):
 
 
 def test_given_splits_without_leaks_are_fine(folder):
-    findings = look(split_folders(folder)).findings
+    findings = look(split_folders(folder)).audit
     assert findings.leaks == ()
     assert findings.splits == {"train": 32, "val": 8, "test": 8}
 
@@ -138,10 +138,10 @@ def test_leaks_between_given_splits_are_found(folder, how):
         Image.open(source).save(target.with_suffix(".jpg"), quality=60)
         target.unlink()
         target = target.with_suffix(".jpg")
-    (leak,) = look(root).findings.leaks
+    (leak,) = look(root).audit.leaks
     parts = {name.split("/")[0] for name in leak}
     assert parts == {"train", "test"}
-    assert look(root).findings.warnings[0].startswith("LEAKAGE: 1 ")
+    assert look(root).audit.warnings[0].startswith("LEAKAGE: ")
 
 
 def test_a_marker_in_the_corner_is_a_shortcut(folder):
@@ -149,7 +149,7 @@ def test_a_marker_in_the_corner_is_a_shortcut(folder):
         pixels = np.array(Image.open(file))
         pixels[:6, :6] = 255
         Image.fromarray(pixels).save(file)
-    findings = look(folder).findings
+    findings = look(folder).audit
     (shortcut,) = [one for one in findings.shortcuts if one.what == "frame"]
     assert shortcut.auc.low > 0.6
     assert any(w.startswith("PNEUMONIA can be read from the border") for w in findings.warnings)
@@ -158,7 +158,7 @@ def test_a_marker_in_the_corner_is_a_shortcut(folder):
 def test_another_size_a_class_is_a_shortcut(folder):
     for file in (folder / "PNEUMONIA").iterdir():
         Image.open(file).resize((110, 96)).save(file)
-    findings = look(folder).findings
+    findings = look(folder).audit
     (shortcut,) = [one for one in findings.shortcuts if one.what == "file"]
     assert shortcut.auc.value > 0.95
     assert any("from size, mode and bits" in warning for warning in findings.warnings)
@@ -171,7 +171,7 @@ def test_several_findings_are_audited_each(tmp_path):
         rows.append({"path": f"{number}.png", "patient": number // 2, "A": number % 2, "B": (number // 2) % 2, "C": ""})
     rows[3]["A"] = -1
     pd.DataFrame(rows).to_csv(tmp_path / "m.csv", index=False)
-    findings = prepare(Data(str(tmp_path / "m.csv"), classes=("A", "B"), size=SIZE), seed=0).findings
+    findings = prepare(Data(str(tmp_path / "m.csv"), classes=("A", "B"), size=SIZE), seed=0).audit
     assert findings.images == {"A": 19, "B": 20}
     assert {shortcut.finding for shortcut in findings.shortcuts} == {"A", "B"}
 
@@ -180,7 +180,7 @@ def test_page_and_json_show_what_was_found(folder, tmp_path):
     (folder / "NORMAL" / "N0-0.png").write_bytes((folder / "PNEUMONIA" / "P0-0.png").read_bytes())
     (folder / "NORMAL" / "N1-0<b>.png").write_bytes(b"")
     found = look(folder)
-    page.write(found.findings, found.images, found.table, tmp_path)
+    page.write(found.audit, found.store, found.table, tmp_path)
     content = json.loads((tmp_path / "audit.json").read_text())
     assert content["conflicts"] == [["NORMAL/N0-0.png", "PNEUMONIA/P0-0.png"]]
     assert content["used"] == 48
@@ -195,7 +195,7 @@ def test_page_and_json_show_what_was_found(folder, tmp_path):
 @pytest.mark.real_data
 def test_real_films(real_data):
     data = Data(str(real_data / "brain_mri"), size=SIZE, channels=1, classes=("no", "yes"), max_unreadable=0.02)
-    findings = prepare(data, seed=0).findings
+    findings = prepare(data, seed=0).audit
     assert len(findings.duplicates) > 5
     assert findings.listed == findings.used + len(findings.unreadable)
     assert set(findings.modes) >= {"L", "RGB"}
@@ -206,6 +206,6 @@ def test_images_of_any_class_count(tmp_path):
     (root / "COVID").mkdir()
     for number in range(6):
         film(number).save(root / "COVID" / f"{number}.png")
-    findings = prepare(Data(str(root), size=SIZE, channels=1), seed=0).findings
+    findings = prepare(Data(str(root), size=SIZE, channels=1), seed=0).audit
     assert findings.images == {"COVID": 6, "NORMAL": 12, "PNEUMONIA": 12}
     assert Path(root).name in findings.source

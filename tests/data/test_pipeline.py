@@ -16,7 +16,7 @@ from kmedtl.recipe import Data
 def data(image_folder):
     found = prepare(Data(str(image_folder), patient_pattern=r"/([A-Z]+-p\d+)", size=40, channels=1), seed=0)
     table = splits.split(found.manifest, found.table, 0.2, 0.2, seed=0)
-    return pipelines(found.images, found.manifest, table, batch_size=4)
+    return pipelines(found.store, found.manifest, table, batch_size=4)
 
 
 def test_images_and_labels_stay_together(data):

@@ -20,7 +20,7 @@ from kmedtl.recipe import Stage
 def data(small_recipe):
     found = prepare(small_recipe.data, small_recipe.seed)
     table = splits.split(found.manifest, found.table, 0.2, 0.2, seed=0)
-    return pipelines(found.images, found.manifest, table, batch_size=16)
+    return pipelines(found.store, found.manifest, table, batch_size=16)
 
 
 @pytest.fixture

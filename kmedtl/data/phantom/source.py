@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import tensorflow_datasets as tfds
@@ -42,7 +42,7 @@ def phantom_manifest(source: str, classes: Sequence[str], seed: int) -> Manifest
     return from_rows(rows, classes, source, synthetic=True)
 
 
-def _examples(builder: PhantomThorax) -> tfds.core.DatasetInfo:
+def _examples(builder: PhantomThorax) -> Iterable[dict]:
     """Yield examples as NumPy values, images still as PNG bytes."""
     skip = tfds.decode.SkipDecoding()
     dataset = builder.as_dataset(split="films", decoders={"image": skip, "mask": skip}, shuffle_files=False)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from kmedtl.data.manifest import Manifest
+from kmedtl.data.splits import limit
 from kmedtl.errors import UserError
 from kmedtl.recipe import Data
 
@@ -12,11 +14,19 @@ KINDS = "phantom, tfds:NAME, a folder of class folders, a .csv or .parquet manif
 
 
 def load(data: Data, seed: int) -> Manifest:
-    """Return the manifest of `data.source`; see `kmedtl.recipe.Data` for the kinds.
+    """Return the manifest of `data.source`, at most about `data.limit` images of it; `recipe.Data` lists the kinds.
 
     Raises:
         UserError: a source that is absent, empty, of one class, or whose rows contradict themselves.
     """
+    manifest = _load(data, seed)
+    if not data.limit:
+        return manifest
+    kept = limit(manifest.table, data.limit, seed)
+    return replace(manifest, table=kept, set_aside=len(manifest.table) - len(kept))
+
+
+def _load(data: Data, seed: int) -> Manifest:
     kind = data.source.partition(":")[0]
     if kind == "phantom":
         from kmedtl.data.phantom.source import phantom_manifest

@@ -53,7 +53,7 @@ def _lay_out(path: Path, folder: Path, labels: dict[str, np.ndarray]) -> None:
         try:
             images = _read(path, f"{split}_images")
         except KeyError:
-            raise UserError(f"{path}: has {split}_labels, but no {split}_images.") from None
+            raise UserError(f"{path}: has {split}_labels, but no {split}_images; add or remove one.") from None
         if images.dtype != np.uint8 or images.ndim not in (3, 4) or images.shape[3:] not in ((), (3,)):
             raise UserError(
                 f"{path}: {split}_images: expected uint8 (N, H, W) or (N, H, W, 3). "

@@ -14,12 +14,11 @@ from PIL import Image
 from tqdm import tqdm
 
 from kmedtl.cache import cache_folder, made_once
-from kmedtl.data.manifest import Manifest
+from kmedtl.data.manifest import SPLIT_NAMES, Manifest
 from kmedtl.data.sources import rows
 from kmedtl.errors import UserError, nearest
 from kmedtl.recipe import Data
 
-SPLITS = {"train": "train", "validation": "val", "val": "val", "test": "test"}
 PATIENTS = ("patient", "patient_id")  # features that say whose image it is, where a data set has one
 
 
@@ -36,13 +35,13 @@ def from_catalogue(data: Data) -> Manifest:
         raise UserError(f"{data.source}: expected the features image and label. Received: {', '.join(features)}.")
     if not isinstance(features["label"], tfds.features.ClassLabel):
         raise UserError(f"{data.source}: expected class labels. Received: {features['label']}.")
-    folder = cache_folder() / "tfds" / name.replace("/", "-") / str(builder.version)
+    folder = cache_folder() / "tfds" / f"{name.replace('/', '-')}-{builder.version}"
     made_once(folder, lambda unfinished: _lay_out(builder, unfinished))
     found = [
         {
             "id": f"{split}/{number}",
             "path": str(folder / split / str(number)),
-            "split": SPLITS.get(split, "train") if len(builder.info.splits) > 1 else "",
+            "split": SPLIT_NAMES.get(split, "train") if len(builder.info.splits) > 1 else "",
             "label": features["label"].int2str(int(example["label"])),
             **_patient(example),
         }

@@ -13,18 +13,19 @@ from kmedtl.data.workers import Failure, Job, in_workers
 IDENTIFIERS = ("PatientID", "SOPInstanceUID", "StudyInstanceUID")  # needed to find labels, never written
 COLUMNS = {"study": "StudyInstanceUID", "view": "ViewPosition", "site": "InstitutionName"}
 NAMES = (*IDENTIFIERS, "ViewPosition", "InstitutionName", "ImageLaterality", "Laterality", "NumberOfFrames")
+FRAMES = "\0frames"  # marks a DICOM row until `rows.finish` takes it out; no table has such a column
 SECONDS = 5.0  # for one header
 
 
 def add(rows: Sequence[dict]) -> list[dict]:
-    """Return the rows; those of DICOM files with identifiers, `study`, `view`, `laterality`, `site` and `frames`.
+    """Return the rows; those of DICOM files with identifiers, `study`, `view`, `laterality`, `site` and `FRAMES`.
 
     What a row knows already stays. A header that cannot be read tells nothing; the reader of pixels will say why.
 
     Raises:
         UserError: the workers that read headers cannot start.
     """
-    dicom = [number for number, row in enumerate(rows) if "frames" not in row and _may_be_dicom(Path(row["path"]))]
+    dicom = [number for number, row in enumerate(rows) if FRAMES not in row and _may_be_dicom(Path(row["path"]))]
     job = Job(partial(read_tags, names=NAMES), SECONDS, ("kmedtl.data.dicom",))
     headers = in_workers(job, [rows[number]["path"] for number in dicom], "Reading DICOM headers")
     columns = {number: _columns(header) for number, header in zip(dicom, headers, strict=True)}
@@ -43,5 +44,5 @@ def _columns(header: dict[str, str] | Failure) -> dict:
         **{name: tags[name] for name in IDENTIFIERS},
         **{name: tags[tag] for name, tag in COLUMNS.items()},
         "laterality": tags["ImageLaterality"] or tags["Laterality"],
-        "frames": int(frames) if frames.isdigit() and int(frames) else 1,
+        FRAMES: int(frames) if frames.isdigit() and int(frames) else 1,
     }

@@ -6,22 +6,24 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from kmedtl.data.manifest import Manifest
+from kmedtl.data.manifest import SPLIT_NAMES, Manifest
 from kmedtl.data.read_image import SUFFIXES, is_dicom
 from kmedtl.data.sources import dicom_tags, rows, tables
 from kmedtl.errors import UserError
 from kmedtl.recipe import Data
 
-SPLIT_FOLDERS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
-
 
 def from_class_folders(root: Path, data: Data) -> Manifest:
-    """Read `CLASS/…` or `train|val|test/CLASS/…`; deeper folders belong to their class."""
+    """Read `CLASS/…` or `train|val|test/CLASS/…`; deeper folders belong to their class.
+
+    Raises:
+        UserError: no images in class folders, or split folders beside others.
+    """
     found, ignored = [], 0
     folders = _subfolders(root)
-    parts = [(SPLIT_FOLDERS[f.name.lower()], f) for f in folders if f.name.lower() in SPLIT_FOLDERS]
+    parts = [(SPLIT_NAMES[f.name.lower()], f) for f in folders if f.name.lower() in SPLIT_NAMES]
     if parts and len(parts) < len(folders):
-        others = [f.name for f in folders if f.name.lower() not in SPLIT_FOLDERS]
+        others = [f.name for f in folders if f.name.lower() not in SPLIT_NAMES]
         raise UserError(f"{root}: found split folders and '{others[0]}' side by side; move it away.")
     for split, part in parts or [("", root)]:
         for class_folder in _subfolders(part):
@@ -40,7 +42,11 @@ def from_class_folders(root: Path, data: Data) -> Manifest:
 
 
 def from_tree(root: Path, data: Data) -> Manifest:
-    """Read every image below `root`, labelled by the table `data.labels`."""
+    """Read every image below `root`, labelled by the table `data.labels`.
+
+    Raises:
+        UserError: a table that cannot be read, or that labels none of the images.
+    """
     files = list(_files(root))
     images = [file for file in files if _is_image(file)]
     found = dicom_tags.add([{"id": file.relative_to(root).as_posix(), "path": str(file)} for file in images])

@@ -79,7 +79,7 @@ def _match(pattern: re.Pattern, name: str, source: str) -> str:
 
 def _frames(row: dict, data: Data) -> list[dict]:
     """Return the row, or one for each frame of a multi-frame DICOM image where all are wanted."""
-    count = row.get("frames", 1)
+    count = row.get(dicom_tags.FRAMES, 1)
     if row.get("frame") or count == 1 or data.frames == "middle":
         return [row]
     numbers = range(count) if data.frames == "all" else [data.frames]
@@ -87,11 +87,11 @@ def _frames(row: dict, data: Data) -> list[dict]:
 
 
 def _hide(image: dict, keep_ids: bool) -> None:
-    """Take what identifies a person out of a DICOM row; the patient himself is hidden after the split."""
-    is_dicom_row = "frames" in image
+    """Take what identifies a person out of a DICOM row; the column `patient` is hidden after the split."""
+    is_dicom_row = dicom_tags.FRAMES in image
     for name in dicom_tags.IDENTIFIERS:
         image.pop(name, None)
-    image.pop("frames", None)
+    image.pop(dicom_tags.FRAMES, None)
     if is_dicom_row and not keep_ids:
         image["id"], image["path"] = hide_file(image["path"], image["id"])
         image["study"] = pseudonym(image["study"]) if image.get("study") else ""

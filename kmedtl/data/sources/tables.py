@@ -10,7 +10,7 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
-from kmedtl.data.manifest import UNKNOWN, Manifest
+from kmedtl.data.manifest import SPLIT_NAMES, UNKNOWN, Manifest
 from kmedtl.data.sources import rows
 from kmedtl.errors import UserError, nearest
 from kmedtl.recipe import Data
@@ -21,7 +21,6 @@ ALIASES = {
     "Image Index": "path", "Path": "path", "Finding Labels": "label", "Patient ID": "patient",
     "View Position": "view",
 }  # fmt: skip
-SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 KEYS = ("SOPInstanceUID", "StudyInstanceUID", "PatientID", "path")
 NONE_FOUND = "No Finding"
 NUMBERS = {"1": 1.0, "1.0": 1.0, "0": 0.0, "0.0": 0.0, "": 0.0, "-1": UNKNOWN, "-1.0": UNKNOWN}
@@ -29,7 +28,11 @@ POLICIES = {"ignore": UNKNOWN, "ones": 1.0, "zeros": 0.0}
 
 
 def from_table(path: Path, data: Data) -> Manifest:
-    """Read columns path, labels and, where given, id, patient, split, mask, site, frame and others as they are."""
+    """Read columns path, labels and, where given, id, patient, split, mask, site, frame and others as they are.
+
+    Raises:
+        UserError: no column `path`, a file that is not there, or a label that cannot be.
+    """
     table = _read(path)
     if "path" not in table[0]:
         raise UserError(f"{path}: no column 'path'. {nearest('path', table[0])}")
@@ -40,7 +43,7 @@ def from_table(path: Path, data: Data) -> Manifest:
         if not file.is_file():
             raise UserError(f"{path}, line {line}: {cells['path']} does not exist.")
         if cells.get("split"):
-            cells["split"] = SPLITS.get(cells["split"].lower(), cells["split"])
+            cells["split"] = SPLIT_NAMES.get(cells["split"].lower(), cells["split"])
         found.append({"id": cells["path"], **cells, "path": str(file)})
     return rows.finish(found, data, str(path), findings)
 
