@@ -32,7 +32,10 @@ def main():
     parser.add_argument("--audit", metavar="FOLDER", help="time an audit of this folder as well")
     options = parser.parse_args()
 
+    from kmedtl.memory import bound_arenas
     from kmedtl.quiet import quiet_stderr
+
+    bound_arenas()  # as `kmedtl run` does
 
     with quiet_stderr(), tempfile.TemporaryDirectory() as folder:
         os.environ["KMEDTL_CACHE"] = f"{folder}/cache"

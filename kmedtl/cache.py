@@ -43,8 +43,8 @@ def is_unfinished(folder: Path) -> bool:
 def cache_folder() -> Path:
     """Return `$KMEDTL_CACHE`, else `$XDG_CACHE_HOME/kmedtl`, else `~/.cache/kmedtl`."""
     if "KMEDTL_CACHE" in os.environ:
-        return Path(os.environ["KMEDTL_CACHE"]).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "kmedtl"
+        return Path(os.environ["KMEDTL_CACHE"]).expanduser().absolute()
+    return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser().absolute() / "kmedtl"
 
 
 def made_once(folder: Path, make: Callable[[Path], None]) -> Path:

@@ -70,10 +70,12 @@ def _cross_validate(recipe: Recipe, data: Prepared, folder: Path, say: Callable[
     """Run once for each fold, in a folder of its own, and pool what the folds say of their tests."""
     found = {}
     divided = splits.folds(data.manifest, data.table, recipe.data.folds, recipe.data.validation, recipe.seed)
-    for name, table in list(divided):  # all at once: a fold that cannot be is refused before the first trains
+    # All at once: a fold that cannot be is refused before the first trains.
+    for number, (name, table) in enumerate(list(divided), 1):
         say(f"\n{name}")
-        (folder / name).mkdir()
-        found[name] = _train_and_judge(recipe, data, table, folder / name, say)
+        place = folder / f"fold-{number}"  # a site's name may be anything
+        place.mkdir()
+        found[name] = _train_and_judge(recipe, data, table, place, say)
     pooled = pooled_results.pool(found, recipe)
     pooled_results.write(pooled, folder)
     return pooled

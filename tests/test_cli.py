@@ -203,6 +203,8 @@ def test_store_lists_builds_and_clears(image_folder, tmp_path, capsys, monkeypat
     assert f"Did you mean '{name}'" in capsys.readouterr().err
     assert main(["store", "clear", name]) == 0
     assert main(["store", "clear"]) == 0
+    assert "1 unfinished left" in capsys.readouterr().out
+    assert main(["store", "clear", "stores/0123.abc.unfinished"]) == 0
     assert list((tmp_path / "cache" / "stores").iterdir()) == []
 
 

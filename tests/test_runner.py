@@ -148,9 +148,9 @@ def test_folds_judge_every_image_once(small_recipe, tmp_path, by):
     assert metrics["synthetic"] is True
     decisions = predictions["probability"] >= predictions["threshold"]
     assert metrics["pooled"]["confusion"]["tp"] == (decisions & (predictions["label"] == 1)).sum()
-    for name in pooled.folds:
-        assert (folder / name / "model_int8.tflite").is_file()
-        assert f"{name}/report.html" in (folder / "report.html").read_text()
+    for number, name in enumerate(pooled.folds, 1):
+        assert (folder / f"fold-{number}" / "model_int8.tflite").is_file()
+        assert f'<a href="fold-{number}/report.html">{name}</a>' in (folder / "report.html").read_text()
     assert "nothing about patients" in (folder / "report.html").read_text()
 
 

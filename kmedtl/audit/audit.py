@@ -89,7 +89,7 @@ def audit(manifest: Manifest, store: Store, max_unreadable: float, seed: int) ->
     table = manifest.table.merge(facts, on="id", validate="1:1", suffixes=("_of_source", ""))
     table = table[table["record"] >= 0].reset_index(drop=True)
     for name, members in manifest.members(table).items():
-        if not members.any():
+        if not members.any() and not manifest.multi_label:
             reason = next(iter(unreadable.values()), "none is listed")
             raise UserError(f"{manifest.source}: no image of the class '{name}' can be read; first: {reason}.")
     prints, frames = (features[table["record"]] for features in _look(store))
@@ -199,6 +199,11 @@ def _warnings(found: Audit, manifest: Manifest, table: pd.DataFrame) -> Iterator
         yield f"{files} files of different patients show only {len(strangers)} pictures; each picture is in one split."
     if found.burned_in:
         yield f"Images with text burned into their pixels, as their header says: {len(found.burned_in)}."
+    for name, count in found.images.items():
+        if not count:
+            yield f"No image shows {name}."
+    if manifest.hidden:
+        yield f"Columns left out, since they may name a person (--keep-ids keeps them): {', '.join(manifest.hidden)}."
     if found.unreadable:
         yield f"Unreadable images that were left out: {len(found.unreadable)}; audit.json names them."
     if found.unlabelled:

@@ -35,7 +35,6 @@ def write(audit: Audit, store: Store, table: pd.DataFrame, folder: Path) -> None
         "One picture, two labels": audit.conflicts,
         "Copies, byte for byte": audit.duplicates,
         "The same picture in different files": audit.near_duplicates,
-        "Text burned into the pixels": tuple((name,) for name in audit.burned_in),
     }
     shown = {title: [group[:MEMBERS] for group in found[:GROUPS]] for title, found in groups.items()}
     pages.write(

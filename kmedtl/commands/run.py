@@ -7,12 +7,14 @@ import logging
 import sys
 
 from kmedtl.commands.options import configured
+from kmedtl.memory import bound_arenas
 from kmedtl.quiet import quiet_stderr
 from kmedtl.recipes import find
 
 
 def command(options: argparse.Namespace) -> int:
     recipe = configured(find(options.recipe), options)
+    bound_arenas()
     print("Loading TensorFlow …", file=sys.stderr)
     with quiet_stderr():
         from kmedtl import pooled, result

@@ -32,10 +32,13 @@ def _clear(options: argparse.Namespace) -> int:
     for name in options.names:
         if name not in known:
             raise UserError(f"{name}: not in the cache. {nearest(name, known) if known else 'It is empty.'}")
-    chosen = [known[name] for name in options.names or known]
+    finished = [name for name, entry in known.items() if not is_unfinished(entry.path)]
+    chosen = [known[name] for name in options.names or finished]
     for entry in chosen:
         shutil.rmtree(entry.path)
     print(f"{len(chosen)} removed, {sum(entry.size for entry in chosen) / 1e6:.1f} MB freed")
+    if not options.names and len(finished) < len(known):
+        print(f"{len(known) - len(finished)} unfinished left, which a run may be writing; name them to remove them")
     return 0
 
 

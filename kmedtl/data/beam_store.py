@@ -39,17 +39,26 @@ def prepare_with_beam(table: pd.DataFrame, reading: Reading, options: Sequence[s
     def decode_into(folder: Path) -> None:
         examples = _examples(files, reading, folder / "outcomes")
         config = tfds.download.DownloadConfig(beam_options=PipelineOptions(list(options)))
-        with quiet_tfds():
-            DecodedImages(reading=reading, examples=examples, data_dir=folder).download_and_prepare(
-                file_format="tfrecord", download_config=config
-            )
-        lines = [line for part in folder.glob("outcomes*") for line in part.read_text().splitlines()]
-        found = dict(json.loads(line) for line in lines)
+        builder = DecodedImages(reading=reading, examples=examples, data_dir=folder)
+        try:
+            with quiet_tfds():
+                builder.download_and_prepare(file_format="tfrecord", download_config=config)
+        except ValueError:
+            found = _outcomes(folder)
+            if not all(facts["error"] for facts in found.values()):
+                raise
+            raise UserError(f"none of {len(files)} files can be read; first: {found[0]['error']}.") from None
+        found = _outcomes(folder)
         write_facts(folder, files, [Facts(**found[number]) for number in range(len(files))], reading)
         for part in folder.glob("outcomes*"):
             part.unlink()
 
     return open_store(made_once(folder_of(files, reading), decode_into))
+
+
+def _outcomes(folder: Path) -> dict[int, dict]:
+    """Return the facts of each file by its number."""
+    return dict(json.loads(line) for part in folder.glob("outcomes*") for line in part.read_text("utf-8").splitlines())
 
 
 def _examples(files: Sequence[File], reading: Reading, outcomes: Path) -> Any:

@@ -20,7 +20,10 @@ MAX_SECONDS = 20.0  # for one file; a 100-megapixel one takes 1 to 8
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of one file: as in `Picture`, `sha256` of its bytes, and `error`, "" where it is readable."""
+    """What is known of one file: as in `Picture`; `error`, "" where it is readable.
+
+    `sha256` is of the file's bytes, with `#` and the number of a frame that was asked for.
+    """
 
     width: int = 0
     height: int = 0
@@ -56,7 +59,7 @@ def decode(file: tuple[str, int | None], reading: Reading) -> Answer:
     try:
         picture = read_image(path, reading, frame)
         with open(path, "rb") as content:
-            digest = hashlib.file_digest(content, "sha256").hexdigest()
+            digest = hashlib.file_digest(content, "sha256").hexdigest() + ("" if frame is None else f"#{frame}")
     except UnreadableImageError as error:
         return Facts(error=str(error)), None
     except OSError:

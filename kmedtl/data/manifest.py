@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -36,6 +38,7 @@ class Manifest:
         ignored: files of the source that are not images.
         unlabelled: images of the source that have no label, or only an uncertain one.
         set_aside: images that `data.limit` left out.
+        hidden: columns of DICOM rows that were left out, since they may name a person.
     """
 
     table: pd.DataFrame
@@ -47,6 +50,7 @@ class Manifest:
     ignored: int = 0
     unlabelled: int = 0
     set_aside: int = 0
+    hidden: tuple[str, ...] = ()
 
     @property
     def findings(self) -> tuple[str, ...]:
@@ -68,7 +72,7 @@ class Manifest:
 
 
 def from_rows(
-    rows: Sequence[dict], classes: Sequence[str], source: str, multi_label: bool = False, **facts: bool | int
+    rows: Sequence[dict], classes: Sequence[str], source: str, multi_label: bool = False, **facts: Any
 ) -> Manifest:
     """Check rows and make them a manifest.
 
@@ -90,12 +94,17 @@ def from_rows(
         classes = tuple(classes)
         table["stratum"] = _rarest(table[list(classes)])
     else:
-        classes = tuple(classes) or tuple(sorted(set(table["label"])))
+        classes = tuple(classes) or _in_order(set(table["label"]))
         _check_classes(table, classes, source)
         table["label"] = table["label"].map(classes.index).astype("int64")
         table["stratum"] = table["label"]
     table["patient"] = table["patient"].astype(str)
     return Manifest(table.reset_index(drop=True), classes, source, multi_label, **facts)
+
+
+def _in_order(labels: set[str]) -> tuple[str, ...]:
+    """Return class names in alphabetical order, but of a yes-or-no question `no X` before X."""
+    return tuple(sorted(labels, key=lambda label: (f"no {label}" in labels, label)))
 
 
 def _check_columns(table: pd.DataFrame, source: str) -> None:
@@ -105,15 +114,22 @@ def _check_columns(table: pd.DataFrame, source: str) -> None:
         if column in table:
             raise UserError(f"{source}: the column '{column}' is kmedtl's own; rename it.")
     for frame in set(table["frame"]):
-        if frame and not frame.isdigit():
+        if frame and not re.fullmatch(r"[0-9]{1,6}", frame):
             raise UserError(f"{source}: expected a frame's number from 0 on, or nothing. Received: '{frame}'.")
 
 
 def _check_files(table: pd.DataFrame, source: str) -> None:
     for name in table["path"]:
-        if name != name.encode(errors="replace").decode():
-            raise UserError(f"{source}: the file name {name!r} is not valid UTF-8; rename the file.")
-    places = table["path"].map(os.path.realpath) + "#" + table["frame"]
+        if name != name.encode(errors="replace").decode() or re.search(r"[\x00-\x1f\x7f]", name):
+            raise UserError(f"{source}: the file name {name!r} holds control characters or no UTF-8; rename the file.")
+    # Bytes, since what a link points to may not be UTF-8.
+    places = pd.Series(
+        [
+            os.fsencode(f"{os.path.realpath(path)}#{frame}")
+            for path, frame in zip(table["path"], table["frame"], strict=True)
+        ],
+        dtype=object,
+    )
     for twice in (places.duplicated(), table["id"].duplicated()):
         if twice.any():
             raise UserError(f"{source}: {table.loc[twice, 'id'].iloc[0]}: its file or id is in two rows; remove one.")
@@ -147,4 +163,6 @@ def write(manifest: Manifest, path: Path) -> None:
             table[name] = table[name].map({1.0: "1", 0.0: "0", UNKNOWN: "-1"})
     else:
         table["label"] = [manifest.classes[label] for label in table["label"]]
-    table.to_csv(path, index=False)
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    table.to_csv(unfinished, index=False)
+    unfinished.replace(path)

@@ -127,9 +127,12 @@ def _vary(variation: Variation, channels: int, seed: int) -> Callable[..., Batch
 
 
 def _mix(mixing: Callable, images: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor) -> Batch:
-    """Mix the images with each other, and with them targets and weights; what is unknown of one stays unknown."""
-    known = tf.cast(targets != UNKNOWN, tf.float32)
+    """Mix the images with each other, and with them targets and weights; what is unknown of one stays unknown.
+
+    A target counts by its weight, so that balanced weights stay balanced.
+    """
+    known = tf.cast(targets != UNKNOWN, tf.float32) * weights[:, None]
     together = tf.concat([targets * known, known, weights[:, None]], axis=1)
     mixed = mixing({"images": images, "labels": together}, training=True)
-    targets, known, weights = tf.split(mixed["labels"], [targets.shape[1], targets.shape[1], 1], axis=1)
-    return mixed["images"], tf.where(known > 1 - 1e-6, targets, UNKNOWN), weights[:, 0]
+    answers, known, weights = tf.split(mixed["labels"], [targets.shape[1], targets.shape[1], 1], axis=1)
+    return mixed["images"], tf.where(known > weights * (1 - 1e-6), answers / weights, UNKNOWN), weights[:, 0]

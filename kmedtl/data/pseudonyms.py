@@ -5,16 +5,20 @@ The key is this user's salt. Without it, a hash of a short hospital number would
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import hashlib
 import hmac
 import os
 import re
 import secrets
+import tempfile
 from pathlib import Path
 
 import pandas as pd
 
 from kmedtl.cache import cache_folder
+from kmedtl.data.read_image import SUFFIXES
 from kmedtl.errors import UserError
 
 FORM = re.compile(r"p-[0-9a-f]{16}")  # a collision among a million names has a chance of 3 in 10^8
@@ -28,7 +32,7 @@ def pseudonym(name: str) -> str:
     """
     if FORM.fullmatch(name):
         return name
-    return f"p-{hmac.new(_salt(), name.encode(), hashlib.sha256).hexdigest()[:16]}"
+    return f"p-{hmac.new(_salt(), name.encode(errors='surrogateescape'), hashlib.sha256).hexdigest()[:16]}"
 
 
 def hide_patients(table: pd.DataFrame) -> pd.DataFrame:
@@ -38,7 +42,7 @@ def hide_patients(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def hide_file(path: str, name: str) -> tuple[str, str]:
-    """Return an id and a path for a DICOM file that tell nothing: a pseudonym of `name`, and a link of that name.
+    """Return an id and a path that tell nothing of a file: pseudonyms of `name` and of `path`, the latter a link.
 
     Archives name their files and folders by patients and UIDs. The link lies in the cache folder and points at the
     file, so the one who may read it can still find it.
@@ -48,7 +52,8 @@ def hide_file(path: str, name: str) -> tuple[str, str]:
     """
     if FORM.fullmatch(Path(path).stem):
         return name, path  # hidden already: a manifest that kmedtl wrote
-    link = cache_folder() / "dicom" / f"{pseudonym(path)}.dcm"
+    suffix = Path(path).suffix.lower()  # of a file that is called by its UID, a part of that
+    link = cache_folder() / "dicom" / f"{pseudonym(path)}{suffix if suffix in SUFFIXES else '.dcm'}"
     try:
         if not (link.is_symlink() and os.readlink(link) == path):
             link.parent.mkdir(parents=True, exist_ok=True)
@@ -64,17 +69,28 @@ def hide_file(path: str, name: str) -> tuple[str, str]:
 def _salt() -> bytes:
     """Return `$KMEDTL_SALT`, else this user's own, made at random on first use."""
     if "KMEDTL_SALT" in os.environ:
-        return os.environ["KMEDTL_SALT"].encode()
-    path = Path(os.environ.get("XDG_CONFIG_HOME", "~/.config")).expanduser() / "kmedtl" / "salt"
+        salt = os.environ["KMEDTL_SALT"].encode()
+        if not salt:
+            raise UserError("KMEDTL_SALT: is set, but empty; set it to a secret text, or unset it.")
+        return salt
+    return _own_salt(Path(os.environ.get("XDG_CONFIG_HOME", "~/.config")).expanduser() / "kmedtl" / "salt")
+
+
+@functools.cache
+def _own_salt(path: Path) -> bytes:
     try:
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            made = path.with_name(f"salt.{os.getpid()}")
-            made.touch(mode=0o600)
-            made.write_text(secrets.token_hex(32))
-            made.rename(path)
-        return path.read_bytes()
+            with tempfile.NamedTemporaryFile(dir=path.parent) as made:  # nobody else may read it
+                made.write(secrets.token_hex(32).encode())
+                made.flush()
+                with contextlib.suppress(FileExistsError):  # of two first runs, one makes it
+                    os.link(made.name, path)
+        salt = path.read_bytes()
     except OSError as error:
         raise UserError(
             f"{path}: the salt of the pseudonyms cannot be kept ({error.strerror}); set KMEDTL_SALT to a secret text."
         ) from None
+    if not salt:
+        raise UserError(f"{path}: the salt of the pseudonyms is empty; remove the file, and a new one is made.")
+    return salt

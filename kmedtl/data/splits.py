@@ -43,7 +43,7 @@ def split(manifest: Manifest, table: pd.DataFrame, validation: float, test: floa
 def folds(
     manifest: Manifest, table: pd.DataFrame, by: int | str, validation: float, seed: int
 ) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Yield a name and a table with `split` filled for each fold: every patient is in the test of exactly one.
+    """Yield a name (the site's) and a table with `split` filled for each fold; every patient is in one test.
 
     Args:
         by: how many folds, or `site`: each site is the test once, and a patient of several belongs to the first.
@@ -59,6 +59,8 @@ def folds(
         if (table["site"] == "").any() or table["site"].nunique() < 2:
             raise UserError("data.folds: site: expected two or more sites and one for each image; see `kmedtl audit`.")
         parts = table.groupby(groups(table))["site"].transform("first")
+        if parts.nunique() < 2:
+            raise UserError("data.folds: site: patients or pictures link all sites to one; use a number of folds.")
     else:
         parts = _divide(table, {f"fold-{number}": 1 / by for number in range(1, by + 1)}, seed, rest=f"fold-{by}")
     for name in sorted(parts.unique()):
@@ -70,11 +72,15 @@ def folds(
 
 
 def limit(table: pd.DataFrame, count: int, seed: int) -> pd.DataFrame:
-    """Return at most about `count` images: whole patients, each split and stratum by its share."""
+    """Return at most about `count` images: whole patients, each split and stratum by its share, none left empty."""
     if count >= len(table):
         return table
-    kept = pd.concat([_divide(part, {"kept": count / len(table)}, seed) for _, part in table.groupby("split")])
-    return table[(kept == "kept").reindex(table.index)].reset_index(drop=True)
+    divided = pd.concat([_divide(part, {"kept": count / len(table)}, seed) for _, part in table.groupby("split")])
+    kept = (divided == "kept").reindex(table.index)
+    for _, part in table.groupby(["split", "stratum"]):
+        if not kept[part.index].any():
+            kept |= (table["patient"] == part["patient"].iloc[0]) & (table["split"] == part["split"].iloc[0])
+    return table[kept].reset_index(drop=True)
 
 
 def leaks(table: pd.DataFrame) -> list[tuple[str, str]]:
@@ -113,9 +119,10 @@ def _divide(table: pd.DataFrame, fractions: Mapping[str, float], seed: int, rest
             assigned[stratum.index[(position >= lower) & (position < upper)]] = name
     for _, people_alike in people.groupby("labels"):
         for name in fractions:
-            spare = people_alike.index[assigned[people_alike.index] == rest]
-            if name not in set(assigned[people_alike.index]) and len(spare) > 1:
-                assigned[spare[0]] = name
+            alike = assigned[people_alike.index]
+            richest = alike.value_counts().idxmax()
+            if name not in set(alike) and (alike == richest).sum() > 1:
+                assigned[alike.index[alike == richest][0]] = name
     return group.map(assigned)
 
 

@@ -157,9 +157,11 @@ def _examples(decoded: Iterator[Answer], reading: Reading, found: list[Facts]) -
 def _decode_or_copy(files: Sequence[File], reading: Reading, old: Store | None) -> Iterator[Answer]:
     """Yield what decoding each file gives; pixels that an older store holds are copied from there.
 
-    Both stores order the same files in the same way, so each is read once from front to back.
+    Both stores order the same files in the same way, so each is read once from front to back. What was unreadable is
+    tried again: a time limit on a busy machine is no fault of the file.
     """
-    known = {} if old is None else {tuple(row[name] for name in KEY): row for row in old.facts.to_dict("records")}
+    rows = [] if old is None else old.facts[old.facts["record"] >= 0].to_dict("records")
+    known = {tuple(row[name] for name in KEY): row for row in rows}
     fresh = decode_all([file.to_decode for file in files if _key(file) not in known], reading)
     copies = enumerate(old.images().as_numpy_iterator()) if known else iter(())
     for file in files:
@@ -168,8 +170,7 @@ def _decode_or_copy(files: Sequence[File], reading: Reading, old: Store | None) 
             yield next(fresh)
             continue
         facts = Facts(**{name: row[name] for name in Facts.__dataclass_fields__})
-        readable = row["record"] >= 0
-        yield facts, next(pixels for record, pixels in copies if record == row["record"]) if readable else None
+        yield facts, next(pixels for record, pixels in copies if record == row["record"])
 
 
 def _most_alike(files: Sequence[File], reading: Reading) -> Store | None:
@@ -209,4 +210,4 @@ def _stamp(path: str) -> str:
         status = Path(path).stat()
     except OSError:
         return "absent"
-    return f"{status.st_size}-{status.st_mtime_ns}-{status.st_ctime_ns}"
+    return "-".join(map(str, (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)))

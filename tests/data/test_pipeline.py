@@ -74,6 +74,18 @@ def test_balanced_weights_make_the_classes_equal(data):
     assert weights[rare["label"] == 0].sum() == pytest.approx(weights[rare["label"] == 1].sum(), rel=1e-5)
 
 
+@pytest.mark.parametrize("mix", ["mixup", "cutmix"])
+def test_balanced_weights_stay_balanced_when_mixed(data, mix):
+    train = data["train"]
+    rare = train.table[(train.table["stratum"] == 0) | (train.table.index % 4 == 0)].reset_index(drop=True)
+    uneven = replace(train, table=rare, targets=rare["label"].to_numpy("float32")[:, None])
+    mass = np.zeros(2)
+    for seed in range(60):
+        for _, targets, weights in uneven.varied(seed, Variation(mix=mix), "balanced"):
+            mass += [np.sum(weights * (1 - targets[:, 0])), np.sum(weights * targets[:, 0])]
+    assert mass[1] / mass.sum() == pytest.approx(0.5, abs=0.03)
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("preset", PRESETS)
 def test_presets_vary_images_and_keep_their_range(preset, channels):

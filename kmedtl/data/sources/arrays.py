@@ -27,33 +27,59 @@ def from_npz(path: Path, data: Data) -> Manifest:
     Raises:
         UserError: a file in another layout, with arrays that do not belong together, or with pickled objects.
     """
-    labels = {}
-    for split in SPLITS:
-        try:
-            labels[split] = _read(path, f"{split}_labels")
-        except KeyError:
-            continue
+    labels = {split: array for split in SPLITS if (array := _labels(path, split)) is not None}
     if not labels:
         raise UserError(f"{path}: expected MedMNIST's layout with arrays such as train_images and train_labels.")
+    widths = {array.shape[1] for array in labels.values()}
+    if len(widths) > 1:
+        raise UserError(
+            f"{path}: the splits have {' and '.join(map(str, sorted(widths)))} labels an image; expected one."
+        )
     folder = cache_folder() / "arrays" / _key(path)
     made_once(folder, lambda unfinished: _lay_out(path, unfinished, labels))
-    width = max(array[0].size for array in labels.values())
+    width = widths.pop()
     findings = () if width == 1 else data.classes or tuple(map(str, range(width)))
     found = [
         {"id": f"{split}/{number}", "path": str(folder / split / f"{number}.png"), "split": split}
-        | _label(np.atleast_1d(label), findings, data.classes, path)
+        | _label(label, findings, data.classes, path)
         for split, array in labels.items()
         for number, label in enumerate(array)
     ]
     return rows.finish(found, data, str(path), findings)
 
 
+def _labels(path: Path, split: str) -> np.ndarray | None:
+    """Return int64 (N, 1), or (N, findings) of 0 and 1; None where the file has no such split."""
+    names = _names(path)
+    if f"{split}_labels" not in names and f"{split}_images" not in names:
+        return None
+    for kind in ("labels", "images"):
+        if f"{split}_{kind}" not in names:
+            raise UserError(f"{path}: the split '{split}' has no {split}_{kind}; add or remove the split.")
+    array = _read(path, f"{split}_labels")
+    array = array[:, None] if array.ndim == 1 else array
+    whole = array.dtype.kind in "biu" or (array.dtype.kind == "f" and np.array_equal(array, np.round(array)))
+    if not whole or array.ndim != 2 or (array.shape[1] > 1 and not np.isin(array, (0, 1)).all()):
+        raise UserError(
+            f"{path}: {split}_labels: expected whole numbers (N,) or (N, 1), or 0 and 1 (N, findings). "
+            f"Received: {array.dtype} {array.shape}."
+        )
+    return array.astype(np.int64)
+
+
+def _names(path: Path) -> set[str]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if sum(member.file_size for member in archive.infolist()) > MAX_BYTES:
+                raise UserError(f"{path}: unpacks to more than the limit of {MAX_BYTES} bytes.")
+            return {Path(name).stem for name in archive.namelist()}
+    except (OSError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path}: cannot be read as .npz ({' '.join(str(error).split())[:120]}).") from None
+
+
 def _lay_out(path: Path, folder: Path, labels: dict[str, np.ndarray]) -> None:
     for split, array in labels.items():
-        try:
-            images = _read(path, f"{split}_images")
-        except KeyError:
-            raise UserError(f"{path}: has {split}_labels, but no {split}_images; add or remove one.") from None
+        images = _read(path, f"{split}_images")
         if images.dtype != np.uint8 or images.ndim not in (3, 4) or images.shape[3:] not in ((), (3,)):
             raise UserError(
                 f"{path}: {split}_images: expected uint8 (N, H, W) or (N, H, W, 3). "
@@ -68,9 +94,6 @@ def _lay_out(path: Path, folder: Path, labels: dict[str, np.ndarray]) -> None:
 
 def _read(path: Path, name: str) -> np.ndarray:
     try:
-        with zipfile.ZipFile(path) as archive:
-            if sum(member.file_size for member in archive.infolist()) > MAX_BYTES:
-                raise UserError(f"{path}: unpacks to more than the limit of {MAX_BYTES} bytes.")
         with np.load(path, allow_pickle=False) as arrays:
             return arrays[name]
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import socket
 import urllib.parse
 import urllib.request
@@ -35,7 +36,7 @@ def from_catalogue(data: Data) -> Manifest:
         raise UserError(f"{data.source}: expected the features image and label. Received: {', '.join(features)}.")
     if not isinstance(features["label"], tfds.features.ClassLabel):
         raise UserError(f"{data.source}: expected class labels. Received: {features['label']}.")
-    folder = cache_folder() / "tfds" / f"{name.replace('/', '-')}-{builder.version}"
+    folder = cache_folder() / "tfds" / f"{name.replace('/', '-')}-{_digest(builder)}"
     made_once(folder, lambda unfinished: _lay_out(builder, unfinished))
     found = [
         {
@@ -68,6 +69,13 @@ def _prepared(name: str) -> tfds.core.DatasetBuilder:
             "TFDS_DATA_DIR to the folder."
         ) from None
     return builder
+
+
+def _digest(builder: tfds.core.DatasetBuilder) -> str:
+    """Return what changes when the data set is prepared anew, or lies elsewhere, under the same version."""
+    files = sorted(Path(builder.data_dir).iterdir())
+    stamps = [f"{file}\0{file.stat().st_size}\0{file.stat().st_mtime_ns}" for file in files]
+    return hashlib.sha256("\n".join(stamps).encode()).hexdigest()[:16]
 
 
 def _check_network(builder: tfds.core.DatasetBuilder) -> None:

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from kmedtl.data.dicom import read_tags
-from kmedtl.data.read_image import DICOM_SUFFIXES, SUFFIXES, is_dicom
+from kmedtl.data.read_image import is_dicom
 from kmedtl.data.workers import Failure, Job, in_workers
 
 IDENTIFIERS = ("PatientID", "SOPInstanceUID", "StudyInstanceUID")  # needed to find labels, never written
@@ -25,16 +25,12 @@ def add(rows: Sequence[dict]) -> list[dict]:
     Raises:
         UserError: the workers that read headers cannot start.
     """
-    dicom = [number for number, row in enumerate(rows) if FRAMES not in row and _may_be_dicom(Path(row["path"]))]
+    dicom = [number for number, row in enumerate(rows) if FRAMES not in row and is_dicom(Path(row["path"]))]
     job = Job(partial(read_tags, names=NAMES), SECONDS, ("kmedtl.data.dicom",))
     headers = in_workers(job, [rows[number]["path"] for number in dicom], "Reading DICOM headers")
     columns = {number: _columns(header) for number, header in zip(dicom, headers, strict=True)}
     known = [{name: value for name, value in row.items() if value != ""} for row in rows]
     return [row | columns.get(number, {}) | known[number] for number, row in enumerate(rows)]
-
-
-def _may_be_dicom(path: Path) -> bool:
-    return path.suffix.lower() not in SUFFIXES - DICOM_SUFFIXES and is_dicom(path)
 
 
 def _columns(header: dict[str, str] | Failure) -> dict:

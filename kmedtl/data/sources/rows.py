@@ -12,6 +12,14 @@ from kmedtl.data.sources import dicom_tags
 from kmedtl.errors import UserError
 from kmedtl.recipe import Data
 
+NAME = "\0name"  # of the file in its source, where a row's id is another
+MAX_FRAMES = 10_000  # a file that claims more is read at its middle frame, which it then has not got
+# Columns of a DICOM row that say nothing of who it is; the findings besides.
+HARMLESS = frozenset({
+    "id", "path", "label", "patient", "split", "mask", "site", "frame", "study", "view", "laterality", "sex", "age",
+    "patientsex", "patientage", "modality",
+})  # fmt: skip
+
 
 def finish(rows: Sequence[dict], data: Data, source: str, findings: Sequence[str] = (), ignored: int = 0) -> Manifest:
     """Complete a source's rows and make them a manifest; rows without a label are left out and counted.
@@ -29,8 +37,7 @@ def finish(rows: Sequence[dict], data: Data, source: str, findings: Sequence[str
         raise UserError(f"{source}: not one of its {len(rows)} images has a label in the table.")
     known = _find_patients(labelled, data, source)
     images = [image for row in labelled for image in _frames(row, data)]
-    for image in images:
-        _hide(image, data.keep_ids)
+    hidden = {name for image in images for name in _hide(image, findings, data.keep_ids)}
     question = answers(data.classes[0]) if len(data.classes) == 1 else data.classes
     return from_rows(
         images,
@@ -40,6 +47,7 @@ def finish(rows: Sequence[dict], data: Data, source: str, findings: Sequence[str
         patients_known=known,
         ignored=ignored,
         unlabelled=len(rows) - len(labelled),
+        hidden=tuple(sorted(hidden)),
     )
 
 
@@ -56,42 +64,58 @@ def _find_patients(rows: Sequence[dict], data: Data, source: str) -> bool:
     for row in rows:
         if given:
             if not row.get("patient"):
-                raise UserError(f"{source}: {row['id']} has no patient, others have; fill the column.")
+                raise UserError(f"{source}: {_shown(row, data)} has no patient, others have; fill the column.")
         elif row.get("PatientID"):
             row["patient"] = row["PatientID"]
         elif pattern is not None:
-            row["patient"] = _match(pattern, row["id"], source)
+            row["patient"] = _match(pattern, row, data, source)
         else:
             row["patient"] = row["id"]
             known = False
     return known
 
 
-def _match(pattern: re.Pattern, name: str, source: str) -> str:
+def _match(pattern: re.Pattern, row: dict, data: Data, source: str) -> str:
+    name = row.get(NAME, row["id"])
     match = pattern.search(Path(name).name) or pattern.search(name)
     if match is None:
         raise UserError(
-            f"{source}: data.patient_pattern finds no patient in the file name '{name}'; correct the pattern, or "
-            "set it to '' to count each image as a patient of its own."
+            f"{source}: data.patient_pattern finds no patient in the file name '{_shown(row, data)}'; correct the "
+            "pattern, or set it to '' to count each image as a patient of its own."
         )
     return next((group for group in match.groups() if group), match.group(0))
+
+
+def _shown(row: dict, data: Data) -> str:
+    """Return what a message may call a row."""
+    return row["id"] if data.keep_ids or dicom_tags.FRAMES not in row else f"{pseudonym(row['id'])}.dcm"
 
 
 def _frames(row: dict, data: Data) -> list[dict]:
     """Return the row, or one for each frame of a multi-frame DICOM image where all are wanted."""
     count = row.get(dicom_tags.FRAMES, 1)
-    if row.get("frame") or count == 1 or data.frames == "middle":
-        return [row]
+    if row.get("frame") or count == 1 or count > MAX_FRAMES or data.frames == "middle":
+        return [dict(row)]
     numbers = range(count) if data.frames == "all" else [data.frames]
     return [row | {"id": f"{row['id']}#{number}", "frame": str(number)} for number in numbers]
 
 
-def _hide(image: dict, keep_ids: bool) -> None:
-    """Take what identifies a person out of a DICOM row; the column `patient` is hidden after the split."""
-    is_dicom_row = dicom_tags.FRAMES in image
+def _hide(image: dict, findings: Sequence[str], keep_ids: bool) -> set[str]:
+    """Take what identifies a person out of a DICOM row, in place; return the columns that were left out for it.
+
+    The column `patient` is hidden after the split.
+    """
+    is_dicom_row = image.pop(dicom_tags.FRAMES, None) is not None
+    image.pop(NAME, None)
     for name in dicom_tags.IDENTIFIERS:
         image.pop(name, None)
-    image.pop(dicom_tags.FRAMES, None)
-    if is_dicom_row and not keep_ids:
-        image["id"], image["path"] = hide_file(image["path"], image["id"])
-        image["study"] = pseudonym(image["study"]) if image.get("study") else ""
+    if keep_ids or not is_dicom_row:
+        return set()
+    risky = {name for name in image if name.lower() not in HARMLESS and name not in findings}
+    for name in risky:
+        del image[name]
+    image["id"], image["path"] = hide_file(image["path"], image["id"])
+    if image.get("mask"):
+        image["mask"] = hide_file(image["mask"], image["mask"])[1]
+    image["study"] = pseudonym(image["study"]) if image.get("study") else ""
+    return risky

@@ -44,7 +44,8 @@ def from_table(path: Path, data: Data) -> Manifest:
             raise UserError(f"{path}, line {line}: {cells['path']} does not exist.")
         if cells.get("split"):
             cells["split"] = SPLIT_NAMES.get(cells["split"].lower(), cells["split"])
-        found.append({"id": cells["path"], **cells, "path": str(file)})
+        name = f"{cells['path']}#{cells['frame']}" if cells.get("frame") else cells["path"]
+        found.append({"id": name, rows.NAME: cells["path"], **cells, "path": str(file)})
     return rows.finish(found, data, str(path), findings)
 
 
@@ -65,6 +66,8 @@ def read_labels(path: Path, data: Data) -> tuple[str, tuple[str, ...], dict[str,
         raise UserError(f"{path}: no column says which image a row is about; expected one of {', '.join(KEYS)}.")
     by_key: dict[str, dict] = {}
     for line, cells in enumerate(table, 2):
+        if not cells[key]:
+            raise UserError(f"{path}, line {line}: the {key} is empty; fill it, or remove the row.")
         rest = {name: cell for name, cell in cells.items() if name not in KEYS}
         if by_key.setdefault(cells[key], rest) != rest:
             raise UserError(f"{path}, line {line}: two rows of one {key} disagree; make them agree or remove one.")
@@ -95,7 +98,7 @@ def _findings(table: Sequence[dict[str, str]], path: Path, classes: Sequence[str
         could_be = [name for name in columns if all(cells[name] in NUMBERS for cells in table)]
         hint = f"set data.classes to columns of findings, such as {', '.join(could_be[:5])}" if could_be else ""
         raise UserError(f"{path}: no column 'label'. {hint or nearest('label', columns)}")
-    listed = {name for cells in table for name in cells["label"].split("|")} - {NONE_FOUND}
+    listed = {name for cells in table for name in _named(cells)} - {NONE_FOUND, ""}
     several = any("|" in cells["label"] for cells in table)
     if not several and len(classes) != 1:
         return ()
@@ -105,9 +108,13 @@ def _findings(table: Sequence[dict[str, str]], path: Path, classes: Sequence[str
     return tuple(classes) or tuple(sorted(listed))
 
 
+def _named(cells: dict[str, str]) -> list[str]:
+    return [name.strip() for name in cells["label"].split("|")]
+
+
 def _multiple(cells: dict[str, str], findings: Sequence[str], where: str, uncertain: str) -> dict[str, float]:
     if "label" in cells:
-        named = cells["label"].split("|")
+        named = _named(_single(cells, where))
         return {name: float(name in named) for name in findings}
     for name in findings:
         if cells[name] not in NUMBERS:
@@ -142,7 +149,12 @@ def _read(path: Path) -> list[dict[str, str]]:
 
 def _read_csv(path: Path) -> list[dict[str, str]]:
     with path.open(encoding="utf-8-sig", newline="") as file:
-        table = list(csv.DictReader(file))
+        reader = csv.DictReader(file)
+        columns = list(reader.fieldnames or [])
+        table = list(reader)
+    for name in columns:
+        if columns.count(name) > 1:
+            raise UserError(f"{path}: the column '{name}' is there twice; rename or remove one.")
     for line, cells in enumerate(table, 2):
         if None in cells or None in cells.values():
             raise UserError(f"{path}, line {line}: the number of cells differs from the header's.")
@@ -152,5 +164,5 @@ def _read_csv(path: Path) -> list[dict[str, str]]:
 def _read_parquet(path: Path) -> list[dict[str, str]]:
     import pandas as pd
 
-    table = pd.read_parquet(path)
+    table = pd.read_parquet(path).convert_dtypes()  # whole numbers beside empty cells are whole numbers again
     return table.astype(object).where(table.notna(), "").astype(str).to_dict("records")

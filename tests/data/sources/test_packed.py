@@ -46,7 +46,7 @@ def test_medmnist_with_several_findings(tmp_path):
     ("content", "words"),
     [
         ({"x": np.zeros(3)}, "expected MedMNIST's layout"),
-        (arrays(train_images=None), "has train_labels, but no train_images"),
+        (arrays(train_images=None), "the split 'train' has no train_images"),
         (arrays(train_images=np.zeros((12, 28, 28))), r"expected uint8 .* Received: float64"),
         (arrays(train_images=np.zeros((5, 28, 28), np.uint8)), "5 train_images, but 12 train_labels"),
         (arrays(train_labels=np.array([{}] * 12)), "cannot be read as .npz"),
@@ -63,6 +63,10 @@ class TinyFilms(tfds.core.GeneratorBasedBuilder):
 
     VERSION = tfds.core.Version("1.2.0")
 
+    def __init__(self, *, brightness=10, **kwargs):
+        self.brightness = brightness
+        super().__init__(**kwargs)
+
     def _info(self):
         image = tfds.features.Image(shape=(None, None, 1), encoding_format="png")
         label = tfds.features.ClassLabel(names=["NORMAL", "PNEUMONIA"])
@@ -74,7 +78,7 @@ class TinyFilms(tfds.core.GeneratorBasedBuilder):
 
     def _generate_examples(self, count):
         for number in range(count):
-            pixels = np.full((30, 30, 1), 10 * number, np.uint8)
+            pixels = np.full((30, 30, 1), self.brightness * number, np.uint8)
             yield number, {"image": pixels, "label": number % 2, "patient": f"{count}-{number // 2}"}
 
 
