@@ -153,6 +153,23 @@ class Stage:
 
 
 @dataclass(frozen=True)
+class Training:
+    """How the stages are carried out; nothing of it changes what they aim at.
+
+    Attributes:
+        cache_gigabytes: disk space for the frozen part's activations; a stage that needs more computes them anew in
+            each epoch, and says so. 10^9 bytes.
+        cache_dtype: `float16` halves the space; with `float32` a cached stage trains exactly as an uncached one.
+    """
+
+    cache_gigabytes: float = 4.0
+    cache_dtype: Literal["float16", "float32"] = "float16"
+
+    def __post_init__(self) -> None:
+        _expect(self.cache_gigabytes >= 0, "training.cache_gigabytes", "0 or more", self.cache_gigabytes)
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """How the test set is judged; the operating point is always chosen on validation."""
 
@@ -183,6 +200,7 @@ class Recipe:
     data: Data = field(default_factory=Data)
     backbone: Backbone = field(default_factory=Backbone)
     head: Head = field(default_factory=Head)
+    training: Training = field(default_factory=Training)
     evaluation: Evaluation = field(default_factory=Evaluation)
     export: Export = field(default_factory=Export)
     seed: int = 7

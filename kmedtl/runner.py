@@ -91,7 +91,7 @@ def _train_and_judge(
     say(_describe(data.audit, data.manifest, parts))
 
     model, blocks = _build(recipe)
-    history = fine_tune(model, blocks, recipe.stages, parts, recipe.data.augment, recipe.seed)
+    history = fine_tune(model, blocks, recipe.stages, parts, recipe.data.augment, recipe.training, recipe.seed, say)
 
     predictions = _predict(model, parts)
     info = _settle(recipe, data.manifest, predictions)

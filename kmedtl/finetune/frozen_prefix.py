@@ -52,7 +52,7 @@ def cut(model: keras.Model, blocks: Sequence[Block], trainable: Sequence[str]) -
 
 
 class Activations:
-    """What a prefix hands on for every image and view, float16 in files that vanish with this object.
+    """What a prefix hands on for every image and view, in files that vanish with this object.
 
     Attributes:
         arrays: an array an output of the prefix, (views, images, …).
@@ -60,10 +60,10 @@ class Activations:
             and (views, images).
     """
 
-    def __init__(self, prefix: keras.Model, count: int, findings: int, views: int) -> None:
+    def __init__(self, prefix: keras.Model, count: int, findings: int, views: int, dtype: str) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="kmedtl-activations-")
         self.arrays = [
-            _allocate(Path(self._folder.name) / str(number), (views, count, *output.shape[1:]))
+            _allocate(Path(self._folder.name) / str(number), (views, count, *output.shape[1:]), np.dtype(dtype))
             for number, output in enumerate(prefix.outputs)
         ]
         self.targets = np.empty((views, count, findings), np.float32)
@@ -78,18 +78,23 @@ class Activations:
         self.targets[view, rows], self.weights[view, rows] = targets, weights
 
 
-def _allocate(path: Path, shape: tuple[int, ...]) -> np.memmap:
-    """Return a float16 array in a file whose space is taken now: a disk that fills up later would kill the process."""
-    size = int(np.prod(shape)) * np.dtype(np.float16).itemsize
+def size_of(cut: Cut, images: int, dtype: str) -> int:
+    """Return the bytes that one cut's activations take for so many images."""
+    return images * sum(int(np.prod(output.shape[1:])) for output in cut.prefix.outputs) * np.dtype(dtype).itemsize
+
+
+def _allocate(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> np.memmap:
+    """Return an array in a file whose space is taken now: a disk that fills up later would kill the process."""
+    size = int(np.prod(shape)) * dtype.itemsize
     try:
         with path.open("wb") as file:
             os.posix_fallocate(file.fileno(), 0, size)
     except OSError as error:
         raise UserError(
             f"{path.parent}: no room for {size / 1e9:.1f} GB of activations ({error.strerror}); "
-            "set TMPDIR to a larger disk, or the stage's views to 0."
+            "set TMPDIR to a larger disk, or lower training.cache_gigabytes."
         ) from None
-    return np.memmap(path, np.float16, "r+", shape=shape)
+    return np.memmap(path, dtype, "r+", shape=shape)
 
 
 class CachedEpoch(keras.utils.PyDataset):
@@ -100,14 +105,14 @@ class CachedEpoch(keras.utils.PyDataset):
         random = np.random.default_rng(seed)
         self._activations, self._batch_size = activations, batch_size
         views, count = activations.weights.shape
-        self._order = random.permutation(count)
+        self.order = random.permutation(count)  # the rows of the table, as the epoch visits them
         self._views = random.integers(views, size=count)
 
     def __len__(self) -> int:
-        return -(-len(self._order) // self._batch_size)
+        return -(-len(self.order) // self._batch_size)
 
     def __getitem__(self, number: int) -> tuple[np.ndarray | tuple[np.ndarray, ...], np.ndarray, np.ndarray]:
-        rows = self._order[number * self._batch_size : (number + 1) * self._batch_size]
+        rows = self.order[number * self._batch_size : (number + 1) * self._batch_size]
         chosen = self._views[rows], rows
         inputs = tuple(array[chosen].astype(np.float32) for array in self._activations.arrays)
         targets, weights = self._activations.targets[chosen], self._activations.weights[chosen]
@@ -115,11 +120,20 @@ class CachedEpoch(keras.utils.PyDataset):
 
 
 def cache(
-    cuts: Sequence[Cut], data: dict[str, Pipeline], views: int, variation: Variation, class_weights: str, seed: int
+    cuts: Sequence[Cut],
+    data: dict[str, Pipeline],
+    views: int,
+    variation: Variation,
+    class_weights: str,
+    dtype: str,
+    seed: int,
 ) -> list[dict[str, Activations]]:
     """Return the activations at each cut: `views` varied ones of each training image, one of each validation image.
 
     All cuts are computed in one pass over the images.
+
+    Raises:
+        UserError: no room on the disk.
     """
     prefix = keras.Model(cuts[0].prefix.inputs, [output for part in cuts for output in part.prefix.outputs])
     compute = tf.function(
@@ -128,7 +142,10 @@ def cache(
     )
     findings, counts = data["train"].targets.shape[1], {"train": views, "val": 1}
     cached = [
-        {split: Activations(part.prefix, len(data[split].table), findings, count) for split, count in counts.items()}
+        {
+            split: Activations(part.prefix, len(data[split].table), findings, count, dtype)
+            for split, count in counts.items()
+        }
         for part in cuts
     ]
     with tqdm(

@@ -8,7 +8,7 @@ nothing. What is frozen is computed once (`frozen_prefix`). BatchNorm layers sta
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import keras
 import numpy as np
@@ -19,11 +19,11 @@ from kmedtl.backbones.blocks import Block, select, set_trainable
 from kmedtl.data.manifest import UNKNOWN
 from kmedtl.data.pipeline import Pipeline, Variation
 from kmedtl.errors import UserError
-from kmedtl.finetune.frozen_prefix import Activations, CachedEpoch, Cut, cache, cut
+from kmedtl.finetune.frozen_prefix import Activations, CachedEpoch, Cut, cache, cut, size_of
 from kmedtl.finetune.losses import MaskedCrossEntropy
 from kmedtl.finetune.optimizers import optimizer
 from kmedtl.finetune.progress import EpochBar
-from kmedtl.recipe import Stage
+from kmedtl.recipe import Stage, Training
 
 EPOCH_SEEDS = 1000  # apart, so that epochs share no seed with each other's views and layers
 
@@ -50,7 +50,9 @@ def fine_tune(
     stages: Sequence[Stage],
     data: dict[str, Pipeline],
     preset: str,
+    training: Training,
     seed: int,
+    say: Callable[[str], None] = print,
 ) -> list[Epoch]:
     """Train `model` in place, stage by stage, and leave it with the weights of the best epoch of all.
 
@@ -59,6 +61,7 @@ def fine_tune(
 
     Args:
         preset: of `kmedtl.data.augment`.
+        say: receives what a person should know, such as a stage that does not fit the cache.
 
     Raises:
         UserError: a stage that names no block, or a loss that is not finite, with the stage and epoch.
@@ -66,8 +69,9 @@ def fine_tune(
     plans = [_plan(model, blocks, stage, preset) for stage in stages]  # refuse a misspelt one before the first trains
     history: list[Epoch] = []
     best = model.get_weights()
-    for group in _sharing_a_pass(plans):
-        for plan, source in zip(group, _sources(model, group, data, seed + EPOCH_SEEDS * len(history)), strict=True):
+    for group in _sharing_a_pass([_within(training, plan, data, say) for plan in plans], training, data):
+        sources = _sources(model, group, data, training.cache_dtype, seed + EPOCH_SEEDS * len(history))
+        for plan, source in zip(group, sources, strict=True):
             set_trainable(model, blocks, plan.trainable, batch_norm="frozen")
             _compile(source.trainer, plan.stage, data["train"].steps)
             for number in range(plan.stage.epochs):
@@ -93,26 +97,55 @@ class _Plan:
     variation: Variation
     cut: Cut | None
 
+    @property
+    def views(self) -> int:
+        """How many varied views of an image are cached."""
+        return 1 if self.variation.is_none else min(self.stage.views, self.stage.epochs)
+
 
 def _plan(model: keras.Model, blocks: Sequence[Block], stage: Stage, preset: str) -> _Plan:
     names = select(blocks, stage.train)
     return _Plan(stage, names, Variation(preset, stage.mix), cut(model, blocks, names) if stage.views else None)
 
 
-def _sharing_a_pass(plans: Sequence[_Plan]) -> list[list[_Plan]]:
-    """Group stages that follow each other and can share one pass through the frozen part: none cuts behind the last."""
+def _within(training: Training, plan: _Plan, data: dict[str, Pipeline], say: Callable[[str], None]) -> _Plan:
+    """Return the plan, without a cut where its activations would exceed the budget."""
+    size = _cache_size(plan, training, data)
+    if size <= training.cache_gigabytes * 1e9:
+        return plan
+    say(
+        f"Stage {plan.stage.name}: its frozen part takes {size / 1e9:.1f} GB, more than training.cache_gigabytes="
+        f"{training.cache_gigabytes:g}; it is computed anew in each epoch, which is slower."
+    )
+    return replace(plan, cut=None)
+
+
+def _cache_size(plan: _Plan, training: Training, data: dict[str, Pipeline]) -> int:
+    """Return bytes; 0 where nothing is cached."""
+    images = plan.views * len(data["train"].table) + len(data["val"].table)
+    return 0 if plan.cut is None else size_of(plan.cut, images, training.cache_dtype)
+
+
+def _sharing_a_pass(plans: Sequence[_Plan], training: Training, data: dict[str, Pipeline]) -> list[list[_Plan]]:
+    """Group stages that follow each other and share one pass through the frozen part.
+
+    None may cut behind the one before it, and what all of them keep must fit the budget.
+    """
     groups: list[list[_Plan]] = []
     for plan in plans:
-        last = groups[-1][-1] if groups else None
-        if last and last.cut and plan.cut and plan.cut.depth <= last.cut.depth and _varies_as(plan, last):
-            groups[-1].append(plan)
+        group = groups[-1] if groups else []
+        together = sum(_cache_size(one, training, data) for one in (*group, plan))
+        fits = together <= training.cache_gigabytes * 1e9
+        if group and fits and plan.cut and group[-1].cut and _can_follow(plan, group[-1]):
+            group.append(plan)
         else:
             groups.append([plan])
     return groups
 
 
-def _varies_as(plan: _Plan, other: _Plan) -> bool:
-    return plan.variation == other.variation and plan.stage.class_weights == other.stage.class_weights
+def _can_follow(plan: _Plan, last: _Plan) -> bool:
+    varied_alike = plan.variation == last.variation and plan.stage.class_weights == last.stage.class_weights
+    return varied_alike and plan.views == last.views and plan.cut.depth <= last.cut.depth
 
 
 @dataclass(frozen=True)
@@ -130,7 +163,9 @@ class _Source:
     validate: Callable[[], np.ndarray]
 
 
-def _sources(model: keras.Model, group: Sequence[_Plan], data: dict[str, Pipeline], seed: int) -> Iterator[_Source]:
+def _sources(
+    model: keras.Model, group: Sequence[_Plan], data: dict[str, Pipeline], dtype: str, seed: int
+) -> Iterator[_Source]:
     """Yield the source of each stage of a group; of the frozen part, all are computed at the first."""
     variation, class_weights = group[0].variation, group[0].stage.class_weights
     if group[0].cut is None:
@@ -141,8 +176,7 @@ def _sources(model: keras.Model, group: Sequence[_Plan], data: dict[str, Pipelin
             lambda: predict_logits(model, data["val"]),
         )
         return
-    views = 1 if variation.is_none else max(min(plan.stage.views, plan.stage.epochs) for plan in group)
-    cached = cache([plan.cut for plan in group], data, views, variation, class_weights, seed)
+    cached = cache([plan.cut for plan in group], data, group[0].views, variation, class_weights, dtype, seed)
     for plan in group:
         yield _cached_source(plan.cut, cached.pop(0), data["train"].batch_size)
 

@@ -37,7 +37,7 @@ def activations():
     """Ten images in three views whose activations tell view and image: 100 × view + image."""
     model = build_classifier(Backbone("EfficientNetLite0", "random"), Head(), 64, 1, 1)
     blocks = block_map(model, "EfficientNetLite0")
-    cached = Activations(cut(model, blocks, ("head",)).prefix, count=10, findings=1, views=3)
+    cached = Activations(cut(model, blocks, ("head",)).prefix, count=10, findings=1, views=3, dtype="float16")
     shape = cached.arrays[0].shape[2:]
     for view in range(3):
         rows = [np.full(shape, 100 * view + image, "float32") for image in range(10)]

@@ -4,16 +4,18 @@ import keras
 import numpy as np
 import pytest
 
-from kmedtl.backbones.blocks import block_map
+from kmedtl.backbones.blocks import block_map, select, set_trainable
 from kmedtl.data import splits
 from kmedtl.data.manifest import UNKNOWN
-from kmedtl.data.pipeline import pipelines
+from kmedtl.data.pipeline import Variation, pipelines
 from kmedtl.errors import UserError
+from kmedtl.finetune.frozen_prefix import CachedEpoch, cache, cut
+from kmedtl.finetune.losses import MaskedCrossEntropy
 from kmedtl.finetune.optimizers import optimizer
 from kmedtl.finetune.stages import fine_tune, predict_logits
 from kmedtl.heads.classification import build_classifier
 from kmedtl.prepare import prepare
-from kmedtl.recipe import Stage
+from kmedtl.recipe import Stage, Training
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +42,7 @@ def test_a_stage_moves_what_it_trains_and_nothing_else(model, data, views):
     blocks = block_map(model, "EfficientNetLite0")
     before = weights_by_block(model, blocks)
     statistics = [w.numpy() for w in model.weights if "moving" in w.path]
-    history = fine_tune(model, blocks, [Stage("two", "last:2", 2, 1e-3, views=views)], data, "xray", seed=1)
+    history = fine_tune(model, blocks, [Stage("two", "last:2", 2, 1e-3, views=views)], data, "xray", Training(), seed=1)
     after = weights_by_block(model, blocks)
     moved = {
         name for name in before if any(not np.array_equal(a, b) for a, b in zip(before[name], after[name], strict=True))
@@ -55,7 +57,7 @@ def test_a_stage_moves_what_it_trains_and_nothing_else(model, data, views):
 
 def test_the_best_epoch_of_all_stages_is_kept(model, data):
     stages = [Stage("good", "head", 2, 3e-3), Stage("ruinous", "all", 1, 5.0, warmup=0.0)]
-    history = fine_tune(model, block_map(model, "EfficientNetLite0"), stages, data, "none", seed=1)
+    history = fine_tune(model, block_map(model, "EfficientNetLite0"), stages, data, "none", Training(), seed=1)
     best = max(history, key=lambda epoch: epoch.merit)
     logits = predict_logits(model, data["val"])
     from sklearn.metrics import roc_auc_score
@@ -66,7 +68,7 @@ def test_the_best_epoch_of_all_stages_is_kept(model, data):
 def test_a_loss_that_is_not_finite_stops_with_the_stage(model, data):
     stage = replace(Stage("wild", "all", 1, 10.0, warmup=0.0), weight_decay=1e30)
     with pytest.raises(UserError, match="stage wild, epoch 1"):
-        fine_tune(model, block_map(model, "EfficientNetLite0"), [stage], data, "none", seed=1)
+        fine_tune(model, block_map(model, "EfficientNetLite0"), [stage], data, "none", Training(), seed=1)
 
 
 def test_the_rate_warms_up_and_falls_along_a_cosine():
@@ -98,7 +100,13 @@ def test_several_findings_train_together_and_unknown_labels_have_no_say(data, sm
         keras.utils.set_random_seed(3)
         model = build_classifier(small_recipe.backbone, small_recipe.head, small_recipe.data.size, 1, findings=2)
         history = fine_tune(
-            model, block_map(model, "EfficientNetLite0"), [Stage("a", "head", 2, 3e-3)], known, "none", seed=1
+            model,
+            block_map(model, "EfficientNetLite0"),
+            [Stage("a", "head", 2, 3e-3)],
+            known,
+            "none",
+            Training(),
+            seed=1,
         )
         assert np.isfinite([epoch.loss for epoch in history]).all()
         logits.append(predict_logits(model, known["val"]))
@@ -115,7 +123,74 @@ def test_mixing_and_weights_change_what_is_learned(model, data, stage, views):
     for settings in ({}, stage):
         model.set_weights(before)
         rows = [Stage("a", "head", 1, 3e-3, views=views, **settings)]
-        (epoch,) = fine_tune(model, block_map(model, "EfficientNetLite0"), rows, data, "none", seed=1)
+        (epoch,) = fine_tune(model, block_map(model, "EfficientNetLite0"), rows, data, "none", Training(), seed=1)
         results.append(epoch.loss)
     assert np.isfinite(results).all()
     assert results[0] != results[1]
+
+
+def record_of_passes(monkeypatch):
+    """Return a list that fills with the number of cuts of each pass through a frozen part."""
+    from kmedtl.finetune import stages
+
+    passes = []
+    cache = stages.cache
+    monkeypatch.setattr(stages, "cache", lambda cuts, *rest: passes.append(len(cuts)) or cache(cuts, *rest))
+    return passes
+
+
+@pytest.mark.parametrize(
+    ("second", "passes"),
+    [
+        ({}, [2]),
+        ({"train": "head"}, [1, 1]),
+        ({"mix": "mixup"}, [1, 1]),
+        ({"class_weights": "balanced"}, [1, 1]),
+        ({"views": 0}, [1]),
+    ],
+)
+def test_stages_that_go_deeper_share_a_pass(model, data, monkeypatch, second, passes):
+    seen = record_of_passes(monkeypatch)
+    rows = [Stage("one", "last:1", 1, 1e-3), replace(Stage("two", "last:2", 1, 1e-3), **second)]
+    fine_tune(model, block_map(model, "EfficientNetLite0"), rows, data, "xray", Training(), seed=1)
+    assert seen == passes
+
+
+def test_what_does_not_fit_the_budget_is_computed_anew_and_said(model, data, monkeypatch):
+    seen, said = record_of_passes(monkeypatch), []
+    rows = [Stage("pooled", "head", 1, 1e-3), Stage("large", "last:4", 1, 1e-3)]
+    small = Training(cache_gigabytes=0.0002)
+    history = fine_tune(
+        model, block_map(model, "EfficientNetLite0"), rows, data, "xray", small, seed=1, say=said.append
+    )
+    assert seen == [1]
+    assert len(history) == 2
+    assert "Stage large: its frozen part takes" in said[0]
+
+
+@pytest.mark.parametrize("train", ["head", "last:1", "last:2"])
+def test_a_cached_stage_trains_as_the_whole_model_does(model, data, train):
+    """One epoch without variation, in the same order: the same weights to 1e-5."""
+    blocks = block_map(model, "EfficientNetLite0")
+    set_trainable(model, blocks, train)
+    before = model.get_weights()
+    parts = cut(model, blocks, select(blocks, train))
+    (cached,) = cache([parts], data, 1, Variation(), "none", "float32", seed=0)
+    epoch = CachedEpoch(cached["train"], 16, seed=5)
+    pixels = data["train"].pixels().astype("float32")[epoch.order]
+    targets = data["train"].targets[epoch.order]
+    whole = [(pixels[start : start + 16], targets[start : start + 16]) for start in range(0, len(pixels), 16)]
+    after = []
+    for trainer, batches in (
+        (parts.suffix, [epoch[number][:2] for number in range(len(epoch))]),
+        (keras.Model(model.inputs, model.outputs), whole),
+    ):
+        model.set_weights(before)
+        sgd = keras.optimizers.SGD(1e-2, momentum=0.9)
+        trainer.compile(sgd, MaskedCrossEntropy())
+        model.get_layer("head_dropout").rate = 0.0
+        for inputs, answers in batches:
+            trainer.train_on_batch(inputs, answers)
+        after.append(model.get_weights())
+    assert max(np.abs(a - b).max() for a, b in zip(*after, strict=True)) <= 1e-5
+    assert max(np.abs(a - b).max() for a, b in zip(after[0], before, strict=True)) > 1e-4
