@@ -14,7 +14,7 @@ from kmedtl.data.phantom.builder import PhantomConfig, PhantomThorax
 from kmedtl.data.quiet_tfds import quiet_tfds
 from kmedtl.errors import UserError
 
-PATIENTS = 280
+PATIENTS = 320
 ATTRIBUTES = ("side", "pattern", "sex", "age", "area")
 
 
