@@ -68,7 +68,7 @@ def train(recipe, data, folder):
     for stage in recipe.stages:
         trainer = keras.Model(model.inputs, model.outputs)
         set_trainable(trainer, blocks, stage.train)
-        trainer.compile(optimizer(stage, 2 * data["train"].steps), MaskedCrossEntropy())
+        trainer.compile(optimizer(stage, 2 * data["train"].steps, trainer, blocks), MaskedCrossEntropy())
         for label in ("warm-up", f"train, stage {stage.name} ({stage.train})"):
             epoch = data["train"].epoch(0, Variation(recipe.data.augment))
             fit = lambda: trainer.fit(epoch, verbose=0, shuffle=False)  # noqa: B023, E731 (called at once)

@@ -120,7 +120,15 @@ class Stage:
         name: shown in progress, history and report.
         train: `head`, `all`, `last:2`, block names or globs; the rest is frozen.
         epochs: passes over the training images.
-        lr: peak rate of AdamW, reached after `warmup` of the steps, then lowered along a cosine.
+        lr: peak rate, reached after `warmup` of the steps, then lowered along a cosine.
+        optimizer: `adamw`, `sgd` (Nesterov momentum 0.9) or `lamb`.
+        layer_decay: each block's rate is that of the block behind it times this, the head's is `lr`; 1: one rate for
+            all (Bao et al., BEiT, 2022, appendix; Howard & Ruder, ULMFiT, 2018, section 3.2).
+        clip_norm: bound on the norm of a block's gradient (of all together where `layer_decay` is 1); 0: none.
+        l2_sp: strength λ of λ‖w − w₀‖² on the backbone's kernels, w₀ being those the stage starts from, which shrinks
+            towards what was learned before instead of towards 0 (Li et al., L2-SP, 2018, equation 3).
+        batch_norm: `train` lets the BatchNorm layers of trainable blocks learn, on a small set at their peril.
+        patience: stop after so many epochs without a better one in the stage; 0: never.
         weight_decay: decoupled decay (Loshchilov & Hutter 2019); biases and norms are left out.
         warmup: fraction of the stage's steps.
         views: augmented views of each image for which the frozen part is computed, once; the epochs draw from them.
@@ -128,6 +136,8 @@ class Stage:
         label_smoothing: as in Szegedy et al. 2016, section 7.
         mix: train on mixtures of two images and of their labels: `mixup` (Zhang et al. 2018) or `cutmix` (Yun et al.
             2019).
+        focal_gamma: weigh each loss by |target − probability|^γ, so that what is known already counts less (Lin et al.,
+            Focal Loss, 2017, equation 4); 0: cross-entropy.
         class_weights: `balanced` weighs a rare label's images up, so that each label counts the same.
     """
 
@@ -135,16 +145,27 @@ class Stage:
     train: str
     epochs: int
     lr: float
+    optimizer: Literal["adamw", "sgd", "lamb"] = "adamw"
+    layer_decay: float = 1.0
+    clip_norm: float = 0.0
+    l2_sp: float = 0.0
+    batch_norm: Literal["frozen", "train"] = "frozen"
+    patience: int = 0
     weight_decay: float = 1e-4
     warmup: float = 0.1
     views: int = 2
     label_smoothing: float = 0.0
+    focal_gamma: float = 0.0
     mix: Literal["none", "mixup", "cutmix"] = "none"
     class_weights: Literal["none", "balanced"] = "none"
 
     def __post_init__(self) -> None:
         _expect(self.epochs >= 1, f"stage {self.name}: epochs", "at least 1", self.epochs)
         _expect(0 < self.lr <= 10, f"stage {self.name}: lr", "a rate above 0, at most 10", self.lr)
+        _expect(0 < self.layer_decay <= 1, f"stage {self.name}: layer_decay", "above 0, at most 1", self.layer_decay)
+        for setting in ("clip_norm", "l2_sp", "focal_gamma", "patience"):
+            value = getattr(self, setting)
+            _expect(value >= 0, f"stage {self.name}: {setting}", "0 or more", value)
         _expect(self.weight_decay >= 0, f"stage {self.name}: weight_decay", "0 or more", self.weight_decay)
         _expect(0 <= self.warmup <= 1, f"stage {self.name}: warmup", "a fraction", self.warmup)
         _expect(self.views >= 0, f"stage {self.name}: views", "0 or more", self.views)
@@ -182,8 +203,14 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Export:
-    """The int8 file's calibration: that many training images, stratified by label."""
+    """What is written beside `model.keras`.
 
+    Attributes:
+        formats: in any order.
+        calibration_images: of the int8 file: so many training images, stratified by label.
+    """
+
+    formats: tuple[Literal["saved_model", "float32", "int8"], ...] = ("saved_model", "float32", "int8")
     calibration_images: int = 64
 
     def __post_init__(self) -> None:
@@ -193,10 +220,18 @@ class Export:
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that a run depends on, its seed included."""
+    """Everything that a run depends on, its seed included.
+
+    Attributes:
+        stages: in their order; none where a `schedule` makes them.
+        schedule: a preset of `kmedtl.finetune.presets`; `auto` picks one by the number of training images.
+    """
 
     name: str
-    stages: tuple[Stage, ...]
+    stages: tuple[Stage, ...] = ()
+    schedule: Literal[
+        "stages", "auto", "linear_probe", "lp_ft", "gradual", "full", "surgical_first", "bit_hyperrule"
+    ] = "stages"
     data: Data = field(default_factory=Data)
     backbone: Backbone = field(default_factory=Backbone)
     head: Head = field(default_factory=Head)
@@ -207,7 +242,9 @@ class Recipe:
 
     def __post_init__(self) -> None:
         _expect(bool(re.fullmatch(r"[A-Za-z0-9_-]+", self.name)), "name", "letters, digits, - and _", self.name)
-        _expect(len(self.stages) > 0, "stages", "at least one stage", self.stages)
+        listed = self.schedule == "stages"
+        _expect(bool(self.stages) or not listed, "stages", "at least one, or a schedule such as auto", self.stages)
+        _expect(listed or not self.stages, "stages", f"none beside schedule={self.schedule}", len(self.stages))
         _expect(0 <= self.seed < 2**31, "seed", "a whole number from 0 to 2^31 - 1", self.seed)
 
 

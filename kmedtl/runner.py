@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,8 +30,9 @@ from kmedtl.errors import UserError
 from kmedtl.evaluate.calibration import fit_temperature
 from kmedtl.evaluate.metrics import judge
 from kmedtl.evaluate.operating_point import youden
-from kmedtl.export.formats import FILES, write_all
+from kmedtl.export.formats import write_all
 from kmedtl.export.parity import Parity, compare
+from kmedtl.finetune.presets import pick, stages_of
 from kmedtl.finetune.stages import fine_tune, predict_logits
 from kmedtl.heads.classification import build_classifier
 from kmedtl.pooled import Pooled
@@ -91,6 +92,7 @@ def _train_and_judge(
     say(_describe(data.audit, data.manifest, parts))
 
     model, blocks = _build(recipe)
+    recipe = _with_stages(recipe, len(parts["train"].table), blocks, say)
     history = fine_tune(model, blocks, recipe.stages, parts, recipe.data.augment, recipe.training, recipe.seed, say)
 
     predictions = _predict(model, parts)
@@ -100,7 +102,7 @@ def _train_and_judge(
     metrics = judge(test, info.threshold, recipe.evaluation.resamples, recipe.seed)
 
     calibration = parts["train"].sample(recipe.export.calibration_images, recipe.seed)
-    parity = _export(model, info, calibration, parts["test"], test, folder)
+    parity = _export(model, info, calibration, recipe.export.formats, parts["test"], test, folder)
 
     used = replace(data.manifest, table=table)
     result = Result(recipe, used, data.audit, tuple(history), predictions, info, metrics, parity)
@@ -108,13 +110,24 @@ def _train_and_judge(
     return result
 
 
-def _build(recipe: Recipe) -> tuple[keras.Model, list[Block]]:
+def _build(recipe: Recipe) -> tuple[keras.Model, tuple[Block, ...]]:
     keras.utils.set_random_seed(recipe.seed)
     model = build_classifier(recipe.backbone, recipe.head, recipe.data.size, recipe.data.channels, findings=1)
     blocks = block_map(model, recipe.backbone.name)
     for stage in recipe.stages:
         select(blocks, stage.train)
     return model, blocks
+
+
+def _with_stages(recipe: Recipe, images: int, blocks: Sequence[Block], say: Callable[[str], None]) -> Recipe:
+    """Return the recipe with the stages that its schedule makes of so many training images."""
+    if recipe.schedule == "stages":
+        return recipe
+    stages = stages_of(recipe.schedule, images, recipe.data.batch_size, blocks)
+    name = f"auto, {pick(images)}" if recipe.schedule == "auto" else recipe.schedule
+    said = "; ".join(f"{stage.name} ({stage.train}) {stage.epochs} epochs" for stage in stages)
+    say(f"Schedule ({name}) for {images} training images: {said}")
+    return replace(recipe, stages=stages, schedule="stages")
 
 
 def _refuse(data: Prepared, recipe: Recipe) -> None:
@@ -176,14 +189,15 @@ def _export(
     model: keras.Model,
     info: ModelInfo,
     calibration: np.ndarray,
+    formats: Sequence[str],
     test: Pipeline,
     predictions: pd.DataFrame,
     folder: Path,
 ) -> tuple[Parity, ...]:
-    """Write every format and run each file over the test images."""
+    """Write the wanted formats and run each file over the test images."""
     images, labels, logits = test.pixels(), predictions["label"].to_numpy(), predictions["logit"].to_numpy()
-    parity = []
-    for path in tqdm(write_all(model, folder, calibration), "Exporting", len(FILES), unit="file", leave=False):
+    files, parity = write_all(model, folder, calibration, formats), []
+    for path in tqdm(files, "Exporting", 1 + len(formats), unit="file", leave=False):
         model_info.attach(info, path)
         parity.append(compare(path, images, labels, logits, info))
     return tuple(parity)

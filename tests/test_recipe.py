@@ -57,3 +57,18 @@ def test_a_broken_recipe_file_is_named(tmp_path, text, word):
         recipe.read(path)
     assert word in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"stages": []}, "at least one, or a schedule"),
+        ({"schedule": "auto"}, "none beside schedule=auto"),
+        ({"schedule": "atuo"}, "Did you mean 'auto'"),
+    ],
+)
+def test_stages_and_schedule_exclude_each_other(settings, words):
+    with pytest.raises(UserError, match=words):
+        config.build(recipe.Recipe, config.to_dict(RECIPE) | settings)
+    made = config.build(recipe.Recipe, config.to_dict(RECIPE) | {"stages": [], "schedule": "auto"})
+    assert made.stages == ()

@@ -12,9 +12,11 @@ from kmedtl.edge import model_info
 from kmedtl.edge.litert import LiteRTModel
 from kmedtl.edge.predictor import predict
 from kmedtl.errors import UserError
+from kmedtl.recipe import Export
 from kmedtl.runner import run
 
 QUIET = {"say": lambda text: None}
+LIGHT = Export(formats=(), calibration_images=16)
 
 
 def test_a_run_folder_holds_everything(trained):
@@ -112,13 +114,16 @@ def test_leakage_is_refused_unless_allowed_and_then_told(image_folder, small_rec
     leaked = next((root / "train" / "NORMAL").glob("*p0-0.png"))
     (root / "test" / "NORMAL" / "copy-p9-0.png").write_bytes(leaked.read_bytes())
     data = replace(small_recipe.data, source=str(root), patient_pattern=r"([a-zA-Z]+-p\d)-")
-    recipe = replace(small_recipe, data=data, stages=small_recipe.stages[:1])
+    recipe = replace(small_recipe, data=data, stages=small_recipe.stages[:1], export=LIGHT)
     with pytest.raises(UserError, match=r"patients or pictures in two of its splits: 1, .*allow_leakage=true"):
         run(recipe, tmp_path / "refused", **QUIET)
     assert not (tmp_path / "refused").exists()
     result, folder = run(replace(recipe, data=replace(data, allow_leakage=True)), tmp_path / "allowed", **QUIET)
     assert len(result.audit.leaks) == 1
     assert "the recipe allowed it" in (folder / "report.html").read_text()
+    for name in ("manifest.csv", "predictions.csv"):  # and patients are hidden, since these are not synthetic
+        assert pd.read_csv(folder / name)["patient"].str.fullmatch(r"p-[0-9a-f]{16}").all()
+    assert not list(folder.glob("*.tflite"))
 
 
 def test_several_findings_are_refused_with_a_way_out(small_recipe, tmp_path):
@@ -134,29 +139,28 @@ def test_several_findings_are_refused_with_a_way_out(small_recipe, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("by", [2, "site"])
-def test_folds_judge_every_image_once(small_recipe, tmp_path, by):
-    stages = (replace(small_recipe.stages[0], epochs=1),)
-    recipe = replace(small_recipe, data=replace(small_recipe.data, folds=by), stages=stages)
-    pooled, folder = run(recipe, tmp_path / "folds", **QUIET)
+def test_folds_judge_every_image_once_by_their_own_schedule(small_recipe, tmp_path):
+    said = []
+    data = replace(small_recipe.data, folds="site")
+    recipe = replace(small_recipe, data=data, stages=(), schedule="auto", export=replace(LIGHT, formats=("float32",)))
+    pooled, folder = run(recipe, tmp_path / "folds", say=said.append)
     predictions = pd.read_csv(folder / "predictions.csv")
     assert predictions["id"].is_unique
-    assert len(predictions) == pooled.folds[next(iter(pooled.folds))].audit.used
+    assert len(predictions) == pooled.folds["A"].audit.used
     assert (predictions.groupby("patient")["fold"].nunique() == 1).all()
-    assert set(predictions["fold"]) == ({"fold-1", "fold-2"} if by == 2 else {"A", "B"})
+    assert set(predictions["fold"]) == {"A", "B"}
     metrics = json.loads((folder / "metrics.json").read_text())
     assert metrics["synthetic"] is True
     decisions = predictions["probability"] >= predictions["threshold"]
     assert metrics["pooled"]["confusion"]["tp"] == (decisions & (predictions["label"] == 1)).sum()
+    report = (folder / "report.html").read_text()
+    assert "nothing about patients" in report
+    assert sum("Schedule (auto, linear_probe) for" in text for text in said) == 2
     for number, name in enumerate(pooled.folds, 1):
-        assert (folder / f"fold-{number}" / "model_int8.tflite").is_file()
-        assert f'<a href="fold-{number}/report.html">{name}</a>' in (folder / "report.html").read_text()
-    assert "nothing about patients" in (folder / "report.html").read_text()
-
-
-def test_patients_are_hidden_unless_synthetic_or_kept(image_folder, small_recipe, tmp_path):
-    data = replace(small_recipe.data, source=str(image_folder), patient_pattern=r"/([A-Z]+-p\d)-")
-    recipe = replace(small_recipe, data=data, stages=(replace(small_recipe.stages[0], epochs=1),))
-    _, folder = run(recipe, tmp_path / "hidden", **QUIET)
-    for name in ("manifest.csv", "predictions.csv"):
-        assert pd.read_csv(folder / name)["patient"].str.fullmatch(r"p-[0-9a-f]{16}").all()
+        fold = folder / f"fold-{number}"
+        assert (fold / "model_float32.tflite").is_file()
+        assert not (fold / "saved_model").exists()
+        assert f'<a href="fold-{number}/report.html">{name}</a>' in report
+        assert '<a href="../audit.html">' in (fold / "report.html").read_text()
+        written = recipes.read(fold / "recipe.yaml")
+        assert (written.schedule, [stage.train for stage in written.stages]) == ("stages", ["head"])

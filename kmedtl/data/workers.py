@@ -62,6 +62,8 @@ def in_workers(job: Job, items: Sequence[Any], title: str) -> Iterator[Any]:
     Raises:
         UserError: the workers cannot start.
     """
+    if not items:
+        return
     count = min(os.cpu_count() or 1, -(-len(items) // ITEMS_A_WORKER))
     workers: list[_Worker] = []
     todo = deque(range(len(items)))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import keras
@@ -12,11 +13,14 @@ import tensorflow as tf
 
 from kmedtl.quiet import quiet_stderr
 
-FILES = ("model.keras", "saved_model", "model_float32.tflite", "model_int8.tflite")
+NATIVE = "model.keras"
+FILES = {"saved_model": "saved_model", "float32": "model_float32.tflite", "int8": "model_int8.tflite"}
 
 
-def write_all(model: keras.Model, folder: Path, calibration: np.ndarray) -> Iterator[Path]:
-    """Write `FILES` into `folder`, yielding each path when it is written.
+def write_all(
+    model: keras.Model, folder: Path, calibration: np.ndarray, formats: Collection[str] = tuple(FILES)
+) -> Iterator[Path]:
+    """Write `NATIVE` and the files of the wanted `FILES` into `folder`, yielding each path when it is written.
 
     - `model.keras`: the native archive.
     - `saved_model/`: `serving_default` takes float32 images (N, size, size, C) in 0–255 and returns logits.
@@ -25,14 +29,19 @@ def write_all(model: keras.Model, folder: Path, calibration: np.ndarray) -> Iter
       `calibration`, uint8 training images (n, size, size, C). Source: Jacob et al., Quantization and Training of
       Neural Networks for Efficient Integer-Arithmetic-Only Inference (2018).
     """
-    native, saved, float32, int8 = (folder / name for name in FILES)
-    model.save(native)
-    yield native
-    with quiet_stderr():
-        model.export(saved, format="tf_saved_model", verbose=False)
-    yield saved
-    yield _convert(tf.lite.TFLiteConverter.from_saved_model(str(saved)), float32)
-    yield _convert(_int8(saved, calibration), int8)
+    model.save(folder / NATIVE)
+    yield folder / NATIVE
+    with tempfile.TemporaryDirectory() as aside:  # the converter reads a SavedModel, whether it is wanted or not
+        saved = (folder if "saved_model" in formats else Path(aside)) / FILES["saved_model"]
+        if formats:
+            with quiet_stderr():
+                model.export(saved, format="tf_saved_model", verbose=False)
+        if "saved_model" in formats:
+            yield saved
+        if "float32" in formats:
+            yield _convert(tf.lite.TFLiteConverter.from_saved_model(str(saved)), folder / FILES["float32"])
+        if "int8" in formats:
+            yield _convert(_int8(saved, calibration), folder / FILES["int8"])
 
 
 def _int8(saved: Path, calibration: np.ndarray) -> tf.lite.TFLiteConverter:

@@ -10,16 +10,19 @@ from kmedtl.data.manifest import UNKNOWN
 class MaskedCrossEntropy(keras.losses.Loss):
     """Binary cross-entropy of logits (N, findings), the mean over each image's known findings, in nats.
 
+    With `focal_gamma` each is weighed by |target − probability|^γ (Lin et al. 2017, equation 4, for hard targets).
     Targets are 0–1, or `UNKNOWN` where the loss must look away (CheXpert's uncertain labels, Irvin et al. 2019,
     section 3.2); label smoothing as in Szegedy et al. 2016, section 7.
     """
 
-    def __init__(self, label_smoothing: float = 0.0) -> None:
+    def __init__(self, label_smoothing: float = 0.0, focal_gamma: float = 0.0) -> None:
         super().__init__(name="masked_cross_entropy")
-        self.label_smoothing = label_smoothing
+        self.label_smoothing, self.focal_gamma = label_smoothing, focal_gamma
 
     def call(self, y_true: keras.KerasTensor, y_pred: keras.KerasTensor) -> keras.KerasTensor:
         known = keras.ops.cast(keras.ops.not_equal(y_true, UNKNOWN), "float32")
         target = (1 - self.label_smoothing) * y_true + 0.5 * self.label_smoothing
         losses = keras.ops.binary_crossentropy(target, y_pred, from_logits=True) * known
+        if self.focal_gamma:
+            losses *= keras.ops.abs(target - keras.ops.sigmoid(y_pred)) ** self.focal_gamma
         return keras.ops.sum(losses, axis=-1) / keras.ops.maximum(keras.ops.sum(known, axis=-1), 1)

@@ -1,26 +1,70 @@
-"""One optimizer a stage: AdamW, warmed up and then lowered along a cosine."""
+"""One optimizer a stage, warmed up and then lowered along a cosine; a rate a block where the recipe asks for it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import keras
 
+from kmedtl.backbones.blocks import Block
 from kmedtl.recipe import Stage
 
+NO_DECAY = ["bias", "gamma", "beta"]
 
-def optimizer(stage: Stage, steps: int) -> keras.optimizers.Optimizer:
-    """Return a new AdamW for a stage of `steps` steps; biases and norms do not decay.
+
+def optimizer(stage: Stage, steps: int, model: keras.Model, blocks: Sequence[Block]) -> keras.optimizers.Optimizer:
+    """Return a new optimizer for a stage of `steps` steps, built for the model; biases and norms do not decay.
 
     Sources: Loshchilov & Hutter, Decoupled Weight Decay Regularization (2019); the cosine from SGDR (2017);
     the linear warm-up from Goyal et al., Accurate, Large Minibatch SGD (2017), section 2.2.
     """
-    warmup = round(stage.warmup * steps)
-    schedule = keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=stage.lr / max(warmup, 1) if warmup else stage.lr,
-        decay_steps=max(steps - warmup, 1),
+    if stage.layer_decay == 1:
+        single = _one(stage, stage.lr, steps)
+    else:
+        rates = block_rates(stage, blocks)
+        optimizers = {name: _one(stage, rate, steps) for name, rate in rates.items()}
+        block_of = _blocks_of_variables(model, blocks)
+        single = keras.optimizers.MultiOptimizer(lambda variable: optimizers[block_of[variable.path]])
+    single.build(model.trainable_variables)  # else the first step makes variables, and is traced twice
+    return single
+
+
+def block_rates(stage: Stage, blocks: Sequence[Block]) -> dict[str, float]:
+    """Return each block's peak rate: `lr` at the head, times `layer_decay` for every block before it."""
+    return {block.name: stage.lr * stage.layer_decay**distance for distance, block in enumerate(reversed(blocks))}
+
+
+def _one(stage: Stage, rate: float, steps: int) -> keras.optimizers.Optimizer:
+    shared = {"weight_decay": stage.weight_decay, "global_clipnorm": stage.clip_norm or None}
+    schedule = _schedule(rate, stage.warmup, steps)
+    if stage.optimizer == "sgd":
+        made = keras.optimizers.SGD(schedule, momentum=0.9, nesterov=True, **shared)
+    elif stage.optimizer == "lamb":
+        made = keras.optimizers.Lamb(schedule, **shared)
+    else:
+        made = keras.optimizers.AdamW(schedule, **shared)
+    made.exclude_from_weight_decay(var_names=NO_DECAY)
+    return made
+
+
+def _schedule(rate: float, warmup: float, steps: int) -> keras.optimizers.schedules.LearningRateSchedule:
+    warmup_steps = round(warmup * steps)
+    return keras.optimizers.schedules.CosineDecay(
+        initial_learning_rate=rate / max(warmup_steps, 1) if warmup_steps else rate,
+        decay_steps=max(steps - warmup_steps, 1),
         alpha=0.01,
-        warmup_target=stage.lr if warmup else None,
-        warmup_steps=warmup,
+        warmup_target=rate if warmup_steps else None,
+        warmup_steps=warmup_steps,
     )
-    adamw = keras.optimizers.AdamW(schedule, weight_decay=stage.weight_decay)
-    adamw.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    return adamw
+
+
+def _blocks_of_variables(model: keras.Model, blocks: Sequence[Block]) -> dict[str, str]:
+    """Return the block of each variable of the model (or of its suffix) by the variable's path."""
+    layers = {layer.name: layer for layer in model.layers}
+    return {
+        weight.path: block.name
+        for block in blocks
+        for name in block.layers
+        if name in layers
+        for weight in layers[name].weights
+    }

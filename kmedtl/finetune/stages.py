@@ -20,6 +20,7 @@ from kmedtl.data.manifest import UNKNOWN
 from kmedtl.data.pipeline import Pipeline, Variation
 from kmedtl.errors import UserError
 from kmedtl.finetune.frozen_prefix import Activations, CachedEpoch, Cut, cache, cut, size_of
+from kmedtl.finetune.l2sp import pulled_to_start
 from kmedtl.finetune.losses import MaskedCrossEntropy
 from kmedtl.finetune.optimizers import optimizer
 from kmedtl.finetune.progress import EpochBar
@@ -53,6 +54,7 @@ def fine_tune(
     training: Training,
     seed: int,
     say: Callable[[str], None] = print,
+    after_epoch: Callable[[Epoch], None] = lambda epoch: None,
 ) -> list[Epoch]:
     """Train `model` in place, stage by stage, and leave it with the weights of the best epoch of all.
 
@@ -62,6 +64,7 @@ def fine_tune(
     Args:
         preset: of `kmedtl.data.augment`.
         say: receives what a person should know, such as a stage that does not fit the cache.
+        after_epoch: called with each epoch when it is done.
 
     Raises:
         UserError: a stage that names no block, or a loss that is not finite, with the stage and epoch.
@@ -72,13 +75,22 @@ def fine_tune(
     for group in _sharing_a_pass([_within(training, plan, data, say) for plan in plans], training, data):
         sources = _sources(model, group, data, training.cache_dtype, seed + EPOCH_SEEDS * len(history))
         for plan, source in zip(group, sources, strict=True):
-            set_trainable(model, blocks, plan.trainable, batch_norm="frozen")
-            _compile(source.trainer, plan.stage, data["train"].steps)
-            for number in range(plan.stage.epochs):
-                epoch = _train_epoch(source, plan.stage, number, data, seed + EPOCH_SEEDS * len(history))
-                if not history or epoch.merit > max(past.merit for past in history):
-                    best = model.get_weights()
-                history.append(epoch)
+            stage = plan.stage
+            batch_norm = "trainable" if stage.batch_norm == "train" else "frozen"
+            set_trainable(model, blocks, plan.trainable, batch_norm)
+            _compile(source.trainer, stage, blocks, data["train"].steps)
+            merits: list[tuple[float, float]] = []
+            with pulled_to_start(_kernels(source.trainer, blocks) if stage.l2_sp else [], stage.l2_sp):
+                for number in range(stage.epochs):
+                    epoch = _train_epoch(source, stage, number, data, seed + EPOCH_SEEDS * len(history))
+                    if not history or epoch.merit > max(past.merit for past in history):
+                        best = model.get_weights()
+                    history.append(epoch)
+                    after_epoch(epoch)
+                    merits.append(epoch.merit)
+                    if stage.patience and number - merits.index(max(merits)) >= stage.patience:
+                        say(f"Stage {stage.name}: no better epoch in {stage.patience}; it ends after {number + 1}.")
+                        break
             model.set_weights(best)
     return history
 
@@ -191,10 +203,21 @@ def _cached_source(parts: Cut, cached: dict[str, Activations], batch_size: int) 
     )
 
 
-def _compile(trainer: keras.Model, stage: Stage, steps: int) -> None:
-    adamw = optimizer(stage, stage.epochs * steps)
-    adamw.build(trainer.trainable_variables)  # else the first step makes variables, and is traced twice
-    trainer.compile(adamw, MaskedCrossEntropy(stage.label_smoothing), jit_compile=False)
+def _compile(trainer: keras.Model, stage: Stage, blocks: Sequence[Block], steps: int) -> None:
+    loss = MaskedCrossEntropy(stage.label_smoothing, stage.focal_gamma)
+    trainer.compile(optimizer(stage, stage.epochs * steps, trainer, blocks), loss, jit_compile=False)
+
+
+def _kernels(trainer: keras.Model, blocks: Sequence[Block]) -> list[keras.Variable]:
+    """Return what L2-SP holds: the trainable kernels of the backbone; the head has no start worth keeping."""
+    head = set(blocks[-1].layers)
+    return [
+        variable
+        for layer in trainer.layers
+        if layer.name not in head
+        for variable in layer.trainable_variables
+        if "kernel" in variable.name
+    ]
 
 
 def _train_epoch(source: _Source, stage: Stage, number: int, data: dict[str, Pipeline], seed: int) -> Epoch:

@@ -31,3 +31,10 @@ def test_what_is_unknown_adds_neither_loss_nor_gradient():
     rows = [0, 1, 3, 4, 5]
     kept = MaskedCrossEntropy()(TARGETS[rows][:, [0, 2]], LOGITS[rows][:, [0, 2]])
     assert float(loss) == pytest.approx(float(kept) * 5 / 6)
+
+
+def test_focal_loss_weighs_by_what_is_missing():
+    plain = keras.ops.binary_crossentropy(TARGETS, LOGITS, from_logits=True)
+    missing = np.abs(TARGETS - 1 / (1 + np.exp(-LOGITS)))
+    expected = np.mean(np.asarray(plain) * missing**2)
+    assert float(MaskedCrossEntropy(focal_gamma=2.0)(TARGETS, LOGITS)) == pytest.approx(float(expected), rel=1e-5)

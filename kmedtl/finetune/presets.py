@@ -1,0 +1,87 @@
+"""Schedules that are known to work, as stages; and a rule of thumb that picks one by the number of images."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+from kmedtl.backbones.blocks import HEAD, Block
+from kmedtl.recipe import Stage
+
+FEW, MANY = 300, 20_000  # training images: below, the head alone; from there on, everything
+
+
+def stages_of(schedule: str, images: int, batch_size: int, blocks: Sequence[Block]) -> tuple[Stage, ...]:
+    """Return the stages of a preset.
+
+    Args:
+        schedule: a name of `PRESETS`, or `auto`.
+        images: of the training split.
+        batch_size: images a step.
+        blocks: of the model, from input to output.
+    """
+    return PRESETS[pick(images) if schedule == "auto" else schedule](images, batch_size, blocks)
+
+
+def pick(images: int) -> str:
+    """Return the preset for so many training images.
+
+    Few images overfit whatever trains; many pay for training all of it. In between, a probed head first keeps the
+    pretrained features from being bent by a random one (Kumar et al., Fine-Tuning can Distort Pretrained Features,
+    2022).
+    """
+    if images < FEW:
+        return "linear_probe"
+    return "lp_ft" if images < MANY else "full"
+
+
+def _linear_probe(images: int, batch_size: int, blocks: Sequence[Block]) -> tuple[Stage, ...]:
+    return (Stage("head", HEAD, 10, 3e-3),)
+
+
+def _lp_ft(images: int, batch_size: int, blocks: Sequence[Block]) -> tuple[Stage, ...]:
+    """Probe, then fine-tune (Kumar et al. 2022): the upper blocks only, which is most of the gain and of the speed."""
+    depth = min(3, len(blocks) - 1)
+    return (
+        Stage("head", HEAD, 6, 3e-3),
+        Stage("last blocks", f"last:{min(2, depth)}", 3, 3e-4),
+        Stage("deeper", f"last:{depth}", 2, 1e-4),
+    )
+
+
+def _gradual(images: int, batch_size: int, blocks: Sequence[Block]) -> tuple[Stage, ...]:
+    """Thaw block by block, the lower the slower (Howard & Ruder, ULMFiT, 2018, sections 3.2 and 3.3)."""
+    depth = min(4, len(blocks) - 1)
+    deeper = [Stage(f"last {n}", f"last:{n}", 2, 3e-4, layer_decay=1 / 2.6) for n in range(1, depth + 1)]
+    return (Stage("head", HEAD, 5, 3e-3), *deeper)
+
+
+def _full(images: int, batch_size: int, blocks: Sequence[Block]) -> tuple[Stage, ...]:
+    return (Stage("head", HEAD, 3, 3e-3), Stage("all", "all", 8, 1e-4, layer_decay=0.8))
+
+
+def _surgical_first(images: int, batch_size: int, blocks: Sequence[Block]) -> tuple[Stage, ...]:
+    """Train the first block, for images that differ in their pixels rather than in their content (Lee et al. 2023)."""
+    return (Stage("head", HEAD, 6, 3e-3), Stage("first block", f"{blocks[0].name},{HEAD}", 3, 1e-4))
+
+
+def _bit_hyperrule(images: int, batch_size: int, blocks: Sequence[Block]) -> tuple[Stage, ...]:
+    """BiT's rule (Kolesnikov et al. 2020, section 3.3): steps by the data's size, SGD, MixUp from 20,000 images on.
+
+    The rate is scaled to the batch size, and falls along a cosine instead of in steps.
+    """
+    steps = 500 if images < 20_000 else 10_000 if images < 500_000 else 20_000
+    epochs = max(1, math.ceil(steps * batch_size / images))
+    mix = "mixup" if images >= 20_000 else "none"
+    rate = 0.003 * batch_size / 512
+    return (Stage("all", "all", epochs, rate, optimizer="sgd", weight_decay=0.0, views=0, mix=mix),)
+
+
+PRESETS: dict[str, Callable[[int, int, Sequence[Block]], tuple[Stage, ...]]] = {
+    "linear_probe": _linear_probe,
+    "lp_ft": _lp_ft,
+    "gradual": _gradual,
+    "full": _full,
+    "surgical_first": _surgical_first,
+    "bit_hyperrule": _bit_hyperrule,
+}

@@ -1,0 +1,38 @@
+import pytest
+
+from kmedtl.backbones.blocks import block_map, select
+from kmedtl.finetune.presets import PRESETS, pick, stages_of
+from kmedtl.heads.classification import build_classifier
+from kmedtl.recipe import Backbone, Head
+
+
+@pytest.fixture(scope="module", params=["EfficientNetLite0", "VGG16"])
+def blocks(request):
+    model = build_classifier(Backbone(request.param, "random"), Head(), 64, 3, 1)
+    return block_map(model, request.param)
+
+
+@pytest.mark.parametrize("schedule", [*PRESETS, "auto"])
+@pytest.mark.parametrize("images", [40, 1_000, 30_000])
+def test_every_preset_names_blocks_that_are_there(blocks, schedule, images):
+    stages = stages_of(schedule, images, 32, blocks)
+    trained = [set(select(blocks, stage.train)) for stage in stages]
+    assert all("head" in names for names in trained)
+    assert len({stage.name for stage in stages}) == len(stages)
+
+
+def test_more_images_train_more(blocks):
+    trained = [
+        max(len(select(blocks, stage.train)) for stage in stages_of("auto", images, 32, blocks))
+        for images in (100, 3_000, 100_000)
+    ]
+    assert trained == sorted(set(trained))
+    assert [pick(images) for images in (100, 3_000, 100_000)] == ["linear_probe", "lp_ft", "full"]
+
+
+def test_bits_rule_counts_steps(blocks):
+    (stage,) = stages_of("bit_hyperrule", 3_200, 32, blocks)
+    assert stage.epochs == 5
+    assert stage.lr == pytest.approx(0.003 / 16)
+    assert stage.mix == "none"
+    assert stages_of("bit_hyperrule", 30_000, 32, blocks)[0].mix == "mixup"
