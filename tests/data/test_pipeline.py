@@ -80,10 +80,11 @@ def test_balanced_weights_stay_balanced_when_mixed(data, mix):
     rare = train.table[(train.table["stratum"] == 0) | (train.table.index % 4 == 0)].reset_index(drop=True)
     uneven = replace(train, table=rare, targets=rare["label"].to_numpy("float32")[:, None])
     mass = np.zeros(2)
-    for seed in range(60):
+    for seed in range(25):
         for _, targets, weights in uneven.varied(seed, Variation(mix=mix), "balanced"):
             mass += [np.sum(weights * (1 - targets[:, 0])), np.sum(weights * targets[:, 0])]
-    assert mass[1] / mass.sum() == pytest.approx(0.5, abs=0.03)
+    # Mixed separately, targets and weights would leave the rare class 0.46 (MixUp) and 0.40 (CutMix).
+    assert mass[1] / mass.sum() == pytest.approx(0.5, abs={"mixup": 0.03, "cutmix": 0.06}[mix])
 
 
 @pytest.mark.parametrize("channels", [1, 3])
