@@ -71,5 +71,14 @@ def made_once(folder: Path, make: Callable[[Path], None]) -> Path:
     return folder
 
 
+def stamp(path: str | Path) -> str:
+    """Return what changes when a file does, its permissions included; a file that is not there has a stamp too."""
+    try:
+        status = Path(path).stat()
+    except OSError:
+        return "absent"
+    return "-".join(map(str, (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)))
+
+
 def _size(folder: Path) -> int:
     return sum(file.lstat().st_size for file in folder.rglob("*") if file.is_file())

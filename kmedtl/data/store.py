@@ -19,7 +19,7 @@ import pandas as pd
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from kmedtl.cache import cache_folder, is_unfinished, made_once
+from kmedtl.cache import cache_folder, is_unfinished, made_once, stamp
 from kmedtl.data.decode import Answer, Facts, decode_all
 from kmedtl.data.quiet_tfds import quiet_tfds
 from kmedtl.data.read_image import READER_VERSION
@@ -114,7 +114,7 @@ def prepare(table: pd.DataFrame, reading: Reading) -> Store:
 def files_of(table: pd.DataFrame) -> list[File]:
     """Return a manifest's files in the order in which a store holds them: shuffled, but by nothing except their ids."""
     columns = zip(table["id"], table["path"], table["frame"], strict=True)
-    files = [File(name, path, frame, _stamp(path)) for name, path, frame in columns]
+    files = [File(name, path, frame, stamp(path)) for name, path, frame in columns]
     return sorted(files, key=_order)
 
 
@@ -202,12 +202,3 @@ def _order(file: File) -> bytes:
 
 def _settings(reading: Reading) -> dict:
     return {"reader": READER_VERSION} | asdict(reading)
-
-
-def _stamp(path: str) -> str:
-    """Return what changes when a file does, its permissions included; a file that is not there has a stamp too."""
-    try:
-        status = Path(path).stat()
-    except OSError:
-        return "absent"
-    return "-".join(map(str, (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)))

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from kmedtl.cache import cache_folder, made_once
+from kmedtl.cache import cache_folder, made_once, stamp
 from kmedtl.data.manifest import SPLITS, Manifest
 from kmedtl.data.sources import rows
 from kmedtl.errors import UserError
@@ -27,7 +27,8 @@ def from_npz(path: Path, data: Data) -> Manifest:
     Raises:
         UserError: a file in another layout, with arrays that do not belong together, or with pickled objects.
     """
-    labels = {split: array for split in SPLITS if (array := _labels(path, split)) is not None}
+    names = _names(path)
+    labels = {split: array for split in SPLITS if (array := _labels(path, split, names)) is not None}
     if not labels:
         raise UserError(f"{path}: expected MedMNIST's layout with arrays such as train_images and train_labels.")
     widths = {array.shape[1] for array in labels.values()}
@@ -35,7 +36,8 @@ def from_npz(path: Path, data: Data) -> Manifest:
         raise UserError(
             f"{path}: the splits have {' and '.join(map(str, sorted(widths)))} labels an image; expected one."
         )
-    folder = cache_folder() / "arrays" / _key(path)
+    key = hashlib.sha256(f"{path}\0{stamp(path)}".encode()).hexdigest()[:16]
+    folder = cache_folder() / "arrays" / key
     made_once(folder, lambda unfinished: _lay_out(path, unfinished, labels))
     width = widths.pop()
     findings = () if width == 1 else data.classes or tuple(map(str, range(width)))
@@ -48,9 +50,8 @@ def from_npz(path: Path, data: Data) -> Manifest:
     return rows.finish(found, data, str(path), findings)
 
 
-def _labels(path: Path, split: str) -> np.ndarray | None:
+def _labels(path: Path, split: str, names: set[str]) -> np.ndarray | None:
     """Return int64 (N, 1), or (N, findings) of 0 and 1; None where the file has no such split."""
-    names = _names(path)
     if f"{split}_labels" not in names and f"{split}_images" not in names:
         return None
     for kind in ("labels", "images"):
@@ -108,8 +109,3 @@ def _label(label: np.ndarray, findings: Sequence[str], classes: Sequence[str], p
         return dict(zip(findings, map(float, label), strict=True))
     number = int(label[0])
     return {"label": classes[number] if 0 <= number < len(classes) else str(number)}
-
-
-def _key(path: Path) -> str:
-    status = path.stat()
-    return hashlib.sha256(f"{path}\0{status.st_size}\0{status.st_mtime_ns}".encode()).hexdigest()[:16]

@@ -14,7 +14,7 @@ import tensorflow_datasets as tfds
 from PIL import Image
 from tqdm import tqdm
 
-from kmedtl.cache import cache_folder, made_once
+from kmedtl.cache import cache_folder, made_once, stamp
 from kmedtl.data.manifest import SPLIT_NAMES, Manifest
 from kmedtl.data.sources import rows
 from kmedtl.errors import UserError, nearest
@@ -74,7 +74,7 @@ def _prepared(name: str) -> tfds.core.DatasetBuilder:
 def _digest(builder: tfds.core.DatasetBuilder) -> str:
     """Return what changes when the data set is prepared anew, or lies elsewhere, under the same version."""
     files = sorted(Path(builder.data_dir).iterdir())
-    stamps = [f"{file}\0{file.stat().st_size}\0{file.stat().st_mtime_ns}" for file in files]
+    stamps = [f"{file}\0{stamp(file)}" for file in files]
     return hashlib.sha256("\n".join(stamps).encode()).hexdigest()[:16]
 
 
