@@ -14,7 +14,7 @@ from kmedtl import run_folder
 from kmedtl.evaluate import plots, report
 from kmedtl.evaluate.metrics import Metrics, judge
 from kmedtl.recipe import Recipe
-from kmedtl.result import SYNTHETIC, Result, closing, environment
+from kmedtl.result import SYNTHETIC, Result, closing, environment, marking
 
 
 @dataclass(frozen=True)
@@ -89,8 +89,7 @@ def summary(pooled: Pooled, folder: Path) -> str:
 
 def _metrics(pooled: Pooled) -> dict:
     return {
-        "synthetic": pooled.synthetic,
-        **({"notice": SYNTHETIC} if pooled.synthetic else {}),
+        **marking(pooled.synthetic),
         "pooled": pooled.metrics.to_dict(),
         "folds": {name: result.metrics.to_dict() for name, result in pooled.folds.items()},
     }

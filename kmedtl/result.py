@@ -114,10 +114,14 @@ def closing(folder: Path, synthetic: bool) -> list[str]:
     ]
 
 
+def marking(synthetic: bool) -> dict:
+    """Return how metrics.json says whether its figures are of synthetic images."""
+    return {"synthetic": synthetic, **({"notice": SYNTHETIC} if synthetic else {})}
+
+
 def _metrics(result: Result) -> dict:
     return {
-        "synthetic": result.audit.synthetic,
-        **({"notice": SYNTHETIC} if result.audit.synthetic else {}),
+        **marking(result.audit.synthetic),
         "classes": list(result.manifest.classes),
         "operating_point": {
             "threshold": result.info.threshold,
