@@ -1,7 +1,7 @@
 """The frozen part of a model, computed once: a stage then trains only what lies behind it.
 
 The graph is cut at the end of the last block before the first trainable one. The prefix runs once over each augmented
-views of each training image and once over the validation images; the suffix, whose layers and weights are the model's
+view of each training image and once over the validation images; the suffix, whose layers and weights are the model's
 own, trains on what it handed on. A training step costs seven to eight times a forward pass, so this is most of the
 time of a stage. Stages that go deeper and deeper share one pass: what a later one cuts off, no earlier one has trained.
 """
