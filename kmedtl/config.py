@@ -45,9 +45,17 @@ def build(cls: type[T], value: Any, where: str = "") -> T:
     return cls(**arguments)
 
 
-def to_dict(config: Any) -> dict[str, Any]:
-    """Return the dataclass as plain dictionaries and lists that `yaml.safe_dump` can write."""
-    return {field.name: _plain(getattr(config, field.name)) for field in dataclasses.fields(config)}
+def to_dict(config: Any, defaults: bool = True) -> dict[str, Any]:
+    """Return the dataclass as plain dictionaries and lists that `yaml.safe_dump` can write.
+
+    Args:
+        defaults: write settings that have their default value as well.
+    """
+    return {
+        field.name: _plain(getattr(config, field.name), defaults)
+        for field in dataclasses.fields(config)
+        if defaults or getattr(config, field.name) != _default(field)
+    }
 
 
 def override(config: T, assignments: Sequence[str]) -> T:
@@ -137,10 +145,14 @@ def _scalar(kind: type, value: Any, where: str) -> Any:
     return value
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, defaults: bool) -> Any:
     if dataclasses.is_dataclass(value):
-        return to_dict(value)
-    return [_plain(item) for item in value] if isinstance(value, tuple) else value
+        return to_dict(value, defaults)
+    return [_plain(item, defaults) for item in value] if isinstance(value, tuple) else value
+
+
+def _default(field: dataclasses.Field) -> Any:
+    return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
 
 
 def _is_required(field: dataclasses.Field) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 
 class UserError(Exception):
@@ -18,3 +19,13 @@ def nearest(name: str, known: Iterable[str]) -> str:
     known = sorted(known)
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     return f"Did you mean '{close[0]}'?" if close else f"Known: {', '.join(known)}."
+
+
+def expect(condition: bool, setting: str, expected: str, received: Any) -> None:
+    """Refuse a setting whose value cannot be, in the one form in which every setting is refused.
+
+    Raises:
+        UserError: unless `condition` holds.
+    """
+    if not condition:
+        raise UserError(f"{setting}: expected {expected}. Received: {received!r}.")

@@ -1,0 +1,151 @@
+"""What a run is: one frozen, validated tree of settings, read from Python, YAML or `--set`."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import yaml
+
+from kmedtl import config
+from kmedtl.errors import UserError, expect
+from kmedtl.recipe.data import Data
+from kmedtl.recipe.stage import Stage, Training
+
+__all__ = ["CLASSIFIERS", "Backbone", "Data", "Evaluation", "Export", "Head", "Recipe", "Stage", "Training"]
+__all__ += ["read", "write"]
+
+Schedule = Literal[
+    "stages", "auto", "linear_probe", "lp_ft", "gradual", "full", "surgical_first", "bit_hyperrule",
+    "logistic", "svm", "knn", "untrained",
+]  # fmt: skip
+CLASSIFIERS = ("logistic", "svm", "knn")  # schedules that train no network
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """The pretrained network.
+
+    Attributes:
+        name: of `kmedtl backbones`.
+        weights: `imagenet`, `random` or a file.
+        truncate_at: the last block that is kept, such as `block5`: the upper ones are dropped, which makes the model
+            smaller and often costs nothing (Raghu et al., Transfusion, 2019, section 5); empty: all are kept.
+    """
+
+    name: str = "EfficientNetLite0"
+    weights: str = "imagenet"
+    truncate_at: str = ""
+
+
+@dataclass(frozen=True)
+class Head:
+    """What is stacked on the backbone.
+
+    Attributes:
+        kind: `linear`: average pooling, dropout, one layer to the logits; `mlp`: with a hidden layer between;
+            `attention_pool`: a learned weight for each place of the feature map instead of the average (Ilse et al.,
+            Attention-based Deep Multiple Instance Learning, 2018, section 2.4).
+        hidden: width of the hidden layer, or of the attention's.
+        dropout: rate before the last layer.
+    """
+
+    kind: Literal["linear", "mlp", "attention_pool"] = "linear"
+    hidden: int = 128
+    dropout: float = 0.2
+
+    def __post_init__(self) -> None:
+        expect(1 <= self.hidden <= 8192, "head.hidden", "1 to 8192", self.hidden)
+        expect(0 <= self.dropout < 1, "head.dropout", "a rate from 0 to below 1", self.dropout)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How the test set is judged; the operating point is always chosen on validation."""
+
+    operating_point: Literal["youden"] = "youden"
+    resamples: int = 2000
+
+    def __post_init__(self) -> None:
+        expect(self.resamples >= 100, "evaluation.resamples", "at least 100", self.resamples)
+
+
+@dataclass(frozen=True)
+class Export:
+    """What is written beside `model.keras`.
+
+    Attributes:
+        formats: in any order.
+        calibration_images: of the int8 file: so many training images, stratified by label.
+    """
+
+    formats: tuple[Literal["saved_model", "float32", "int8"], ...] = ("saved_model", "float32", "int8")
+    calibration_images: int = 64
+
+    def __post_init__(self) -> None:
+        count = self.calibration_images
+        expect(count >= 1, "export.calibration_images", "at least 1", count)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that a run depends on, its seed included.
+
+    Attributes:
+        stages: in their order; none where a `schedule` makes them.
+        schedule: a preset of `kmedtl.finetune.presets`; `auto` picks one by the number of training images. `logistic`,
+            `svm` and `knn` train no network: scikit-learn learns on the frozen backbone's features. `untrained` is the
+            baseline of no learning at all.
+    """
+
+    name: str
+    stages: tuple[Stage, ...] = ()
+    schedule: Schedule = "stages"
+    data: Data = field(default_factory=Data)
+    backbone: Backbone = field(default_factory=Backbone)
+    head: Head = field(default_factory=Head)
+    training: Training = field(default_factory=Training)
+    evaluation: Evaluation = field(default_factory=Evaluation)
+    export: Export = field(default_factory=Export)
+    seed: int = 7
+
+    def __post_init__(self) -> None:
+        expect(bool(re.fullmatch(r"[A-Za-z0-9_-]+", self.name)), "name", "letters, digits, - and _", self.name)
+        listed = self.schedule == "stages"
+        expect(bool(self.stages) or not listed, "stages", "at least one, or a schedule such as auto", self.stages)
+        expect(
+            self.schedule not in CLASSIFIERS or self.head.kind == "linear",
+            "head.kind",
+            f"linear beside schedule={self.schedule}",
+            self.head.kind,
+        )
+        expect(listed or not self.stages, "stages", f"none beside schedule={self.schedule}", len(self.stages))
+        expect(0 <= self.seed < 2**31, "seed", "a whole number from 0 to 2^31 - 1", self.seed)
+
+
+def read(path: Path) -> Recipe:
+    """Read a recipe from a YAML file; see `kmedtl.config.build` for what is refused."""
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such recipe file; `kmedtl recipes` lists the built-in ones.") from None
+    except OSError as error:
+        raise UserError(f"{path}: the recipe cannot be read ({error.strerror}).") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not valid YAML ({' '.join(str(error).split())}).") from None
+    try:
+        return config.build(Recipe, document)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+
+
+def write(recipe: Recipe, path: Path, defaults: bool = True) -> None:
+    """Write a recipe, so that `kmedtl run PATH` repeats the run.
+
+    Args:
+        defaults: write every setting, as a run folder does, so that a later default changes nothing; else only what
+            differs from the default, for people to read.
+    """
+    path.write_text(yaml.safe_dump(config.to_dict(recipe, defaults), sort_keys=False), encoding="utf-8")

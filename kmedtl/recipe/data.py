@@ -1,0 +1,91 @@
+"""Where the images of a run come from, and how they are read and divided."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Literal
+
+from kmedtl.data.reading import Reading, Window
+from kmedtl.errors import UserError, expect
+from kmedtl.recipe.stage import Preset
+
+
+@dataclass(frozen=True)
+class Data:
+    """Where the images come from and how they are read and divided.
+
+    Attributes:
+        source: `phantom[:PATIENTS]` (synthetic), a folder of class folders, a CSV or Parquet manifest, an `.npz` in
+            MedMNIST's layout, or `tfds:NAME[/CONFIG]`.
+        labels: a CSV with a label (or a column a finding) for each SOPInstanceUID, StudyInstanceUID, PatientID or path;
+            the source is then a folder of any depth, such as a DICOM archive.
+        classes: class names, the finding last; empty: the source's own, in alphabetical order. One name alone makes
+            that finding of a multi-label source a yes-or-no question.
+        uncertain: what a label of −1 (CheXpert) becomes; `ignore` leaves it out of the loss.
+        patient_pattern: regular expression over a file's name, or else its path below the source; its first matching
+            group (or the whole match) is the patient. A manifest's column or a DICOM PatientID goes before it; without
+            any of them each image counts as a patient of its own.
+        keep_ids: write patient ids as they are; else as pseudonyms (`kmedtl.data.pseudonyms`).
+        size: side of the square that the model sees, in pixels.
+        channels: 1 (grayscale) or 3 (RGB).
+        window: of DICOM images; the default is the file's own.
+        frames: of multi-frame DICOM images: `middle`, `all` (each an image of its own) or a number from 0 on.
+        validation, test: fractions of the images, taken by whole patients.
+        folds: cross-validation with that many patient-disjoint parts (0: none), or `site`: each site is left out once.
+        batch_size: images a training step.
+        augment: a preset of `kmedtl.data.augment`.
+        max_unreadable: fraction of the files that may be unreadable before a run is refused.
+        allow_leakage: train although the source's own splits share patients or images; the report then says so.
+        limit: at most about this many images, by whole patients and stratified; None: all.
+        train_limit: at most about this many of the training images, by whole patients and stratified, while validation
+            and test stay as they are; None: all. A smaller limit takes a part of what a larger one takes.
+    """
+
+    source: str = "phantom"
+    labels: str = ""
+    classes: tuple[str, ...] = ()
+    uncertain: Literal["ignore", "ones", "zeros"] = "ignore"
+    patient_pattern: str = ""
+    keep_ids: bool = False
+    size: int = 224
+    channels: int = 3
+    window: Window = field(default_factory=Window)
+    frames: int | Literal["middle", "all"] = "middle"
+    validation: float = 0.15
+    test: float = 0.15
+    folds: int | Literal["site"] = 0
+    batch_size: int = 32
+    augment: Preset = "xray"
+    max_unreadable: float = 0.01
+    allow_leakage: bool = False
+    limit: int | None = None
+    train_limit: int | None = None
+
+    @property
+    def reading(self) -> Reading:
+        return Reading(self.size, self.channels, self.window)
+
+    def __post_init__(self) -> None:
+        expect(self.source != "", "data.source", "phantom, a folder, a file or tfds:NAME", self.source)
+        expect(len(set(self.classes)) == len(self.classes), "data.classes", "distinct names", self.classes)
+        expect(32 <= self.size <= 2048, "data.size", "32 to 2048 pixels", self.size)
+        expect(self.channels in (1, 3), "data.channels", "1 or 3", self.channels)
+        expect(0 < self.validation < 1, "data.validation", "a fraction between 0 and 1", self.validation)
+        expect(0 < self.test < 1, "data.test", "a fraction between 0 and 1", self.test)
+        expect(self.folds in ("site", 0) or 2 <= self.folds <= 100, "data.folds", "2 to 100, 0 or site", self.folds)
+        frames = self.frames
+        expect(isinstance(frames, str) or frames >= 0, "data.frames", "middle, all or 0 and more", frames)
+        kept = self.validation + self.test
+        expect(kept < 0.9, "data.validation + data.test", "less than 0.9, the rest trains", kept)
+        expect(self.batch_size >= 1, "data.batch_size", "at least 1", self.batch_size)
+        expect(0 <= self.max_unreadable <= 1, "data.max_unreadable", "a fraction", self.max_unreadable)
+        for setting in ("limit", "train_limit"):
+            value = getattr(self, setting)
+            expect(value is None or value >= 1, f"data.{setting}", "at least 1, or null", value)
+        try:
+            re.compile(self.patient_pattern)
+        except re.error as error:
+            raise UserError(
+                f"data.patient_pattern: expected a regular expression ({error}). Received: {self.patient_pattern!r}."
+            ) from None

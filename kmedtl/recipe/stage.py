@@ -1,0 +1,124 @@
+"""How a model is fine-tuned: the stages, and how they are carried out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from kmedtl.errors import expect
+
+Preset = Literal["none", "xray", "xray_strong", "skin", "retina", "mri", "ultrasound", "histology"]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of fine-tuning: what trains, for how long and how fast.
+
+    Attributes:
+        name: shown in progress, history and report.
+        train: `head`, `all`, `last:2`, block names or globs; the rest is frozen. `adaptive:2`: the head and the two
+            blocks of the backbone whose gradient is largest beside their weights, measured on validation when the
+            stage begins (Lee et al., Surgical Fine-Tuning, 2023, section 4, Auto-RGN).
+        epochs: passes over the training images.
+        lr: peak rate, reached after `warmup` of the steps, then lowered along a cosine; `auto`: found by a range test
+            when the stage begins (Smith, Cyclical Learning Rates, 2017, section 3.3), see `kmedtl lr-find`.
+        optimizer: `adamw`, `sgd` (Nesterov momentum 0.9) or `lamb`.
+        layer_decay: each block's rate is that of the block behind it times this, the head's is `lr`; 1: one rate for
+            all (Bao et al., BEiT, 2022, appendix; Howard & Ruder, ULMFiT, 2018, section 3.2).
+        clip_norm: bound on the norm of a block's gradient (of all together where `layer_decay` is 1); 0: none.
+        l2_sp: strength λ of λ‖w − w₀‖² on the backbone's kernels, w₀ being those the stage starts from, which shrinks
+            towards what was learned before instead of towards 0 (Li et al., L2-SP, 2018, equation 3).
+        ema: decay of the moving average of the weights, by the step, which is validated and kept instead of the
+            weights themselves (Polyak & Juditsky 1992); 0: none, else such as 0.99.
+        interpolate: after the stage, weights (1 − α)·start + α·tuned are validated for each of these α, and the best is
+            handed on (Wortsman et al., WiSE-FT, 2022, section 3); empty: the tuned weights.
+        batch_norm: `adapt` lets the BatchNorm layers of the backbone take the mean and variance of the training images
+            before the stage, their scale and offset stay (Li et al., AdaBN, 2018); `train` lets those of trainable
+            blocks learn, on a small set at their peril.
+        patience: stop after so many epochs without a better one in the stage; 0: never.
+        weight_decay: decoupled decay (Loshchilov & Hutter 2019); biases and norms are left out.
+        warmup: fraction of the stage's steps.
+        views: augmented views of each image for which the frozen part is computed, once; the epochs draw from them.
+            More is closer to fresh augmentation and slower; 0: compute the whole model for every image of every epoch.
+        augment: a preset of `kmedtl.data.augment`; empty: that of `data.augment`.
+        border: against shortcuts in frames and markers: `mask` blackens a random part of the border, `crop` cuts it off
+            and stretches the rest.
+        label_smoothing: as in Szegedy et al. 2016, section 7.
+        mix: train on mixtures of two images and of their labels: `mixup` (Zhang et al. 2018) or `cutmix` (Yun et al.
+            2019).
+        focal_gamma: weigh each loss by |target − probability|^γ, so that what is known already counts less (Lin et al.,
+            Focal Loss, 2017, equation 4); 0: cross-entropy.
+        class_weights: `balanced` weighs a rare label's images up, so that each label counts the same.
+    """
+
+    name: str
+    train: str
+    epochs: int
+    lr: float | Literal["auto"]
+    optimizer: Literal["adamw", "sgd", "lamb"] = "adamw"
+    layer_decay: float = 1.0
+    clip_norm: float = 0.0
+    l2_sp: float = 0.0
+    ema: float = 0.0
+    interpolate: tuple[float, ...] = ()
+    batch_norm: Literal["frozen", "adapt", "train"] = "frozen"
+    patience: int = 0
+    weight_decay: float = 1e-4
+    warmup: float = 0.1
+    views: int = 2
+    augment: Literal["", Preset] = ""
+    border: Literal["none", "mask", "crop"] = "none"
+    label_smoothing: float = 0.0
+    focal_gamma: float = 0.0
+    mix: Literal["none", "mixup", "cutmix"] = "none"
+    class_weights: Literal["none", "balanced"] = "none"
+
+    def __post_init__(self) -> None:
+        def check(condition: bool, setting: str, expected: str) -> None:
+            expect(condition, f"stage {self.name}: {setting}", expected, getattr(self, setting))
+
+        check(self.epochs >= 1, "epochs", "at least 1")
+        check(self.lr == "auto" or 0 < self.lr <= 10, "lr", "auto, or a rate above 0, at most 10")
+        check(0 < self.layer_decay <= 1, "layer_decay", "above 0, at most 1")
+        for setting in ("clip_norm", "l2_sp", "focal_gamma", "patience", "weight_decay", "views"):
+            check(getattr(self, setting) >= 0, setting, "0 or more")
+        check(0 <= self.ema < 1, "ema", "a decay from 0 to below 1")
+        check(all(0 <= alpha <= 1 for alpha in self.interpolate), "interpolate", "fractions")
+        check(0 <= self.warmup <= 1, "warmup", "a fraction")
+        check(0 <= self.label_smoothing < 1, "label_smoothing", "0 to below 1")
+
+
+@dataclass(frozen=True)
+class Training:
+    """How the stages are carried out.
+
+    Attributes:
+        select: what the best epoch is best at, on validation: `auc`; `sensitivity` at `specificity`; or `worst_shift`,
+            the lowest AUC over the corruptions of `kmedtl shift` (severity 3, at most 150 validation images).
+        specificity: at which `select=sensitivity` is measured.
+        cache_gigabytes: disk space for the frozen part's activations; a stage that needs more computes them anew in
+            each epoch, and says so. 10^9 bytes.
+        cache_dtype: `float16` halves the space; with `float32` a cached stage trains exactly as an uncached one.
+        strategy: `auto`: all the GPUs of the machine, else its one processor; `cpu`; `mirrored`: all devices of a kind,
+            a batch being divided among them; `tpu`. `data.batch_size` is that of all devices together, so the rate
+            needs no scaling.
+        precision: `float32`, or what layers compute in while weights stay float32 (Micikevicius et al., Mixed Precision
+            Training, 2018); the exported model is float32.
+        jit: let XLA compile the training step; on CPUs that takes minutes and gains nothing.
+        tensorboard: write scalars for `tensorboard --logdir RUN/tensorboard`.
+        mlflow: an MLflow tracking URI that the run is logged to as well (`pip install kmedtl[mlflow]`); empty: none.
+    """
+
+    select: Literal["auc", "sensitivity", "worst_shift"] = "auc"
+    specificity: float = 0.9
+    cache_gigabytes: float = 4.0
+    cache_dtype: Literal["float16", "float32"] = "float16"
+    strategy: Literal["auto", "cpu", "mirrored", "tpu"] = "auto"
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    jit: bool = False
+    tensorboard: bool = True
+    mlflow: str = ""
+
+    def __post_init__(self) -> None:
+        expect(0 < self.specificity < 1, "training.specificity", "a fraction", self.specificity)
+        expect(self.cache_gigabytes >= 0, "training.cache_gigabytes", "0 or more", self.cache_gigabytes)
