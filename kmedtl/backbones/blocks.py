@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,10 +16,12 @@ import keras
 from keras import KerasTensor
 
 from kmedtl.backbones import registry
+from kmedtl.backbones.row import FEATURES
 from kmedtl.errors import UserError, nearest
 
 HEAD = "head"
 BatchNorm = Literal["frozen", "trainable"]
+Row = tuple[str, tuple[str, ...]]  # a block's name and ends, as the registry has them
 
 
 @dataclass(frozen=True)
@@ -35,13 +37,14 @@ def block_map(model: keras.Model, name: str) -> tuple[Block, ...]:
     """Return the blocks of `model`, a backbone `name` and whatever is stacked on it, from input to output.
 
     A block is every layer up to its ends that is in no earlier block; the last block is `head`: every layer
-    after the backbone. Each layer with weights is in exactly one block.
+    after the backbone. Each layer with weights is in exactly one block. A backbone that `build_features` truncated
+    has the blocks that were kept.
 
     Raises:
         UserError: an unknown backbone, or a model that was not built on it.
     """
     operations = {op.name: op for op in model.operations}
-    rows = registry.get(name).blocks
+    rows = _kept(operations, registry.get(name).blocks)
     for end in (end for _, ends in rows for end in ends if end not in operations):
         raise UserError(f"blocks of {name}: expected a model built on it. Received: {model.name} without {end!r}.")
     blocks, seen = [], set()
@@ -50,6 +53,16 @@ def block_map(model: keras.Model, name: str) -> tuple[Block, ...]:
         blocks.append(Block(block, _weighted(upto, seen), ends))
         seen.update(op.name for op in upto.operations)
     return (*blocks, Block(HEAD, _weighted(model, seen), tuple(model.output_names)))
+
+
+def _kept(operations: Mapping[str, keras.Operation], rows: Sequence[Row]) -> Sequence[Row]:
+    """Return the rows up to the block whose end goes into the feature map: a whole backbone has none but its last."""
+    features = operations.get(FEATURES)
+    for number, (block, ends) in enumerate(rows[:-1]):
+        end = operations.get(ends[0])
+        if features and end and end.output is features.input:
+            return (*rows[:number], (block, (FEATURES,)))
+    return rows
 
 
 def end_tensors(model: keras.Model, block: Block) -> list[KerasTensor]:
@@ -95,7 +108,7 @@ def set_trainable(
 def freeze(model: keras.Model, blocks: Sequence[Block], what: str | Sequence[str]) -> tuple[str, ...]:
     """Freeze the blocks chosen by `what`, leave the others as they are, and return the names of the frozen."""
     chosen = select(blocks, what)
-    for layer in _layers(model, blocks, chosen):
+    for layer in layers_of(model, blocks, chosen):
         layer.trainable = False
     return chosen
 
@@ -113,10 +126,10 @@ def unfreeze(
     if not model.trainable:  # it outranks its layers' own flags, and raising it raises theirs
         model.trainable = True
         freeze(model, blocks, "all")
-    for layer in _layers(model, blocks, chosen):
+    for layer in layers_of(model, blocks, chosen):
         layer.trainable = True
     if batch_norm == "frozen":
-        for layer in _layers(model, blocks, select(blocks, "all")):
+        for layer in layers_of(model, blocks):
             if isinstance(layer, keras.layers.BatchNormalization):
                 layer.trainable = False
     return chosen
@@ -140,9 +153,9 @@ def _weighted(model: keras.Model, seen: set[str]) -> tuple[str, ...]:
     return tuple(layer.name for layer in model.layers if layer.weights and layer.name not in seen)
 
 
-def _layers(model: keras.Model, blocks: Sequence[Block], chosen: Sequence[str]) -> Iterator[keras.Layer]:
+def layers_of(model: keras.Model, blocks: Sequence[Block], what: str | Sequence[str] = "all") -> Iterator[keras.Layer]:
     """Yield the layers with weights of the chosen blocks, those inside a Sequential (ConvNeXt has some) as well."""
-    layers = {layer.name: layer for layer in model.layers}
+    layers, chosen = {layer.name: layer for layer in model.layers}, select(blocks, what)
     for block in blocks:
         if block.name in chosen:
             for name in block.layers:

@@ -13,7 +13,7 @@ from keras import KerasTensor, layers
 from kmedtl.backbones import registry
 from kmedtl.backbones.row import FEATURES, Backbone
 from kmedtl.backbones.weights import load_weights
-from kmedtl.errors import UserError
+from kmedtl.errors import UserError, nearest
 
 # Of ImageNet's training images, as the authors of the published weights state them: RGB, 0–1 (torch); BGR, 0–255
 # (Caffe).
@@ -29,7 +29,7 @@ SCALE_AND_OFFSET = {
 }
 
 
-def build_features(image: KerasTensor, name: str, weights: str = "imagenet") -> KerasTensor:
+def build_features(image: KerasTensor, name: str, weights: str = "imagenet", truncate_at: str = "") -> KerasTensor:
     """Return the last feature map, before pooling, of the backbone `name` on top of `image`.
 
     The graph is flat: every layer of the backbone is a layer of the model it becomes part of. Grayscale is
@@ -38,16 +38,19 @@ def build_features(image: KerasTensor, name: str, weights: str = "imagenet") -> 
     Args:
         image: (batch, H, W, 1 or 3) float32, values 0–255, RGB.
         name: a name of the registry.
-        weights: `imagenet`, `random`, or the path of a `.weights.h5` or legacy `.h5` file without top.
+        weights: `imagenet`, `random`, or the path of a `.weights.h5` or legacy `.h5` file without top; always of the
+            whole backbone.
+        truncate_at: the last block that is kept; empty: all. What lies above it is no part of the graph.
 
     Returns:
         (batch, h, w, channels) float32.
 
     Raises:
-        UserError: an unknown name, an image too small or of another shape, or weights that cannot be had or
-            belong to another backbone.
+        UserError: an unknown name or block, a block that hands on several tensors, an image too small or of another
+            shape, or weights that cannot be had or belong to another backbone.
     """
     row = registry.get(name)
+    end = _truncation(row, truncate_at) if truncate_at else FEATURES
     _check_shape(image, row)
     x = _normalise(image, row.input_mode)
     given = {id(op) for op in keras.Model(keras.utils.get_source_inputs(x), x).operations}
@@ -56,7 +59,22 @@ def build_features(image: KerasTensor, name: str, weights: str = "imagenet") -> 
     load_weights(model, row, weights)
     if row.input_mode == "adapted":
         _set_normalisation(model)
-    return layers.Activation("linear", name=FEATURES)(model.output)
+    output = model.output if end == FEATURES else _output_of(model, end)
+    return layers.Activation("linear", name=FEATURES)(output)
+
+
+def _truncation(row: Backbone, block: str) -> str:
+    """Return the name of the operation that `block` ends in; of the last block that is the feature map itself."""
+    ends = {name: ends[0] for name, ends in row.blocks if len(ends) == 1}
+    if block not in ends:
+        several = block in dict(row.blocks)
+        reason = f"block {block} hands on several tensors" if several else f"no such block: {block!r}"
+        raise UserError(f"backbone.truncate_at: {reason} in {row.name}. {nearest(block, ends)}")
+    return ends[block]
+
+
+def _output_of(model: keras.Model, operation: str) -> KerasTensor:
+    return next(op.output for op in model.operations if op.name == operation)
 
 
 def _check_shape(image: KerasTensor, row: Backbone) -> None:

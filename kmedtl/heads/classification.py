@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import keras
+from keras import KerasTensor, layers
 
 from kmedtl.backbones.build import build_features
 from kmedtl.recipe import Backbone, Head
 
-POOLING = "head_pool"  # the layer whose output is one vector an image
+POOLING = "head_pool"  # the layer whose output is one vector an image; only there if pooling has no weights
+LOGITS = "logits"
 
 
 def build_classifier(backbone: Backbone, head: Head, size: int, channels: int, findings: int) -> keras.Model:
@@ -17,11 +19,45 @@ def build_classifier(backbone: Backbone, head: Head, size: int, channels: int, f
     above zero where a finding is more likely than not.
 
     Raises:
-        UserError: an unknown backbone, or weights that cannot be had or do not fit.
+        UserError: an unknown backbone or block, or weights that cannot be had or do not fit.
     """
     image = keras.Input((size, size, channels), name="image")
-    features = build_features(image, backbone.name, backbone.weights)
-    pooled = keras.layers.GlobalAveragePooling2D(name=POOLING)(features)
-    kept = keras.layers.Dropout(head.dropout, name="head_dropout")(pooled)
-    logits = keras.layers.Dense(findings, name="logits")(kept)
+    features = build_features(image, backbone.name, backbone.weights, backbone.truncate_at)
+    vector = HEADS[head.kind](features, head)
+    kept = layers.Dropout(head.dropout, name="head_dropout")(vector)
+    logits = layers.Dense(findings, name=LOGITS)(kept)
     return keras.Model(image, logits, name="classifier")
+
+
+def pooling_of(model: keras.Model) -> keras.Layer | None:
+    """Return the layer that pools by a plain average, before which the head has nothing to train; None: it learns."""
+    return next((layer for layer in model.layers if layer.name == POOLING), None)
+
+
+def _linear(features: KerasTensor, head: Head) -> KerasTensor:
+    return layers.GlobalAveragePooling2D(name=POOLING)(features)
+
+
+def _mlp(features: KerasTensor, head: Head) -> KerasTensor:
+    # ReLU6: its range is known, so the int8 file spends all its steps on it.
+    return layers.Dense(head.hidden, activation="relu6", name="head_hidden")(_linear(features, head))
+
+
+def _attention_pool(features: KerasTensor, head: Head) -> KerasTensor:
+    """Return Σ aₖhₖ over the places k of the feature map, with a = softmax of wᵀ(tanh(V hₖ) ⊙ sigmoid(U hₖ)).
+
+    Source: Ilse et al., Attention-based Deep Multiple Instance Learning (2018), equations 7 and 9 (gated).
+    """
+    height, width, channels = features.shape[1:]
+    content = layers.Conv2D(head.hidden, 1, activation="tanh", name="head_attention_content")(features)
+    gate = layers.Conv2D(head.hidden, 1, activation="sigmoid", name="head_attention_gate")(features)
+    gated = layers.Multiply(name="head_attention_gated")([content, gate])
+    score = layers.Conv2D(1, 1, name="head_attention_score")(gated)
+    scores = layers.Reshape((1, height * width), name="head_attention_scores")(score)
+    attention = layers.Softmax(name="head_attention")(scores)
+    places = layers.Reshape((height * width, channels), name="head_places")(features)
+    attended = layers.Dot(axes=(2, 1), name="head_attended")([attention, places])
+    return layers.Reshape((channels,), name="head_attended_vector")(attended)
+
+
+HEADS = {"linear": _linear, "mlp": _mlp, "attention_pool": _attention_pool}
