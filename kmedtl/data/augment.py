@@ -18,6 +18,19 @@ PRESETS: dict[str, tuple[tuple[str, dict], ...]] = {
         ("RandomBrightness", {"factor": 0.15}),
         ("RandomContrast", {"factor": 0.2}),
     ),
+    # The geometry of `xray`; optics, dose and display vary as they do between hospitals. Polarity never does: a film
+    # that is read inverted is an error, not a variety.
+    "xray_strong": (
+        ("RandomRotation", {"factor": 0.02, "fill_mode": "constant"}),
+        ("RandomTranslation", {"height_factor": 0.05, "width_factor": 0.05, "fill_mode": "constant"}),
+        ("RandomZoom", {"height_factor": 0.1, "fill_mode": "constant"}),
+        ("RandomGaussianBlur", {"factor": (0.5, 0.5), "kernel_size": 7, "sigma": (0.3, 1.5)}),  # of every second image
+        ("RandomSharpness", {"factor": (0.3, 0.9)}),  # 0.5 changes nothing
+        ("RandomNoise", {"deviation": 12.0}),
+        ("RandomBrightness", {"factor": 0.25}),
+        ("RandomContrast", {"factor": 0.5}),
+        ("RandomGamma", {"factor": 0.7}),
+    ),
     # A lesion has no up and no left; cameras differ in light and colour.
     "skin": (
         FLIP_BOTH,
@@ -66,6 +79,8 @@ PRESETS: dict[str, tuple[tuple[str, dict], ...]] = {
 OF_COLOUR = ("RandomSaturation", "RandomHue", "StainJitter")  # nothing to vary where there is one channel
 MIXERS = {"mixup": ("MixUp", {"alpha": 0.2}), "cutmix": ("CutMix", {"factor": 1.0})}
 
+BORDER = 0.12  # the widest border that `mask` and `crop` take from a side, as a fraction of it
+
 # Optical densities of haematoxylin, eosin and a residual in R, G, B (Ruifrok & Johnston 2001), each of length 1.
 STAINS = np.array([[0.650, 0.704, 0.286], [0.072, 0.990, 0.105], [0.268, 0.570, 0.776]], np.float32)
 
@@ -94,10 +109,104 @@ class StainJitter(keras.layers.Layer):
         return keras.ops.clip(keras.ops.exp(-keras.ops.matmul(stains, STAINS)) * 256 - 1, 0, 255)
 
 
+class RandomNoise(keras.layers.Layer):
+    """Adds Gaussian noise whose deviation, 0 to `deviation` grey levels, is drawn for each image; stays in 0–255.
+
+    Unlike `keras.layers.GaussianNoise`, which has one deviation for all and leaves the range. Takes and returns float32
+    (N, H, W, C) in 0–255.
+    """
+
+    def __init__(self, deviation: float, seed: int | None = None, **kwargs: object) -> None:
+        super().__init__(**kwargs)
+        self.deviation = deviation
+        self.generator = keras.random.SeedGenerator(seed)
+
+    def call(self, images: keras.KerasTensor, training: bool = True) -> keras.KerasTensor:
+        if not training:
+            return images
+        count, height, width, _ = keras.ops.shape(images)
+        deviation = keras.random.uniform((count, 1, 1, 1), 0, self.deviation, seed=self.generator)
+        noise = keras.random.normal((count, height, width, 1), seed=self.generator)  # the same in all colours
+        return keras.ops.clip(images + deviation * noise, 0, 255)
+
+
+class RandomGamma(keras.layers.Layer):
+    """Raises each image's grey values, as fractions of 255, to a power from 1 / (1 + `factor`) to 1 + `factor`.
+
+    As many images become darker as lighter. Takes and returns float32 (N, H, W, C) in 0–255.
+    """
+
+    def __init__(self, factor: float, seed: int | None = None, **kwargs: object) -> None:
+        super().__init__(**kwargs)
+        self.factor = factor
+        self.generator = keras.random.SeedGenerator(seed)
+
+    def call(self, images: keras.KerasTensor, training: bool = True) -> keras.KerasTensor:
+        if not training:
+            return images
+        shape, bound = (keras.ops.shape(images)[0], 1, 1, 1), float(np.log1p(self.factor))
+        power = keras.ops.exp(keras.random.uniform(shape, -bound, bound, seed=self.generator))
+        return 255 * (keras.ops.clip(images, 0, 255) / 255) ** power
+
+
+class RandomBorder(keras.layers.Layer):
+    """Takes the border from each image, 0 to `BORDER` of its side, drawn for each of the four sides by itself.
+
+    Frames, burned-in text and markers lie there, and a model that reads them has learned nothing of the disease.
+
+    Args:
+        kind: `mask` blackens the border, `crop` cuts it off and stretches the rest to the whole image.
+
+    Takes and returns float32 (N, H, W, C) in 0–255.
+    """
+
+    def __init__(self, kind: str, seed: int | None = None, **kwargs: object) -> None:
+        super().__init__(**kwargs)
+        self.take_away = {"mask": _blacken, "crop": _cut_off}[kind]
+        self.generator = keras.random.SeedGenerator(seed)
+
+    def call(self, images: keras.KerasTensor, training: bool = True) -> keras.KerasTensor:
+        if not training:
+            return images
+        shape = (4, keras.ops.shape(images)[0])
+        return self.take_away(images, keras.random.uniform(shape, 0, BORDER, seed=self.generator))
+
+
+def _blacken(images: keras.KerasTensor, widths: keras.KerasTensor) -> keras.KerasTensor:
+    """Blacken the borders: `widths` (4, N) at top, bottom, left and right, as fractions of the side."""
+    _, height, width, _ = images.shape
+    top, bottom, left, right = (part[:, None] for part in keras.ops.unstack(widths))
+    down, across = ((keras.ops.arange(side, dtype="float32") + 0.5)[None] / side for side in (height, width))
+    rows = keras.ops.logical_and(down > top, down < 1 - bottom)
+    columns = keras.ops.logical_and(across > left, across < 1 - right)
+    kept = keras.ops.logical_and(rows[:, :, None, None], columns[:, None, :, None])
+    return images * keras.ops.cast(kept, images.dtype)
+
+
+def _cut_off(images: keras.KerasTensor, widths: keras.KerasTensor) -> keras.KerasTensor:
+    """Cut the borders off, `widths` as of `_blacken`, and stretch the rest."""
+    _, height, width, _ = images.shape
+    top, bottom, left, right = keras.ops.unstack(widths)
+    across, down, none = 1 - left - right, 1 - top - bottom, keras.ops.zeros_like(top)
+    # Output pixel → input pixel; whole numbers are the middles of pixels.
+    start_x = left * width + (across - 1) / 2
+    start_y = top * height + (down - 1) / 2
+    transforms = keras.ops.stack([across, none, start_x, none, down, start_y, none, none], axis=1)
+    return keras.ops.image.affine_transform(images, transforms, fill_mode="nearest", data_format="channels_last")
+
+
+OWN = {"StainJitter": StainJitter, "RandomNoise": RandomNoise, "RandomGamma": RandomGamma}  # layers Keras lacks
+
+
 def augmentation(preset: str, channels: int, seed: int) -> list[keras.Layer]:
     """Return the preset's layers, for float32 batches (N, H, W, C) in 0–255, each with a seed of its own."""
     wanted = [(name, settings) for name, settings in PRESETS[preset] if channels == 3 or name not in OF_COLOUR]
     return [_layer(name, settings, seed + position) for position, (name, settings) in enumerate(wanted)]
+
+
+def bordering(border: str, seed: int) -> list[keras.Layer]:
+    """Return the layer of `mask` or `crop`, none of `none`, for batches as those of `augmentation`."""
+    return [] if border == "none" else [RandomBorder(border, seed)]
 
 
 def mixer(mix: str, seed: int) -> keras.Layer | None:
@@ -106,5 +215,5 @@ def mixer(mix: str, seed: int) -> keras.Layer | None:
 
 
 def _layer(name: str, settings: dict, seed: int) -> keras.Layer:
-    kind = StainJitter if name == "StainJitter" else getattr(keras.layers, name)
+    kind = OWN[name] if name in OWN else getattr(keras.layers, name)
     return kind(**settings, seed=seed)

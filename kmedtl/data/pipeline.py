@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from kmedtl.data.augment import augmentation, mixer
+from kmedtl.data.augment import augmentation, bordering, mixer
+from kmedtl.data.in_memory import ImagesInMemory
 from kmedtl.data.manifest import UNKNOWN, Manifest
 from kmedtl.data.store import Store
 
@@ -19,10 +20,11 @@ Batch = tuple[tf.Tensor, tf.Tensor, tf.Tensor]  # images, targets, weights
 
 @dataclass(frozen=True)
 class Variation:
-    """How training images are varied: a preset and a mixer of `kmedtl.data.augment`."""
+    """How training images are varied: a preset, a mixer and what becomes of the border, of `kmedtl.data.augment`."""
 
     preset: str = "none"
     mix: str = "none"
+    border: str = "none"
 
     @property
     def is_none(self) -> bool:
@@ -40,7 +42,7 @@ class Pipeline:
         batch_size: images a batch; the last one may be smaller.
     """
 
-    store: Store
+    store: Store | ImagesInMemory
     table: pd.DataFrame
     targets: np.ndarray
     batch_size: int
@@ -62,8 +64,12 @@ class Pipeline:
 
         The targets are float32 (N, findings), the weights float32 (N,) with a mean of 1 over the split.
         """
-        shuffled = self._selected().shuffle(min(len(self.table), SHUFFLE_BUFFER), seed=seed)
-        return self._batches(shuffled, seed, variation, class_weights)
+        return self._batches(self._shuffled(seed), seed, variation, class_weights)
+
+    def rows_of_step(self, seed: int, step: int) -> np.ndarray:
+        """Return the rows of the table in a batch of an epoch, counted from 0."""
+        rows = self._shuffled(seed).map(lambda image, row: row).batch(self.batch_size)
+        return next(iter(rows.skip(step).as_numpy_iterator()))
 
     def sample(self, count: int, seed: int) -> np.ndarray:
         """Return about `count` images as uint8 (n, size, size, C), each label by its share."""
@@ -97,6 +103,9 @@ class Pipeline:
         selected = selected.map(lambda record, image: (image, rows[record]))
         return selected.apply(tf.data.experimental.assert_cardinality(len(self.table)))
 
+    def _shuffled(self, seed: int) -> tf.data.Dataset:
+        return self._selected().shuffle(min(len(self.table), SHUFFLE_BUFFER), seed=seed)
+
     def _batches(self, images: tf.data.Dataset, seed: int, variation: Variation, class_weights: str) -> tf.data.Dataset:
         targets, weights = tf.constant(self.targets), tf.constant(self.weights(class_weights))
         vary = _vary(variation, images.element_spec[0].shape[-1], seed)
@@ -115,7 +124,8 @@ def pipelines(store: Store, manifest: Manifest, table: pd.DataFrame, batch_size:
 
 def _vary(variation: Variation, channels: int, seed: int) -> Callable[..., Batch]:
     """Return a variation as a function of batches; map it one call at a time, its random state is a sequence."""
-    layers = augmentation(variation.preset, channels, seed)
+    layers = bordering(variation.border, seed)  # first, while the border is where the source has it
+    layers += augmentation(variation.preset, channels, seed + len(layers))
     mixing = mixer(variation.mix, seed + len(layers))
 
     def vary(images: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor) -> Batch:

@@ -83,6 +83,22 @@ def limit(table: pd.DataFrame, count: int, seed: int) -> pd.DataFrame:
     return table[kept].reset_index(drop=True)
 
 
+def limit_training(table: pd.DataFrame, count: int, seed: int) -> pd.DataFrame:
+    """Return the table with at most about `count` of its training images; validation and test stay as they are.
+
+    Whole patients, each stratum by its share, none left empty. A smaller count keeps a subset of what a larger one
+    keeps, so that runs with more and more images differ by the added ones alone.
+    """
+    training = table[table["split"] == "train"]
+    if count >= len(training):
+        return table
+    group, people = _placed(training, seed)
+    first = people.groupby("labels")["place"].transform("min")
+    kept = (people["place"] < count / len(training)) | (people["place"] == first)
+    stays = (table["split"] != "train") | group.map(kept).reindex(table.index, fill_value=False)
+    return table[stays].reset_index(drop=True)
+
+
 def leaks(table: pd.DataFrame) -> list[tuple[str, str]]:
     """Return a pair of ids for each patient (or image) that is in two of the splits that the source gave."""
     named = table[table["split"] != ""].assign(group=groups(table))
@@ -103,20 +119,11 @@ def groups(table: pd.DataFrame) -> pd.Series:
 
 def _divide(table: pd.DataFrame, fractions: Mapping[str, float], seed: int, rest: str = "train") -> pd.Series:
     """Return for each row the name of a fraction, or `rest`; whole groups, by their share of the images."""
-    group = groups(table)
-    people = table.groupby(group).agg(images=("id", "size"), labels=("stratum", _label_set), site=("site", "first"))
-    people["order"] = [_hash(seed, name) for name in people.index]
-    people = people.sort_values("order")
-    assigned = pd.Series(rest, index=people.index)
-    for (labels, site), stratum in people.groupby(["labels", "site"]):
-        # The middle of a patient's images decides, so that rounding favours no split; the start differs from stratum to
-        # stratum, so that many small ones together come out right.
-        middle = (stratum["images"].cumsum() - stratum["images"] / 2) / stratum["images"].sum()
-        position = (middle + int(_hash(seed, f"{labels}\0{site}")[:8], 16) / 16**8) % 1
-        upper = 0.0
-        for name, fraction in fractions.items():
-            lower, upper = upper, upper + fraction
-            assigned[stratum.index[(position >= lower) & (position < upper)]] = name
+    group, people = _placed(table, seed)
+    assigned, upper = pd.Series(rest, index=people.index), 0.0
+    for name, fraction in fractions.items():
+        lower, upper = upper, upper + fraction
+        assigned[(people["place"] >= lower) & (people["place"] < upper)] = name
     for _, people_alike in people.groupby("labels"):
         for name in fractions:
             alike = assigned[people_alike.index]
@@ -124,6 +131,24 @@ def _divide(table: pd.DataFrame, fractions: Mapping[str, float], seed: int, rest
             if name not in set(alike) and (alike == richest).sum() > 1:
                 assigned[alike.index[alike == richest][0]] = name
     return group.map(assigned)
+
+
+def _placed(table: pd.DataFrame, seed: int) -> tuple[pd.Series, pd.DataFrame]:
+    """Return each row's group, and a table of the groups: `labels`, `site`, and `place`, 0 to 1 among those alike.
+
+    The images of a stratum are spread evenly over its places, in the order of a hash of seed and name.
+    """
+    group = groups(table)
+    people = table.groupby(group).agg(images=("id", "size"), labels=("stratum", _label_set), site=("site", "first"))
+    people["order"] = [_hash(seed, name) for name in people.index]
+    people = people.sort_values("order")
+    people["place"] = 0.0
+    for (labels, site), stratum in people.groupby(["labels", "site"]):
+        # The middle of a patient's images decides, so that rounding favours no split; the start differs from stratum to
+        # stratum, so that many small ones together come out right.
+        middle = (stratum["images"].cumsum() - stratum["images"] / 2) / stratum["images"].sum()
+        people.loc[stratum.index, "place"] = (middle + int(_hash(seed, f"{labels}\0{site}")[:8], 16) / 16**8) % 1
+    return group, people
 
 
 def _check(manifest: Manifest, table: pd.DataFrame) -> None:

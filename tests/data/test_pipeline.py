@@ -101,7 +101,7 @@ def test_presets_vary_images_and_keep_their_range(preset, channels):
     assert np.array_equal(varied, images) == (preset == "none")
 
 
-@pytest.mark.parametrize("preset", ["xray", "ultrasound", "retina", "mri"])
+@pytest.mark.parametrize("preset", ["xray", "xray_strong", "ultrasound", "retina", "mri"])
 def test_where_up_matters_nothing_is_turned_upside_down(preset):
     image = np.zeros((1, 64, 64, 3), "float32")
     image[:, :32] = 200

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from kmedtl.data.manifest import Manifest
-from kmedtl.data.splits import folds, leaks, limit, split
+from kmedtl.data.splits import folds, leaks, limit, limit_training, split
 from kmedtl.errors import UserError
 
 CLASSES = ("NORMAL", "PNEUMONIA")
@@ -106,6 +106,28 @@ def test_limit_keeps_whole_patients_and_the_class_ratio():
     kept_counts = kept["patient"].value_counts()
     assert (kept_counts == counts[kept_counts.index]).all()
     assert kept["label"].mean() == pytest.approx(rows["label"].mean(), abs=0.03)
+
+
+@pytest.mark.parametrize("twins", [False, True])
+def test_limited_training_takes_whole_patients_and_a_smaller_one_is_a_part_of_a_larger(twins):
+    rows = with_sites(table(400))
+    if twins:
+        rows["twin"] = rows.index // 2  # each image is a copy of its neighbour, often another patient's
+    divided = divide(rows, 0.15, 0.15, seed=3)
+    others = divided[divided["split"] != "train"].reset_index(drop=True)
+    training = divided[divided["split"] == "train"]
+    larger = set(training["id"])
+    for count in (1000, 300, 100, 10, 1):
+        kept = limit_training(divided, count, seed=3)
+        pd.testing.assert_frame_equal(kept[kept["split"] != "train"].reset_index(drop=True), others)
+        part = kept[kept["split"] == "train"]
+        assert set(part["id"]) <= larger
+        assert not set(part["patient"]) & set(training.loc[~training["id"].isin(part["id"]), "patient"])
+        assert set(part["label"]) == {0, 1}
+        if count >= 100 and not twins:
+            assert len(part) == pytest.approx(min(count, len(training)), abs=12)
+            assert part["label"].mean() == pytest.approx(training["label"].mean(), abs=0.06)
+        larger = set(part["id"])
 
 
 def test_patients_who_share_an_image_stay_together():

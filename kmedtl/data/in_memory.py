@@ -1,0 +1,27 @@
+"""Images that are in memory, where a pipeline expects a store: such as corrupted copies, which no file holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+
+
+@dataclass(frozen=True)
+class ImagesInMemory:
+    """Images in a fixed order; `count` and `images` as of `kmedtl.data.store.Store`.
+
+    Attributes:
+        pixels: uint8 (N, size, size, channels).
+    """
+
+    pixels: np.ndarray
+
+    @property
+    def count(self) -> int:
+        return len(self.pixels)
+
+    def images(self) -> tf.data.Dataset:
+        """Return every image as uint8 (size, size, channels), in the order of `pixels`."""
+        return tf.data.Dataset.from_tensor_slices(self.pixels)

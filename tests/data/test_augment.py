@@ -1,0 +1,105 @@
+from typing import get_args
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+import tensorflow as tf
+
+from kmedtl.data.augment import BORDER, PRESETS, RandomBorder, RandomGamma, RandomNoise, augmentation
+from kmedtl.data.in_memory import ImagesInMemory
+from kmedtl.data.pipeline import Pipeline, Variation
+from kmedtl.recipe.stage import Preset
+
+LAYERS = {
+    "mask": lambda seed: RandomBorder("mask", seed=seed),
+    "crop": lambda seed: RandomBorder("crop", seed=seed),
+    "noise": lambda seed: RandomNoise(12.0, seed=seed),
+    "gamma": lambda seed: RandomGamma(0.7, seed=seed),
+}
+
+
+@pytest.fixture
+def images():
+    return np.random.default_rng(0).uniform(0, 255, (6, 40, 50, 3)).astype("float32")
+
+
+def test_every_preset_of_a_recipe_is_there():
+    assert set(PRESETS) == set(get_args(Preset))
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_a_layer_follows_from_its_seed_inside_tf_data(images, name):
+    def varied(seed):
+        layer = LAYERS[name](seed)
+        batches = tf.data.Dataset.from_tensor_slices(images).batch(4)
+        return np.concatenate(list(batches.map(lambda batch: layer(batch, training=True), num_parallel_calls=1)))
+
+    assert np.array_equal(varied(1), varied(1))
+    assert not np.array_equal(varied(1), varied(2))
+    assert varied(1).shape == images.shape
+    assert varied(1).min() >= 0
+    assert varied(1).max() <= 255.001
+    assert np.array_equal(LAYERS[name](1)(images, training=False), images)
+
+
+def test_a_mask_blackens_each_side_by_itself_and_nothing_else():
+    white = np.full((400, 50, 50, 1), 200, "float32")
+    masked = np.asarray(RandomBorder("mask", seed=0)(white, training=True))[..., 0]
+    assert set(np.unique(masked)) == {0, 200}
+    rows, columns = masked.any(2), masked.any(1)
+    widths = [rows.argmax(1), rows[:, ::-1].argmax(1), columns.argmax(1), columns[:, ::-1].argmax(1)]
+    for width in widths:
+        assert width.max() == pytest.approx(BORDER * 50, abs=1)
+        assert width.mean() == pytest.approx(BORDER * 25, abs=0.5)
+    assert np.abs(np.corrcoef(widths) - np.eye(4)).max() < 0.2
+    assert np.array_equal(masked > 0, rows[:, :, None] & columns[:, None])
+
+
+def test_a_crop_takes_the_border_away_and_keeps_the_rest_in_place():
+    """Grey is the position across the image, so what is left tells where it came from."""
+    ramp = np.broadcast_to(np.arange(100, dtype="float32"), (200, 100, 100))[..., None]
+    across = np.asarray(RandomBorder("crop", seed=0)(ramp, training=True))[:, 50, :, 0]
+    assert across[:, 0].min() < 1
+    assert across[:, 0].max() == pytest.approx(100 * BORDER, abs=1.5)
+    assert across[:, -1].min() == pytest.approx(99 - 100 * BORDER, abs=1.5)
+    steps = np.diff(across[:, 2:-2], axis=1)
+    assert np.allclose(steps, steps[:, :1], atol=1e-3)
+    assert 1 - 2 * BORDER <= steps.min() <= steps.max() <= 1.001
+
+
+def test_gamma_keeps_black_and_white_and_goes_both_ways():
+    image = np.tile(np.array([0, 128, 255], "float32")[:, None, None], (50, 1, 1, 1))
+    varied = np.asarray(RandomGamma(0.7, seed=0)(image, training=True))[:, :, 0, 0]
+    assert np.allclose(varied[:, [0, 2]], [0, 255])
+    darker = (varied[:, 1] < 128).mean()
+    assert 0.3 < darker < 0.7
+
+
+def test_strong_films_vary_more_than_films(images):
+    smooth = keras.ops.convert_to_numpy(keras.ops.image.resize(images[:, :8, :8], (64, 64)))
+
+    def spread(preset):
+        means = []
+        for seed in range(6):
+            varied = smooth
+            for layer in augmentation(preset, 3, seed):
+                varied = layer(varied, training=True)
+            means.append(np.asarray(varied).mean((1, 2, 3)))
+        return np.std(means, axis=0).mean()
+
+    assert spread("xray_strong") > 1.3 * spread("xray")
+
+
+@pytest.mark.parametrize("border", ["mask", "crop"])
+def test_the_border_is_a_variation_of_a_pipeline(images, border):
+    pixels = np.full((6, 40, 40, 1), 200, "uint8")
+    pixels[:, 10:30, 10:30] = 90
+    table = pd.DataFrame({"record": np.arange(6), "stratum": 0})
+    pipeline = Pipeline(ImagesInMemory(pixels), table, np.zeros((6, 1), "float32"), 4)
+    varied = np.concatenate([batch.numpy() for batch, *_ in pipeline.epoch(0, Variation(border=border))])
+    centre = varied[:, 16:24, 16:24]
+    assert np.all(centre == 90)
+    assert not np.array_equal(varied, pixels)
+    assert not Variation(border=border).is_none
+    assert Variation().is_none
