@@ -7,7 +7,9 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 import pandas as pd
+from sklearn.metrics import roc_auc_score
 
+from kmedtl.data.manifest import UNKNOWN
 from kmedtl.evaluate.confidence import Estimate, bootstrap, delong_auc, wilson
 
 
@@ -69,6 +71,28 @@ def judge(table: pd.DataFrame, threshold: float | np.ndarray, resamples: int, se
         "f1": resampled(f1, decisions),
     }
     return Metrics(len(labels), len(set(patients)), ((tn, fp), (fn, tp)), estimates)
+
+
+def mean_auc(targets: np.ndarray, logits: np.ndarray) -> float:
+    """Return the mean AUC over the findings; see `mean_over_findings`."""
+    return mean_over_findings(roc_auc_score, targets, logits)
+
+
+def mean_over_findings(
+    figure: Callable[[np.ndarray, np.ndarray], float], targets: np.ndarray, logits: np.ndarray
+) -> float:
+    """Return the mean of a figure over the findings of which both answers are known; NaN where there is none.
+
+    Args:
+        figure: of the labels (n,) and logits (n,) of one finding.
+        targets: (N, findings): 1, 0 or `UNKNOWN`, which is left out.
+        logits: (N, findings).
+    """
+    columns = [
+        (target[target != UNKNOWN], logit[target != UNKNOWN]) for target, logit in zip(targets.T, logits.T, strict=True)
+    ]
+    known = [figure(target, logit) for target, logit in columns if len(set(target)) == 2]
+    return float(np.mean(known)) if known else float("nan")
 
 
 def average_precision(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:

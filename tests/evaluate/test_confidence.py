@@ -3,7 +3,7 @@ import pytest
 from scipy.stats import norm
 from sklearn.metrics import average_precision_score, balanced_accuracy_score, f1_score, roc_auc_score
 
-from kmedtl.evaluate.confidence import bootstrap, delong_auc, wilson
+from kmedtl.evaluate.confidence import auc_loss, bootstrap, delong_auc, wilson
 from kmedtl.evaluate.metrics import average_precision, balanced_accuracy, f1
 
 
@@ -41,6 +41,35 @@ def test_constant_scores_are_no_certainty():
     assert estimate.value == 0.5
     assert estimate.low < 0.3
     assert estimate.high > 0.7
+
+
+def test_a_paired_loss_is_the_difference_and_covers_the_truth():
+    covered = 0
+    for seed in range(300):
+        labels, before = scores(120, seed, shift=2.0)
+        after = before + np.random.default_rng(seed).normal(0, 1, 120)  # the same images, noisier
+        loss = auc_loss(labels, before, after, np.arange(120))
+        assert loss.value == pytest.approx(roc_auc_score(labels, before) - roc_auc_score(labels, after))
+        covered += loss.low <= norm.cdf(2 / np.sqrt(2)) - norm.cdf(2 / np.sqrt(4)) <= loss.high
+    assert 0.91 <= covered / 300 <= 0.98
+
+
+def test_a_paired_loss_is_surer_than_two_areas_and_grows_with_clusters():
+    labels, before, names = clustered(0)
+    after = before + np.random.default_rng(0).normal(0, 0.3, len(before))
+    loss = auc_loss(labels, before, after, names)
+    alone = delong_auc(labels, before, names)
+    assert loss.high - loss.low < alone.high - alone.low
+    assert auc_loss(labels, before, np.stack([after, before]), names).value == pytest.approx(loss.value / 2)
+
+
+def test_scores_in_the_same_order_lose_nothing():
+    labels, before = scores(60, 0)
+    loss = auc_loss(labels, before, 2 * before + 1, np.arange(60))
+    assert (loss.value, loss.low, loss.high) == (0, 0, 0)
+    perfect, also = labels + before / 100, labels - before / 100
+    loss = auc_loss(labels, perfect, also, np.arange(60))
+    assert loss.low < loss.value == 0 < loss.high
 
 
 def clustered(seed, patients=60):

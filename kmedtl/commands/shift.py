@@ -1,0 +1,56 @@
+"""`kmedtl shift`: a run on corrupted test images, as another hospital might send them."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from dataclasses import replace
+
+import numpy as np
+
+import kmedtl
+from kmedtl import run_folder
+from kmedtl.errors import UserError
+from kmedtl.quiet import quiet_stderr
+from kmedtl.recipe import Data
+
+MATCHED = 200  # images of another source that its typical histogram is taken from
+
+
+def command(options: argparse.Namespace) -> int:
+    print("Loading TensorFlow …", file=sys.stderr)
+    with quiet_stderr():
+        from kmedtl import past_run
+        from kmedtl.evaluate import shift_page
+        from kmedtl.evaluate.corruptions import REFERENCE
+        from kmedtl.evaluate.shift import shift
+        from kmedtl.export.runtimes import open_runtime
+        from kmedtl.result import SYNTHETIC
+
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    run = past_run.open_run(options.run)
+    whole = run.model.name == past_run.MODEL
+    final = run_folder.choose(options.out or run.folder / ("shift" if whole else f"shift-{run.model.stem}"), "shift")
+    with run_folder.building(final) as folder:
+        reference = _histogram(run.recipe.data, options.match, run.recipe.seed) if options.match else REFERENCE
+        images = past_run.test_images(run, options.limit, print)
+        runtime = open_runtime(run.model)
+        found = shift(runtime, images.pixels(), images.table, run.info, options.severities, run.recipe.seed, reference)
+        notice = SYNTHETIC if run.info.synthetic else ""
+        shift_page.write(found, folder, run.model.name, run.info, notice, kmedtl.__version__)
+    lines = [*shift_page.summary(found), *([notice] if notice else []), f"Page: {final / 'shift.html'}"]
+    print("\n".join(lines))
+    return 0
+
+
+def _histogram(data: Data, source: str, seed: int) -> np.ndarray:
+    """Return the typical histogram of another source, read as the run reads its own."""
+    from kmedtl.data import sources, store
+    from kmedtl.evaluate.corruptions import quantiles_of
+
+    other = replace(data, source=source, labels="", classes=(), patient_pattern="", limit=MATCHED)
+    images = store.prepare(sources.load(other, seed).table, data.reading)
+    if not images.count:
+        raise UserError(f"--match {source}: none of its images could be read; see `kmedtl audit {source}`.")
+    return quantiles_of(np.stack(list(images.images().as_numpy_iterator())))
