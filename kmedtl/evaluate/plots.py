@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from sklearn.metrics import precision_recall_curve, roc_curve
 
+from kmedtl.evaluate.compare import Run
 from kmedtl.evaluate.metrics import Metrics
 
 INK, ACCENT, SOFT = "#1f2937", "#2563eb", "#94a3b8"
@@ -64,7 +65,11 @@ def confusion(metrics: Metrics, classes: Sequence[str]) -> Figure:
 
 
 def training(history: pd.DataFrame) -> Figure:
-    """Draw losses and validation AUC by epoch; a line marks where each stage begins."""
+    """Draw losses and validation AUC by epoch; a line marks where each stage begins.
+
+    Weights between a stage's start and its end, which `interpolate` tried, are no epochs and are left out.
+    """
+    history = history[history["alpha"] == 1].reset_index(drop=True)
     figure = Figure(figsize=(2 * SIDE, 3.4), layout="constrained")
     losses, auc = figure.subplots(1, 2)
     epochs = np.arange(1, len(history) + 1)
@@ -90,6 +95,96 @@ def training(history: pd.DataFrame) -> Figure:
                 textcoords="offset points",
             )
     return figure
+
+
+def importance(stages: Mapping[str, Mapping[str, float]]) -> Figure:
+    """Draw each block's relative gradient norm, a panel an adaptive stage, from input to output."""
+    figure = Figure(figsize=(2 * SIDE, 2.6 * len(stages)), layout="constrained")
+    for axes, (stage, blocks) in zip(figure.subplots(len(stages), squeeze=False).flat, stages.items(), strict=True):
+        axes.bar(list(blocks), list(blocks.values()), color=ACCENT)
+        axes.set(title=f"Importance of blocks before stage {stage}", ylabel="‖gradient‖ / ‖weights‖")
+        axes.tick_params(axis="x", labelrotation=45 if len(blocks) > 8 else 0)
+        axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def range_tests(stages: Mapping[str, tuple[Sequence[float], Sequence[float], float]]) -> Figure:
+    """Draw the smoothed loss against the rate of each range test (rates, losses, chosen rate), a panel a stage."""
+    figure = Figure(figsize=(2 * SIDE, 2.6 * len(stages)), layout="constrained")
+    for axes, (stage, (rates, losses, chosen)) in zip(
+        figure.subplots(len(stages), squeeze=False).flat, stages.items(), strict=True
+    ):
+        axes.plot(rates, losses, color=ACCENT)
+        axes.axvline(chosen, color=SOFT, linestyle="--", linewidth=1)
+        axes.set(title=f"Range test, stage {stage}: lr {chosen:.1e}", xlabel="lr", ylabel="Loss", xscale="log")
+        axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def severities(table: pd.DataFrame) -> Figure:
+    """Draw AUC against severity, a panel a corruption, over the table of `kmedtl.evaluate.shift.Shift`.
+
+    Each line starts from the clean images, severity 0; the band is the 95 % interval.
+    """
+    clean, corrupted = table[table["severity"] == 0], table[table["severity"] > 0]
+    names, columns = corrupted["corruption"].unique(), 4
+    rows = -(-len(names) // columns)
+    figure = Figure(figsize=(2 * SIDE, 1.9 * rows + 0.4), layout="constrained")
+    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    for axes, name in zip(grid.flat, names, strict=False):
+        part = pd.concat([clean, corrupted[corrupted["corruption"] == name]])
+        axes.axhline(clean["auc"].iloc[0], color=SOFT, linewidth=1, linestyle="--")
+        axes.fill_between(part["severity"], part["auc_low"], part["auc_high"], color=ACCENT, alpha=0.15, linewidth=0)
+        axes.plot(part["severity"], part["auc"], color=ACCENT, marker="o", markersize=3)
+        axes.set_title(name.replace("_", " "), fontsize=10)
+        axes.set_xticks(part["severity"])
+        axes.spines[["top", "right"]].set_visible(False)
+    for axes in grid.flat[len(names) :]:
+        axes.set_visible(False)
+    figure.supxlabel("Severity; 0: clean", fontsize=10)
+    figure.supylabel("AUC", fontsize=10)
+    return figure
+
+
+def data_efficiency(curves: Mapping[str, Sequence[Run]]) -> Figure:
+    """Draw test AUC with its 95 % interval against training images, a line a title of `curves`."""
+    figure = Figure(figsize=(2 * SIDE, SIDE), layout="constrained")
+    axes = figure.subplots()
+    for number, (title, runs) in enumerate(curves.items()):
+        beside = 1 + 0.02 * (number - (len(curves) - 1) / 2)  # so that intervals at one number do not cover each other
+        images = [run.training_images * beside for run in runs]
+        axes.errorbar(images, [run.auc.value for run in runs], _reach(runs), marker="o", capsize=3, label=title)
+    everything = [run for runs in curves.values() for run in runs]
+    numbers = sorted({run.training_images for run in everything})
+    axes.set(title=_title(everything), xlabel="Training images", ylabel="Test AUC", xscale="log")
+    axes.set_xticks(numbers, [f"{number:,}" for number in numbers])
+    axes.minorticks_off()
+    axes.legend(loc="lower right", frameon=False, fontsize=9)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def aucs(runs: Sequence[Run]) -> Figure:
+    """Draw the test AUC of each run with its 95 % interval, in their order from top to bottom."""
+    figure = Figure(figsize=(2 * SIDE, 1 + 0.4 * len(runs)), layout="constrained")
+    axes = figure.subplots()
+    places = range(len(runs))
+    axes.errorbar([run.auc.value for run in runs], places, xerr=_reach(runs), fmt="o", color=ACCENT, capsize=3)
+    axes.set_yticks(places, [run.name for run in runs])
+    axes.invert_yaxis()
+    axes.set(title=_title(runs), xlabel="Test AUC")
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def _title(runs: Sequence[Run]) -> str:
+    synthetic = any(run.notice for run in runs)
+    return "Test AUC with 95 % interval" + (" – synthetic images" if synthetic else "")
+
+
+def _reach(runs: Sequence[Run]) -> np.ndarray:
+    """Return how far each interval reaches below and above its AUC, (2, runs)."""
+    return np.array([[run.auc.value - run.auc.low, run.auc.high - run.auc.value] for run in runs]).T
 
 
 def _square(title: str, x: str, y: str) -> tuple[Figure, object]:

@@ -1,0 +1,60 @@
+"""A comparison of runs, told: a CSV, a plot, a page that stands alone, and a few lines for the terminal."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from kmedtl.evaluate import plots, report
+from kmedtl.evaluate.compare import Comparison, Run, shown
+
+UNPAIRED = "other test images"
+
+
+def write(comparison: Comparison, folder: Path, version: str) -> None:
+    """Write `compare.csv`, `plots/` and the self-contained `compare.html` into `folder`."""
+    comparison.table().to_csv(folder / "compare.csv", index=False)
+    curves = comparison.curves()
+    figures = {"data_efficiency": plots.data_efficiency(curves)} if curves else {"auc": plots.aucs(comparison.runs)}
+    report.write(
+        folder / "compare.html",
+        report.save_plots(figures, folder / "plots"),
+        template="compare.html",
+        header=_header(comparison),
+        rows=_rows(comparison),
+        first=comparison.runs[0].name,
+        all_paired=all(comparison.gains),
+        unpaired=UNPAIRED,
+        notice=comparison.notice,
+        version=version,
+    )
+
+
+def summary(comparison: Comparison) -> list[str]:
+    """Return the table as lines, columns aligned."""
+    table = [_header(comparison), *_rows(comparison)]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table]
+    return [*lines, f"95 % intervals in brackets; gain: AUC minus that of {comparison.runs[0].name}, image by image."]
+
+
+def _header(comparison: Comparison) -> list[str]:
+    return ["Run", *comparison.settings, "Training images", "Epochs", "Minutes", "AUC", "Balanced accuracy", "AUC gain"]
+
+
+def _rows(comparison: Comparison) -> list[list[str]]:
+    return [_row(comparison, number, run) for number, run in enumerate(comparison.runs)]
+
+
+def _row(comparison: Comparison, number: int, run: Run) -> list[str]:
+    gain = comparison.gains[number]
+    return [
+        run.name,
+        *(shown(values[number]) for values in comparison.settings.values()),
+        str(run.training_images),
+        str(run.epochs),
+        "–" if math.isnan(run.seconds) else f"{run.seconds / 60:.1f}",
+        str(run.auc),
+        str(run.balanced_accuracy),
+        "–" if number == 0 else str(gain or UNPAIRED),
+    ]
