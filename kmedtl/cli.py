@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")  # a terminal that lacks a letter must not end a run
     interrupt = _Interrupt()
     try:
-        return importlib.import_module(f"kmedtl.commands.{options.command}").command(options)
+        return importlib.import_module(f"kmedtl.commands.{options.command.replace('-', '_')}").command(options)
     except BrokenPipeError:
         # The reader of our output left (`kmedtl … | head`); keep Python from complaining again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.debug:
             raise
         if interrupt.noticed or isinstance(error, KeyboardInterrupt):
-            print("\nstopped: nothing half-written was left behind.", file=sys.stderr)
+            print("\nstopped.", file=sys.stderr)
             return INTERRUPTED
         print(f"error: {_one_line(error)}", file=sys.stderr)
         return 2
@@ -83,7 +83,17 @@ def parser() -> argparse.ArgumentParser:
     )
     run.add_argument("--seed", type=int, metavar="N", help="of split, order, augmentation and initial weights")
     run.add_argument("--out", type=Path, metavar="DIR", help="the run folder (default: saved_models/NAME/TIME)")
+    run.add_argument("--resume", action="store_true", help="go on with a run that stopped, after its last epoch")
     _add_data_options(run)
+
+    rate = commands.add_parser("lr-find", help="which rate to train a stage with: a range test, as a plot")
+    rate.add_argument("recipe", help="a name of `kmedtl recipes`, or a YAML file")
+    rate.add_argument("--data", metavar="SOURCE", help=SOURCE)
+    rate.add_argument(
+        "--stage", type=int, default=0, metavar="N", help="its number, from 0 on; those before are trained"
+    )
+    rate.add_argument("--out", type=Path, metavar="FILE", default=Path("lr_find.png"), help="the plot, PNG")
+    _add_data_options(rate)
 
     audit = commands.add_parser("audit", help="count, find copies, leaks, shortcuts and broken files; train nothing")
     audit.add_argument("--out", type=Path, metavar="DIR", help="a new folder (default: saved_models/audit/TIME)")
@@ -100,6 +110,21 @@ def parser() -> argparse.ArgumentParser:
     predict.add_argument("images", nargs="+", metavar="IMAGE", help="PNG, JPEG, TIFF or DICOM files")
     predict.add_argument("--format", choices=("table", "json", "csv"), default="table")
 
+    shift = commands.add_parser(
+        "shift", help="judge a run on corrupted test images, as another hospital might send them"
+    )
+    shift.add_argument("run", type=Path, help="run folder, or one of its models, as RUN/model_int8.tflite")
+    shift.add_argument(
+        "--severities", type=_severities, metavar="1-5", default="1-5", help="a range or one of 1 to 5 (default: 1-5)"
+    )
+    shift.add_argument("--match", metavar="SOURCE", help="take the reference histogram from these images: " + SOURCE)
+    shift.add_argument("--limit", type=int, metavar="N", help="about N test images: whole patients, stratified")
+    shift.add_argument("--out", type=Path, metavar="DIR", help="a new folder (default: RUN/shift)")
+
+    compare = commands.add_parser("compare", help="show what differs between runs, and what it did to the test")
+    compare.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="run folders; the first is the reference")
+    compare.add_argument("--out", type=Path, metavar="DIR", help="a new folder (default: saved_models/compare/TIME)")
+
     commands.add_parser("recipes", help="list the built-in recipes")
 
     backbones = commands.add_parser("backbones", help="list the backbones and where their weights are to be had")
@@ -112,6 +137,14 @@ def parser() -> argparse.ArgumentParser:
 
 def _folds(text: str) -> int | str:
     return int(text) if text.isdigit() else text
+
+
+def _severities(text: str) -> tuple[int, ...]:
+    first, last = (text.split("-") * 2)[:2]
+    severities = tuple(range(int(first), int(last) + 1)) if first.isdigit() and last.isdigit() else ()
+    if not severities or not set(severities) <= set(range(1, 6)):
+        raise argparse.ArgumentTypeError(f"expected a severity from 1 to 5, or a range such as 1-5. Received: {text!r}")
+    return severities
 
 
 def _add_source(parser: argparse.ArgumentParser) -> None:

@@ -58,6 +58,23 @@ def to_dict(config: Any, defaults: bool = True) -> dict[str, Any]:
     }
 
 
+def flat(config: Any) -> dict[str, Any]:
+    """Return every single value of the dataclass by its path, as `override` takes it: `{"stages.0.epochs": 3, …}`."""
+    return _flat(to_dict(config), "")
+
+
+def differences(one: Any, other: Any) -> dict[str, tuple[Any, Any]]:
+    """Return the settings in which two dataclasses of a kind differ: dotted path → both values."""
+    found = {}
+    for field in dataclasses.fields(one):
+        before, after = getattr(one, field.name), getattr(other, field.name)
+        if dataclasses.is_dataclass(before) and type(before) is type(after):
+            found |= {f"{field.name}.{path}": values for path, values in differences(before, after).items()}
+        elif before != after:
+            found[field.name] = (before, after)
+    return found
+
+
 def override(config: T, assignments: Sequence[str]) -> T:
     """Return `config` with `path.to.setting=value` assignments applied; values are read as YAML.
 
@@ -75,6 +92,13 @@ def override(config: T, assignments: Sequence[str]) -> T:
             raise UserError(f"--set {path}: the value is not valid YAML. Received: {text!r}.") from None
         _assign(document, path.split("."), value, path)
     return build(type(config), document)
+
+
+def _flat(node: Any, path: str) -> dict[str, Any]:
+    if not isinstance(node, dict | list):
+        return {path: node}
+    items = node.items() if isinstance(node, dict) else enumerate(node)
+    return {name: value for key, item in items for name, value in _flat(item, _join(path, key)).items()}
 
 
 def _assign(node: Any, keys: list[str], value: Any, path: str) -> None:

@@ -11,10 +11,11 @@ import pandas as pd
 import kmedtl
 from kmedtl import recipe as recipes
 from kmedtl import run_folder
+from kmedtl.environment import environment
 from kmedtl.evaluate import plots, report
 from kmedtl.evaluate.metrics import Metrics, judge
 from kmedtl.recipe import Recipe
-from kmedtl.result import SYNTHETIC, Result, closing, environment, marking
+from kmedtl.result import SYNTHETIC, Result, closing, marking
 
 
 @dataclass(frozen=True)

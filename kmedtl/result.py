@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import platform
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -17,17 +15,14 @@ from kmedtl.data import manifest as manifests
 from kmedtl.data.manifest import Manifest
 from kmedtl.edge import model_info
 from kmedtl.edge.model_info import ModelInfo
+from kmedtl.environment import environment
 from kmedtl.evaluate import plots, report
 from kmedtl.evaluate.metrics import Metrics
 from kmedtl.export.parity import Parity
-from kmedtl.finetune.stages import Epoch
+from kmedtl.finetune.state import State
 from kmedtl.recipe import Recipe
 
 SYNTHETIC = "SYNTHETIC IMAGES: these figures say nothing about patients."
-PACKAGES = (
-    "tensorflow", "keras", "tensorflow-datasets", "ai-edge-litert", "numpy", "scipy", "scikit-learn", "pandas",
-    "pillow", "pydicom", "imagecodecs",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -36,6 +31,7 @@ class Result:
 
     Attributes:
         manifest: the images used, with their splits.
+        learned: how the model was fine-tuned; None where a classifier was fitted to its features.
         predictions: columns `id`, `patient`, `split` (val, test), `label`, `logit`, `probability`.
         metrics: of the test split.
         parity: a row an exported file.
@@ -44,7 +40,7 @@ class Result:
     recipe: Recipe
     manifest: Manifest
     audit: Audit
-    history: tuple[Epoch, ...]
+    learned: State | None
     predictions: pd.DataFrame
     info: ModelInfo
     metrics: Metrics
@@ -59,7 +55,7 @@ def write(result: Result, folder: Path) -> None:
     """Write tables, metrics, plots and report into a folder that already holds the models."""
     recipes.write(result.recipe, folder / "recipe.yaml")
     manifests.write(result.manifest, folder / "manifest.csv")
-    history = pd.DataFrame([asdict(epoch) for epoch in result.history])
+    history = pd.DataFrame([asdict(epoch) for epoch in (result.learned.history if result.learned else [])])
     history.to_csv(folder / "history.csv", index=False)
     result.predictions.to_csv(folder / "predictions.csv", index=False)
     run_folder.write_json(folder / "metrics.json", _metrics(result))
@@ -133,21 +129,16 @@ def _metrics(result: Result) -> dict:
     }
 
 
-def environment() -> dict:
-    """Return the versions that a run depends on."""
-    versions = {name: importlib.metadata.version(name) for name in PACKAGES}
-    return {
-        "kmedtl": kmedtl.__version__,
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-    } | versions
-
-
 def _plots(result: Result, history: pd.DataFrame, folder: Path) -> dict[str, Path]:
     figures = {
         "roc": plots.roc(result.test, result.metrics),
         "precision_recall": plots.precision_recall(result.test, result.metrics),
         "confusion": plots.confusion(result.metrics, result.manifest.classes),
-        "training": plots.training(history),
     }
+    if len(history):
+        figures["training"] = plots.training(history)
+    if result.learned and result.learned.importance:
+        figures["importance"] = plots.importance(result.learned.importance)
+    if result.learned and result.learned.range_tests:
+        figures["range_tests"] = plots.range_tests(result.learned.range_tests)
     return report.save_plots(figures, folder)

@@ -1,54 +1,102 @@
-"""The folder of a run: built aside and renamed at the end, so it is complete or absent, never half."""
+"""The folder of a run: built aside and renamed at the end, so it is complete or absent, never half.
+
+A run that stops, or is killed, after its first epoch leaves what it needs to go on (`kmedtl.finetune.state`).
+"""
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from kmedtl.errors import UserError
 
+LOCK = "lock"
+STATE = "state.npz"  # of a training that can go on
 
-def choose(out: Path | None, recipe: str) -> Path:
+
+def choose(out: Path | None, recipe: str, resume: bool = False) -> Path:
     """Return where the run shall be: `out`, or `saved_models/<recipe>/<date-time>`.
 
+    Args:
+        resume: without `out`: where the youngest unfinished run of the recipe shall be.
+
     Raises:
-        UserError: the folder exists.
+        UserError: the folder exists, or there is nothing to resume.
     """
-    folder = out or Path("saved_models") / recipe / datetime.now().strftime("%Y%m%d-%H%M%S")
+    runs = Path("saved_models") / recipe
+    if resume and out is None:
+        unfinished = max(runs.glob(".*.unfinished"), key=lambda path: path.stat().st_mtime, default=None)
+        if unfinished is None:
+            raise UserError(f"--resume: no unfinished run in {runs}; leave --resume out, or name the folder by --out.")
+        return unfinished.with_name(unfinished.name[1 : -len(".unfinished")])
+    folder = out or runs / datetime.now().strftime("%Y%m%d-%H%M%S")
     if os.path.lexists(folder):
-        raise UserError(f"{folder}: exists already; choose another --out or remove it.")
+        reason = "is finished already; nothing to resume" if resume else "exists already"
+        raise UserError(f"{folder}: {reason}; choose another --out or remove it.")
     return folder
 
 
 @contextlib.contextmanager
-def building(folder: Path) -> Iterator[Path]:
-    """Yield a folder to write into; it becomes `folder` at the end, or vanishes if the block fails.
+def building(folder: Path, resume: bool = False, say: Callable[[str], None] = print) -> Iterator[Path]:
+    """Yield a folder to write into; it becomes `folder` at the end.
+
+    If the block fails it vanishes, unless it holds the state of a training: then it stays, and `say` receives how to go
+    on. The state itself is not part of a finished run.
 
     Raises:
-        UserError: it cannot be made there.
+        UserError: it cannot be made there, another run is writing there, or one was stopped there.
     """
     unfinished = folder.with_name(f".{folder.name}.unfinished")
+    _make(unfinished, folder, resume)
+    with _locked(unfinished):
+        try:
+            yield unfinished
+            for file in (*unfinished.rglob(STATE), unfinished / LOCK):
+                file.unlink()
+            unfinished.rename(folder)
+        except BaseException:
+            if not any(unfinished.rglob(STATE)):
+                shutil.rmtree(unfinished, ignore_errors=True)
+            else:
+                say(f"Kept: {unfinished}; the same command with --resume goes on after the last epoch.")
+            raise
+
+
+def _make(unfinished: Path, folder: Path, resume: bool) -> None:
+    if resume:
+        if not unfinished.is_dir():
+            raise UserError(f"--resume: {folder}: no unfinished run there; leave --resume out to start one.")
+        return
     try:
         with contextlib.suppress(FileExistsError):  # a file in the way fails at the next line, with its name
             folder.parent.mkdir(parents=True, exist_ok=True)
         unfinished.mkdir()
     except FileExistsError:
-        raise UserError(
-            f"{unfinished}: another run is writing there, or one was killed; remove it or choose another --out."
-        ) from None
+        with _locked(unfinished):  # refuses if another run holds it
+            raise UserError(
+                f"{unfinished}: a run was stopped there; --resume goes on with it, or remove it, or choose another "
+                "--out."
+            ) from None
     except OSError as error:
         raise UserError(f"{folder}: cannot be written ({error.strerror}); choose another --out.") from None
-    try:
-        yield unfinished
-        unfinished.rename(folder)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _locked(unfinished: Path) -> Iterator[None]:
+    """Hold the folder while the block runs; the system lets go of it when the process ends, however it ends."""
+    with (unfinished / LOCK).open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"{unfinished}: another run is writing there; choose another --out.") from None
+        yield
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -13,9 +13,10 @@ import tensorflow as tf
 from tqdm import tqdm
 
 import kmedtl
+from kmedtl import config, run_folder
 from kmedtl import pooled as pooled_results
+from kmedtl import recipe as recipes
 from kmedtl import result as results
-from kmedtl import run_folder
 from kmedtl.audit import page
 from kmedtl.audit.audit import Audit
 from kmedtl.backbones.blocks import Block, block_map, select
@@ -32,28 +33,41 @@ from kmedtl.evaluate.metrics import judge
 from kmedtl.evaluate.operating_point import youden
 from kmedtl.export.formats import write_all
 from kmedtl.export.parity import Parity, compare
+from kmedtl.finetune import stages
+from kmedtl.finetune.classifiers import fit_classifier
+from kmedtl.finetune.distribution import devices
+from kmedtl.finetune.importance import is_adaptive
 from kmedtl.finetune.presets import pick, stages_of
-from kmedtl.finetune.stages import fine_tune, predict_logits
+from kmedtl.finetune.range_test import suggest
+from kmedtl.finetune.sources import predict_logits
+from kmedtl.finetune.state import State
+from kmedtl.finetune.task import Task
 from kmedtl.heads.classification import build_classifier
 from kmedtl.pooled import Pooled
 from kmedtl.prepare import Prepared, prepare
-from kmedtl.recipe import Recipe
+from kmedtl.recipe import CLASSIFIERS, Evaluation, Export, Recipe, Stage
 from kmedtl.result import Result
+from kmedtl.tracking import log_result, tracking
 
 
-def run(recipe: Recipe, out: Path | None = None, say: Callable[[str], None] = print) -> tuple[Result | Pooled, Path]:
+def run(
+    recipe: Recipe, out: Path | None = None, say: Callable[[str], None] = print, resume: bool = False
+) -> tuple[Result | Pooled, Path]:
     """Carry out a recipe; return what it found and the run folder.
 
     Args:
         out: the folder to make; None: a new one under `saved_models/`.
         say: receives what a person reads, a few lines at a time.
+        resume: go on with a run that stopped or was killed, after its last epoch; without `out`: with the youngest one
+            of the recipe. It ends with the predictions that it would have ended with.
 
     Raises:
         UserError: whatever the user can mend; nothing is left half-written.
     """
-    final = run_folder.choose(out, recipe.name)
-    with run_folder.building(final) as folder:
+    final = run_folder.choose(out, recipe.name, resume)
+    with run_folder.building(final, resume, say) as folder:
         tf.config.experimental.enable_op_determinism()
+        _begin(recipe, folder)
         _build(recipe)  # first of all, so that missing weights or a misspelt block are refused before hours of decoding
 
         data = prepare(recipe.data, recipe.seed)
@@ -75,7 +89,7 @@ def _cross_validate(recipe: Recipe, data: Prepared, folder: Path, say: Callable[
     for number, (name, table) in enumerate(list(divided), 1):
         say(f"\n{name}")
         place = folder / f"fold-{number}"  # a site's name may be anything
-        place.mkdir()
+        place.mkdir(exist_ok=True)
         found[name] = _train_and_judge(recipe, data, table, place, say)
     pooled = pooled_results.pool(found, recipe)
     pooled_results.write(pooled, folder)
@@ -88,12 +102,12 @@ def _train_and_judge(
     """Train on one division of the images, judge on its test, write everything into `folder`."""
     if not (recipe.data.keep_ids or data.manifest.synthetic):
         table = hide_patients(table)
+    if recipe.data.train_limit:
+        table = splits.limit_training(table, recipe.data.train_limit, recipe.seed)
     parts = pipelines(data.store, data.manifest, table, recipe.data.batch_size)
     say(_describe(data.audit, data.manifest, parts))
 
-    model, blocks = _build(recipe)
-    recipe = _with_stages(recipe, len(parts["train"].table), blocks, say)
-    history = fine_tune(model, blocks, recipe.stages, parts, recipe.data.augment, recipe.training, recipe.seed, say)
+    model, recipe, learned = _learn(recipe, parts, folder, say)
 
     predictions = _predict(model, parts)
     info = _settle(recipe, data.manifest, predictions)
@@ -105,9 +119,70 @@ def _train_and_judge(
     parity = _export(model, info, calibration, recipe.export.formats, parts["test"], test, folder)
 
     used = replace(data.manifest, table=table)
-    result = Result(recipe, used, data.audit, tuple(history), predictions, info, metrics, parity)
+    result = Result(recipe, used, data.audit, learned, predictions, info, metrics, parity)
     results.write(result, folder)
+    log_result(recipe, folder, {name: estimate.value for name, estimate in metrics.estimates.items()})
     return result
+
+
+def _begin(recipe: Recipe, folder: Path) -> None:
+    """Write the recipe; where the folder has one already, see that it is the same up to stages and what follows them.
+
+    Raises:
+        UserError: the run began with other settings.
+    """
+    path = folder / "recipe.yaml"
+    if path.is_file():
+        began = recipes.read(path)
+        after_training = {"stages": (), "schedule": "untrained", "evaluation": Evaluation(), "export": Export()}
+        changed = config.differences(replace(began, **after_training), replace(recipe, **after_training))
+        if changed:
+            name, (before, now) = next(iter(changed.items()))
+            raise UserError(
+                f"--resume: the run began with {name}={before}. Received: {now}; give the same settings, or leave "
+                "--resume out."
+            )
+    recipes.write(recipe, path)
+
+
+def _learn(
+    recipe: Recipe, data: dict[str, Pipeline], folder: Path, say: Callable[[str], None]
+) -> tuple[keras.Model, Recipe, State | None]:
+    """Return the trained model in float32, the recipe with the stages as they turned out, and how it learned."""
+    if recipe.schedule in CLASSIFIERS:
+        with tracking(recipe, folder):
+            model, _ = _build(recipe)
+            return fit_classifier(model, recipe.schedule, data, recipe.seed, say), recipe, None
+    with devices(recipe.training), tracking(recipe, folder) as after_epoch:
+        model, blocks = _build(recipe)
+        planned = _stages(recipe, len(data["train"].table), blocks, say)
+        task = Task(model, blocks, data, recipe.data.augment, recipe.training, recipe.seed, say, after_epoch, folder)
+        learned = stages.fine_tune(task, planned)
+    whole, _ = _build(recipe)  # of float32, on one device
+    whole.set_weights(model.get_weights())
+    schedule = "stages" if planned else recipe.schedule
+    return whole, replace(recipe, stages=tuple(learned.stages), schedule=schedule), learned
+
+
+def find_rate(
+    recipe: Recipe, number: int, say: Callable[[str], None] = print
+) -> tuple[list[float], list[float], float]:
+    """Train the stages before `number`, and return its range test: rates, smoothed losses, the rate to choose.
+
+    Raises:
+        UserError: no such stage, or what `run` refuses.
+    """
+    if not 0 <= number < len(recipe.stages):
+        raise UserError(f"--stage: expected 0 to {len(recipe.stages) - 1}. Received: {number}.")
+    tf.config.experimental.enable_op_determinism()
+    data = prepare(recipe.data, recipe.seed)
+    _refuse(data, recipe)
+    table = splits.split(data.manifest, data.table, recipe.data.validation, recipe.data.test, recipe.seed)
+    parts = pipelines(data.store, data.manifest, table, recipe.data.batch_size)
+    with devices(recipe.training):
+        task = Task(*_build(recipe), parts, recipe.data.augment, recipe.training, recipe.seed, say)
+        rates, losses = stages.find_rate(task, recipe.stages[: number + 1])
+    return rates, losses, suggest(rates, losses)
 
 
 def _build(recipe: Recipe) -> tuple[keras.Model, tuple[Block, ...]]:
@@ -115,19 +190,20 @@ def _build(recipe: Recipe) -> tuple[keras.Model, tuple[Block, ...]]:
     model = build_classifier(recipe.backbone, recipe.head, recipe.data.size, recipe.data.channels, findings=1)
     blocks = block_map(model, recipe.backbone.name)
     for stage in recipe.stages:
-        select(blocks, stage.train)
+        if not is_adaptive(stage):
+            select(blocks, stage.train)
     return model, blocks
 
 
-def _with_stages(recipe: Recipe, images: int, blocks: Sequence[Block], say: Callable[[str], None]) -> Recipe:
-    """Return the recipe with the stages that its schedule makes of so many training images."""
-    if recipe.schedule == "stages":
-        return recipe
-    stages = stages_of(recipe.schedule, images, recipe.data.batch_size, blocks)
+def _stages(recipe: Recipe, images: int, blocks: Sequence[Block], say: Callable[[str], None]) -> tuple[Stage, ...]:
+    """Return the recipe's stages, or those that its schedule makes of so many training images."""
+    if recipe.schedule in ("stages", "untrained"):
+        return recipe.stages
+    planned = stages_of(recipe.schedule, images, recipe.data.batch_size, blocks)
     name = f"auto, {pick(images)}" if recipe.schedule == "auto" else recipe.schedule
-    said = "; ".join(f"{stage.name} ({stage.train}) {stage.epochs} epochs" for stage in stages)
+    said = "; ".join(f"{stage.name} ({stage.train}) {stage.epochs} epochs" for stage in planned)
     say(f"Schedule ({name}) for {images} training images: {said}")
-    return replace(recipe, stages=stages, schedule="stages")
+    return planned
 
 
 def _refuse(data: Prepared, recipe: Recipe) -> None:

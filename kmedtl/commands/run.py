@@ -22,7 +22,7 @@ def command(options: argparse.Namespace) -> int:
 
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # its advice on tracing is not for users
 
-    found, folder = run(recipe, options.out)
+    found, folder = run(recipe, options.out, resume=options.resume)
     summary = pooled.summary if isinstance(found, pooled.Pooled) else result.summary
     print(summary(found, folder))
     return 0

@@ -22,7 +22,7 @@ from tqdm import tqdm
 from kmedtl.backbones.blocks import HEAD, Block, end_tensors
 from kmedtl.data.pipeline import Batch, Pipeline, Variation
 from kmedtl.errors import UserError
-from kmedtl.heads.classification import POOLING
+from kmedtl.heads.classification import pooling_of
 
 VIEW_SEEDS = 20  # apart, so that no two views share a layer's seed
 
@@ -46,8 +46,8 @@ def cut(model: keras.Model, blocks: Sequence[Block], trainable: Sequence[str]) -
     if first == 0:
         return None
     # Pooling has nothing to train, and behind it there is far less to keep.
-    pooled = blocks[first].name == HEAD
-    ends = [model.get_layer(POOLING).output] if pooled else end_tensors(model, blocks[first - 1])
+    pooling = pooling_of(model) if blocks[first].name == HEAD else None
+    ends = [pooling.output] if pooling else end_tensors(model, blocks[first - 1])
     return Cut(first, keras.Model(model.inputs, ends), keras.Model(ends, model.outputs))
 
 
@@ -111,8 +111,12 @@ class CachedEpoch(keras.utils.PyDataset):
     def __len__(self) -> int:
         return -(-len(self.order) // self._batch_size)
 
+    def rows(self, number: int) -> np.ndarray:
+        """Return the rows of the training table in a batch."""
+        return self.order[number * self._batch_size : (number + 1) * self._batch_size]
+
     def __getitem__(self, number: int) -> tuple[np.ndarray | tuple[np.ndarray, ...], np.ndarray, np.ndarray]:
-        rows = self.order[number * self._batch_size : (number + 1) * self._batch_size]
+        rows = self.rows(number)
         chosen = self._views[rows], rows
         inputs = tuple(array[chosen].astype(np.float32) for array in self._activations.arrays)
         targets, weights = self._activations.targets[chosen], self._activations.weights[chosen]
@@ -128,7 +132,7 @@ def cache(
     dtype: str,
     seed: int,
 ) -> list[dict[str, Activations]]:
-    """Return the activations at each cut: `views` varied ones of each training image, one of each validation image.
+    """Return the activations at each cut: `views` varied ones of each training image, one of each other image.
 
     All cuts are computed in one pass over the images.
 
@@ -140,16 +144,21 @@ def cache(
         lambda images: keras.tree.flatten(prefix(images, training=False)),
         input_signature=[tf.TensorSpec(prefix.inputs[0].shape, tf.float32)],  # traced once, for any batch
     )
-    findings, counts = data["train"].targets.shape[1], {"train": views, "val": 1}
+    findings = data["train"].targets.shape[1]
+    views_of = {split: views if split == "train" else 1 for split in data}
     cached = [
         {
             split: Activations(part.prefix, len(data[split].table), findings, count, dtype)
-            for split, count in counts.items()
+            for split, count in views_of.items()
         }
         for part in cuts
     ]
     with tqdm(
-        total=views * data["train"].steps + data["val"].steps, desc="frozen part", unit="step", leave=False, ncols=100
+        total=sum(views_of[split] * part.steps for split, part in data.items()),
+        desc="frozen part",
+        unit="step",
+        leave=False,
+        ncols=100,
     ) as bar:
 
         def fill(split: str, view: int, batches: Iterable[Batch]) -> None:
@@ -163,5 +172,6 @@ def cache(
 
         for view in range(views):
             fill("train", view, data["train"].varied(seed + VIEW_SEEDS * view, variation, class_weights))
-        fill("val", 0, data["val"].varied(seed, Variation(), "none"))
+        for split in data.keys() - {"train"}:
+            fill(split, 0, data[split].varied(seed, Variation(), "none"))
     return cached

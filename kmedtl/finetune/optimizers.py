@@ -12,8 +12,12 @@ from kmedtl.recipe import Stage
 NO_DECAY = ["bias", "gamma", "beta"]
 
 
-def optimizer(stage: Stage, steps: int, model: keras.Model, blocks: Sequence[Block]) -> keras.optimizers.Optimizer:
+def optimizer(
+    stage: Stage, steps: int | None, model: keras.Model, blocks: Sequence[Block]
+) -> keras.optimizers.Optimizer:
     """Return a new optimizer for a stage of `steps` steps, built for the model; biases and norms do not decay.
+
+    With None for the steps the rate is steady, and can be assigned.
 
     Sources: Loshchilov & Hutter, Decoupled Weight Decay Regularization (2019); the cosine from SGDR (2017);
     the linear warm-up from Goyal et al., Accurate, Large Minibatch SGD (2017), section 2.2.
@@ -34,9 +38,9 @@ def block_rates(stage: Stage, blocks: Sequence[Block]) -> dict[str, float]:
     return {block.name: stage.lr * stage.layer_decay**distance for distance, block in enumerate(reversed(blocks))}
 
 
-def _one(stage: Stage, rate: float, steps: int) -> keras.optimizers.Optimizer:
+def _one(stage: Stage, rate: float, steps: int | None) -> keras.optimizers.Optimizer:
     shared = {"weight_decay": stage.weight_decay, "global_clipnorm": stage.clip_norm or None}
-    schedule = _schedule(rate, stage.warmup, steps)
+    schedule = rate if steps is None else _schedule(rate, stage.warmup, steps)
     if stage.optimizer == "sgd":
         made = keras.optimizers.SGD(schedule, momentum=0.9, nesterov=True, **shared)
     elif stage.optimizer == "lamb":

@@ -1,29 +1,46 @@
-"""A progress bar an epoch, on standard error."""
+"""A progress bar an epoch, on standard error; it stops the training where the loss is not finite."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from types import TracebackType
 
 import keras
+import numpy as np
 from tqdm import tqdm
 
+from kmedtl.errors import UserError
+from kmedtl.finetune.state import Epoch
 from kmedtl.recipe import Stage
 
+NAMED = 5  # images of a batch, in a message
 
-class EpochBar:
-    """Shows stage, epoch, steps, loss, and after validation its AUC; the finished line stays."""
 
-    def __init__(self, stage: Stage, number: int, steps: int) -> None:
+class EpochBar(keras.callbacks.Callback):
+    """Shows stage, epoch, steps, loss, and after validation its score; the finished line stays."""
+
+    def __init__(self, stage: Stage, number: int, steps: int, images: Callable[[int], Iterable[str]]) -> None:
+        """Take `images` to name those of a step."""
+        super().__init__()
         title = f"{stage.name} {number + 1}/{stage.epochs}"
         self._bar = tqdm(total=steps, desc=f"{title:<14}", unit="step", ncols=100)
-        self.callback = keras.callbacks.LambdaCallback(on_train_batch_end=self._advance)
+        self._stage, self._number, self._images = stage, number, images
 
-    def _advance(self, batch: int, logs: dict) -> None:
+    def on_train_batch_end(self, batch: int, logs: dict) -> None:
+        if not np.isfinite(logs["loss"]):
+            first, *others = self._images(batch)
+            named = ", ".join([str(first), *map(str, others[: NAMED - 1])])
+            raise UserError(
+                f"stage {self._stage.name}, epoch {self._number + 1}, step {batch + 1}: the loss is {logs['loss']}; "
+                f"lower the stage's lr ({self._stage.lr:g}). Images of that batch ({1 + len(others)}): {named}"
+                + (", …" if len(others) >= NAMED else ".")
+            )
         self._bar.set_postfix_str(f"loss {logs['loss']:.3f}", refresh=False)
         self._bar.update()
 
-    def finish(self, val_auc: float) -> None:
-        self._bar.set_postfix_str(f"{self._bar.postfix}, val AUC {val_auc:.4f}")
+    def finish(self, epoch: Epoch) -> None:
+        said = f"loss {epoch.loss:.3f}, val AUC {epoch.val_auc:.4f}"
+        self._bar.set_postfix_str(said if epoch.score == epoch.val_auc else f"{said}, score {epoch.score:.4f}")
 
     def __enter__(self) -> EpochBar:
         return self

@@ -7,210 +7,215 @@ nothing. What is frozen is computed once (`frozen_prefix`). BatchNorm layers sta
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+import time
+from collections.abc import Sequence
+from dataclasses import replace
 
 import keras
 import numpy as np
-import tensorflow as tf
-from sklearn.metrics import roc_auc_score
 
-from kmedtl.backbones.blocks import Block, select, set_trainable
-from kmedtl.data.manifest import UNKNOWN
-from kmedtl.data.pipeline import Pipeline, Variation
+from kmedtl.backbones.blocks import set_trainable
 from kmedtl.errors import UserError
-from kmedtl.finetune.frozen_prefix import Activations, CachedEpoch, Cut, cache, cut, size_of
+from kmedtl.finetune import state as states
+from kmedtl.finetune.batch_norm import adapt
+from kmedtl.finetune.importance import is_adaptive, most_important
 from kmedtl.finetune.l2sp import pulled_to_start
 from kmedtl.finetune.losses import MaskedCrossEntropy
+from kmedtl.finetune.moving_average import MovingAverage
 from kmedtl.finetune.optimizers import optimizer
+from kmedtl.finetune.plans import Plan, plan, plan_pass
 from kmedtl.finetune.progress import EpochBar
-from kmedtl.recipe import Stage, Training
+from kmedtl.finetune.range_test import range_test, suggest
+from kmedtl.finetune.selection import judged
+from kmedtl.finetune.shifted import shifted
+from kmedtl.finetune.sources import Source, sources
+from kmedtl.finetune.state import Epoch, Pass, State
+from kmedtl.finetune.task import Task
+from kmedtl.recipe import Stage
 
 EPOCH_SEEDS = 1000  # apart, so that epochs share no seed with each other's views and layers
 
 
-@dataclass(frozen=True)
-class Epoch:
-    """A row of `history.csv`: losses are mean cross-entropy in nats, `val_auc` (the mean over findings) lies in 0–1."""
+def fine_tune(task: Task, stages: Sequence[Stage]) -> State:
+    """Train stage by stage, and leave the model with the weights of the best epoch of all.
 
-    stage: str
-    epoch: int
-    loss: float
-    val_loss: float
-    val_auc: float
+    Each stage starts from the best epoch so far.
 
-    @property
-    def merit(self) -> tuple[float, float]:
-        """What "best" means: validation AUC, and of equals the lower loss."""
-        return self.val_auc, -self.val_loss
-
-
-def fine_tune(
-    model: keras.Model,
-    blocks: Sequence[Block],
-    stages: Sequence[Stage],
-    data: dict[str, Pipeline],
-    preset: str,
-    training: Training,
-    seed: int,
-    say: Callable[[str], None] = print,
-    after_epoch: Callable[[Epoch], None] = lambda epoch: None,
-) -> list[Epoch]:
-    """Train `model` in place, stage by stage, and leave it with the weights of the best epoch of all.
-
-    Each stage starts from the best epoch so far. An epoch's order and augmentation follow from `seed` and its number
-    alone.
-
-    Args:
-        preset: of `kmedtl.data.augment`.
-        say: receives what a person should know, such as a stage that does not fit the cache.
-        after_epoch: called with each epoch when it is done.
+    Returns:
+        the state at the end: the history, the stages as they turned out, and what was measured for that.
 
     Raises:
-        UserError: a stage that names no block, or a loss that is not finite, with the stage and epoch.
+        UserError: a stage that names no block; a loss that is not finite, with stage, epoch, step and images; no room
+            for the state.
     """
-    plans = [_plan(model, blocks, stage, preset) for stage in stages]  # refuse a misspelt one before the first trains
-    history: list[Epoch] = []
-    best = model.get_weights()
-    for group in _sharing_a_pass([_within(training, plan, data, say) for plan in plans], training, data):
-        sources = _sources(model, group, data, training.cache_dtype, seed + EPOCH_SEEDS * len(history))
-        for plan, source in zip(group, sources, strict=True):
-            stage = plan.stage
-            batch_norm = "trainable" if stage.batch_norm == "train" else "frozen"
-            set_trainable(model, blocks, plan.trainable, batch_norm)
-            _compile(source.trainer, stage, blocks, data["train"].steps)
-            merits: list[tuple[float, float]] = []
-            with pulled_to_start(_kernels(source.trainer, blocks) if stage.l2_sp else [], stage.l2_sp):
-                for number in range(stage.epochs):
-                    epoch = _train_epoch(source, stage, number, data, seed + EPOCH_SEEDS * len(history))
-                    if not history or epoch.merit > max(past.merit for past in history):
-                        best = model.get_weights()
-                    history.append(epoch)
-                    after_epoch(epoch)
-                    merits.append(epoch.merit)
-                    if stage.patience and number - merits.index(max(merits)) >= stage.patience:
-                        say(f"Stage {stage.name}: no better epoch in {stage.patience}; it ends after {number + 1}.")
-                        break
-            model.set_weights(best)
-    return history
+    for stage in stages:
+        if not is_adaptive(stage):
+            plan(task, stage)  # refuse a misspelt one before the first trains
+    if task.training.select == "worst_shift":
+        task = replace(task, data=task.data | {"shift": shifted(task.data["val"], task.seed)})
+    fresh = State(list(stages), list(stages), task.model.get_weights())
+    state = (states.read(task.folder) if task.folder else None) or fresh
+    state.follow(stages)
+    while state.number < len(stages):
+        _run_pass(task, state)
+    task.model.set_weights(state.best)
+    return state
 
 
-def predict_logits(model: keras.Model, pipeline: Pipeline) -> np.ndarray:
-    """Return the logits, float32 (N, findings), in the order of the pipeline's table."""
-    return model.predict(pipeline.images(), verbose=0)
+def find_rate(task: Task, stages: Sequence[Stage]) -> tuple[list[float], list[float]]:
+    """Train all stages but the last, then return the rates and losses of the last one's range test."""
+    state = fine_tune(task, stages[:-1])
+    state.follow(stages)
+    (planned, *_) = _plan_pass(task, state)
+    (source,) = sources(task.model, [planned], task.data, task.training.cache_dtype, state.shared.seed)
+    _toggle(task, planned)
+    return _range_test(task, state, source)
 
 
-@dataclass(frozen=True)
-class _Plan:
-    """A stage, the blocks it trains, how it varies images, and where it cuts the model (None: nowhere)."""
-
-    stage: Stage
-    trainable: tuple[str, ...]
-    variation: Variation
-    cut: Cut | None
-
-    @property
-    def views(self) -> int:
-        """How many varied views of an image are cached."""
-        return 1 if self.variation.is_none else min(self.stage.views, self.stage.epochs)
+def _run_pass(task: Task, state: State) -> None:
+    """Train the stages that share a pass through the frozen part; some of them may be done already."""
+    task.model.set_weights(state.start or state.best)
+    group = _plan_pass(task, state)
+    found = sources(task.model, group, task.data, task.training.cache_dtype, state.shared.seed)
+    for planned, source in zip(group, found, strict=True):
+        _run_stage(task, state, planned, source)
 
 
-def _plan(model: keras.Model, blocks: Sequence[Block], stage: Stage, preset: str) -> _Plan:
-    names = select(blocks, stage.train)
-    return _Plan(stage, names, Variation(preset, stage.mix), cut(model, blocks, names) if stage.views else None)
+def _plan_pass(task: Task, state: State) -> list[Plan]:
+    """Plan the pass that the current stage is in; a new one begins with what must come before."""
+    if state.shared:
+        return plan_pass(task, state.stages[state.number : state.shared.last + 1])
+    if is_adaptive(state.stage):
+        chosen, importance = most_important(task.model, task.blocks, state.stage, task.data["val"])
+        listed = ", ".join(f"{name} {value:.2g}" for name, value in importance.items())
+        task.say(f"Stage {state.stage.name}: trains {chosen}; relative gradient norms: {listed}")
+        state.importance[state.stage.name] = importance
+        state.resolve(train=chosen)
+    if state.stage.batch_norm == "adapt":
+        adapt(task.model, task.blocks, task.data["train"])
+    group = plan_pass(task, state.stages[state.number :])
+    state.shared = Pass(state.number + len(group) - 1, _epoch_seed(task, state))
+    return group
 
 
-def _within(training: Training, plan: _Plan, data: dict[str, Pipeline], say: Callable[[str], None]) -> _Plan:
-    """Return the plan, without a cut where its activations would exceed the budget."""
-    size = _cache_size(plan, training, data)
-    if size <= training.cache_gigabytes * 1e9:
-        return plan
-    say(
-        f"Stage {plan.stage.name}: its frozen part takes {size / 1e9:.1f} GB, more than training.cache_gigabytes="
-        f"{training.cache_gigabytes:g}; it is computed anew in each epoch, which is slower."
-    )
-    return replace(plan, cut=None)
+def _run_stage(task: Task, state: State, planned: Plan, source: Source) -> None:
+    state.begin(task.model)
+    _toggle(task, planned)
+    if state.stage.lr == "auto":
+        rates, losses = _range_test(task, state, source)
+        state.resolve(lr=suggest(rates, losses))
+        state.range_tests[state.stage.name] = rates, losses, state.stage.lr
+        task.say(f"Stage {state.stage.name}: lr {state.stage.lr:.1e}, by a range test")
+    stage, trainer = state.stage, source.trainer
+    _compile(task, trainer, stage, optimizer(stage, stage.epochs * task.data["train"].steps, trainer, task.blocks))
+    average = MovingAverage(trainer, stage.ema)
+    with pulled_to_start(_kernels(task, trainer) if stage.l2_sp else [], stage.l2_sp):
+        state.restore(task.model, trainer, average)
+        while state.epochs < stage.epochs and not _is_exhausted(task, state):
+            _run_epoch(task, state, source, average)
+    if stage.interpolate:
+        _interpolate(task, state, source)
+    task.model.set_weights(state.best)
+    state.end_stage()
 
 
-def _cache_size(plan: _Plan, training: Training, data: dict[str, Pipeline]) -> int:
-    """Return bytes; 0 where nothing is cached."""
-    images = plan.views * len(data["train"].table) + len(data["val"].table)
-    return 0 if plan.cut is None else size_of(plan.cut, images, training.cache_dtype)
+def _toggle(task: Task, planned: Plan) -> None:
+    batch_norm = "trainable" if planned.stage.batch_norm == "train" else "frozen"
+    set_trainable(task.model, task.blocks, planned.trainable, batch_norm)
 
 
-def _sharing_a_pass(plans: Sequence[_Plan], training: Training, data: dict[str, Pipeline]) -> list[list[_Plan]]:
-    """Group stages that follow each other and share one pass through the frozen part.
-
-    None may cut behind the one before it, and what all of them keep must fit the budget.
-    """
-    groups: list[list[_Plan]] = []
-    for plan in plans:
-        group = groups[-1] if groups else []
-        together = sum(_cache_size(one, training, data) for one in (*group, plan))
-        fits = together <= training.cache_gigabytes * 1e9
-        if group and fits and plan.cut and group[-1].cut and _can_follow(plan, group[-1]):
-            group.append(plan)
-        else:
-            groups.append([plan])
-    return groups
-
-
-def _can_follow(plan: _Plan, last: _Plan) -> bool:
-    varied_alike = plan.variation == last.variation and plan.stage.class_weights == last.stage.class_weights
-    return varied_alike and plan.views == last.views and plan.cut.depth <= last.cut.depth
-
-
-@dataclass(frozen=True)
-class _Source:
-    """What a stage trains on and with.
-
-    Attributes:
-        trainer: the model, or its part behind the frozen one; the layers are the model's own.
-        epoch: from an epoch's seed to its batches.
-        validate: returns the validation logits (N, findings).
-    """
-
-    trainer: keras.Model
-    epoch: Callable[[int], tf.data.Dataset | keras.utils.PyDataset]
-    validate: Callable[[], np.ndarray]
-
-
-def _sources(
-    model: keras.Model, group: Sequence[_Plan], data: dict[str, Pipeline], dtype: str, seed: int
-) -> Iterator[_Source]:
-    """Yield the source of each stage of a group; of the frozen part, all are computed at the first."""
-    variation, class_weights = group[0].variation, group[0].stage.class_weights
-    if group[0].cut is None:
-        # A second model of the same layers: `model` itself is never compiled, so nothing of an optimizer is saved.
-        yield _Source(
-            keras.Model(model.inputs, model.outputs),
-            lambda seed: data["train"].epoch(seed, variation, class_weights),
-            lambda: predict_logits(model, data["val"]),
-        )
-        return
-    cached = cache([plan.cut for plan in group], data, group[0].views, variation, class_weights, dtype, seed)
-    for plan in group:
-        yield _cached_source(plan.cut, cached.pop(0), data["train"].batch_size)
-
-
-def _cached_source(parts: Cut, cached: dict[str, Activations], batch_size: int) -> _Source:
-    validation = [array[0] for array in cached["val"].arrays]
-    scorer = keras.Model(parts.suffix.inputs, parts.suffix.outputs)
-    return _Source(
-        parts.suffix,
-        lambda seed: CachedEpoch(cached["train"], batch_size, seed),
-        lambda: scorer.predict(validation, batch_size=batch_size, verbose=0),
-    )
-
-
-def _compile(trainer: keras.Model, stage: Stage, blocks: Sequence[Block], steps: int) -> None:
+def _compile(task: Task, trainer: keras.Model, stage: Stage, optimizer: keras.optimizers.Optimizer) -> None:
     loss = MaskedCrossEntropy(stage.label_smoothing, stage.focal_gamma)
-    trainer.compile(optimizer(stage, stage.epochs * steps, trainer, blocks), loss, jit_compile=False)
+    trainer.compile(optimizer, loss, jit_compile=task.training.jit)
 
 
-def _kernels(trainer: keras.Model, blocks: Sequence[Block]) -> list[keras.Variable]:
+def _range_test(task: Task, state: State, source: Source) -> tuple[list[float], list[float]]:
+    """Return rates and smoothed losses; the weights stay as they were."""
+    before = task.model.get_weights()
+    steady = replace(state.stage, lr=1.0, warmup=0.0, layer_decay=1.0)
+    _compile(task, source.trainer, steady, optimizer(steady, None, source.trainer, task.blocks))
+    tested = range_test(source.trainer, source.epoch, _epoch_seed(task, state), state.stage.name)
+    task.model.set_weights(before)
+    return tested
+
+
+def _run_epoch(task: Task, state: State, source: Source, average: MovingAverage) -> None:
+    stage, seed, trainer = state.stage, _epoch_seed(task, state), source.trainer
+    _reseed(trainer, seed)
+    train = task.data["train"]
+    with EpochBar(
+        stage, state.epochs, train.steps, lambda step: train.table["id"].iloc[source.rows(seed, step)]
+    ) as bar:
+        start = time.perf_counter()
+        log = trainer.fit(source.epoch(seed), callbacks=[bar, average], epochs=1, shuffle=False, verbose=0)
+        seconds = time.perf_counter() - start
+        with average.in_place():
+            epoch = Epoch(
+                stage=stage.name,
+                epoch=state.epochs + 1,
+                alpha=1.0,
+                loss=log.history["loss"][0],
+                **_judge(task, state, source),
+                seconds=seconds,
+                step_ms=1000 * seconds / train.steps,
+            )
+            state.add(epoch, task.model)
+        bar.finish(epoch)
+    state.keep(task.model, trainer, average)
+    if task.folder:
+        states.write(state, task.folder)
+    task.after_epoch(epoch)
+
+
+def _judge(task: Task, state: State, source: Source) -> dict[str, float]:
+    """Return the validation's part of an `Epoch`."""
+    logits = source.validate()
+    if not all(np.isfinite(values).all() for values in logits.values()):
+        raise UserError(
+            f"stage {state.stage.name}, epoch {state.epochs + 1}: the weights or logits are no longer finite; "
+            f"lower the stage's lr ({state.stage.lr:g})."
+        )
+    return judged(task.training, task.data, logits)
+
+
+def _is_exhausted(task: Task, state: State) -> bool:
+    """Say whether the stage has had its `patience` of epochs without a better one."""
+    merits, patience = [epoch.merit for epoch in state.of_stage], state.stage.patience
+    exhausted = bool(patience and merits) and len(merits) - 1 - merits.index(max(merits)) >= patience
+    if exhausted:
+        task.say(f"Stage {state.stage.name}: no better epoch in {patience}; it ends after {len(merits)}.")
+    return exhausted
+
+
+def _interpolate(task: Task, state: State, source: Source) -> None:
+    """Hand on the best of the weights between the stage's start and what it tuned (Wortsman et al. 2022)."""
+    tuned, best = state.best, state.history[-1]
+    candidates = []
+    for alpha in state.stage.interpolate:
+        weights = [(1 - alpha) * start + alpha * end for start, end in zip(state.start, tuned, strict=True)]
+        task.model.set_weights(weights)
+        epoch = replace(best, alpha=alpha, **_judge(task, state, source), seconds=0.0, step_ms=0.0)
+        candidates.append((epoch, weights))
+        state.history.append(epoch)
+        task.after_epoch(epoch)
+    chosen, state.best = max(candidates, key=lambda candidate: candidate[0].merit)
+    task.say(f"Stage {state.stage.name}: hands on (1 − α)·start + α·tuned with α = {chosen.alpha:g}")
+
+
+def _epoch_seed(task: Task, state: State) -> int:
+    return task.seed + EPOCH_SEEDS * len(state.history)
+
+
+def _reseed(trainer: keras.Model, seed: int) -> None:
+    """Make what drops out follow from the epoch's seed too, so that a resumed epoch is the same one."""
+    generators = [variable for variable in trainer.variables if variable.path.endswith("seed_generator_state")]
+    for number, variable in enumerate(generators):
+        variable.assign([seed, number])
+
+
+def _kernels(task: Task, trainer: keras.Model) -> list[keras.Variable]:
     """Return what L2-SP holds: the trainable kernels of the backbone; the head has no start worth keeping."""
-    head = set(blocks[-1].layers)
+    head = set(task.blocks[-1].layers)
     return [
         variable
         for layer in trainer.layers
@@ -218,38 +223,3 @@ def _kernels(trainer: keras.Model, blocks: Sequence[Block]) -> list[keras.Variab
         for variable in layer.trainable_variables
         if "kernel" in variable.name
     ]
-
-
-def _train_epoch(source: _Source, stage: Stage, number: int, data: dict[str, Pipeline], seed: int) -> Epoch:
-    with EpochBar(stage, number, data["train"].steps) as bar:
-        log = source.trainer.fit(
-            source.epoch(seed),
-            epochs=number + 1,
-            initial_epoch=number,
-            callbacks=[bar.callback],
-            shuffle=False,
-            verbose=0,
-        )
-        loss, logits = log.history["loss"][0], source.validate()
-        if not (np.isfinite(loss) and np.isfinite(logits).all()):
-            raise UserError(
-                f"stage {stage.name}, epoch {number + 1}: the loss is {loss}; lower the stage's lr ({stage.lr})."
-            )
-        targets = data["val"].targets
-        epoch = Epoch(
-            stage=stage.name,
-            epoch=number + 1,
-            loss=float(loss),
-            val_loss=float(keras.ops.mean(MaskedCrossEntropy()(targets, logits))),
-            val_auc=_mean_auc(targets, logits),
-        )
-        bar.finish(epoch.val_auc)
-    return epoch
-
-
-def _mean_auc(targets: np.ndarray, logits: np.ndarray) -> float:
-    """Return the mean AUC over the findings of which validation knows both answers."""
-    columns = [
-        (target[target != UNKNOWN], logit[target != UNKNOWN]) for target, logit in zip(targets.T, logits.T, strict=True)
-    ]
-    return float(np.mean([roc_auc_score(target, logit) for target, logit in columns if len(set(target)) == 2]))

@@ -11,7 +11,9 @@ from kmedtl.data.pipeline import Variation, pipelines
 from kmedtl.errors import UserError
 from kmedtl.finetune.frozen_prefix import CachedEpoch, cache, cut
 from kmedtl.finetune.losses import MaskedCrossEntropy
-from kmedtl.finetune.stages import fine_tune, predict_logits
+from kmedtl.finetune.sources import predict_logits
+from kmedtl.finetune.stages import fine_tune
+from kmedtl.finetune.task import Task
 from kmedtl.heads.classification import build_classifier
 from kmedtl.prepare import prepare
 from kmedtl.recipe import Stage, Training
@@ -29,6 +31,11 @@ def model(small_recipe):
     return build_classifier(small_recipe.backbone, small_recipe.head, small_recipe.data.size, 1, 1)
 
 
+def learn(model, data, stages, training=None, preset="none", **more):
+    blocks = block_map(model, "EfficientNetLite0")
+    return fine_tune(Task(model, blocks, data, preset, training or Training(), seed=1, **more), stages)
+
+
 def weights_by_block(model, blocks):
     return {
         block.name: [weight.numpy() for name in block.layers for weight in model.get_layer(name).weights]
@@ -41,7 +48,7 @@ def test_a_stage_moves_what_it_trains_and_nothing_else(model, data, views):
     blocks = block_map(model, "EfficientNetLite0")
     before = weights_by_block(model, blocks)
     statistics = [w.numpy() for w in model.weights if "moving" in w.path]
-    history = fine_tune(model, blocks, [Stage("two", "last:2", 2, 1e-3, views=views)], data, "xray", Training(), seed=1)
+    history = learn(model, data, [Stage("two", "last:2", 2, 1e-3, views=views)], preset="xray").history
     after = weights_by_block(model, blocks)
     moved = {
         name for name in before if any(not np.array_equal(a, b) for a, b in zip(before[name], after[name], strict=True))
@@ -56,7 +63,7 @@ def test_a_stage_moves_what_it_trains_and_nothing_else(model, data, views):
 
 def test_the_best_epoch_of_all_stages_is_kept(model, data):
     stages = [Stage("good", "head", 2, 3e-3), Stage("ruinous", "all", 1, 5.0, warmup=0.0)]
-    history = fine_tune(model, block_map(model, "EfficientNetLite0"), stages, data, "none", Training(), seed=1)
+    history = learn(model, data, stages).history
     best = max(history, key=lambda epoch: epoch.merit)
     logits = predict_logits(model, data["val"])
     from sklearn.metrics import roc_auc_score
@@ -66,8 +73,10 @@ def test_the_best_epoch_of_all_stages_is_kept(model, data):
 
 def test_a_loss_that_is_not_finite_stops_with_the_stage(model, data):
     stage = replace(Stage("wild", "all", 1, 10.0, warmup=0.0), weight_decay=1e30)
-    with pytest.raises(UserError, match="stage wild, epoch 1"):
-        fine_tune(model, block_map(model, "EfficientNetLite0"), [stage], data, "none", Training(), seed=1)
+    with pytest.raises(
+        UserError, match=r"stage wild, epoch 1, step \d: the loss is (nan|inf); lower .*of that batch \(\d+\): P"
+    ):
+        learn(model, data, [stage])
 
 
 def test_several_findings_train_together_and_unknown_labels_have_no_say(data, small_recipe):
@@ -81,15 +90,7 @@ def test_several_findings_train_together_and_unknown_labels_have_no_say(data, sm
     for known in (part, lying):
         keras.utils.set_random_seed(3)
         model = build_classifier(small_recipe.backbone, small_recipe.head, small_recipe.data.size, 1, findings=2)
-        history = fine_tune(
-            model,
-            block_map(model, "EfficientNetLite0"),
-            [Stage("a", "head", 2, 3e-3)],
-            known,
-            "none",
-            Training(),
-            seed=1,
-        )
+        history = learn(model, known, [Stage("a", "head", 2, 3e-3)]).history
         assert np.isfinite([epoch.loss for epoch in history]).all()
         logits.append(predict_logits(model, known["val"]))
     assert logits[0].shape == (len(data["val"].table), 2)
@@ -99,11 +100,11 @@ def test_several_findings_train_together_and_unknown_labels_have_no_say(data, sm
 
 def record_of_passes(monkeypatch):
     """Return a list that fills with the number of cuts of each pass through a frozen part."""
-    from kmedtl.finetune import stages
+    from kmedtl.finetune import sources
 
     passes = []
-    cache = stages.cache
-    monkeypatch.setattr(stages, "cache", lambda cuts, *rest: passes.append(len(cuts)) or cache(cuts, *rest))
+    cache = sources.cache
+    monkeypatch.setattr(sources, "cache", lambda cuts, *rest: passes.append(len(cuts)) or cache(cuts, *rest))
     return passes
 
 
@@ -120,7 +121,7 @@ def record_of_passes(monkeypatch):
 def test_stages_that_go_deeper_share_a_pass(model, data, monkeypatch, second, passes):
     seen = record_of_passes(monkeypatch)
     rows = [Stage("one", "last:1", 1, 1e-3), replace(Stage("two", "last:2", 1, 1e-3), **second)]
-    fine_tune(model, block_map(model, "EfficientNetLite0"), rows, data, "xray", Training(), seed=1)
+    learn(model, data, rows, preset="xray")
     assert seen == passes
 
 
@@ -128,9 +129,7 @@ def test_what_does_not_fit_the_budget_is_computed_anew_and_said(model, data, mon
     seen, said = record_of_passes(monkeypatch), []
     rows = [Stage("pooled", "head", 1, 1e-3), Stage("large", "last:4", 1, 1e-3)]
     small = Training(cache_gigabytes=0.0002)
-    history = fine_tune(
-        model, block_map(model, "EfficientNetLite0"), rows, data, "xray", small, seed=1, say=said.append
-    )
+    history = learn(model, data, rows, small, preset="xray", say=said.append).history
     assert seen == [1]
     assert len(history) == 2
     assert "Stage large: its frozen part takes" in said[0]
@@ -166,7 +165,6 @@ def test_a_cached_stage_trains_as_the_whole_model_does(model, data, train):
 
 def test_every_setting_of_a_stage_changes_what_is_learned(model, data):
     before = model.get_weights()
-    blocks = block_map(model, "EfficientNetLite0")
     settings = [
         {},
         {"optimizer": "sgd"},
@@ -180,12 +178,21 @@ def test_every_setting_of_a_stage_changes_what_is_learned(model, data):
         {"mix": "cutmix"},
         {"class_weights": "balanced"},
         {"label_smoothing": 0.2},
+        {"ema": 0.9},
+        {"interpolate": (0.5,)},
+        {"batch_norm": "adapt"},
+        {"augment": "xray"},
+        {"augment": "xray_strong"},
+        {"border": "mask"},
+        {"border": "crop"},
+        {"lr": "auto"},
+        {"train": "adaptive:1"},
     ]
     learned = []
     for changed in settings:
         model.set_weights(before)
         stage = replace(Stage("a", "last:1", 1, 1e-3), **changed)
-        fine_tune(model, blocks, [stage], data, "none", Training(), seed=1)
+        learn(model, data, [stage])
         learned.append(np.concatenate([weights.ravel() for weights in model.get_weights()]))
         assert np.isfinite(learned[-1]).all()
     for number, one in enumerate(learned):
@@ -197,7 +204,7 @@ def test_every_setting_of_a_stage_changes_what_is_learned(model, data):
 def test_batch_norm_learns_only_when_told(model, data):
     statistics = [weight.numpy() for weight in model.weights if "moving" in weight.path]
     stage = Stage("a", "last:1", 1, 1e-3, batch_norm="train")
-    fine_tune(model, block_map(model, "EfficientNetLite0"), [stage], data, "none", Training(), seed=1)
+    learn(model, data, [stage])
     now = [weight.numpy() for weight in model.weights if "moving" in weight.path]
     moved = [not np.array_equal(a, b) for a, b in zip(statistics, now, strict=True)]
     assert any(moved)
@@ -207,8 +214,6 @@ def test_batch_norm_learns_only_when_told(model, data):
 def test_patience_ends_a_stage(model, data):
     said = []
     stage = Stage("a", "head", 6, 1e-12, patience=2)
-    history = fine_tune(
-        model, block_map(model, "EfficientNetLite0"), [stage], data, "none", Training(), seed=1, say=said.append
-    )
+    history = learn(model, data, [stage], say=said.append).history
     assert len(history) < 6
     assert "no better epoch in 2" in said[0]

@@ -1,0 +1,87 @@
+"""Which blocks a new task asks to change: the size of their gradient beside that of their weights.
+
+The relative gradient norm ‖∇L‖ / ‖w‖ of a block is the criterion of Auto-RGN (Lee et al., Surgical Fine-Tuning Improves
+Adaptation to Distribution Shifts, 2023, section 4). It needs one backward pass, where undoing each block's update would
+need the updates first.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from kmedtl.backbones.blocks import HEAD, Block, set_trainable
+from kmedtl.data.pipeline import Pipeline, Variation
+from kmedtl.errors import UserError
+from kmedtl.finetune.losses import MaskedCrossEntropy
+from kmedtl.recipe import Stage
+
+BATCHES = 8  # of validation; a gradient's size needs no more
+
+
+def is_adaptive(stage: Stage) -> bool:
+    """Say whether a stage chooses its blocks when it begins."""
+    return stage.train.startswith("adaptive")
+
+
+def most_important(
+    model: keras.Model, blocks: Sequence[Block], stage: Stage, validation: Pipeline
+) -> tuple[str, dict[str, float]]:
+    """Return what an adaptive stage trains, such as `block3,block7,head`, and each backbone block's importance.
+
+    Raises:
+        UserError: `adaptive` without a number, or more blocks than there are.
+    """
+    most = len(blocks) - 1
+    wanted = re.fullmatch(r"adaptive:(\d+)", stage.train)
+    if not wanted or not 1 <= int(wanted[1]) <= most:
+        raise UserError(
+            f"stage {stage.name}: train: expected adaptive:1 to adaptive:{most}, the number of blocks. "
+            f"Received: {stage.train!r}."
+        )
+    importance = relative_gradient_norms(model, blocks, validation)
+    ranked = sorted(importance, key=importance.get, reverse=True)[: int(wanted[1])]
+    return ",".join([*(name for name in importance if name in ranked), HEAD]), importance
+
+
+def relative_gradient_norms(model: keras.Model, blocks: Sequence[Block], images: Pipeline) -> dict[str, float]:
+    """Return ‖∇L‖ / ‖w‖ of the kernels of each block of the backbone, from input to output."""
+    set_trainable(model, blocks, "all")
+    loss = MaskedCrossEntropy()
+    kernels = {
+        block.name: [
+            variable
+            for name in block.layers
+            for variable in model.get_layer(name).trainable_variables
+            if "kernel" in variable.path
+        ]
+        for block in blocks
+        if block.name != HEAD
+    }
+    flat = [variable.value for block in kernels.values() for variable in block]
+
+    @tf.function
+    def gradients(pixels: tf.Tensor, targets: tf.Tensor) -> list[tf.Tensor]:
+        with tf.GradientTape() as tape:
+            value = loss(targets, model(pixels, training=False))
+        return tape.gradient(value, flat)
+
+    steps = min(BATCHES, images.steps)
+    batches = images.epoch(0, Variation()).take(steps)
+    total = [np.zeros(variable.shape) for variable in flat]
+    for pixels, targets, _ in tqdm(batches, "importance", steps, unit="step", leave=False, ncols=100):
+        total = [past + gradient.numpy() for past, gradient in zip(total, gradients(pixels, targets), strict=True)]
+    found = iter(total)
+    return {
+        name: _norm([next(found) / steps for _ in block]) / _norm([variable.numpy() for variable in block])
+        for name, block in kernels.items()
+    }
+
+
+def _norm(arrays: Sequence[np.ndarray]) -> float:
+    return float(np.sqrt(sum(np.sum(np.square(array)) for array in arrays)))

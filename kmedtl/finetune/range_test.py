@@ -1,0 +1,58 @@
+"""The range test: which rate to train with (Smith, Cyclical Learning Rates, 2017, section 3.3)."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+import numpy as np
+from tqdm import tqdm
+
+LOWEST, HIGHEST, STEPS = 1e-6, 1.0, 100
+SMOOTHING = 0.9  # decay of the moving average of the loss
+DIVERGED = 4.0  # times the lowest loss: no higher rate is tried
+
+
+def range_test(
+    trainer: keras.Model, epoch: Callable[[int], Any], seed: int, name: str
+) -> tuple[list[float], list[float]]:
+    """Train step by step, each with a higher rate than the last; return rates and smoothed losses.
+
+    The rates rise geometrically from 1e-6 to 1 in 100 steps, as far as the loss stays below four times its lowest. The
+    weights are changed.
+
+    Args:
+        trainer: compiled, with a rate that can be assigned.
+        epoch: from a seed to an epoch's batches (inputs, targets, weights).
+        name: of the stage, for the progress bar.
+    """
+    rates, losses, average = [], [], 0.0
+    steps = zip(np.geomspace(LOWEST, HIGHEST, STEPS), _batches(epoch, seed), strict=False)
+    for number, (rate, batch) in enumerate(tqdm(steps, f"{name} lr", STEPS, unit="step", leave=False, ncols=100), 1):
+        trainer.optimizer.learning_rate = rate
+        trainer.reset_metrics()
+        loss = float(np.ravel(trainer.train_on_batch(*batch))[0])
+        average = SMOOTHING * average + (1 - SMOOTHING) * loss
+        smoothed = average / (1 - SMOOTHING**number)
+        if not np.isfinite(smoothed) or (losses and smoothed > DIVERGED * min(losses)):
+            break
+        rates.append(float(rate))
+        losses.append(smoothed)
+    return rates, losses
+
+
+def suggest(rates: list[float], losses: list[float]) -> float:
+    """Return a tenth of the rate at which the smoothed loss was lowest: still falling, far from where it rises."""
+    return rates[int(np.argmin(losses))] / 10
+
+
+def _batches(epoch: Callable[[int], Any], seed: int) -> Iterator[tuple]:
+    """Yield batches without end, epoch after epoch."""
+    for number in itertools.count(seed):
+        batches = epoch(number)
+        if isinstance(batches, keras.utils.PyDataset):
+            yield from (batches[index] for index in range(len(batches)))
+        else:
+            yield from batches

@@ -1,0 +1,36 @@
+"""What makes an epoch the best: a figure of validation that means something to a clinician."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import keras
+import numpy as np
+from sklearn.metrics import roc_curve
+
+from kmedtl.data.pipeline import Pipeline
+from kmedtl.evaluate.metrics import mean_auc, mean_over_findings
+from kmedtl.finetune.losses import MaskedCrossEntropy
+from kmedtl.finetune.shifted import worst_auc
+from kmedtl.finetune.sources import Logits
+from kmedtl.recipe import Training
+
+
+def judged(training: Training, data: dict[str, Pipeline], logits: Logits) -> dict[str, float]:
+    """Return `val_loss`, `val_auc` and `score`, which is what `training.select` names."""
+    targets, validation = data["val"].targets, logits["val"]
+    auc = mean_auc(targets, validation)
+    if training.select == "sensitivity":
+        chosen = mean_over_findings(partial(sensitivity_at, training.specificity), targets, validation)
+    elif training.select == "worst_shift":
+        chosen = worst_auc(data["shift"], logits["shift"])
+    else:
+        chosen = auc
+    loss = float(keras.ops.mean(MaskedCrossEntropy()(targets, validation)))
+    return {"val_loss": loss, "val_auc": auc, "score": chosen}
+
+
+def sensitivity_at(specificity: float, target: np.ndarray, logit: np.ndarray) -> float:
+    """Return the highest sensitivity of any threshold with at least this specificity."""
+    false_alarms, sensitivity, _ = roc_curve(target, logit, drop_intermediate=False)
+    return float(sensitivity[1 - false_alarms >= specificity - 1e-9].max())
