@@ -29,7 +29,9 @@ with quiet_stderr():
     from kmedtl.data import splits
     from kmedtl.data.pipeline import Variation, pipelines
     from kmedtl.evaluate.confidence import delong_auc
-    from kmedtl.finetune.stages import fine_tune, predict_logits
+    from kmedtl.finetune.sources import predict_logits
+    from kmedtl.finetune.stages import fine_tune
+    from kmedtl.finetune.task import Task
     from kmedtl.heads.classification import build_classifier
     from kmedtl.prepare import prepare
     from kmedtl.recipe import Stage, Training
@@ -72,9 +74,8 @@ def kmedtl(recipe, data):
     def stamp(epochs):
         seconds.append(time.perf_counter() - start)
 
-    history = fine_tune(
-        model, blocks, recipe.stages, data, recipe.data.augment, Training(), recipe.seed, after_epoch=stamp
-    )
+    task = Task(model, blocks, data, recipe.data.augment, Training(), recipe.seed, after_epoch=stamp)
+    history = fine_tune(task, recipe.stages).history
     last_of_stage = np.cumsum([stage.epochs for stage in recipe.stages]) - 1
     assert len(history) == last_of_stage[-1] + 1
     return np.diff([0, *np.array(seconds)[last_of_stage]]), predict_logits(model, data["test"])[:, 0]

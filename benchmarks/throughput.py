@@ -27,7 +27,7 @@ with quiet_stderr():
     from kmedtl.export.formats import write_all
     from kmedtl.finetune.losses import MaskedCrossEntropy
     from kmedtl.finetune.optimizers import optimizer
-    from kmedtl.finetune.stages import predict_logits
+    from kmedtl.finetune.sources import predict_logits
     from kmedtl.heads.classification import build_classifier
     from kmedtl.recipes.pneumonia import RECIPE
 

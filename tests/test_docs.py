@@ -2,16 +2,21 @@
 
 import re
 import shlex
+import shutil
 from pathlib import Path
 
 import numpy as np
+import pytest
 
-from kmedtl.cli import main
+from kmedtl.cli import main, parser
+from kmedtl.commands.options import configured
+from kmedtl.evaluate.corruptions import suite
+from kmedtl.recipes import find
 from tests.conftest import write_image_folder
 from tests.data.sources.test_dicom_tree import label, write_dicom, write_labels
 from tests.data.sources.test_packed import arrays
 
-PAGE = Path(__file__).parents[1] / "docs" / "data.md"
+DOCS = Path(__file__).parents[1] / "docs"
 
 
 def test_commands_of_the_page_on_data_run(tmp_path, monkeypatch, capsys):
@@ -22,7 +27,40 @@ def test_commands_of_the_page_on_data_run(tmp_path, monkeypatch, capsys):
     np.savez(tmp_path / "set.npz", **arrays())
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("KMEDTL_CACHE", str(tmp_path / "cache"))
-    blocks = re.findall(r"```sh\n(.*?)```", PAGE.read_text(), flags=re.S)
+    run_commands_of("data.md", capsys)
+
+
+@pytest.mark.slow
+def test_commands_of_the_page_on_robustness_run(trained, tmp_path, monkeypatch, capsys):
+    shutil.copytree(trained[1], tmp_path / "RUN")
+    write_image_folder(tmp_path / "OTHER")
+    monkeypatch.chdir(tmp_path)
+    run_commands_of("robustness.md", capsys)
+
+
+def test_the_page_on_robustness_has_the_suites_strengths():
+    page = (DOCS / "robustness.md").read_text()
+    for name, corruption in suite().items():
+        row = next(line for line in page.splitlines() if line.startswith(f"| `{name}` |"))
+        assert f" {corruption.at(3)} |" in row
+        assert row.endswith(f"| {', '.join(f'{strength:g}' for strength in corruption.strengths)} |")
+
+
+def test_commands_of_the_page_on_transfer_are_true(trained, tmp_path, monkeypatch, capsys):
+    """What compares runs; what trains is parsed, and its settings make a recipe."""
+    for name in ("RUN", "OTHER"):
+        shutil.copytree(trained[1], tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    run_commands_of("transfer.md", capsys)
+    commands = re.findall(r"^    kmedtl (run .*)$", (DOCS / "transfer.md").read_text(), flags=re.M)
+    assert len(commands) > 5
+    for line in commands:
+        options = parser().parse_args(shlex.split(line))
+        configured(find(options.recipe), options)
+
+
+def run_commands_of(page, capsys):
+    blocks = re.findall(r"```sh\n(.*?)```", (DOCS / page).read_text(), flags=re.S)
     commands = [line for block in blocks for line in block.splitlines()]
     assert commands
     for line in commands:

@@ -1,0 +1,202 @@
+"""What each option against shift gains: the default recipe, then each option alone on top of it, then all together.
+
+    python benchmarks/robustness.py FOLDER [--images 1000] [--size 224] [--seeds 3] [--only NAME …] [--out FILE.csv]
+    python benchmarks/robustness.py --scanner [--patients 600] [--size 224] [--only NAME …]
+
+Prints AUC on clean images, and mean and worst loss of AUC over the corruptions of `kmedtl shift` at severity 3, as mean
+± half a 95 % interval over seeds. Choose by validation: the test stands beside it and chooses nothing. All seeds share
+one division into patients and differ in initial weights, order and augmentation. A row an option and seed goes to the
+CSV as soon as it is measured; started again, the script goes on where it stopped.
+
+With `--scanner`, the synthetic thorax: trained on films of scanner A alone, tested on films of A and of B.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.stats import t
+
+from kmedtl.memory import bound_arenas
+from kmedtl.quiet import quiet_stderr
+
+bound_arenas()
+with quiet_stderr():
+    import keras
+
+    from kmedtl.backbones.blocks import block_map
+    from kmedtl.config import override
+    from kmedtl.data import splits
+    from kmedtl.data.pipeline import pipelines
+    from kmedtl.edge.model_info import ModelInfo
+    from kmedtl.evaluate.confidence import bootstrap, delong_auc
+    from kmedtl.evaluate.corruptions import PLAUSIBLE
+    from kmedtl.evaluate.shift import shift
+    from kmedtl.finetune.sources import predict_logits
+    from kmedtl.finetune.stages import fine_tune
+    from kmedtl.finetune.task import Task
+    from kmedtl.heads.classification import build_classifier
+    from kmedtl.prepare import prepare
+    from kmedtl.recipes.pneumonia import RECIPE
+
+INTERPOLATE = {"interpolate": (0.0, 0.25, 0.5, 0.75, 1.0)}
+# Name → what it sets in every stage, and in `training`.
+OPTIONS = {
+    "default": ({}, {}),
+    "interpolate": (INTERPOLATE, {}),
+    "interpolate, worst_shift": (INTERPOLATE, {"select": "worst_shift"}),
+    "worst_shift": ({}, {"select": "worst_shift"}),
+    "l2_sp": ({"l2_sp": 0.01}, {}),
+    "ema": ({"ema": 0.99}, {}),
+    "xray_strong": ({"augment": "xray_strong"}, {}),
+    "mask": ({"border": "mask"}, {}),
+    "crop": ({"border": "crop"}, {}),
+    "together": (INTERPOLATE | {"ema": 0.99, "augment": "xray_strong", "border": "mask"}, {"select": "worst_shift"}),
+}
+KEY = ["option", "seed", "images", "size"]
+FIGURES = ["val_auc", "val_mean_loss", "val_worst_loss", "test_auc", "test_mean_loss", "test_worst_loss"]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", nargs="?")
+    parser.add_argument("--images", type=int, default=1000, help="training images, about")
+    parser.add_argument("--size", type=int, default=224)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--only", nargs="+", choices=OPTIONS, metavar="NAME", help=", ".join(OPTIONS))
+    parser.add_argument("--out", type=Path, default=Path("robustness.csv"))
+    parser.add_argument("--set", action="append", default=[], metavar="PATH=VALUE", help="of the recipe")
+    parser.add_argument("--scanner", action="store_true", help="the synthetic thorax instead of a folder")
+    parser.add_argument("--patients", type=int, default=600, help="of the synthetic thorax")
+    options = parser.parse_args()
+    if options.scanner == bool(options.folder):
+        parser.error("expected a folder of films, or --scanner")
+    source = f"phantom:{options.patients}" if options.scanner else options.folder
+    limit = None if options.scanner else round(options.images / 0.7)
+    recipe = replace(RECIPE, data=replace(RECIPE.data, source=source, size=options.size, limit=limit))
+    recipe = override(recipe, options.set)
+    if options.scanner:
+        scanners(recipe, options.only or ["default"])
+    else:
+        ablation(recipe, options)
+
+
+def ablation(recipe, options):
+    data = divided(recipe)
+    print({name: len(part.table) for name, part in data.items()})
+    names = options.only or list(OPTIONS)
+    for seed in range(recipe.seed, recipe.seed + options.seeds):
+        for name in names:
+            key = [name, seed, options.images, options.size]
+            if options.out.exists() and key in pd.read_csv(options.out)[KEY].to_numpy(object).tolist():
+                continue
+            start = time.perf_counter()
+            model = trained(with_option(recipe, name, seed), data)
+            row = dict(zip(KEY, key, strict=True)) | {"seconds": round(time.perf_counter() - start, 1)}
+            row |= judged(model, data["val"], "val") | judged(model, data["test"], "test")
+            pd.DataFrame([row]).to_csv(options.out, mode="a", header=not options.out.exists(), index=False)
+            print(row, flush=True)
+    table = pd.read_csv(options.out)
+    mine = (table["images"] == options.images) & (table["size"] == options.size) & table["option"].isin(names)
+    print(markdown(table[mine]))
+
+
+def divided(recipe):
+    """Return a pipeline a split, by the recipe's own seed."""
+    found = prepare(recipe.data, recipe.seed)
+    table = splits.split(found.manifest, found.table, recipe.data.validation, recipe.data.test, recipe.seed)
+    return pipelines(found.store, found.manifest, table, recipe.data.batch_size)
+
+
+def with_option(recipe, name, seed):
+    in_stages, in_training = OPTIONS[name]
+    return replace(
+        recipe,
+        seed=seed,
+        stages=tuple(replace(stage, **in_stages) for stage in recipe.stages),
+        training=replace(recipe.training, **in_training),
+    )
+
+
+def trained(recipe, data):
+    keras.utils.set_random_seed(recipe.seed)
+    model = build_classifier(recipe.backbone, recipe.head, recipe.data.size, recipe.data.channels, findings=1)
+    blocks = block_map(model, recipe.backbone.name)
+    fine_tune(Task(model, blocks, data, recipe.data.augment, recipe.training, recipe.seed), recipe.stages)
+    return model
+
+
+def judged(model, part, split):
+    """Return AUC, and mean and largest loss under the suite, of one split. No figure here needs an operating point."""
+    _, size, _, channels = model.input_shape
+    info = ModelInfo(("0", "1"), size, channels, 1.0, 0.5, "robustness", "", 0, False, "")
+    found = shift(lambda images: answers(model, images), part.pixels(), part.table, info, severities=(PLAUSIBLE,))
+    return {
+        f"{split}_auc": found.clean.auc.value,
+        f"{split}_mean_loss": found.mean_loss.value,
+        f"{split}_worst_loss": found.worst.auc_loss.value,
+        f"{split}_worst": found.worst.corruption,
+    }
+
+
+def answers(model, images):
+    return model.predict(images.astype(np.float32), verbose=0)[:, 0]
+
+
+def markdown(table):
+    """Return a row an option: mean ± half the 95 % interval (Student's t) over seeds."""
+    lines = ["| option | seeds | " + " | ".join(name.replace("_", " ") for name in FIGURES) + " |"]
+    lines.append("| --- " * (len(FIGURES) + 2) + "|")
+    for name in [name for name in OPTIONS if name in set(table["option"])]:
+        part = table[table["option"] == name]
+        cells = [plus_minus(part[figure].to_numpy()) for figure in FIGURES]
+        lines.append(f"| {name} | {len(part)} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def plus_minus(values):
+    mean = f"{values.mean():.4f}"
+    if len(values) < 2:
+        return mean
+    return f"{mean} ± {t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)):.4f}"
+
+
+def scanners(recipe, names):
+    """Train on scanner A of the synthetic thorax; print AUC on A and on B, and what is lost in between."""
+    found = prepare(recipe.data, recipe.seed)
+    table = splits.split(found.manifest, found.table, recipe.data.validation, recipe.data.test, recipe.seed)
+    known = table[(table["split"] == "test") | (table["site"] == "A")]
+    data = pipelines(found.store, found.manifest, known, recipe.data.batch_size)
+    test = data["test"].table
+    is_a = (test["site"] == "A").to_numpy()
+    print({name: len(part.table) for name, part in data.items()}, f"of the test, scanner A: {is_a.sum()}")
+    print("\nSYNTHETIC IMAGES: these figures say nothing about patients.")
+    print("| option | AUC on A | AUC on B | lost |\n| --- | --- | --- | --- |")
+    labels, patients = test["label"].to_numpy(), test["patient"].to_numpy()
+    for name in names:
+        logits = predict_logits(trained(with_option(recipe, name, recipe.seed), data), data["test"])[:, 0]
+        areas = [delong_auc(labels[rows], logits[rows], patients[rows]) for rows in (is_a, ~is_a)]
+        lost = bootstrap(area_lost(labels, logits, is_a), patients, 2000, recipe.seed)
+        print(f"| {name} | {areas[0]} | {areas[1]} | {lost} |", flush=True)
+
+
+def area_lost(labels, logits, is_a):
+    """Return AUC on A minus AUC on B as a function of weights (R, N), for `bootstrap`."""
+    above = (logits[:, None] > logits) + (logits[:, None] == logits) / 2
+    positive = labels == 1
+
+    def area(weights, rows):
+        true, false = weights * (rows & positive), weights * (rows & ~positive)
+        with np.errstate(invalid="ignore"):
+            return ((true @ above) * false).sum(1) / (true.sum(1) * false.sum(1))
+
+    return lambda weights: area(weights, is_a) - area(weights, ~is_a)
+
+
+if __name__ == "__main__":
+    main()
