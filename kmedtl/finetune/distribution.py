@@ -11,9 +11,7 @@ import keras
 import tensorflow as tf
 
 from kmedtl.errors import UserError
-from kmedtl.recipe import Training
-
-SCALES_OUT = "what scales out over machines is one run each: folds (--folds), seeds, or the trials of a search"
+from kmedtl.recipe.stage import SCALES_OUT, Training
 
 
 @contextlib.contextmanager
@@ -26,7 +24,7 @@ def devices(training: Training) -> Iterator[None]:
     if json.loads(os.environ.get("TF_CONFIG") or "{}").get("cluster"):
         raise UserError(
             "TF_CONFIG names a cluster: expected one machine, since Keras 3 does not train on "
-            f"MultiWorkerMirroredStrategy; unset TF_CONFIG. {SCALES_OUT.capitalize()}."
+            f"MultiWorkerMirroredStrategy; unset TF_CONFIG. {SCALES_OUT}"
         )
     strategy = _strategy(training.strategy)
     before = keras.config.dtype_policy()

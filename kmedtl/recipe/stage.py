@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from kmedtl.errors import expect
+from kmedtl.errors import UserError, expect
 
 Preset = Literal["none", "xray", "xray_strong", "skin", "retina", "mri", "ultrasound", "histology"]
+SCALES_OUT = "What scales out over machines is a run on each: folds (--folds), seeds, or the trials of a search."
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ class Training:
         cache_dtype: `float16` halves the space; with `float32` a cached stage trains exactly as an uncached one.
         strategy: `auto`: all the GPUs of the machine, else its one processor; `cpu`; `mirrored`: all devices of a kind,
             a batch being divided among them; `tpu`. `data.batch_size` is that of all devices together, so the rate
-            needs no scaling.
+            needs no scaling. `multi_worker` is refused.
         precision: `float32`, or what layers compute in while weights stay float32 (Micikevicius et al., Mixed Precision
             Training, 2018); the exported model is float32.
         jit: let XLA compile the training step; on CPUs that takes minutes and gains nothing.
@@ -113,12 +114,17 @@ class Training:
     specificity: float = 0.9
     cache_gigabytes: float = 4.0
     cache_dtype: Literal["float16", "float32"] = "float16"
-    strategy: Literal["auto", "cpu", "mirrored", "tpu"] = "auto"
+    strategy: Literal["auto", "cpu", "mirrored", "tpu", "multi_worker"] = "auto"
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     jit: bool = False
     tensorboard: bool = True
     mlflow: str = ""
 
     def __post_init__(self) -> None:
+        if self.strategy == "multi_worker":
+            raise UserError(
+                "training.strategy: expected one machine: Keras 3 does not train on several workers. Received: "
+                f"multi_worker. {SCALES_OUT}"
+            )
         expect(0 < self.specificity < 1, "training.specificity", "a fraction", self.specificity)
         expect(self.cache_gigabytes >= 0, "training.cache_gigabytes", "0 or more", self.cache_gigabytes)

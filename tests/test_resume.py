@@ -1,0 +1,69 @@
+"""kill -9 anywhere, then the same command with --resume: the predictions of a run that nobody disturbed."""
+
+import random
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from kmedtl import recipe as recipes
+from kmedtl.errors import UserError
+from kmedtl.recipe import Export
+from kmedtl.run_folder import STATE
+from kmedtl.runner import run
+
+KILLED_AT = ("frozen part", "head 1/2", "head 2/2", "last blocks 1/1", "Exporting")
+MOMENTS = random.Random(5)
+
+
+def start(recipe, out, *arguments):
+    command = [sys.executable, "-m", "kmedtl", "run", str(recipe), "--out", str(out), *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+@pytest.fixture
+def light_recipe(small_recipe, tmp_path):
+    stages = (replace(small_recipe.stages[0], ema=0.9), *small_recipe.stages[1:])
+    recipe = replace(small_recipe, stages=stages, export=Export(formats=()))
+    recipes.write(recipe, tmp_path / "recipe.yaml")
+    return recipe
+
+
+def killed_at(process, said):
+    """Kill the process a random moment after it said something; nothing of it can tidy up."""
+    heard = ""
+    while said not in heard:
+        letter = process.stdout.read(1)
+        assert letter, f"it ended without {said!r}: {heard[-2000:]}"
+        heard += letter
+    time.sleep(MOMENTS.uniform(0, 0.4))
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+
+
+@pytest.mark.slow
+def test_a_run_killed_five_times_predicts_as_an_undisturbed_one(light_recipe, tmp_path):
+    for number, said in enumerate(KILLED_AT):
+        killed_at(start(tmp_path / "recipe.yaml", tmp_path / "killed", *["--resume"][: number > 0]), said)
+    for name, arguments in (("killed", ["--resume"]), ("undisturbed", [])):
+        process = start(tmp_path / "recipe.yaml", tmp_path / name, *arguments)
+        output, _ = process.communicate(timeout=300)
+        assert process.returncode == 0, output
+    predictions = [pd.read_csv(tmp_path / name / "predictions.csv") for name in ("undisturbed", "killed")]
+    pd.testing.assert_frame_equal(*predictions, check_exact=True)
+    assert not list((tmp_path / "killed").rglob(STATE))
+
+
+def test_a_run_goes_on_only_with_the_settings_it_began_with(light_recipe, tmp_path):
+    unfinished = tmp_path / ".run.unfinished"
+    unfinished.mkdir()
+    recipes.write(light_recipe, unfinished / "recipe.yaml")
+    other = replace(light_recipe, seed=8)
+    with pytest.raises(UserError, match=r"--resume: the run began with seed=7. Received: 8;"):
+        run(other, tmp_path / "run", resume=True, say=lambda text: None)
+    assert not (tmp_path / "run").exists()
