@@ -20,12 +20,15 @@ def test_a_finished_folder_is_complete_and_holds_no_state(tmp_path):
 @pytest.mark.parametrize("has_state", [False, True])
 def test_a_run_that_fails_keeps_its_state_and_says_so(tmp_path, has_state):
     said = []
-    building = run_folder.building(tmp_path / "run", say=said.append)
-    folder = building.__enter__()
-    if has_state:
-        (folder / run_folder.STATE).write_bytes(b"state")
+
+    def interrupted():
+        with run_folder.building(tmp_path / "run", say=said.append) as folder:
+            if has_state:
+                (folder / run_folder.STATE).write_bytes(b"state")
+            raise KeyboardInterrupt
+
     with pytest.raises(KeyboardInterrupt):
-        building.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
+        interrupted()
     assert [path.name for path in tmp_path.iterdir()] == ([".run.unfinished"] if has_state else [])
     assert len(said) == has_state
     assert not has_state or "the same command with --resume goes on" in said[0]
