@@ -2,21 +2,17 @@
 
 from dataclasses import replace
 
-import keras
 import numpy as np
 import pytest
 
 from kmedtl.backbones.blocks import block_map
-from kmedtl.data import splits
-from kmedtl.data.pipeline import pipelines
 from kmedtl.errors import UserError
 from kmedtl.finetune import state as states
 from kmedtl.finetune.stages import fine_tune
 from kmedtl.finetune.task import Task
-from kmedtl.heads.classification import build_classifier
-from kmedtl.prepare import prepare
 from kmedtl.recipe import Stage, Training
 from kmedtl.run_folder import STATE
+from tests.finetune.conftest import BACKBONE, tiny_model
 
 STAGES = (
     Stage("head", "head", 2, 3e-3, ema=0.9),
@@ -26,18 +22,11 @@ STAGES = (
 EPOCHS = 8  # six, and two of the interpolation
 
 
-@pytest.fixture(scope="module")
-def data(small_recipe):
-    found = prepare(small_recipe.data, small_recipe.seed)
-    table = splits.split(found.manifest, found.table, 0.2, 0.2, seed=0)
-    return pipelines(found.store, found.manifest, table, batch_size=16)
-
-
 class Killed(BaseException):
     """As if the process had ended."""
 
 
-def learn(recipe, data, folder, stages=STAGES, kill_at=None):
+def learn(data, folder, stages=STAGES, kill_at=None):
     """Return state and weights; with `kill_at` stop after so many epochs, as a kill between two epochs would."""
     seen = []
 
@@ -46,24 +35,24 @@ def learn(recipe, data, folder, stages=STAGES, kill_at=None):
         if len(seen) == kill_at:
             raise Killed
 
-    keras.utils.set_random_seed(3)
-    model = build_classifier(recipe.backbone, recipe.head, recipe.data.size, 1, 1)
-    blocks = block_map(model, "EfficientNetLite0")
-    task = Task(model, blocks, data, "xray", Training(), 1, lambda text: None, after_epoch, folder)
+    model = tiny_model()
+    task = Task(
+        model, block_map(model, BACKBONE.name), data, "xray", Training(), 1, lambda text: None, after_epoch, folder
+    )
     return fine_tune(task, stages), model.get_weights()
 
 
 @pytest.fixture(scope="module")
-def whole(small_recipe, data):
-    return learn(small_recipe, data, None)
+def whole(data):
+    return learn(data, None)
 
 
 @pytest.mark.parametrize("kill_at", [1, 3, 4, 5, 7])
-def test_a_killed_training_ends_with_the_same_weights(small_recipe, data, whole, tmp_path, kill_at):
+def test_a_killed_training_ends_with_the_same_weights(data, whole, tmp_path, kill_at):
     with pytest.raises(Killed):
-        learn(small_recipe, data, tmp_path, kill_at=kill_at)
+        learn(data, tmp_path, kill_at=kill_at)
     before = states.read(tmp_path)
-    again, weights = learn(small_recipe, data, tmp_path)
+    again, weights = learn(data, tmp_path)
     expected, expected_weights = whole
     assert len(before.history) < len(again.history) == EPOCHS
     assert all(np.array_equal(a, b) for a, b in zip(weights, expected_weights, strict=True))
@@ -72,29 +61,29 @@ def test_a_killed_training_ends_with_the_same_weights(small_recipe, data, whole,
     assert isinstance(again.stages[1].lr, float)
 
 
-def test_stages_to_come_may_change_and_finished_ones_may_not(small_recipe, data, tmp_path):
+def test_stages_to_come_may_change_and_finished_ones_may_not(data, tmp_path):
     with pytest.raises(Killed):
-        learn(small_recipe, data, tmp_path, kill_at=3)
+        learn(data, tmp_path, kill_at=3)
     other = (replace(STAGES[0], epochs=1), *STAGES[1:])
     with pytest.raises(UserError, match="1 stages are finished, and the recipe now has others"):
-        learn(small_recipe, data, tmp_path, other)
+        learn(data, tmp_path, other)
     lower = (STAGES[0], replace(STAGES[1], lr=1e-5, interpolate=(), epochs=1))
-    again, _ = learn(small_recipe, data, tmp_path, lower)
+    again, _ = learn(data, tmp_path, lower)
     assert [(epoch.stage, epoch.epoch) for epoch in again.history] == [("head", 1), ("head", 2), ("auto", 1)]
     assert again.stages[1].lr == 1e-5
 
 
-def test_a_full_disk_keeps_the_state_before(small_recipe, data, tmp_path, monkeypatch):
+def test_a_full_disk_keeps_the_state_before(data, tmp_path, monkeypatch):
     with pytest.raises(Killed):
-        learn(small_recipe, data, tmp_path, kill_at=1)
+        learn(data, tmp_path, kill_at=1)
     kept = (tmp_path / STATE).read_bytes()
     (tmp_path / f"{STATE}.unfinished").symlink_to("/dev/full")
     with pytest.raises(UserError, match=r"stage head, epoch 2, cannot be written \(No space left on device\)"):
-        learn(small_recipe, data, tmp_path)
+        learn(data, tmp_path)
     assert (tmp_path / STATE).read_bytes() == kept
 
 
-def test_a_damaged_state_is_named(small_recipe, data, tmp_path):
+def test_a_damaged_state_is_named(data, tmp_path):
     (tmp_path / STATE).write_bytes(b"PK nonsense")
     with pytest.raises(UserError, match=r"state\.npz: the state of the run is damaged"):
-        learn(small_recipe, data, tmp_path)
+        learn(data, tmp_path)

@@ -1,0 +1,113 @@
+"""What stages are made of, each by itself: selection, moving average, AdaBN, importance, range test."""
+
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from sklearn.metrics import roc_auc_score
+
+from kmedtl.backbones.blocks import block_map
+from kmedtl.data.manifest import UNKNOWN
+from kmedtl.errors import UserError
+from kmedtl.finetune.batch_norm import adapt
+from kmedtl.finetune.importance import most_important, relative_gradient_norms
+from kmedtl.finetune.moving_average import MovingAverage
+from kmedtl.finetune.range_test import range_test, suggest
+from kmedtl.finetune.selection import judged, sensitivity_at
+from kmedtl.recipe import Stage, Training
+from tests.finetune.conftest import BACKBONE
+
+
+@pytest.fixture
+def images(data):
+    return data["val"]
+
+
+def test_sensitivity_is_the_best_that_the_specificity_allows():
+    target, logit = np.array([0, 0, 0, 0, 0, 1, 1, 1, 1]), np.array([0, 1, 2, 3, 9, 2.5, 4, 5, 10])
+    assert sensitivity_at(0.8, target, logit) == 0.75  # above 3 and all but one of the others
+    assert sensitivity_at(1.0, target, logit) == 0.25
+    assert sensitivity_at(0.1, target, logit) == 1.0
+
+
+def test_the_score_is_what_select_names(images):
+    logits = {"val": np.random.default_rng(1).normal(size=(20, 1)).astype(np.float32)}
+    data = {"val": images}
+    by_auc = judged(Training(), data, logits)
+    assert by_auc["score"] == by_auc["val_auc"] == roc_auc_score(images.targets, logits["val"])
+    by_sensitivity = judged(Training(select="sensitivity", specificity=0.8), data, logits)
+    assert by_sensitivity["score"] == sensitivity_at(0.8, images.targets[:, 0], logits["val"][:, 0])
+    hidden = replace(images, targets=np.where(np.arange(20)[:, None] < 4, UNKNOWN, images.targets))
+    known = roc_auc_score(images.targets[4:], logits["val"][4:])
+    assert judged(Training(), {"val": hidden}, logits)["val_auc"] == pytest.approx(known)
+
+
+def test_the_average_follows_the_weights_and_can_stand_in_for_them():
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False)])
+    average, expected = MovingAverage(model, 0.5), float(model.get_weights()[0][0, 0])
+    for step, value in enumerate((1.0, 2.0, 3.0)):
+        model.set_weights([np.full((1, 1), value)])
+        average.on_train_batch_end(step)
+        decay = min(0.5, (1 + step) / (10 + step))
+        expected = decay * expected + (1 - decay) * value
+    with average.in_place():
+        assert model.get_weights()[0][0, 0] == pytest.approx(expected)
+    assert model.get_weights()[0][0, 0] == 3.0
+    other = MovingAverage(model, 0.5)
+    other.restore(average.values)
+    assert [value.tolist() for value in other.values] == [value.tolist() for value in average.values]
+    assert MovingAverage(model, 0.0).values == []
+
+
+def test_adapted_statistics_are_those_of_the_images(model, images):
+    blocks, before = block_map(model, BACKBONE.name), model.get_weights()
+    adapt(model, blocks, images)
+    norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    first = keras.Model(model.inputs, norms[0].input)
+    batches = [np.asarray(first(tf.cast(batch, tf.float32))) for batch in images.images()]
+    means = np.mean([batch.mean((0, 1, 2)) for batch in batches], 0)
+    assert np.allclose(norms[0].moving_mean, means, atol=1e-4)
+    assert all(layer.momentum == 0.99 for layer in norms)
+    for weight, old in zip(model.weights, before, strict=True):
+        assert ("moving" in weight.path) or np.array_equal(weight, old)
+
+
+def test_the_block_that_is_wrong_matters_most(model, images):
+    """A block whose weights are nearly nothing has the largest gradient beside them."""
+    blocks = block_map(model, BACKBONE.name)
+    wrong = blocks[3]
+    for name in wrong.layers:
+        layer = model.get_layer(name)
+        if "conv" in type(layer).__name__.lower():
+            layer.set_weights([1e-3 * weight for weight in layer.get_weights()])
+    importance = relative_gradient_norms(model, blocks, images)
+    assert list(importance) == [block.name for block in blocks[:-1]]
+    assert max(importance, key=importance.get) == wrong.name
+    chosen, _ = most_important(model, blocks, Stage("a", "adaptive:1", 1, 1e-3), images)
+    assert chosen == f"{wrong.name},head"
+
+
+@pytest.mark.parametrize("train", ["adaptive", "adaptive:0", "adaptive:99", "adaptive:x"])
+def test_adaptive_without_a_sensible_number_is_refused(model, images, train):
+    with pytest.raises(UserError, match=r"expected adaptive:1 to adaptive:\d+"):
+        most_important(model, block_map(model, BACKBONE.name), Stage("a", train, 1, 1e-3), images)
+
+
+def test_a_range_test_rises_until_the_loss_does():
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(1.0), "mse")
+    inputs = np.random.default_rng(0).normal(size=(64, 4)).astype(np.float32) * 3
+    answers = inputs.sum(1, keepdims=True)
+
+    def epoch(seed):
+        return tf.data.Dataset.from_tensor_slices((inputs, answers)).batch(16)
+
+    rates, losses = range_test(model, epoch, 0, "stage")
+    assert rates[0] == pytest.approx(1e-6)
+    assert rates == sorted(rates)
+    assert rates[-1] < 1.0  # it diverged and stopped
+    assert suggest(rates, losses) == rates[int(np.argmin(losses))] / 10
+    assert losses[0] > min(losses)
