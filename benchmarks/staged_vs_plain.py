@@ -71,7 +71,7 @@ def kmedtl(recipe, data):
     model, blocks = build(recipe)
     seconds, start = [], time.perf_counter()
 
-    def stamp(epochs):
+    def stamp(epoch, number):
         seconds.append(time.perf_counter() - start)
 
     task = Task(model, blocks, data, recipe.data.augment, Training(), recipe.seed, after_epoch=stamp)

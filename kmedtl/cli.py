@@ -74,26 +74,20 @@ def parser() -> argparse.ArgumentParser:
 
     run = commands.add_parser("run", help="train, evaluate and export what a recipe describes")
     run.add_argument("recipe", help="a name of `kmedtl recipes`, or a YAML file")
-    run.add_argument("--data", metavar="SOURCE", help=SOURCE)
-    run.add_argument("--backbone", metavar="NAME", help="a name of `kmedtl backbones`")
-    run.add_argument("--size", type=int, metavar="PIXELS", help="side of the square that the model sees")
-    run.add_argument("--limit", type=int, metavar="N", help="use about N images: whole patients, stratified")
     run.add_argument(
         "--folds", type=_folds, metavar="K", help="cross-validate over K parts, or 'site': leave each site out once"
     )
-    run.add_argument("--seed", type=int, metavar="N", help="of split, order, augmentation and initial weights")
     run.add_argument("--out", type=Path, metavar="DIR", help="the run folder (default: saved_models/NAME/TIME)")
     run.add_argument("--resume", action="store_true", help="go on with a run that stopped, after its last epoch")
-    _add_data_options(run)
+    _add_recipe_options(run)
 
     rate = commands.add_parser("lr-find", help="which rate to train a stage with: a range test, as a plot")
     rate.add_argument("recipe", help="a name of `kmedtl recipes`, or a YAML file")
-    rate.add_argument("--data", metavar="SOURCE", help=SOURCE)
     rate.add_argument(
         "--stage", type=int, default=0, metavar="N", help="its number, from 0 on; those before are trained"
     )
     rate.add_argument("--out", type=Path, metavar="FILE", default=Path("lr_find.png"), help="the plot, PNG")
-    _add_data_options(rate)
+    _add_recipe_options(rate)
 
     audit = commands.add_parser("audit", help="count, find copies, leaks, shortcuts and broken files; train nothing")
     audit.add_argument("--out", type=Path, metavar="DIR", help="a new folder (default: saved_models/audit/TIME)")
@@ -145,6 +139,15 @@ def _severities(text: str) -> tuple[int, ...]:
     if not severities or not set(severities) <= set(range(1, 6)):
         raise argparse.ArgumentTypeError(f"expected a severity from 1 to 5, or a range such as 1-5. Received: {text!r}")
     return severities
+
+
+def _add_recipe_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", metavar="SOURCE", help=SOURCE)
+    parser.add_argument("--backbone", metavar="NAME", help="a name of `kmedtl backbones`")
+    parser.add_argument("--size", type=int, metavar="PIXELS", help="side of the square that the model sees")
+    parser.add_argument("--limit", type=int, metavar="N", help="use about N images: whole patients, stratified")
+    parser.add_argument("--seed", type=int, metavar="N", help="of split, order, augmentation and initial weights")
+    _add_data_options(parser)
 
 
 def _add_source(parser: argparse.ArgumentParser) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import sys
 import tempfile
 from collections.abc import Iterator
+
+from kmedtl.memory import bound_arenas
 
 
 @contextlib.contextmanager
@@ -30,3 +33,13 @@ def quiet_stderr() -> Iterator[None]:
             sys.stderr.flush()
             os.dup2(kept, 2)
             os.close(kept)
+
+
+@contextlib.contextmanager
+def loading_tensorflow() -> Iterator[None]:
+    """Say that TensorFlow is being loaded, and keep it quiet and its memory bounded from then on; import it inside."""
+    bound_arenas()
+    print("Loading TensorFlow …", file=sys.stderr)
+    with quiet_stderr():
+        yield
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # its advice on tracing is not for users

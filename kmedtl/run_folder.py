@@ -32,7 +32,7 @@ def choose(out: Path | None, recipe: str, resume: bool = False) -> Path:
     """
     runs = Path("saved_models") / recipe
     if resume and out is None:
-        unfinished = max(runs.glob(".*.unfinished"), key=lambda path: path.stat().st_mtime, default=None)
+        unfinished = max(runs.glob(".*.unfinished"), key=_last_written, default=None)
         if unfinished is None:
             raise UserError(f"--resume: no unfinished run in {runs}; leave --resume out, or name the folder by --out.")
         return unfinished.with_name(unfinished.name[1 : -len(".unfinished")])
@@ -58,8 +58,6 @@ def building(folder: Path, resume: bool = False, say: Callable[[str], None] = pr
     with _locked(unfinished):
         try:
             yield unfinished
-            for file in (*unfinished.rglob(STATE), unfinished / LOCK):
-                file.unlink()
             unfinished.rename(folder)
         except BaseException:
             if not any(unfinished.rglob(STATE)):
@@ -67,6 +65,8 @@ def building(folder: Path, resume: bool = False, say: Callable[[str], None] = pr
             else:
                 say(f"Kept: {unfinished}; the same command with --resume goes on after the last epoch.")
             raise
+        for file in (*folder.rglob(STATE), folder / LOCK):
+            file.unlink()
 
 
 def _make(unfinished: Path, folder: Path, resume: bool) -> None:
@@ -80,12 +80,22 @@ def _make(unfinished: Path, folder: Path, resume: bool) -> None:
         unfinished.mkdir()
     except FileExistsError:
         with _locked(unfinished):  # refuses if another run holds it
-            raise UserError(
-                f"{unfinished}: a run was stopped there; --resume goes on with it, or remove it, or choose another "
-                "--out."
-            ) from None
+            if any(unfinished.rglob(STATE)):
+                raise UserError(
+                    f"{unfinished}: a run was stopped there; --resume goes on with it, or remove it, or choose another "
+                    "--out."
+                ) from None
+            _empty(unfinished)  # killed before there was anything to go on with
     except OSError as error:
         raise UserError(f"{folder}: cannot be written ({error.strerror}); choose another --out.") from None
+
+
+def _empty(unfinished: Path) -> None:
+    for path in unfinished.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name != LOCK:
+            path.unlink()
 
 
 @contextlib.contextmanager
@@ -99,9 +109,15 @@ def _locked(unfinished: Path) -> Iterator[None]:
         yield
 
 
+def _last_written(unfinished: Path) -> float:
+    return max(path.stat().st_mtime for path in (unfinished, *unfinished.rglob(STATE)))
+
+
 def write_json(path: Path, content: Any) -> None:
-    """Write readable JSON; NaN, which JSON does not have, becomes null."""
-    path.write_text(json.dumps(_without_nan(content), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    """Write readable JSON, the whole or nothing; NaN, which JSON does not have, becomes null."""
+    aside = path.with_name(f".{path.name}.unfinished")
+    aside.write_text(json.dumps(_without_nan(content), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    aside.replace(path)
 
 
 def _without_nan(value: Any) -> Any:

@@ -19,7 +19,7 @@ from kmedtl import recipe as recipes
 from kmedtl import result as results
 from kmedtl.audit import page
 from kmedtl.audit.audit import Audit
-from kmedtl.backbones.blocks import Block, block_map, select
+from kmedtl.backbones.blocks import Block, block_map
 from kmedtl.data import splits
 from kmedtl.data.manifest import SPLITS, Manifest
 from kmedtl.data.pipeline import Pipeline, pipelines
@@ -36,7 +36,7 @@ from kmedtl.export.parity import Parity, compare
 from kmedtl.finetune import stages
 from kmedtl.finetune.classifiers import fit_classifier
 from kmedtl.finetune.distribution import devices
-from kmedtl.finetune.importance import is_adaptive
+from kmedtl.finetune.importance import check_stage
 from kmedtl.finetune.presets import pick, stages_of
 from kmedtl.finetune.range_test import suggest
 from kmedtl.finetune.sources import predict_logits
@@ -45,7 +45,7 @@ from kmedtl.finetune.task import Task
 from kmedtl.heads.classification import build_classifier
 from kmedtl.pooled import Pooled
 from kmedtl.prepare import Prepared, prepare
-from kmedtl.recipe import CLASSIFIERS, Evaluation, Export, Recipe, Stage
+from kmedtl.recipe import CLASSIFIERS, Evaluation, Export, Recipe, Stage, Training
 from kmedtl.result import Result
 from kmedtl.tracking import log_result, tracking
 
@@ -100,11 +100,7 @@ def _train_and_judge(
     recipe: Recipe, data: Prepared, table: pd.DataFrame, folder: Path, say: Callable[[str], None]
 ) -> Result:
     """Train on one division of the images, judge on its test, write everything into `folder`."""
-    if not (recipe.data.keep_ids or data.manifest.synthetic):
-        table = hide_patients(table)
-    if recipe.data.train_limit:
-        table = splits.limit_training(table, recipe.data.train_limit, recipe.seed)
-    parts = pipelines(data.store, data.manifest, table, recipe.data.batch_size)
+    table, parts = _divided(recipe, data, table)
     say(_describe(data.audit, data.manifest, parts))
 
     model, recipe, learned = _learn(recipe, parts, folder, say)
@@ -125,6 +121,15 @@ def _train_and_judge(
     return result
 
 
+def _divided(recipe: Recipe, data: Prepared, table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Pipeline]]:
+    """Return the table of what is used, patients hidden, and a pipeline a split."""
+    if recipe.data.train_limit:
+        table = splits.limit_training(table, recipe.data.train_limit, recipe.seed)
+    if not (recipe.data.keep_ids or data.manifest.synthetic):
+        table = hide_patients(table)  # last, so that no choice depends on the salt
+    return table, pipelines(data.store, data.manifest, table, recipe.data.batch_size)
+
+
 def _begin(recipe: Recipe, folder: Path) -> None:
     """Write the recipe; where the folder has one already, see that it is the same up to stages and what follows them.
 
@@ -134,8 +139,7 @@ def _begin(recipe: Recipe, folder: Path) -> None:
     path = folder / "recipe.yaml"
     if path.is_file():
         began = recipes.read(path)
-        after_training = {"stages": (), "schedule": "untrained", "evaluation": Evaluation(), "export": Export()}
-        changed = config.differences(replace(began, **after_training), replace(recipe, **after_training))
+        changed = config.differences(_unchangeable(began), _unchangeable(recipe))
         if changed:
             name, (before, now) = next(iter(changed.items()))
             raise UserError(
@@ -143,6 +147,19 @@ def _begin(recipe: Recipe, folder: Path) -> None:
                 "--resume out."
             )
     recipes.write(recipe, path)
+
+
+def _unchangeable(recipe: Recipe) -> Recipe:
+    """Return what a run that goes on must have in common with its beginning; stages are looked at later."""
+    anywhere = {name: getattr(Training(), name) for name in ("cache_gigabytes", "tensorboard", "mlflow")}
+    return replace(
+        recipe,
+        stages=(),
+        schedule="untrained",
+        training=replace(recipe.training, **anywhere),
+        evaluation=Evaluation(),
+        export=Export(),
+    )
 
 
 def _learn(
@@ -156,12 +173,24 @@ def _learn(
     with devices(recipe.training), tracking(recipe, folder) as after_epoch:
         model, blocks = _build(recipe)
         planned = _stages(recipe, len(data["train"].table), blocks, say)
-        task = Task(model, blocks, data, recipe.data.augment, recipe.training, recipe.seed, say, after_epoch, folder)
+        task = replace(_task(recipe, model, blocks, data, say), after_epoch=after_epoch, folder=folder)
         learned = stages.fine_tune(task, planned)
     whole, _ = _build(recipe)  # of float32, on one device
     whole.set_weights(model.get_weights())
     schedule = "stages" if planned else recipe.schedule
     return whole, replace(recipe, stages=tuple(learned.stages), schedule=schedule), learned
+
+
+def _task(
+    recipe: Recipe,
+    model: keras.Model,
+    blocks: Sequence[Block],
+    data: dict[str, Pipeline],
+    say: Callable[[str], None],
+) -> Task:
+    """Return what fine-tuning is given: the test is no part of it."""
+    seen = {split: data[split] for split in ("train", "val")}
+    return Task(model, blocks, seen, recipe.data.augment, recipe.training, recipe.seed, say)
 
 
 def find_rate(
@@ -172,16 +201,18 @@ def find_rate(
     Raises:
         UserError: no such stage, or what `run` refuses.
     """
-    if not 0 <= number < len(recipe.stages):
-        raise UserError(f"--stage: expected 0 to {len(recipe.stages) - 1}. Received: {number}.")
     tf.config.experimental.enable_op_determinism()
+    _build(recipe)
     data = prepare(recipe.data, recipe.seed)
     _refuse(data, recipe)
     table = splits.split(data.manifest, data.table, recipe.data.validation, recipe.data.test, recipe.seed)
-    parts = pipelines(data.store, data.manifest, table, recipe.data.batch_size)
+    _, parts = _divided(recipe, data, table)
     with devices(recipe.training):
-        task = Task(*_build(recipe), parts, recipe.data.augment, recipe.training, recipe.seed, say)
-        rates, losses = stages.find_rate(task, recipe.stages[: number + 1])
+        task = _task(recipe, *_build(recipe), parts, say)
+        planned = _stages(recipe, len(parts["train"].table), task.blocks, say)
+        if not 0 <= number < len(planned):
+            raise UserError(f"--stage: expected 0 to {len(planned) - 1}. Received: {number}.")
+        rates, losses = stages.find_rate(task, planned[: number + 1])
     return rates, losses, suggest(rates, losses)
 
 
@@ -190,8 +221,7 @@ def _build(recipe: Recipe) -> tuple[keras.Model, tuple[Block, ...]]:
     model = build_classifier(recipe.backbone, recipe.head, recipe.data.size, recipe.data.channels, findings=1)
     blocks = block_map(model, recipe.backbone.name)
     for stage in recipe.stages:
-        if not is_adaptive(stage):
-            select(blocks, stage.train)
+        check_stage(stage, blocks)
     return model, blocks
 
 

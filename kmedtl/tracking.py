@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import json
+import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
@@ -29,7 +30,7 @@ Log = Callable[[Mapping[str, float], int], None]  # figures by name, and the ste
 
 
 @contextlib.contextmanager
-def tracking(recipe: Recipe, folder: Path) -> Iterator[Callable[[Epoch], None]]:
+def tracking(recipe: Recipe, folder: Path) -> Iterator[Callable[[Epoch, int], None]]:
     """Yield a function to call after each epoch, once; what it logged is complete when the block ends.
 
     Every figure of an epoch is a series of its own; the step is the number of the epoch, counted over all stages.
@@ -58,10 +59,10 @@ def tracking(recipe: Recipe, folder: Path) -> Iterator[Callable[[Epoch], None]]:
         if recipe.training.mlflow:
             logs.append(open_logs.enter_context(_mlflow(recipe, progress)))
 
-        def after_epoch(epoch: Epoch) -> None:
-            progress["epochs"] += 1
+        def after_epoch(epoch: Epoch, number: int) -> None:
+            progress["epochs"] = number
             for log in logs:
-                log(_figures(epoch), progress["epochs"])
+                log(_figures(epoch), number)
             save()
 
         save()
@@ -114,6 +115,8 @@ def _tensorboard(folder: Path) -> Iterator[Log]:
         yield log
     finally:
         writer.close()
+        for file in folder.glob(f"*.{socket.gethostname()}.*"):  # a host's name is nobody's business
+            file.rename(file.with_name(file.name.replace(f".{socket.gethostname()}.", ".")))
 
 
 @contextlib.contextmanager
@@ -144,7 +147,7 @@ def _run(client: Any, recipe: Recipe, begun: str) -> str:
     experiment = client.get_experiment_by_name(recipe.name)
     number = experiment.experiment_id if experiment else client.create_experiment(recipe.name)
     run = client.create_run(number).info.run_id
-    for name, value in config.flat(recipe).items():
+    for name, value in (config.flat(recipe) | {"data.source": Path(recipe.data.source).name}).items():
         client.log_param(run, name, value)
     return run
 

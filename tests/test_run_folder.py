@@ -37,11 +37,29 @@ def test_a_run_that_fails_keeps_its_state_and_says_so(tmp_path, has_state):
 def test_a_stopped_run_is_not_overwritten_and_can_be_resumed(tmp_path):
     unfinished = tmp_path / ".run.unfinished"
     unfinished.mkdir()
+    (unfinished / run_folder.STATE).write_bytes(b"state")
     with pytest.raises(UserError, match=r"a run was stopped there; --resume goes on"):
         run_folder.building(tmp_path / "run").__enter__()
     with run_folder.building(tmp_path / "run", resume=True) as folder:
         assert folder == unfinished
     assert (tmp_path / "run").is_dir()
+
+
+def test_a_run_killed_before_its_first_epoch_is_in_nobodys_way(tmp_path):
+    (tmp_path / ".run.unfinished" / "plots").mkdir(parents=True)
+    (tmp_path / ".run.unfinished" / "recipe.yaml").write_text("name: a\n")
+    with run_folder.building(tmp_path / "run") as folder:
+        assert [path.name for path in folder.iterdir()] == [run_folder.LOCK]
+
+
+def test_a_finished_run_survives_a_folder_in_its_way(tmp_path):
+    building = run_folder.building(tmp_path / "run", say=lambda text: None)
+    folder = building.__enter__()
+    (folder / run_folder.STATE).write_bytes(b"state")
+    (tmp_path / "run" / "other").mkdir(parents=True)
+    with pytest.raises(OSError, match="not empty"):
+        building.__exit__(None, None, None)
+    assert (folder / run_folder.STATE).is_file()
 
 
 @pytest.mark.parametrize("resume", [False, True])

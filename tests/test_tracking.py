@@ -1,4 +1,5 @@
 import json
+import socket
 import sys
 from dataclasses import asdict, replace
 
@@ -27,11 +28,11 @@ def figures(epoch):
     return {name: value for name, value in asdict(epoch).items() if isinstance(value, float)}
 
 
-def log(recipe, folder, epochs, error=None):
+def log(recipe, folder, epochs, error=None, begun=0):
     """Log some epochs of a run, which then dies of the error if one is given."""
     with tracking(recipe, folder) as after_epoch:
-        for epoch in epochs:
-            after_epoch(epoch)
+        for number, epoch in enumerate(epochs, begun + 1):
+            after_epoch(epoch, number)
         if error:
             raise error
 
@@ -54,7 +55,8 @@ def test_tensorboard_has_a_series_a_figure_and_a_run_that_goes_on_appends(epochs
     recipe = replace(RECIPE, training=Training(tensorboard=True))
     with pytest.raises(KeyboardInterrupt):
         log(recipe, tmp_path, epochs[:2], KeyboardInterrupt())
-    log(recipe, tmp_path, epochs[2:])
+    log(recipe, tmp_path, epochs[2:], begun=2)
+    assert not list((tmp_path / "tensorboard").glob(f"*{socket.gethostname()}*"))
     progress = json.loads((tmp_path / "tracking.json").read_text())
     assert progress["epochs"] == 3
     assert 0 < progress["seconds"] < 60
@@ -81,7 +83,7 @@ def test_mlflow_has_the_recipe_the_epochs_and_the_result_of_a_run_that_goes_on(e
     experiment = client.get_experiment_by_name("pneumonia").experiment_id
     (begun,) = client.search_runs([experiment])
     assert begun.info.status == "FAILED"
-    log(recipe, tmp_path, epochs[1:])
+    log(recipe, tmp_path, epochs[1:], begun=1)
     (tmp_path / "recipe.yaml").write_text("name: pneumonia\n")
     log_result(recipe, tmp_path, {"auc": 0.75})
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
 from kmedtl import run_folder
 from kmedtl.commands.options import recipe_of
-from kmedtl.quiet import quiet_stderr
+from kmedtl.quiet import loading_tensorflow
 
 
 def command(options: argparse.Namespace) -> int:
     recipe = recipe_of(options)
-    print("Loading TensorFlow …", file=sys.stderr)
-    with quiet_stderr():
+    with loading_tensorflow():
         from kmedtl.audit import page
         from kmedtl.audit.audit import describe
         from kmedtl.prepare import prepare

@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
 from kmedtl.commands.options import configured
 from kmedtl.errors import UserError
-from kmedtl.memory import bound_arenas
-from kmedtl.quiet import quiet_stderr
+from kmedtl.quiet import loading_tensorflow
 from kmedtl.recipes import find
 
 
 def command(options: argparse.Namespace) -> int:
     recipe = configured(find(options.recipe), options)
-    if options.out.exists():
-        raise UserError(f"{options.out}: exists already; choose another --out or remove it.")
-    bound_arenas()
-    print("Loading TensorFlow …", file=sys.stderr)
-    with quiet_stderr():
+    if options.out.suffix != ".png" or options.out.exists() or not options.out.parent.is_dir():
+        raise UserError(f"--out: expected a new .png file in a folder that exists. Received: {options.out}.")
+    with loading_tensorflow():
         from kmedtl.evaluate import plots
         from kmedtl.runner import find_rate
 
     tested = find_rate(recipe, options.stage)
-    stage = recipe.stages[options.stage]
-    plots.range_tests({stage.name: tested}).savefig(options.out)
-    rate = tested[-1]
-    print(f"Stage {stage.name}: lr {rate:.1e} (the recipe has {stage.lr}); the curve is in {options.out}")
-    print(f"  kmedtl run {options.recipe} --set stages.{options.stage}.lr={rate:.1e}")
+    plots.range_tests({str(options.stage): tested}).savefig(options.out)
+    print(f"--set stages.{options.stage}.lr={tested[-1]:.1e}")
+    print(f"Curve: {options.out}")
     return 0

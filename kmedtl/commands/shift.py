@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import logging
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -12,15 +10,14 @@ import numpy as np
 import kmedtl
 from kmedtl import run_folder
 from kmedtl.errors import UserError
-from kmedtl.quiet import quiet_stderr
+from kmedtl.quiet import loading_tensorflow
 from kmedtl.recipe import Data
 
 MATCHED = 200  # images of another source that its typical histogram is taken from
 
 
 def command(options: argparse.Namespace) -> int:
-    print("Loading TensorFlow …", file=sys.stderr)
-    with quiet_stderr():
+    with loading_tensorflow():
         from kmedtl import past_run
         from kmedtl.evaluate import shift_page
         from kmedtl.evaluate.corruptions import REFERENCE
@@ -28,7 +25,6 @@ def command(options: argparse.Namespace) -> int:
         from kmedtl.export.runtimes import open_runtime
         from kmedtl.result import SYNTHETIC
 
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     run = past_run.open_run(options.run)
     whole = run.model.name == past_run.MODEL
     final = run_folder.choose(options.out or run.folder / ("shift" if whole else f"shift-{run.model.stem}"), "shift")

@@ -216,4 +216,4 @@ def mixer(mix: str, seed: int) -> keras.Layer | None:
 
 def _layer(name: str, settings: dict, seed: int) -> keras.Layer:
     kind = OWN[name] if name in OWN else getattr(keras.layers, name)
-    return kind(**settings, seed=seed)
+    return kind(**settings, seed=seed, dtype="float32")  # whatever precision the model computes in

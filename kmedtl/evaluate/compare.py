@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,7 +99,9 @@ class Comparison:
         groups: dict[str, list[Run]] = {}
         for number, run in enumerate(self.runs):
             values = {setting: self.settings[setting][number] for setting in settings}
-            title = ", ".join(f"{setting}={shown(value)}" for setting, value in values.items() if value)
+            title = ", ".join(
+                f"{setting}={shown(value)}" for setting, value in values.items() if value not in (None, "")
+            )
             groups.setdefault(title or "all", []).append(run)
         return {title: sorted(runs, key=lambda run: run.training_images) for title, runs in groups.items()}
 
@@ -112,8 +114,11 @@ def compare(folders: Sequence[Path]) -> Comparison:
     """
     if len({folder.resolve() for folder in folders}) < max(2, len(folders)):
         raise UserError(f"compare: expected two or more different run folders. Received: {_listed(folders)}.")
-    names = [folder.name for folder in folders]
-    runs = tuple(read_run(folder, folder.name if names.count(folder.name) == 1 else str(folder)) for folder in folders)
+    names = [folder.resolve().name for folder in folders]
+    runs = tuple(
+        read_run(folder, name if names.count(name) == 1 else str(folder))
+        for folder, name in zip(folders, names, strict=True)
+    )
     return Comparison(runs, _differing([run.recipe for run in runs]), tuple(_gain(run, runs[0]) for run in runs))
 
 
@@ -139,8 +144,8 @@ def read_run(folder: Path, name: str) -> Run:
             round(np.mean([_training_images(part) for part in folds or [folder]])),
             round(np.mean([_epochs(part) for part in folds or [folder]])),
             float(np.mean([_seconds(part) for part in folds or [folder]])),
-            Estimate(**judged["auc"]),
-            Estimate(**judged["balanced_accuracy"]),
+            _estimate(judged["auc"]),
+            _estimate(judged["balanced_accuracy"]),
             test[["id", "patient", "label", "logit"]].sort_values("id", ignore_index=True),
             metrics.get("notice", ""),
         )
@@ -152,6 +157,11 @@ def read_run(folder: Path, name: str) -> Run:
 def shown(value: Any) -> str:
     """Return a setting's value as a person reads it."""
     return "–" if value in (None, "") else str(value)
+
+
+def _estimate(written: Mapping[str, Any]) -> Estimate:
+    """Return an estimate of metrics.json, where null stands for NaN."""
+    return Estimate(**{name: float("nan") if value is None else value for name, value in written.items()})
 
 
 def _training_images(folder: Path) -> int:

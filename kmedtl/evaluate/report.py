@@ -34,8 +34,8 @@ def split_rows(table: pd.DataFrame, classes: Sequence[str]) -> list[dict[str, An
 
 
 def save_plots(figures: Mapping[str, Figure], folder: Path) -> dict[str, Path]:
-    """Write figures as PNG into a new folder; return their paths by name."""
-    folder.mkdir()
+    """Write figures as PNG into a folder; return their paths by name."""
+    folder.mkdir(exist_ok=True)
     for name, figure in figures.items():
         figure.savefig(folder / f"{name}.png", dpi=110)
     return {name: folder / f"{name}.png" for name in figures}

@@ -16,20 +16,28 @@ from kmedtl.data.pipeline import Pipeline
 def adapt(model: keras.Model, blocks: Sequence[Block], images: Pipeline) -> None:
     """Give every BatchNorm layer the mean and variance that it sees on these images; scale and offset stay.
 
-    All layers are adapted in one pass, each batch being normalised by its own statistics as in training; a layer's mean
-    and variance are the average over the batches.
+    All layers are adapted in one pass, each batch being normalised by its own statistics as in training; a layer's are
+    those of all batches together. Nothing is dropped out meanwhile.
     """
-    layers = [layer for layer in layers_of(model, blocks) if isinstance(layer, keras.layers.BatchNormalization)]
-    before = [(layer.momentum, layer.trainable) for layer in layers]
-    for layer in layers:
-        layer.momentum, layer.trainable = 0.0, True  # its moving statistics are then those of the last batch
+    layers = list(layers_of(model, blocks))
+    norms = [layer for layer in layers if isinstance(layer, keras.layers.BatchNormalization)]
+    drops = [layer for layer in model.layers if isinstance(layer, keras.layers.Dropout)]
+    before = [(norm.momentum, norm.trainable) for norm in norms], [drop.rate for drop in drops]
+    for norm in norms:
+        norm.momentum, norm.trainable = 0.0, True  # its moving statistics are then those of the last batch
+    for drop in drops:
+        drop.rate = 0.0
     run = tf.function(lambda batch: model(batch, training=True))
-    seen = []
+    seen, counts = [], []
     for batch in tqdm(images.images(), "BatchNorm", images.steps, unit="step", leave=False, ncols=100):
         run(batch)
-        seen.append([(layer.moving_mean.numpy(), layer.moving_variance.numpy()) for layer in layers])
-    for layer, (momentum, trainable), statistics in zip(layers, before, zip(*seen, strict=True), strict=True):
-        layer.momentum, layer.trainable = momentum, trainable
-        mean, variance = np.mean([m for m, _ in statistics], 0), np.mean([v for _, v in statistics], 0)
-        layer.moving_mean.assign(mean)
-        layer.moving_variance.assign(variance)
+        seen.append([(norm.moving_mean.numpy(), norm.moving_variance.numpy()) for norm in norms])
+        counts.append(len(batch))
+    for norm, (momentum, trainable), statistics in zip(norms, before[0], zip(*seen, strict=True), strict=True):
+        norm.momentum, norm.trainable = momentum, trainable
+        means, variances = (np.array(values) for values in zip(*statistics, strict=True))
+        mean = np.average(means, 0, counts)
+        norm.moving_mean.assign(mean)
+        norm.moving_variance.assign(np.average(variances + np.square(means), 0, counts) - np.square(mean))
+    for drop, rate in zip(drops, before[1], strict=True):
+        drop.rate = rate

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from collections.abc import Iterator
 
@@ -21,10 +20,10 @@ def devices(training: Training) -> Iterator[None]:
     Raises:
         UserError: no TPU, or a cluster of several workers, which Keras 3 does not support.
     """
-    if json.loads(os.environ.get("TF_CONFIG") or "{}").get("cluster"):
+    if os.environ.get("TF_CONFIG"):
         raise UserError(
-            "TF_CONFIG names a cluster: expected one machine, since Keras 3 does not train on "
-            f"MultiWorkerMirroredStrategy; unset TF_CONFIG. {SCALES_OUT}"
+            "TF_CONFIG is set, which names a cluster: expected one machine, since Keras 3 does not train on "
+            f"MultiWorkerMirroredStrategy; unset it. {SCALES_OUT}"
         )
     strategy = _strategy(training.strategy)
     before = keras.config.dtype_policy()

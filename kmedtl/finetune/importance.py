@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from kmedtl.backbones.blocks import HEAD, Block, set_trainable
+from kmedtl.backbones.blocks import HEAD, Block, select, set_trainable
 from kmedtl.data.pipeline import Pipeline, Variation
 from kmedtl.errors import UserError
 from kmedtl.finetune.losses import MaskedCrossEntropy
@@ -29,14 +29,19 @@ def is_adaptive(stage: Stage) -> bool:
     return stage.train.startswith("adaptive")
 
 
-def most_important(
-    model: keras.Model, blocks: Sequence[Block], stage: Stage, validation: Pipeline
-) -> tuple[str, dict[str, float]]:
-    """Return what an adaptive stage trains, such as `block3,block7,head`, and each backbone block's importance.
+def check_stage(stage: Stage, blocks: Sequence[Block]) -> None:
+    """Refuse a stage that names no block, before anything trains.
 
     Raises:
-        UserError: `adaptive` without a number, or more blocks than there are.
+        UserError: no such block, `adaptive` without a number, or more blocks than there are.
     """
+    if is_adaptive(stage):
+        _wanted(stage, blocks)
+    else:
+        select(blocks, stage.train)
+
+
+def _wanted(stage: Stage, blocks: Sequence[Block]) -> int:
     most = len(blocks) - 1
     wanted = re.fullmatch(r"adaptive:(\d+)", stage.train)
     if not wanted or not 1 <= int(wanted[1]) <= most:
@@ -44,8 +49,15 @@ def most_important(
             f"stage {stage.name}: train: expected adaptive:1 to adaptive:{most}, the number of blocks. "
             f"Received: {stage.train!r}."
         )
+    return int(wanted[1])
+
+
+def most_important(
+    model: keras.Model, blocks: Sequence[Block], stage: Stage, validation: Pipeline
+) -> tuple[str, dict[str, float]]:
+    """Return what an adaptive stage trains, such as `block3,block7,head`, and each backbone block's importance."""
     importance = relative_gradient_norms(model, blocks, validation)
-    ranked = sorted(importance, key=importance.get, reverse=True)[: int(wanted[1])]
+    ranked = sorted(importance, key=importance.get, reverse=True)[: _wanted(stage, blocks)]
     return ",".join([*(name for name in importance if name in ranked), HEAD]), importance
 
 
@@ -78,7 +90,7 @@ def relative_gradient_norms(model: keras.Model, blocks: Sequence[Block], images:
         total = [past + gradient.numpy() for past, gradient in zip(total, gradients(pixels, targets), strict=True)]
     found = iter(total)
     return {
-        name: _norm([next(found) / steps for _ in block]) / _norm([variable.numpy() for variable in block])
+        name: _norm([next(found) / steps for _ in block]) / max(_norm([v.numpy() for v in block]), 1e-12)
         for name, block in kernels.items()
     }
 

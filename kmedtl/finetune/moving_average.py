@@ -11,15 +11,16 @@ import tensorflow as tf
 
 
 class MovingAverage(keras.callbacks.Callback):
-    """Averages a trainer's trainable weights, step by step; with a decay of 0 it does nothing.
+    """Averages what a training changes, step by step: trainable weights, and BatchNorm's statistics with them.
 
-    Early on the decay is (1 + steps) / (10 + steps) if that is less, so that the start is soon forgotten (as
-    TensorFlow's ExponentialMovingAverage has it with `num_updates`).
+    With a decay of 0 it does nothing. Early on the decay is (1 + steps) / (10 + steps) if that is less, so that the
+    start is soon forgotten (as TensorFlow's ExponentialMovingAverage has it with `num_updates`).
     """
 
     def __init__(self, trainer: keras.Model, decay: float) -> None:
         super().__init__()
-        self._decay, self._followed = decay, trainer.trainable_variables if decay else []
+        self._decay = decay
+        self._followed = [weight for weight in trainer.weights if _changes(weight)] if decay else []
         self._averages = [tf.Variable(variable.value) for variable in self._followed]
         self._steps = tf.Variable(0.0)
         self._step = tf.function(self._follow)
@@ -55,3 +56,7 @@ class MovingAverage(keras.callbacks.Callback):
         self._steps.assign_add(1)
         for average, variable in zip(self._averages, self._followed, strict=True):
             average.assign(decay * average + (1 - decay) * variable.value)
+
+
+def _changes(weight: keras.Variable) -> bool:
+    return weight.trainable or "moving" in weight.path

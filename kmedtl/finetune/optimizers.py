@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import keras
 
-from kmedtl.backbones.blocks import Block
+from kmedtl.backbones.blocks import HEAD, Block
 from kmedtl.recipe import Stage
 
 NO_DECAY = ["bias", "gamma", "beta"]
@@ -15,19 +15,23 @@ NO_DECAY = ["bias", "gamma", "beta"]
 def optimizer(
     stage: Stage, steps: int | None, model: keras.Model, blocks: Sequence[Block]
 ) -> keras.optimizers.Optimizer:
-    """Return a new optimizer for a stage of `steps` steps, built for the model; biases and norms do not decay.
+    """Return a new optimizer for a stage of `steps` steps, built for the model.
+
+    Biases and norms do not decay, nor does the backbone where L2-SP pulls it elsewhere.
 
     With None for the steps the rate is steady, and can be assigned.
 
     Sources: Loshchilov & Hutter, Decoupled Weight Decay Regularization (2019); the cosine from SGDR (2017);
     the linear warm-up from Goyal et al., Accurate, Large Minibatch SGD (2017), section 2.2.
     """
+    block_of = _blocks_of_variables(model, blocks)
+    backbone = [v for v in model.trainable_variables if block_of[v.path] != HEAD]
+    spared = backbone if stage.l2_sp else []
     if stage.layer_decay == 1:
-        single = _one(stage, stage.lr, steps)
+        single = _one(stage, stage.lr, steps, spared)
     else:
         rates = block_rates(stage, blocks)
-        optimizers = {name: _one(stage, rate, steps) for name, rate in rates.items()}
-        block_of = _blocks_of_variables(model, blocks)
+        optimizers = {name: _one(stage, rate, steps, spared) for name, rate in rates.items()}
         single = keras.optimizers.MultiOptimizer(lambda variable: optimizers[block_of[variable.path]])
     single.build(model.trainable_variables)  # else the first step makes variables, and is traced twice
     return single
@@ -38,7 +42,7 @@ def block_rates(stage: Stage, blocks: Sequence[Block]) -> dict[str, float]:
     return {block.name: stage.lr * stage.layer_decay**distance for distance, block in enumerate(reversed(blocks))}
 
 
-def _one(stage: Stage, rate: float, steps: int | None) -> keras.optimizers.Optimizer:
+def _one(stage: Stage, rate: float, steps: int | None, spared: Sequence[keras.Variable]) -> keras.optimizers.Optimizer:
     shared = {"weight_decay": stage.weight_decay, "global_clipnorm": stage.clip_norm or None}
     schedule = rate if steps is None else _schedule(rate, stage.warmup, steps)
     if stage.optimizer == "sgd":
@@ -47,7 +51,7 @@ def _one(stage: Stage, rate: float, steps: int | None) -> keras.optimizers.Optim
         made = keras.optimizers.Lamb(schedule, **shared)
     else:
         made = keras.optimizers.AdamW(schedule, **shared)
-    made.exclude_from_weight_decay(var_names=NO_DECAY)
+    made.exclude_from_weight_decay(var_list=list(spared), var_names=NO_DECAY)
     return made
 
 

@@ -10,6 +10,8 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
+from kmedtl.errors import UserError
+
 LOWEST, HIGHEST, STEPS = 1e-6, 1.0, 100
 SMOOTHING = 0.9  # decay of the moving average of the loss
 DIVERGED = 4.0  # times the lowest loss: no higher rate is tried
@@ -27,6 +29,9 @@ def range_test(
         trainer: compiled, with a rate that can be assigned.
         epoch: from a seed to an epoch's batches (inputs, targets, weights).
         name: of the stage, for the progress bar.
+
+    Raises:
+        UserError: the loss is never finite.
     """
     rates, losses, average = [], [], 0.0
     steps = zip(np.geomspace(LOWEST, HIGHEST, STEPS), _batches(epoch, seed), strict=False)
@@ -40,6 +45,8 @@ def range_test(
             break
         rates.append(float(rate))
         losses.append(smoothed)
+    if not rates:
+        raise UserError(f"stage {name}: lr: the loss is not finite even at {LOWEST:g}; set a rate instead of auto.")
     return rates, losses
 
 

@@ -18,12 +18,12 @@ from kmedtl.backbones.blocks import set_trainable
 from kmedtl.errors import UserError
 from kmedtl.finetune import state as states
 from kmedtl.finetune.batch_norm import adapt
-from kmedtl.finetune.importance import is_adaptive, most_important
+from kmedtl.finetune.importance import check_stage, is_adaptive, most_important
 from kmedtl.finetune.l2sp import pulled_to_start
 from kmedtl.finetune.losses import MaskedCrossEntropy
 from kmedtl.finetune.moving_average import MovingAverage
 from kmedtl.finetune.optimizers import optimizer
-from kmedtl.finetune.plans import Plan, plan, plan_pass
+from kmedtl.finetune.plans import Plan, plan_pass
 from kmedtl.finetune.progress import EpochBar
 from kmedtl.finetune.range_test import range_test, suggest
 from kmedtl.finetune.selection import judged
@@ -48,9 +48,8 @@ def fine_tune(task: Task, stages: Sequence[Stage]) -> State:
         UserError: a stage that names no block; a loss that is not finite, with stage, epoch, step and images; no room
             for the state.
     """
-    for stage in stages:
-        if not is_adaptive(stage):
-            plan(task, stage)  # refuse a misspelt one before the first trains
+    for stage in stages:  # refuse a misspelt one before the first trains
+        check_stage(stage, task.blocks)
     if task.training.select == "worst_shift":
         task = replace(task, data=task.data | {"shift": shifted(task.data["val"], task.seed)})
     fresh = State(list(stages), list(stages), task.model.get_weights())
@@ -58,6 +57,8 @@ def fine_tune(task: Task, stages: Sequence[Stage]) -> State:
     state.follow(stages)
     while state.number < len(stages):
         _run_pass(task, state)
+    if task.folder:
+        states.write(state, task.folder)  # a fold that is done trains no more when the run goes on
     task.model.set_weights(state.best)
     return state
 
@@ -127,6 +128,7 @@ def _toggle(task: Task, planned: Plan) -> None:
 def _compile(task: Task, trainer: keras.Model, stage: Stage, optimizer: keras.optimizers.Optimizer) -> None:
     loss = MaskedCrossEntropy(stage.label_smoothing, stage.focal_gamma)
     trainer.compile(optimizer, loss, jit_compile=task.training.jit)
+    trainer.optimizer.build(trainer.trainable_variables)  # `compile` may have wrapped it, for float16
 
 
 def _range_test(task: Task, state: State, source: Source) -> tuple[list[float], list[float]]:
@@ -164,7 +166,7 @@ def _run_epoch(task: Task, state: State, source: Source, average: MovingAverage)
     state.keep(task.model, trainer, average)
     if task.folder:
         states.write(state, task.folder)
-    task.after_epoch(epoch)
+    task.after_epoch(epoch, len(state.history))
 
 
 def _judge(task: Task, state: State, source: Source) -> dict[str, float]:
@@ -189,16 +191,17 @@ def _is_exhausted(task: Task, state: State) -> bool:
 
 def _interpolate(task: Task, state: State, source: Source) -> None:
     """Hand on the best of the weights between the stage's start and what it tuned (Wortsman et al. 2022)."""
-    tuned, best = state.best, state.history[-1]
+    tuned, last = state.best, state.history[-1]
     candidates = []
     for alpha in state.stage.interpolate:
         weights = [(1 - alpha) * start + alpha * end for start, end in zip(state.start, tuned, strict=True)]
         task.model.set_weights(weights)
-        epoch = replace(best, alpha=alpha, **_judge(task, state, source), seconds=0.0, step_ms=0.0)
+        epoch = replace(last, alpha=alpha, **_judge(task, state, source), seconds=0.0, step_ms=0.0)
         candidates.append((epoch, weights))
         state.history.append(epoch)
-        task.after_epoch(epoch)
+        task.after_epoch(epoch, len(state.history))
     chosen, state.best = max(candidates, key=lambda candidate: candidate[0].merit)
+    state.merit = chosen.merit
     task.say(f"Stage {state.stage.name}: hands on (1 − α)·start + α·tuned with α = {chosen.alpha:g}")
 
 

@@ -71,13 +71,16 @@ class State:
         shared: the pass that it takes part in; None before its first.
         importance: of stages that are `adaptive`: stage → block → importance.
         range_tests: of stages with `lr: auto`: stage → (rates, losses, the rate chosen).
-        start, now, best: the model's weights when the stage began, now, and after the best epoch of all.
+        start, now, best: the model's weights when the stage began, now, and those to hand on: of the best epoch of all,
+            or of the best interpolation.
+        merit: of `best`; None before the first epoch.
         optimizer, average: the variables of the optimizer, and of the moving average if there is one.
     """
 
     asked: list[Stage]
     stages: list[Stage]
     best: list[np.ndarray]
+    merit: tuple[float, float] | None = None
     history: list[Epoch] = field(default_factory=list)
     number: int = 0
     epochs: int = 0
@@ -117,8 +120,8 @@ class State:
 
     def add(self, epoch: Epoch, model: keras.Model) -> None:
         """Take note of an epoch, and of the model's weights if it is the best of all."""
-        if not self.history or epoch.merit > max(past.merit for past in self.history):
-            self.best = model.get_weights()
+        if self.merit is None or epoch.merit > self.merit:
+            self.best, self.merit = model.get_weights(), epoch.merit
         self.history.append(epoch)
         self.epochs += 1
 
@@ -149,14 +152,23 @@ class State:
                 f"--resume: {self.number} stages are finished, and the recipe now has others in their place; "
                 "leave --resume out to start anew, or give the recipe that the run began with."
             )
-        if self.number < len(self.asked) and list(stages[self.number :][:1]) != [self.asked[self.number]]:
-            self.history = self.history[: len(self.history) - self.epochs]
-            self.best, self.shared = self.start or self.best, None
-            self._forget_stage()
-            self.stages = [*self.stages[: self.number], *stages[self.number :]]
-        else:
-            self.stages = [*self.stages[: self.number + 1], *stages[self.number + 1 :]]
-        self.asked = list(stages)
+        now, then = list(stages[self.number :]), self.asked[self.number :]
+        goes_on = bool(self.epochs) and now[:1] == then[:1]
+        if self.epochs and not goes_on:
+            self._roll_back()
+        if now != then and self.shared:
+            self.shared = replace(self.shared, last=self.number)  # what follows is planned anew
+        kept = self.number + goes_on
+        self.stages, self.asked = [*self.stages[:kept], *stages[kept:]], list(stages)
+
+    def _roll_back(self) -> None:
+        """Forget the epochs of the current stage."""
+        for found in (self.importance, self.range_tests):
+            found.pop(self.stage.name, None)
+        self.history = self.history[: len(self.history) - self.epochs]
+        self.merit = max((epoch.merit for epoch in self.history), default=None)
+        self.best, self.shared = self.start, None
+        self._forget_stage()
 
 
 ARRAYS = ("best", "start", "now", "optimizer", "average")
@@ -172,6 +184,7 @@ def write(state: State, folder: Path) -> None:
         "asked": [config.to_dict(stage) for stage in state.asked],
         "stages": [config.to_dict(stage) for stage in state.stages],
         "history": [asdict(epoch) for epoch in state.history],
+        "merit": state.merit,
         "number": state.number,
         "epochs": state.epochs,
         "shared": state.shared and asdict(state.shared),
@@ -213,6 +226,7 @@ def read(folder: Path) -> State | None:
         asked=[config.build(Stage, stage) for stage in values["asked"]],
         stages=[config.build(Stage, stage) for stage in values["stages"]],
         history=[Epoch(**epoch) for epoch in values["history"]],
+        merit=values["merit"] and tuple(values["merit"]),
         number=values["number"],
         epochs=values["epochs"],
         shared=Pass(**values["shared"]) if values["shared"] else None,

@@ -20,11 +20,11 @@ class Task:
 
     Attributes:
         model, blocks: from raw pixels to logits; trained in place.
-        data: `train` and `val`; where `worst_shift` selects, `shift` as well.
+        data: `train` and `val`, never the test; where `worst_shift` selects, `shift` as well.
         preset: of `kmedtl.data.augment`, for stages that name none.
         seed: an epoch's order and augmentation follow from it and from the epoch's number alone.
         say: receives what a person should know, such as a stage that does not fit the cache.
-        after_epoch: called with each epoch when it is done.
+        after_epoch: called with each epoch when it is done, and its number counted over all stages.
         folder: keeps the state after each epoch; if it holds one, the training goes on from there. None: no state.
     """
 
@@ -35,5 +35,5 @@ class Task:
     training: Training
     seed: int
     say: Callable[[str], None] = print
-    after_epoch: Callable[[Epoch], None] = lambda epoch: None
+    after_epoch: Callable[[Epoch, int], None] = lambda epoch, number: None
     folder: Path | None = None

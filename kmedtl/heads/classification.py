@@ -25,7 +25,7 @@ def build_classifier(backbone: Backbone, head: Head, size: int, channels: int, f
     features = build_features(image, backbone.name, backbone.weights, backbone.truncate_at)
     vector = HEADS[head.kind](features, head)
     kept = layers.Dropout(head.dropout, name="head_dropout")(vector)
-    logits = layers.Dense(findings, name=LOGITS)(kept)
+    logits = layers.Dense(findings, name=LOGITS, dtype="float32")(kept)  # half precision would tie scores
     return keras.Model(image, logits, name="classifier")
 
 

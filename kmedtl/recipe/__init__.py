@@ -122,6 +122,8 @@ class Recipe:
             self.head.kind,
         )
         expect(listed or not self.stages, "stages", f"none beside schedule={self.schedule}", len(self.stages))
+        names = [stage.name for stage in self.stages]
+        expect(len(set(names)) == len(names), "stages", "a name of its own for each", names)
         expect(0 <= self.seed < 2**31, "seed", "a whole number from 0 to 2^31 - 1", self.seed)
 
 

@@ -126,5 +126,10 @@ class Training:
                 "training.strategy: expected one machine: Keras 3 does not train on several workers. Received: "
                 f"multi_worker. {SCALES_OUT}"
             )
+        if "@" in self.mlflow.partition("://")[2].partition("/")[0]:
+            raise UserError(
+                "training.mlflow: expected an address without a password, since recipes are kept; "
+                "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD."
+            )
         expect(0 < self.specificity < 1, "training.specificity", "a fraction", self.specificity)
         expect(self.cache_gigabytes >= 0, "training.cache_gigabytes", "0 or more", self.cache_gigabytes)

@@ -30,7 +30,7 @@ def learn(data, folder, stages=STAGES, kill_at=None):
     """Return state and weights; with `kill_at` stop after so many epochs, as a kill between two epochs would."""
     seen = []
 
-    def after_epoch(epoch):
+    def after_epoch(epoch, number):
         seen.append(epoch)
         if len(seen) == kill_at:
             raise Killed
