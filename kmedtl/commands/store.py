@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import sys
 from datetime import datetime
 
 from kmedtl.cache import Entry, cache_folder, entries, is_unfinished
 from kmedtl.commands.options import recipe_of
 from kmedtl.errors import UserError, nearest
-from kmedtl.quiet import quiet_stderr
+from kmedtl.quiet import loading_tensorflow
 
 
 def command(options: argparse.Namespace) -> int:
@@ -44,8 +43,7 @@ def _clear(options: argparse.Namespace) -> int:
 
 def _build(options: argparse.Namespace) -> int:
     recipe = recipe_of(options)
-    print("Loading TensorFlow …", file=sys.stderr)
-    with quiet_stderr():
+    with loading_tensorflow():
         from kmedtl.data import sources
         from kmedtl.data.beam_store import prepare_with_beam
         from kmedtl.data.store import prepare

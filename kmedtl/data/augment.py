@@ -85,7 +85,22 @@ BORDER = 0.12  # the widest border that `mask` and `crop` take from a side, as a
 STAINS = np.array([[0.650, 0.704, 0.286], [0.072, 0.990, 0.105], [0.268, 0.570, 0.776]], np.float32)
 
 
-class StainJitter(keras.layers.Layer):
+class Varying(keras.layers.Layer):
+    """A layer that varies images in training, with random numbers of its own, and else hands them on."""
+
+    def __init__(self, seed: int | None = None, **kwargs: object) -> None:
+        super().__init__(**kwargs)
+        self.generator = keras.random.SeedGenerator(seed)
+
+    def call(self, images: keras.KerasTensor, training: bool = True) -> keras.KerasTensor:
+        return self.vary(images) if training else images
+
+    def vary(self, images: keras.KerasTensor) -> keras.KerasTensor:
+        """Return the images varied, each by itself."""
+        raise NotImplementedError
+
+
+class StainJitter(Varying):
     """Scales each stain's density by 1 ± `factor` and shifts it by ± `factor` / 10, an image at a time.
 
     After Tellez et al., Whole-slide mitosis detection in H&E breast histology, IEEE TMI 2018.
@@ -94,13 +109,10 @@ class StainJitter(keras.layers.Layer):
     """
 
     def __init__(self, factor: float, seed: int | None = None, **kwargs: object) -> None:
-        super().__init__(**kwargs)
+        super().__init__(seed, **kwargs)
         self.factor = factor
-        self.generator = keras.random.SeedGenerator(seed)
 
-    def call(self, images: keras.KerasTensor, training: bool = True) -> keras.KerasTensor:
-        if not training:
-            return images
+    def vary(self, images: keras.KerasTensor) -> keras.KerasTensor:
         shape = (keras.ops.shape(images)[0], 1, 1, 3)
         scale = keras.random.uniform(shape, 1 - self.factor, 1 + self.factor, seed=self.generator)
         shift = keras.random.uniform(shape, -self.factor, self.factor, seed=self.generator)
@@ -109,7 +121,7 @@ class StainJitter(keras.layers.Layer):
         return keras.ops.clip(keras.ops.exp(-keras.ops.matmul(stains, STAINS)) * 256 - 1, 0, 255)
 
 
-class RandomNoise(keras.layers.Layer):
+class RandomNoise(Varying):
     """Adds Gaussian noise whose deviation, 0 to `deviation` grey levels, is drawn for each image; stays in 0–255.
 
     Unlike `keras.layers.GaussianNoise`, which has one deviation for all and leaves the range. Takes and returns float32
@@ -117,39 +129,33 @@ class RandomNoise(keras.layers.Layer):
     """
 
     def __init__(self, deviation: float, seed: int | None = None, **kwargs: object) -> None:
-        super().__init__(**kwargs)
+        super().__init__(seed, **kwargs)
         self.deviation = deviation
-        self.generator = keras.random.SeedGenerator(seed)
 
-    def call(self, images: keras.KerasTensor, training: bool = True) -> keras.KerasTensor:
-        if not training:
-            return images
+    def vary(self, images: keras.KerasTensor) -> keras.KerasTensor:
         count, height, width, _ = keras.ops.shape(images)
         deviation = keras.random.uniform((count, 1, 1, 1), 0, self.deviation, seed=self.generator)
         noise = keras.random.normal((count, height, width, 1), seed=self.generator)  # the same in all colours
         return keras.ops.clip(images + deviation * noise, 0, 255)
 
 
-class RandomGamma(keras.layers.Layer):
+class RandomGamma(Varying):
     """Raises each image's grey values, as fractions of 255, to a power from 1 / (1 + `factor`) to 1 + `factor`.
 
     As many images become darker as lighter. Takes and returns float32 (N, H, W, C) in 0–255.
     """
 
     def __init__(self, factor: float, seed: int | None = None, **kwargs: object) -> None:
-        super().__init__(**kwargs)
+        super().__init__(seed, **kwargs)
         self.factor = factor
-        self.generator = keras.random.SeedGenerator(seed)
 
-    def call(self, images: keras.KerasTensor, training: bool = True) -> keras.KerasTensor:
-        if not training:
-            return images
+    def vary(self, images: keras.KerasTensor) -> keras.KerasTensor:
         shape, bound = (keras.ops.shape(images)[0], 1, 1, 1), float(np.log1p(self.factor))
         power = keras.ops.exp(keras.random.uniform(shape, -bound, bound, seed=self.generator))
         return 255 * (keras.ops.clip(images, 0, 255) / 255) ** power
 
 
-class RandomBorder(keras.layers.Layer):
+class RandomBorder(Varying):
     """Takes the border from each image, 0 to `BORDER` of its side, drawn for each of the four sides by itself.
 
     Frames, burned-in text and markers lie there, and a model that reads them has learned nothing of the disease.
@@ -161,13 +167,10 @@ class RandomBorder(keras.layers.Layer):
     """
 
     def __init__(self, kind: str, seed: int | None = None, **kwargs: object) -> None:
-        super().__init__(**kwargs)
+        super().__init__(seed, **kwargs)
         self.take_away = {"mask": _blacken, "crop": _cut_off}[kind]
-        self.generator = keras.random.SeedGenerator(seed)
 
-    def call(self, images: keras.KerasTensor, training: bool = True) -> keras.KerasTensor:
-        if not training:
-            return images
+    def vary(self, images: keras.KerasTensor) -> keras.KerasTensor:
         shape = (4, keras.ops.shape(images)[0])
         return self.take_away(images, keras.random.uniform(shape, 0, BORDER, seed=self.generator))
 
