@@ -33,13 +33,14 @@ def light_recipe(small_recipe, tmp_path):
     return recipe
 
 
-def killed_at(process, said):
-    """Kill the process a random moment after it said something; nothing of it can tidy up."""
-    heard = ""
-    while said not in heard:
-        letter = process.stdout.read(1)
-        assert letter, f"it ended without {said!r}: {heard[-2000:]}"
-        heard += letter
+def killed_at(process, *said):
+    """Kill the process a random moment after it said one thing after the other; nothing of it can tidy up."""
+    for text in said:
+        heard = ""
+        while text not in heard:
+            letter = process.stdout.read(1)
+            assert letter, f"it ended without {text!r}: {heard[-2000:]}"
+            heard += letter
     time.sleep(MOMENTS.uniform(0, 0.4))
     process.send_signal(signal.SIGKILL)
     process.communicate()
@@ -50,6 +51,20 @@ def killed_at(process, said):
 def test_a_run_killed_five_times_predicts_as_an_undisturbed_one(light_recipe, tmp_path):
     for number, said in enumerate(KILLED_AT):
         killed_at(start(tmp_path / "recipe.yaml", tmp_path / "killed", *["--resume"][: number > 0]), said)
+    for name, arguments in (("killed", ["--resume"]), ("undisturbed", [])):
+        process = start(tmp_path / "recipe.yaml", tmp_path / name, *arguments)
+        output, _ = process.communicate(timeout=300)
+        assert process.returncode == 0, output
+    predictions = [pd.read_csv(tmp_path / name / "predictions.csv") for name in ("undisturbed", "killed")]
+    pd.testing.assert_frame_equal(*predictions, check_exact=True)
+    assert not list((tmp_path / "killed").rglob(STATE))
+
+
+@pytest.mark.slow
+def test_folds_go_on_in_the_fold_that_was_killed(light_recipe, tmp_path):
+    light = replace(light_recipe, stages=light_recipe.stages[:1], data=replace(light_recipe.data, folds=2))
+    recipes.write(light, tmp_path / "recipe.yaml")
+    killed_at(start(tmp_path / "recipe.yaml", tmp_path / "killed"), "fold-2", "head 2/2")
     for name, arguments in (("killed", ["--resume"]), ("undisturbed", [])):
         process = start(tmp_path / "recipe.yaml", tmp_path / name, *arguments)
         output, _ = process.communicate(timeout=300)

@@ -162,6 +162,21 @@ def layers_of(model: keras.Model, blocks: Sequence[Block], what: str | Sequence[
                 yield from _with_inner(layers[name])
 
 
+def trainable_kernels(model: keras.Model, blocks: Sequence[Block]) -> dict[str, list[keras.Variable]]:
+    """Return the trainable kernels of each block, in order; of a part of a model those that it has."""
+    held = {layer.name: layer for layer in model.layers}
+    return {
+        block.name: [
+            variable
+            for name in block.layers
+            if name in held
+            for variable in held[name].trainable_variables
+            if "kernel" in variable.path
+        ]
+        for block in blocks
+    }
+
+
 def _with_inner(layer: keras.Layer) -> Iterator[keras.Layer]:
     yield layer
     if isinstance(layer, keras.Model):

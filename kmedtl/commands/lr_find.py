@@ -20,6 +20,6 @@ def command(options: argparse.Namespace) -> int:
 
     tested = find_rate(recipe, options.stage)
     plots.range_tests({str(options.stage): tested}).savefig(options.out)
-    print(f"--set stages.{options.stage}.lr={tested[-1]:.1e}")
+    print(f"--set stages.{options.stage}.lr={tested.lr:.1e}")
     print(f"Curve: {options.out}")
     return 0

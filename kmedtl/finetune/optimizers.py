@@ -15,7 +15,7 @@ NO_DECAY = ["bias", "gamma", "beta"]
 def optimizer(
     stage: Stage, steps: int | None, model: keras.Model, blocks: Sequence[Block]
 ) -> keras.optimizers.Optimizer:
-    """Return a new optimizer for a stage of `steps` steps, built for the model.
+    """Return a new optimizer for a stage of `steps` steps; build it before the first, which else is traced twice.
 
     Biases and norms do not decay, nor does the backbone where L2-SP pulls it elsewhere.
 
@@ -28,13 +28,9 @@ def optimizer(
     backbone = [v for v in model.trainable_variables if block_of[v.path] != HEAD]
     spared = backbone if stage.l2_sp else []
     if stage.layer_decay == 1:
-        single = _one(stage, stage.lr, steps, spared)
-    else:
-        rates = block_rates(stage, blocks)
-        optimizers = {name: _one(stage, rate, steps, spared) for name, rate in rates.items()}
-        single = keras.optimizers.MultiOptimizer(lambda variable: optimizers[block_of[variable.path]])
-    single.build(model.trainable_variables)  # else the first step makes variables, and is traced twice
-    return single
+        return _one(stage, stage.lr, steps, spared)
+    optimizers = {name: _one(stage, rate, steps, spared) for name, rate in block_rates(stage, blocks).items()}
+    return keras.optimizers.MultiOptimizer(lambda variable: optimizers[block_of[variable.path]])
 
 
 def block_rates(stage: Stage, blocks: Sequence[Block]) -> dict[str, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -17,10 +17,21 @@ SMOOTHING = 0.9  # decay of the moving average of the loss
 DIVERGED = 4.0  # times the lowest loss: no higher rate is tried
 
 
-def range_test(
-    trainer: keras.Model, epoch: Callable[[int], Any], seed: int, name: str
-) -> tuple[list[float], list[float]]:
-    """Train step by step, each with a higher rate than the last; return rates and smoothed losses.
+class RangeTest(NamedTuple):
+    """What a range test found.
+
+    Attributes:
+        rates, losses: of each step, the loss smoothed.
+        lr: a tenth of the rate at which the loss was lowest: still falling, far from where it rises.
+    """
+
+    rates: list[float]
+    losses: list[float]
+    lr: float
+
+
+def range_test(trainer: keras.Model, epoch: Callable[[int], Any], seed: int, name: str) -> RangeTest:
+    """Train step by step, each with a higher rate than the last.
 
     The rates rise geometrically from 1e-6 to 1 in 100 steps, as far as the loss stays below four times its lowest. The
     weights are changed.
@@ -47,12 +58,7 @@ def range_test(
         losses.append(smoothed)
     if not rates:
         raise UserError(f"stage {name}: lr: the loss is not finite even at {LOWEST:g}; set a rate instead of auto.")
-    return rates, losses
-
-
-def suggest(rates: list[float], losses: list[float]) -> float:
-    """Return a tenth of the rate at which the smoothed loss was lowest: still falling, far from where it rises."""
-    return rates[int(np.argmin(losses))] / 10
+    return RangeTest(rates, losses, rates[int(np.argmin(losses))] / 10)
 
 
 def _batches(epoch: Callable[[int], Any], seed: int) -> Iterator[tuple]:

@@ -16,6 +16,7 @@ import numpy as np
 from kmedtl import config
 from kmedtl.errors import UserError
 from kmedtl.finetune.moving_average import MovingAverage
+from kmedtl.finetune.range_test import RangeTest
 from kmedtl.recipe import Stage
 from kmedtl.run_folder import STATE
 
@@ -70,10 +71,10 @@ class State:
         epochs: how many of it are done.
         shared: the pass that it takes part in; None before its first.
         importance: of stages that are `adaptive`: stage → block → importance.
-        range_tests: of stages with `lr: auto`: stage → (rates, losses, the rate chosen).
+        range_tests: of stages with `lr: auto`, by name.
         start, now, best: the model's weights when the stage began, now, and those to hand on: of the best epoch of all,
             or of the best interpolation.
-        merit: of `best`; None before the first epoch.
+        merit, start_merit: of `best`, now and when the stage began; None before the first epoch.
         optimizer, average: the variables of the optimizer, and of the moving average if there is one.
     """
 
@@ -81,12 +82,13 @@ class State:
     stages: list[Stage]
     best: list[np.ndarray]
     merit: tuple[float, float] | None = None
+    start_merit: tuple[float, float] | None = None
     history: list[Epoch] = field(default_factory=list)
     number: int = 0
     epochs: int = 0
     shared: Pass | None = None
     importance: dict[str, dict[str, float]] = field(default_factory=dict)
-    range_tests: dict[str, tuple[list[float], list[float], float]] = field(default_factory=dict)
+    range_tests: dict[str, RangeTest] = field(default_factory=dict)
     start: list[np.ndarray] = field(default_factory=list)
     now: list[np.ndarray] = field(default_factory=list)
     optimizer: list[np.ndarray] = field(default_factory=list)
@@ -107,7 +109,8 @@ class State:
 
     def begin(self, model: keras.Model) -> None:
         """Begin the current stage, or go on with it: give the model the weights that it starts from."""
-        self.start = self.start or model.get_weights()
+        if not self.start:
+            self.start, self.start_merit = model.get_weights(), self.merit
         model.set_weights(self.start)
 
     def restore(self, model: keras.Model, trainer: keras.Model, average: MovingAverage) -> None:
@@ -166,8 +169,7 @@ class State:
         for found in (self.importance, self.range_tests):
             found.pop(self.stage.name, None)
         self.history = self.history[: len(self.history) - self.epochs]
-        self.merit = max((epoch.merit for epoch in self.history), default=None)
-        self.best, self.shared = self.start, None
+        self.best, self.merit, self.shared = self.start, self.start_merit, None
         self._forget_stage()
 
 
@@ -185,6 +187,7 @@ def write(state: State, folder: Path) -> None:
         "stages": [config.to_dict(stage) for stage in state.stages],
         "history": [asdict(epoch) for epoch in state.history],
         "merit": state.merit,
+        "start_merit": state.start_merit,
         "number": state.number,
         "epochs": state.epochs,
         "shared": state.shared and asdict(state.shared),
@@ -227,11 +230,12 @@ def read(folder: Path) -> State | None:
         stages=[config.build(Stage, stage) for stage in values["stages"]],
         history=[Epoch(**epoch) for epoch in values["history"]],
         merit=values["merit"] and tuple(values["merit"]),
+        start_merit=values["start_merit"] and tuple(values["start_merit"]),
         number=values["number"],
         epochs=values["epochs"],
         shared=Pass(**values["shared"]) if values["shared"] else None,
         importance=values["importance"],
-        range_tests=values["range_tests"],
+        range_tests={name: RangeTest(*tested) for name, tested in values["range_tests"].items()},
         **lists,
     )
 

@@ -43,6 +43,7 @@ def test_each_block_has_its_rate(model, blocks):
     assert rates[blocks[-2].name] == 5e-3
     assert rates[blocks[-3].name] == 2.5e-3
     multi = optimizer(stage, 10, model, blocks)
+    multi.build(model.trainable_variables)
     used = sorted(float(one._learning_rate(0)) for one in multi.optimizers)
     assert used == pytest.approx([2.5e-3, 5e-3, 1e-2])
     held = sum(len(one._trainable_variables) for one in multi.optimizers)

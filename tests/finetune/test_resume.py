@@ -36,9 +36,8 @@ def learn(data, folder, stages=STAGES, kill_at=None):
             raise Killed
 
     model = tiny_model()
-    task = Task(
-        model, block_map(model, BACKBONE.name), data, "xray", Training(), 1, lambda text: None, after_epoch, folder
-    )
+    more = {"say": lambda text: None, "after_epoch": after_epoch, "folder": folder}
+    task = Task(model, block_map(model, BACKBONE.name), data, "xray", Training(), seed=1, **more)
     return fine_tune(task, stages), model.get_weights()
 
 
@@ -71,6 +70,20 @@ def test_stages_to_come_may_change_and_finished_ones_may_not(data, tmp_path):
     again, _ = learn(data, tmp_path, lower)
     assert [(epoch.stage, epoch.epoch) for epoch in again.history] == [("head", 1), ("head", 2), ("auto", 1)]
     assert again.stages[1].lr == 1e-5
+
+
+def test_a_changed_stage_is_measured_by_what_it_started_from(data, tmp_path):
+    # The first stage hands on the worse of two interpolations if only that one is offered.
+    stages = (replace(STAGES[0], interpolate=(0.0,)), replace(STAGES[1], lr=1e-3, interpolate=()))
+    with pytest.raises(Killed):
+        learn(data, tmp_path, stages, kill_at=4)
+    handed_on = states.read(tmp_path).history[2]
+    assert handed_on.merit < max(epoch.merit for epoch in states.read(tmp_path).history[:2])
+    lower = (stages[0], replace(stages[1], lr=5e-4))
+    resumed, weights = learn(data, tmp_path, lower)
+    expected, expected_weights = learn(data, None, lower)
+    assert resumed.merit == expected.merit
+    assert all(np.array_equal(a, b) for a, b in zip(weights, expected_weights, strict=True))
 
 
 def test_a_full_disk_keeps_the_state_before(data, tmp_path, monkeypatch):
