@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from kmedtl.errors import UserError
+from kmedtl.question import Kind, findings_of
 
 SPLITS = ("train", "val", "test")
 SPLIT_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}  # as sources say
@@ -54,8 +55,15 @@ class Manifest:
 
     @property
     def findings(self) -> tuple[str, ...]:
-        """What is asked of an image, yes or no: the second of two classes, else each class."""
-        return self.classes[1:] if len(self.classes) == 2 and not self.multi_label else self.classes
+        """What has a logit: the second of two classes, else each class."""
+        return findings_of(self.kind, self.classes)
+
+    @property
+    def kind(self) -> Kind:
+        """What is asked of an image."""
+        if self.multi_label:
+            return "multi_label"
+        return "binary" if len(self.classes) == 2 else "multi_class"
 
     def targets(self, table: pd.DataFrame) -> np.ndarray:
         """Return float32 (N, findings) of a part of the table: 1, 0 or `UNKNOWN`."""

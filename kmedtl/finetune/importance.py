@@ -10,15 +10,15 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-import keras
 import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from kmedtl.backbones.blocks import HEAD, Block, select, set_trainable
-from kmedtl.data.pipeline import Pipeline, Variation
+from kmedtl.backbones.blocks import HEAD, Block, select, set_trainable, trainable_kernels
+from kmedtl.data.pipeline import Variation
 from kmedtl.errors import UserError
-from kmedtl.finetune.losses import MaskedCrossEntropy
+from kmedtl.finetune.losses import cross_entropy
+from kmedtl.finetune.task import Task
 from kmedtl.recipe import Stage
 
 BATCHES = 8  # of validation; a gradient's size needs no more
@@ -52,29 +52,19 @@ def _wanted(stage: Stage, blocks: Sequence[Block]) -> int:
     return int(wanted[1])
 
 
-def most_important(
-    model: keras.Model, blocks: Sequence[Block], stage: Stage, validation: Pipeline
-) -> tuple[str, dict[str, float]]:
+def most_important(task: Task, stage: Stage) -> tuple[str, dict[str, float]]:
     """Return what an adaptive stage trains, such as `block3,block7,head`, and each backbone block's importance."""
-    importance = relative_gradient_norms(model, blocks, validation)
-    ranked = sorted(importance, key=importance.get, reverse=True)[: _wanted(stage, blocks)]
+    importance = relative_gradient_norms(task)
+    ranked = sorted(importance, key=importance.get, reverse=True)[: _wanted(stage, task.blocks)]
     return ",".join([*(name for name in importance if name in ranked), HEAD]), importance
 
 
-def relative_gradient_norms(model: keras.Model, blocks: Sequence[Block], images: Pipeline) -> dict[str, float]:
-    """Return ‖∇L‖ / ‖w‖ of the kernels of each block of the backbone, from input to output."""
-    set_trainable(model, blocks, "all")
-    loss = MaskedCrossEntropy()
-    kernels = {
-        block.name: [
-            variable
-            for name in block.layers
-            for variable in model.get_layer(name).trainable_variables
-            if "kernel" in variable.path
-        ]
-        for block in blocks
-        if block.name != HEAD
-    }
+def relative_gradient_norms(task: Task) -> dict[str, float]:
+    """Return ‖∇L‖ / ‖w‖ of the kernels of each block of the backbone, from input to output, on validation."""
+    model, images = task.model, task.data["val"]
+    set_trainable(model, task.blocks, "all")
+    loss = cross_entropy(task.kind)
+    kernels = trainable_kernels(model, task.blocks[:-1])
     flat = [variable.value for block in kernels.values() for variable in block]
 
     @tf.function

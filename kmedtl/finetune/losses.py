@@ -1,10 +1,17 @@
-"""The loss of yes-or-no findings, some of which may be unknown."""
+"""The losses: of yes-or-no findings, some of which may be unknown, and of classes that exclude each other."""
 
 from __future__ import annotations
 
 import keras
 
 from kmedtl.data.manifest import UNKNOWN
+from kmedtl.question import Kind
+
+
+def cross_entropy(kind: Kind, label_smoothing: float = 0.0, focal_gamma: float = 0.0) -> keras.losses.Loss:
+    """Return the loss of a kind of question."""
+    loss = SoftmaxCrossEntropy if kind == "multi_class" else MaskedCrossEntropy
+    return loss(label_smoothing, focal_gamma)
 
 
 class MaskedCrossEntropy(keras.losses.Loss):
@@ -26,3 +33,22 @@ class MaskedCrossEntropy(keras.losses.Loss):
         if self.focal_gamma:
             losses *= keras.ops.abs(target - keras.ops.sigmoid(y_pred)) ** self.focal_gamma
         return keras.ops.sum(losses, axis=-1) / keras.ops.maximum(keras.ops.sum(known, axis=-1), 1)
+
+
+class SoftmaxCrossEntropy(keras.losses.Loss):
+    """Cross-entropy of logits (N, classes) of which one is true, in nats.
+
+    Targets are one-hot, or mixtures of such. With `focal_gamma` each class's part is weighed by (1 − probability)^γ
+    (Lin et al. 2017, section 3.3); label smoothing as in Szegedy et al. 2016, section 7.
+    """
+
+    def __init__(self, label_smoothing: float = 0.0, focal_gamma: float = 0.0) -> None:
+        super().__init__(name="softmax_cross_entropy")
+        self.label_smoothing, self.focal_gamma = label_smoothing, focal_gamma
+
+    def call(self, y_true: keras.KerasTensor, y_pred: keras.KerasTensor) -> keras.KerasTensor:
+        target = (1 - self.label_smoothing) * y_true + self.label_smoothing / y_true.shape[-1]
+        losses = -target * keras.ops.log_softmax(y_pred)
+        if self.focal_gamma:
+            losses *= (1 - keras.ops.softmax(y_pred)) ** self.focal_gamma
+        return keras.ops.sum(losses, axis=-1)

@@ -8,16 +8,16 @@ import keras
 import numpy as np
 from sklearn.metrics import roc_curve
 
-from kmedtl.data.pipeline import Pipeline
 from kmedtl.evaluate.metrics import mean_auc, mean_over_findings
-from kmedtl.finetune.losses import MaskedCrossEntropy
+from kmedtl.finetune.losses import cross_entropy
 from kmedtl.finetune.shifted import worst_auc
 from kmedtl.finetune.sources import Logits
-from kmedtl.recipe import Training
+from kmedtl.finetune.task import Task
 
 
-def judged(training: Training, data: dict[str, Pipeline], logits: Logits) -> dict[str, float]:
+def judged(task: Task, logits: Logits) -> dict[str, float]:
     """Return `val_loss`, `val_auc` and `score`, which is what `training.select` names."""
+    training, data = task.training, task.data
     targets, validation = data["val"].targets, logits["val"]
     auc = mean_auc(targets, validation)
     if training.select == "sensitivity":
@@ -26,7 +26,7 @@ def judged(training: Training, data: dict[str, Pipeline], logits: Logits) -> dic
         chosen = worst_auc(data["shift"], logits["shift"])
     else:
         chosen = auc
-    loss = float(keras.ops.mean(MaskedCrossEntropy()(targets, validation)))
+    loss = float(keras.ops.mean(cross_entropy(task.kind)(targets, validation)))
     return {"val_loss": loss, "val_auc": auc, "score": chosen}
 
 

@@ -14,18 +14,18 @@ from dataclasses import replace
 import keras
 import numpy as np
 
-from kmedtl.backbones.blocks import set_trainable
+from kmedtl.backbones.blocks import set_trainable, trainable_kernels
 from kmedtl.errors import UserError
 from kmedtl.finetune import state as states
 from kmedtl.finetune.batch_norm import adapt
 from kmedtl.finetune.importance import check_stage, is_adaptive, most_important
 from kmedtl.finetune.l2sp import pulled_to_start
-from kmedtl.finetune.losses import MaskedCrossEntropy
+from kmedtl.finetune.losses import cross_entropy
 from kmedtl.finetune.moving_average import MovingAverage
 from kmedtl.finetune.optimizers import optimizer
 from kmedtl.finetune.plans import Plan, plan_pass
 from kmedtl.finetune.progress import EpochBar
-from kmedtl.finetune.range_test import range_test, suggest
+from kmedtl.finetune.range_test import RangeTest, range_test
 from kmedtl.finetune.selection import judged
 from kmedtl.finetune.shifted import shifted
 from kmedtl.finetune.sources import Source, sources
@@ -63,8 +63,8 @@ def fine_tune(task: Task, stages: Sequence[Stage]) -> State:
     return state
 
 
-def find_rate(task: Task, stages: Sequence[Stage]) -> tuple[list[float], list[float]]:
-    """Train all stages but the last, then return the rates and losses of the last one's range test."""
+def find_rate(task: Task, stages: Sequence[Stage]) -> RangeTest:
+    """Train all stages but the last, then return the last one's range test."""
     state = fine_tune(task, stages[:-1])
     state.follow(stages)
     (planned, *_) = _plan_pass(task, state)
@@ -87,7 +87,7 @@ def _plan_pass(task: Task, state: State) -> list[Plan]:
     if state.shared:
         return plan_pass(task, state.stages[state.number : state.shared.last + 1])
     if is_adaptive(state.stage):
-        chosen, importance = most_important(task.model, task.blocks, state.stage, task.data["val"])
+        chosen, importance = most_important(task, state.stage)
         listed = ", ".join(f"{name} {value:.2g}" for name, value in importance.items())
         task.say(f"Stage {state.stage.name}: trains {chosen}; relative gradient norms: {listed}")
         state.importance[state.stage.name] = importance
@@ -103,14 +103,14 @@ def _run_stage(task: Task, state: State, planned: Plan, source: Source) -> None:
     state.begin(task.model)
     _toggle(task, planned)
     if state.stage.lr == "auto":
-        rates, losses = _range_test(task, state, source)
-        state.resolve(lr=suggest(rates, losses))
-        state.range_tests[state.stage.name] = rates, losses, state.stage.lr
+        tested = _range_test(task, state, source)
+        state.range_tests[state.stage.name] = tested
+        state.resolve(lr=tested.lr)
         task.say(f"Stage {state.stage.name}: lr {state.stage.lr:.1e}, by a range test")
     stage, trainer = state.stage, source.trainer
     _compile(task, trainer, stage, optimizer(stage, stage.epochs * task.data["train"].steps, trainer, task.blocks))
     average = MovingAverage(trainer, stage.ema)
-    with pulled_to_start(_kernels(task, trainer) if stage.l2_sp else [], stage.l2_sp):
+    with pulled_to_start(_kernels_of_backbone(task, trainer) if stage.l2_sp else [], stage.l2_sp):
         state.restore(task.model, trainer, average)
         while state.epochs < stage.epochs and not _is_exhausted(task, state):
             _run_epoch(task, state, source, average)
@@ -126,13 +126,13 @@ def _toggle(task: Task, planned: Plan) -> None:
 
 
 def _compile(task: Task, trainer: keras.Model, stage: Stage, optimizer: keras.optimizers.Optimizer) -> None:
-    loss = MaskedCrossEntropy(stage.label_smoothing, stage.focal_gamma)
+    loss = cross_entropy(task.kind, stage.label_smoothing, stage.focal_gamma)
     trainer.compile(optimizer, loss, jit_compile=task.training.jit)
     trainer.optimizer.build(trainer.trainable_variables)  # `compile` may have wrapped it, for float16
 
 
-def _range_test(task: Task, state: State, source: Source) -> tuple[list[float], list[float]]:
-    """Return rates and smoothed losses; the weights stay as they were."""
+def _range_test(task: Task, state: State, source: Source) -> RangeTest:
+    """Test rates; the weights stay as they were."""
     before = task.model.get_weights()
     steady = replace(state.stage, lr=1.0, warmup=0.0, layer_decay=1.0)
     _compile(task, source.trainer, steady, optimizer(steady, None, source.trainer, task.blocks))
@@ -177,7 +177,7 @@ def _judge(task: Task, state: State, source: Source) -> dict[str, float]:
             f"stage {state.stage.name}, epoch {state.epochs + 1}: the weights or logits are no longer finite; "
             f"lower the stage's lr ({state.stage.lr:g})."
         )
-    return judged(task.training, task.data, logits)
+    return judged(task, logits)
 
 
 def _is_exhausted(task: Task, state: State) -> bool:
@@ -216,13 +216,6 @@ def _reseed(trainer: keras.Model, seed: int) -> None:
         variable.assign([seed, number])
 
 
-def _kernels(task: Task, trainer: keras.Model) -> list[keras.Variable]:
-    """Return what L2-SP holds: the trainable kernels of the backbone; the head has no start worth keeping."""
-    head = set(task.blocks[-1].layers)
-    return [
-        variable
-        for layer in trainer.layers
-        if layer.name not in head
-        for variable in layer.trainable_variables
-        if "kernel" in variable.name
-    ]
+def _kernels_of_backbone(task: Task, trainer: keras.Model) -> list[keras.Variable]:
+    """Return what L2-SP holds; the head has no start worth keeping."""
+    return [kernel for kernels in trainable_kernels(trainer, task.blocks[:-1]).values() for kernel in kernels]

@@ -11,6 +11,7 @@ import keras
 from kmedtl.backbones.blocks import Block
 from kmedtl.data.pipeline import Pipeline
 from kmedtl.finetune.state import Epoch
+from kmedtl.question import Kind
 from kmedtl.recipe import Training
 
 
@@ -23,6 +24,7 @@ class Task:
         data: `train` and `val`, never the test; where `worst_shift` selects, `shift` as well.
         preset: of `kmedtl.data.augment`, for stages that name none.
         seed: an epoch's order and augmentation follow from it and from the epoch's number alone.
+        kind: what is asked of an image, which decides the loss.
         say: receives what a person should know, such as a stage that does not fit the cache.
         after_epoch: called with each epoch when it is done, and its number counted over all stages.
         folder: keeps the state after each epoch; if it holds one, the training goes on from there. None: no state.
@@ -34,6 +36,7 @@ class Task:
     preset: str
     training: Training
     seed: int
+    kind: Kind = "binary"
     say: Callable[[str], None] = print
     after_epoch: Callable[[Epoch, int], None] = lambda epoch, number: None
     folder: Path | None = None

@@ -14,8 +14,9 @@ from kmedtl.errors import UserError
 from kmedtl.finetune.batch_norm import adapt
 from kmedtl.finetune.importance import most_important, relative_gradient_norms
 from kmedtl.finetune.moving_average import MovingAverage
-from kmedtl.finetune.range_test import range_test, suggest
+from kmedtl.finetune.range_test import range_test
 from kmedtl.finetune.selection import judged, sensitivity_at
+from kmedtl.finetune.task import Task
 from kmedtl.recipe import Stage, Training
 from tests.finetune.conftest import BACKBONE
 
@@ -25,6 +26,11 @@ def images(data):
     return data["val"]
 
 
+@pytest.fixture
+def task(model, data):
+    return Task(model, block_map(model, BACKBONE.name), data, "none", Training(), seed=1)
+
+
 def test_sensitivity_is_the_best_that_the_specificity_allows():
     target, logit = np.array([0, 0, 0, 0, 0, 1, 1, 1, 1]), np.array([0, 1, 2, 3, 9, 2.5, 4, 5, 10])
     assert sensitivity_at(0.8, target, logit) == 0.75  # above 3 and all but one of the others
@@ -32,16 +38,16 @@ def test_sensitivity_is_the_best_that_the_specificity_allows():
     assert sensitivity_at(0.1, target, logit) == 1.0
 
 
-def test_the_score_is_what_select_names(images):
+def test_the_score_is_what_select_names(task, images):
     logits = {"val": np.random.default_rng(1).normal(size=(20, 1)).astype(np.float32)}
-    data = {"val": images}
-    by_auc = judged(Training(), data, logits)
-    assert by_auc["score"] == by_auc["val_auc"] == roc_auc_score(images.targets, logits["val"])
-    by_sensitivity = judged(Training(select="sensitivity", specificity=0.8), data, logits)
+    by_auc = judged(task, logits)
+    assert by_auc["score"] == by_auc["val_auc"] == pytest.approx(roc_auc_score(images.targets, logits["val"]))
+    wanted = Training(select="sensitivity", specificity=0.8)
+    by_sensitivity = judged(replace(task, training=wanted), logits)
     assert by_sensitivity["score"] == sensitivity_at(0.8, images.targets[:, 0], logits["val"][:, 0])
     hidden = replace(images, targets=np.where(np.arange(20)[:, None] < 4, UNKNOWN, images.targets))
     known = roc_auc_score(images.targets[4:], logits["val"][4:])
-    assert judged(Training(), {"val": hidden}, logits)["val_auc"] == pytest.approx(known)
+    assert judged(replace(task, data={"val": hidden}), logits)["val_auc"] == pytest.approx(known)
 
 
 def test_the_average_follows_the_weights_and_can_stand_in_for_them():
@@ -75,25 +81,24 @@ def test_adapted_statistics_are_those_of_the_images(model, images):
         assert ("moving" in weight.path) or np.array_equal(weight, old)
 
 
-def test_the_block_that_is_wrong_matters_most(model, images):
+def test_the_block_that_is_wrong_matters_most(task):
     """A block whose weights are nearly nothing has the largest gradient beside them."""
-    blocks = block_map(model, BACKBONE.name)
-    wrong = blocks[3]
+    wrong = task.blocks[3]
     for name in wrong.layers:
-        layer = model.get_layer(name)
+        layer = task.model.get_layer(name)
         if "conv" in type(layer).__name__.lower():
             layer.set_weights([1e-3 * weight for weight in layer.get_weights()])
-    importance = relative_gradient_norms(model, blocks, images)
-    assert list(importance) == [block.name for block in blocks[:-1]]
+    importance = relative_gradient_norms(task)
+    assert list(importance) == [block.name for block in task.blocks[:-1]]
     assert max(importance, key=importance.get) == wrong.name
-    chosen, _ = most_important(model, blocks, Stage("a", "adaptive:1", 1, 1e-3), images)
+    chosen, _ = most_important(task, Stage("a", "adaptive:1", 1, 1e-3))
     assert chosen == f"{wrong.name},head"
 
 
 @pytest.mark.parametrize("train", ["adaptive", "adaptive:0", "adaptive:99", "adaptive:x"])
-def test_adaptive_without_a_sensible_number_is_refused(model, images, train):
+def test_adaptive_without_a_sensible_number_is_refused(task, train):
     with pytest.raises(UserError, match=r"expected adaptive:1 to adaptive:\d+"):
-        most_important(model, block_map(model, BACKBONE.name), Stage("a", train, 1, 1e-3), images)
+        most_important(task, Stage("a", train, 1, 1e-3))
 
 
 def test_a_range_test_rises_until_the_loss_does():
@@ -106,9 +111,9 @@ def test_a_range_test_rises_until_the_loss_does():
     def epoch(seed):
         return tf.data.Dataset.from_tensor_slices((inputs, answers)).batch(16)
 
-    rates, losses = range_test(model, epoch, 0, "stage")
+    rates, losses, lr = range_test(model, epoch, 0, "stage")
     assert rates[0] == pytest.approx(1e-6)
     assert rates == sorted(rates)
     assert rates[-1] < 1.0  # it diverged and stopped
-    assert suggest(rates, losses) == rates[int(np.argmin(losses))] / 10
+    assert lr == rates[int(np.argmin(losses))] / 10
     assert losses[0] > min(losses)
