@@ -33,6 +33,7 @@ with quiet_stderr():
     from kmedtl.config import override
     from kmedtl.data import splits
     from kmedtl.data.pipeline import pipelines
+    from kmedtl.edge.calibration import uncalibrated
     from kmedtl.edge.model_info import ModelInfo
     from kmedtl.evaluate.confidence import bootstrap, delong_auc
     from kmedtl.evaluate.corruptions import PLAUSIBLE
@@ -134,7 +135,9 @@ def trained(recipe, data):
 def judged(model, part, split):
     """Return AUC, and mean and largest loss under the suite, of one split. No figure here needs an operating point."""
     _, size, _, channels = model.input_shape
-    info = ModelInfo(("0", "1"), size, channels, 1.0, 0.5, "robustness", "", 0, False, "")
+    info = ModelInfo(
+        ("0", "1"), "binary", size, channels, uncalibrated("binary", 1), (0.5,), "robustness", "", 0, False, ""
+    )
     found = shift(lambda images: answers(model, images), part.pixels(), part.table, info, severities=(PLAUSIBLE,))
     return {
         f"{split}_auc": found.clean.auc.value,
@@ -145,7 +148,7 @@ def judged(model, part, split):
 
 
 def answers(model, images):
-    return model.predict(images.astype(np.float32), verbose=0)[:, 0]
+    return model.predict(images.astype(np.float32), verbose=0)
 
 
 def markdown(table):

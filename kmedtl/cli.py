@@ -119,6 +119,8 @@ def parser() -> argparse.ArgumentParser:
     compare.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="run folders; the first is the reference")
     compare.add_argument("--out", type=Path, metavar="DIR", help="a new folder (default: saved_models/compare/TIME)")
 
+    _add_evaluate(commands.add_parser("evaluate", help="judge a table of predictions, of any model, with intervals"))
+
     commands.add_parser("recipes", help="list the built-in recipes")
 
     backbones = commands.add_parser("backbones", help="list the backbones and where their weights are to be had")
@@ -127,6 +129,16 @@ def parser() -> argparse.ArgumentParser:
     for command in commands.choices.values():
         command.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return parser
+
+
+def _probability(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"expected a probability from 0 to 1. Received: {text!r}")
+    return value
 
 
 def _folds(text: str) -> int | str:
@@ -162,6 +174,21 @@ def _add_data_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--set", action="append", default=[], metavar="PATH=VALUE", help="any setting, as data.window.name=LUNG"
     )
+
+
+def _add_evaluate(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("predictions", type=Path, help="a CSV with a row an image, or a run folder")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="a new folder for metrics.json")
+    parser.add_argument("--split", default="test", help="rows to judge where there is a column 'split' (default: test)")
+    parser.add_argument(
+        "--threshold", type=_probability, metavar="T", help="a finding is called from this probability on"
+    )
+    parser.add_argument("--finding", default="", metavar="NAME", help="of two names under 'label', what is looked for")
+    parser.add_argument(
+        "--groups", type=lambda text: text.split(","), default=[], metavar="COLUMNS", help="judge by these, as sex,age"
+    )
+    parser.add_argument("--ordered", action="store_true", help="the classes are grades, in order: add weighted kappas")
+    parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _add_store(parser: argparse.ArgumentParser) -> None:

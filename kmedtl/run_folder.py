@@ -114,10 +114,15 @@ def _last_written(unfinished: Path) -> float:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write readable JSON, the whole or nothing; NaN, which JSON does not have, becomes null."""
+    """Write what `to_json` returns, the whole or nothing."""
     aside = path.with_name(f".{path.name}.unfinished")
-    aside.write_text(json.dumps(_without_nan(content), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    aside.write_text(to_json(content), encoding="utf-8")
     aside.replace(path)
+
+
+def to_json(content: Any) -> str:
+    """Return readable JSON; NaN, which JSON does not have, becomes null."""
+    return json.dumps(_without_nan(content), indent=2, ensure_ascii=False) + "\n"
 
 
 def _without_nan(value: Any) -> Any:

@@ -7,12 +7,13 @@ import csv
 import io
 import json
 import sys
-from dataclasses import asdict, fields
+from dataclasses import asdict
 
 from kmedtl.edge import model_info
 from kmedtl.edge.model_info import ModelInfo
 from kmedtl.edge.predictor import Prediction, predict
 from kmedtl.export.runtimes import open_runtime
+from kmedtl.question import columns
 
 
 def command(options: argparse.Namespace) -> int:
@@ -27,26 +28,38 @@ def command(options: argparse.Namespace) -> int:
 
 
 def _table(predictions: list[Prediction], info: ModelInfo) -> str:
-    width = max(len("IMAGE"), *(len(prediction.image) for prediction in predictions))
-    finding = f"P({info.classes[1]})"
-    lines = [f"{'IMAGE':<{width}}  {finding}  DECISION ({info.classes[1]} from {info.threshold:.4f} on)"]
-    lines += [
-        f"{prediction.image:<{width}}  "
-        + (prediction.error or f"{prediction.probability:<{len(finding)}.4f}  {prediction.decision}")
-        for prediction in predictions
+    header = ["IMAGE", *(f"P({finding})" for finding in info.findings), f"DECISION ({_rule(info)})"]
+    rows = [
+        [row.image, *(f"{value:.4f}" for value in row.probabilities.values()), row.error or row.decision]
+        for row in predictions
     ]
-    return "\n".join(lines) + "\n"
+    answered = [header, *(row for row in rows if len(row) == len(header))]
+    widths = [max(map(len, column)) for column in zip(*answered, strict=True)]
+    widths[0] = max(len(row[0]) for row in [header, *rows])
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)) for row in [header, *rows]]
+    return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def _rule(info: ModelInfo) -> str:
+    if not info.thresholds:
+        return "the most probable"
+    rules = zip(info.findings, info.thresholds, strict=True)
+    return "; ".join(f"{finding} from {threshold:.4f} on" for finding, threshold in rules)
 
 
 def _json(predictions: list[Prediction], info: ModelInfo) -> str:
-    shared = {"finding": info.classes[1], "threshold": info.threshold}
+    shared = {"thresholds": dict(zip(info.findings, info.thresholds, strict=False))}
     return json.dumps([asdict(row) | shared for row in predictions], indent=2, ensure_ascii=False) + "\n"
 
 
 def _csv(predictions: list[Prediction], info: ModelInfo) -> str:
+    names = dict(zip(info.findings, columns("probability", info.kind, info.findings), strict=True))
     text = io.StringIO()
-    columns = [field.name for field in fields(predictions[0])]
-    writer = csv.DictWriter(text, [*columns, "finding", "threshold"], lineterminator="\n")
+    writer = csv.DictWriter(text, ["image", *names.values(), "decision", "error"], lineterminator="\n")
     writer.writeheader()
-    writer.writerows(asdict(row) | {"finding": info.classes[1], "threshold": info.threshold} for row in predictions)
+    writer.writerows(
+        {"image": row.image, "decision": row.decision, "error": row.error}
+        | {names[finding]: value for finding, value in row.probabilities.items()}
+        for row in predictions
+    )
     return text.getvalue()

@@ -26,6 +26,8 @@ def command(options: argparse.Namespace) -> int:
         from kmedtl.result import SYNTHETIC
 
     run = past_run.open_run(options.run)
+    if run.info.kind != "binary":
+        raise UserError(f"{options.run}: shift judges a yes-or-no question. Received: {', '.join(run.info.classes)}.")
     whole = run.model.name == past_run.MODEL
     final = run_folder.choose(options.out or run.folder / ("shift" if whole else f"shift-{run.model.stem}"), "shift")
     with run_folder.building(final) as folder:

@@ -26,12 +26,12 @@ class LiteRTModel:
         self._output = self._interpreter.get_output_details()[0]
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        """Return logits, float32 (N,), of uint8 images (N, size, size, C)."""
-        return np.array([self._run(image) for image in images], np.float32)
+        """Return logits, float32 (N, findings), of uint8 images (N, size, size, C)."""
+        return np.stack([self._run(image) for image in images])
 
-    def _run(self, image: np.ndarray) -> float:
+    def _run(self, image: np.ndarray) -> np.ndarray:
         scale, zero = self._input["quantization"]  # (0, 0) for float
         values = np.round(image / scale + zero) if scale else image
         self._interpreter.set_tensor(self._input["index"], values[None].astype(self._input["dtype"]))
         self._interpreter.invoke()
-        return float(self._interpreter.get_tensor(self._output["index"])[0, 0])
+        return self._interpreter.get_tensor(self._output["index"])[0]

@@ -13,10 +13,13 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from kmedtl.data.reading import Reading, Window
+from kmedtl.edge import calibration
+from kmedtl.edge.calibration import Calibration
 from kmedtl.errors import UserError
+from kmedtl.question import Kind, findings_of
 
 MEMBER = "kmedtl.json"
-VERSION = 1
+VERSION = 2
 INTENDED_USE = "Research only. Not a medical device; no clinical use is claimed."
 
 
@@ -25,21 +28,24 @@ class ModelInfo:
     """How to feed a model and how to read its answer.
 
     Attributes:
-        classes: names; the model's single logit speaks for the second.
+        classes: names; where a `binary` question has two, the model's single logit speaks for the second.
+        kind: what is asked of an image.
         size, channels: of the image that the model takes, values 0–255.
         window: which part of a DICOM image's range the model saw.
-        temperature: probability = sigmoid(logit / temperature).
-        threshold: the operating point; a probability from here on is decided as the second class.
+        calibration: how logits become probabilities.
+        thresholds: the operating point: a finding is called from this probability on, one for each; of `multi_class`
+            none, the most probable is called.
         recipe, source, seed: where the model comes from.
         synthetic: True where it never saw a real image.
         kmedtl: version that wrote it.
     """
 
     classes: tuple[str, ...]
+    kind: Kind
     size: int
     channels: int
-    temperature: float
-    threshold: float
+    calibration: Calibration
+    thresholds: tuple[float, ...]
     recipe: str
     source: str
     seed: int
@@ -48,6 +54,10 @@ class ModelInfo:
     window: Window = field(default_factory=Window)
     intended_use: str = INTENDED_USE
     version: int = VERSION
+
+    @property
+    def findings(self) -> tuple[str, ...]:
+        return findings_of(self.kind, self.classes)
 
     @property
     def reading(self) -> Reading:
@@ -79,18 +89,22 @@ def read(path: Path) -> ModelInfo:
             with zipfile.ZipFile(path) as archive:
                 text = archive.read(MEMBER).decode()
     except (OSError, KeyError, zipfile.BadZipFile, zlib.error, UnicodeDecodeError):
-        raise UserError(f"{path}: no kmedtl model; it carries no {MEMBER} with classes, size and threshold.") from None
+        raise UserError(f"{path}: no kmedtl model; it carries no {MEMBER} with classes, size and thresholds.") from None
     try:
         document = json.loads(text)
         version = document["version"]
         if version == VERSION:
             known = {setting.name for setting in fields(ModelInfo)}
-            document["classes"] = tuple(document["classes"])
+            document["classes"], document["thresholds"] = tuple(document["classes"]), tuple(document["thresholds"])
             document["window"] = Window(**document["window"])
+            document["calibration"] = calibration.from_dict(document["calibration"])
             return ModelInfo(**{name: document[name] for name in known})
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: its {MEMBER} is damaged ({error}); export the model again.") from None
-    raise UserError(f"{path}: its {MEMBER} has version {version}, this kmedtl reads {VERSION}; update kmedtl.")
+    raise UserError(
+        f"{path}: its {MEMBER} has version {version}, this kmedtl reads {VERSION}; use the kmedtl that wrote it, or "
+        "export the model again."
+    )
 
 
 def _in_folder(path: Path) -> Path:

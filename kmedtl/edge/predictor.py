@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from kmedtl.data.pixels import UnreadableImageError
 from kmedtl.data.read_image import read_image
+from kmedtl.edge.calibration import probabilities
 from kmedtl.edge.model_info import ModelInfo
 
-Runtime = Callable[[np.ndarray], np.ndarray]  # uint8 (N, size, size, C) → logits (N,)
+Runtime = Callable[[np.ndarray], np.ndarray]  # uint8 (N, size, size, C) → logits float32 (N, findings)
+NOTHING = "none"  # the decision where no finding is called
 
 
 @dataclass(frozen=True)
@@ -21,14 +23,14 @@ class Prediction:
 
     Attributes:
         image: the path as given.
-        probability: of the second class, 0–1, calibrated; None where the file could not be read.
-        decision: the class name at the operating point; None likewise.
+        probabilities: of each finding, 0–1, calibrated; empty where the file could not be read.
+        decision: the class at the operating point; of several findings those called, or `none`; None likewise.
         error: why there is no answer, or None.
     """
 
     image: str
-    probability: float | None
-    decision: str | None
+    probabilities: dict[str, float] = field(default_factory=dict)
+    decision: str | None = None
     error: str | None = None
 
 
@@ -38,13 +40,25 @@ def predict(runtime: Runtime, info: ModelInfo, paths: Iterable[str | Path]) -> I
         try:
             picture = read_image(path, info.reading)
         except UnreadableImageError as error:
-            yield Prediction(str(path), None, None, str(error))
+            yield Prediction(str(path), error=str(error))
             continue
-        probability = float(probabilities(runtime(picture.pixels[None]), info.temperature)[0])
-        decision = info.classes[int(probability >= info.threshold)]
-        yield Prediction(str(path), probability, decision)
+        found = probabilities(runtime(picture.pixels[None]), info.calibration)
+        said = dict(zip(info.findings, found[0].tolist(), strict=True))
+        yield Prediction(str(path), said, _named(decide(found, info.thresholds)[0], info))
 
 
-def probabilities(logits: np.ndarray, temperature: float) -> np.ndarray:
-    """Return sigmoid(logits / temperature), float64, without overflow."""
-    return 0.5 * (1 + np.tanh(0.5 * np.asarray(logits, np.float64) / temperature))
+def decide(found: np.ndarray, thresholds: Sequence[float]) -> np.ndarray:
+    """Return which findings are called, bool (N, F), of probabilities (N, F).
+
+    Args:
+        thresholds: a finding is called from its threshold on; none: the most probable is.
+    """
+    if len(thresholds):
+        return found >= np.array(thresholds)
+    return np.arange(found.shape[1]) == found.argmax(axis=1)[:, None]
+
+
+def _named(called: np.ndarray, info: ModelInfo) -> str:
+    if info.kind == "binary":
+        return info.classes[int(called[0])]
+    return ", ".join(name for name, is_called in zip(info.findings, called, strict=True) if is_called) or NOTHING

@@ -16,6 +16,7 @@ import pandas as pd
 from kmedtl import config
 from kmedtl import recipe as recipes
 from kmedtl.errors import UserError
+from kmedtl.evaluate.agreement import McNemar, mcnemar
 from kmedtl.evaluate.confidence import Estimate, auc_loss
 from kmedtl.recipe import Recipe
 
@@ -31,7 +32,8 @@ class Run:
     Attributes:
         training_images, epochs: that it trained on, and for how long in all.
         seconds: that this took, validation included; NaN where the folder does not say.
-        test: columns `id`, `patient`, `label`, `logit` of the test images, by id.
+        test: columns `id`, `patient`, `label`, `logit` of the test images, and `right`, whether the decision at the
+            run's own operating point was; by id.
         notice: what must be said of synthetic images; empty: nothing.
     """
 
@@ -53,11 +55,13 @@ class Comparison:
     Attributes:
         settings: path of a setting → its value in each run, of those that differ; None where a run has none.
         gains: of each run, AUC minus that of the first on the same images; None where they are not the same.
+        decisions: of each run beside the first, likewise.
     """
 
     runs: tuple[Run, ...]
     settings: dict[str, tuple[Any, ...]]
     gains: tuple[Estimate | None, ...]
+    decisions: tuple[McNemar | None, ...]
 
     @property
     def notice(self) -> str:
@@ -76,6 +80,7 @@ class Comparison:
                 **_columns("auc", run.auc),
                 **_columns("balanced_accuracy", run.balanced_accuracy),
                 **_columns("auc_gain", self.gains[number]),
+                **_decision_columns(self.decisions[number]),
                 "synthetic": bool(run.notice),
             }
             for number, run in enumerate(self.runs)
@@ -119,7 +124,12 @@ def compare(folders: Sequence[Path]) -> Comparison:
         read_run(folder, name if names.count(name) == 1 else str(folder))
         for folder, name in zip(folders, names, strict=True)
     )
-    return Comparison(runs, _differing([run.recipe for run in runs]), tuple(_gain(run, runs[0]) for run in runs))
+    paired = [_same_images(run, runs[0]) for run in runs]
+    gains, decisions = (
+        tuple(of(run, runs[0]) if same else None for run, same in zip(runs, paired, strict=True))
+        for of in (_gain, _decisions)
+    )
+    return Comparison(runs, _differing([run.recipe for run in runs]), gains, decisions)
 
 
 def read_run(folder: Path, name: str) -> Run:
@@ -138,6 +148,8 @@ def read_run(folder: Path, name: str) -> Run:
         texts = dict.fromkeys(("id", "patient"), str)
         predictions = pd.read_csv(folder / "predictions.csv", dtype=texts, keep_default_na=False)
         test = predictions if folds else predictions[predictions["split"] == "test"]
+        threshold = test["threshold"] if folds else metrics["operating_point"]["threshold"]
+        test = test.assign(right=(test["probability"] >= threshold) == (test["label"] == 1))
         return Run(
             name,
             recipes.read(folder / "recipe.yaml"),
@@ -146,7 +158,7 @@ def read_run(folder: Path, name: str) -> Run:
             float(np.mean([_seconds(part) for part in folds or [folder]])),
             _estimate(judged["auc"]),
             _estimate(judged["balanced_accuracy"]),
-            test[["id", "patient", "label", "logit"]].sort_values("id", ignore_index=True),
+            test[["id", "patient", "label", "logit", "right"]].sort_values("id", ignore_index=True),
             metrics.get("notice", ""),
         )
     except (ValueError, KeyError, TypeError, OSError) as error:
@@ -191,12 +203,23 @@ def _differing(found: Sequence[Recipe]) -> dict[str, tuple[Any, ...]]:
     return {path: column for path, column in values.items() if len(set(map(str, column))) > 1}
 
 
-def _gain(run: Run, first: Run) -> Estimate | None:
+def _same_images(run: Run, first: Run) -> bool:
     same = ["id", "label"]
-    if not run.test[same].equals(first.test[same]):
-        return None
+    return run.test[same].equals(first.test[same])
+
+
+def _gain(run: Run, first: Run) -> Estimate:
     labels, patients = first.test["label"].to_numpy(), first.test["patient"].to_numpy()
     return auc_loss(labels, run.test["logit"].to_numpy(), first.test["logit"].to_numpy(), patients)
+
+
+def _decisions(run: Run, first: Run) -> McNemar:
+    return mcnemar(run.test["right"].to_numpy(), first.test["right"].to_numpy(), first.test["patient"].to_numpy())
+
+
+def _decision_columns(found: McNemar | None) -> dict[str, float | None]:
+    values = (found.only_first, found.only_second, found.p_value) if found else (None, None, None)
+    return dict(zip(("right_only_here", "right_only_in_first", "decisions_p"), values, strict=True))
 
 
 def _columns(name: str, estimate: Estimate | None) -> dict[str, float | None]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from kmedtl.evaluate import plots, report
 from kmedtl.evaluate.compare import Comparison, Run, shown
+from kmedtl.evaluate.summary import aligned
 
 UNPAIRED = "other test images"
 
@@ -32,14 +33,17 @@ def write(comparison: Comparison, folder: Path, version: str) -> None:
 
 def summary(comparison: Comparison) -> list[str]:
     """Return the table as lines, columns aligned."""
-    table = [_header(comparison), *_rows(comparison)]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table]
-    return [*lines, f"95 % intervals in brackets; gain: AUC minus that of {comparison.runs[0].name}, image by image."]
+    first = comparison.runs[0].name
+    return [
+        *aligned([_header(comparison), *_rows(comparison)]),
+        f"95 % intervals in brackets; gain: AUC minus that of {first}, image by image.",
+        f"There: in {first}. Decisions are taken at each run's own operating point; p is McNemar's, by patient.",
+    ]
 
 
 def _header(comparison: Comparison) -> list[str]:
-    return ["Run", *comparison.settings, "Training images", "Epochs", "Minutes", "AUC", "Balanced accuracy", "AUC gain"]
+    counts = ["Training images", "Epochs", "Minutes"]
+    return ["Run", *comparison.settings, *counts, "AUC", "Balanced accuracy", "AUC gain", "Right only here : there"]
 
 
 def _rows(comparison: Comparison) -> list[list[str]]:
@@ -57,4 +61,5 @@ def _row(comparison: Comparison, number: int, run: Run) -> list[str]:
         str(run.auc),
         str(run.balanced_accuracy),
         "–" if number == 0 else str(gain or UNPAIRED),
+        "–" if number == 0 else str(comparison.decisions[number] or UNPAIRED),
     ]

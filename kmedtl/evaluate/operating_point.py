@@ -2,17 +2,123 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
-from sklearn.metrics import roc_curve
+
+from kmedtl.evaluate.confidence import Estimate, undefined
+from kmedtl.evaluate.roc import steps
+from kmedtl.recipe.rule import parse_rule
 
 
-def youden(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """Return the threshold with the largest sensitivity + specificity − 1 (Youden, Cancer 1950).
+@dataclass(frozen=True)
+class OperatingPoint:
+    """A threshold and what it achieved where it was chosen.
+
+    Attributes:
+        threshold: the finding is decided from this probability on; a little above 1 where it never is.
+        rule: as the recipe says it, or why none could be followed.
+        sensitivity, specificity: on validation, which flatter, as the threshold was chosen there; NaN without images.
+    """
+
+    threshold: float
+    rule: str
+    sensitivity: float
+    specificity: float
+
+
+def choose(
+    rule: str,
+    cost_fn: float,
+    cost_fp: float,
+    prevalence: float | None,
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+) -> OperatingPoint:
+    """Choose the threshold of one finding.
 
     It lies midway between two observed probabilities, so that another runtime's rounding does not flip a decision.
+
+    - `youden`: the largest sensitivity + specificity − 1 (Youden, Cancer 1950).
+    - `sensitivity>=S`: the best specificity among thresholds whose sensitivity is at least S; `specificity>=S`
+      likewise.
+    - `cost`: the least expected cost, `cost_fn` · missed + `cost_fp` · false alarms, an image.
+
+    Args:
+        cost_fn, cost_fp: of a missed finding and of a false alarm; only their ratio matters.
+        prevalence: where the model will be used, above 0 and below 1; None: as in `labels`.
+        labels: (N,): 1, 0 or −1, unknown.
+        probabilities: (N,), calibrated.
+
+    Returns:
+        Where only one answer is known, the threshold 0.5, and a `rule` that says so.
     """
-    false_rate, true_rate, thresholds = roc_curve(labels, probabilities, drop_intermediate=False)
-    best = int(np.argmax(true_rate - false_rate))
-    above = thresholds[best] if np.isfinite(thresholds[best]) else 1.0
-    below = thresholds[best + 1] if best + 1 < len(thresholds) else 0.0
-    return float((above + below) / 2)
+    parsed, known = parse_rule(rule), np.asarray(labels) >= 0
+    labels, probabilities = np.asarray(labels)[known], np.asarray(probabilities, np.float64)[known]
+    positives, negatives = int((labels == 1).sum()), int((labels == 0).sum())
+    if not (positives and negatives):
+        return _unchosen(labels, probabilities)
+    observed, found, mistaken = steps(labels, probabilities)
+    sensitivity = np.append(0, found) / positives  # the first threshold is above all
+    specificity = (negatives - np.append(0, mistaken)) / negatives
+    share = positives / len(labels) if prevalence is None else prevalence
+    cost = cost_fn * share * (1 - sensitivity) + cost_fp * (1 - share) * (1 - specificity)
+    highest = -np.arange(len(sensitivity))
+    wanted, second = {
+        "youden": (sensitivity + specificity, highest),
+        "cost": (-cost, highest),
+        "sensitivity": (np.where(sensitivity >= parsed.least, specificity, -1), sensitivity),
+        "specificity": (np.where(specificity >= parsed.least, sensitivity, -1), specificity),
+    }[parsed.name]
+    best = int(np.lexsort((second, wanted))[-1])
+    above, below = np.append(np.nextafter(1, 2), observed)[best], np.append(observed, 0.0)[best]
+    middle = (above + below) / 2
+    threshold = middle if middle > below else above  # neighbouring numbers have none between them
+    return OperatingPoint(float(threshold), rule, float(sensitivity[best]), float(specificity[best]))
+
+
+def choose_each(
+    rule: str,
+    cost_fn: float,
+    cost_fp: float,
+    prevalence: float | None,
+    targets: np.ndarray,
+    probabilities: np.ndarray,
+) -> tuple[OperatingPoint, ...]:
+    """Choose a threshold for each finding of targets and probabilities (N, F); see `choose`."""
+    columns = zip(targets.T, probabilities.T, strict=True)
+    return tuple(choose(rule, cost_fn, cost_fp, prevalence, labels, column) for labels, column in columns)
+
+
+def at_prevalence(sensitivity: Estimate, specificity: Estimate, prevalence: float) -> tuple[Estimate, Estimate]:
+    """Return PPV and NPV where the finding is as frequent as `prevalence`, above 0 and below 1, by Bayes.
+
+    Both rise with sensitivity and with specificity, so each is lowest at both lower ends and highest at both upper
+    ones. As the two come from different images, the interval holds the truth at least as often as 95 %. The delta
+    method on the logit scale is narrower (Mercaldo, Lau & Zhou, Stat. in Medicine 2007), but has no answer where a
+    test is without error.
+    """
+    for figure in (sensitivity, specificity):
+        if np.isnan(figure.value):
+            return undefined(figure.method), undefined(figure.method)
+    ends = [(getattr(sensitivity, end), getattr(specificity, end)) for end in ("value", "low", "high")]
+    ppv = [_posterior(prevalence * found, (1 - prevalence) * (1 - spared)) for found, spared in ends]
+    npv = [_posterior((1 - prevalence) * spared, prevalence * (1 - found)) for found, spared in ends]
+    return _at(ppv, prevalence), _at(npv, prevalence)
+
+
+def _posterior(right: float, wrong: float) -> float:
+    return right / (right + wrong) if right + wrong else float("nan")
+
+
+def _at(ends: list[float], prevalence: float) -> Estimate:
+    if np.isnan(ends[0]):
+        return undefined("nothing is decided so")
+    low, high = np.nan_to_num(ends[1], nan=0.0), np.nan_to_num(ends[2], nan=1.0)
+    return Estimate(ends[0], float(low), float(high), f"Bayes at prevalence {prevalence:g}, from both ends")
+
+
+def _unchosen(labels: np.ndarray, probabilities: np.ndarray) -> OperatingPoint:
+    right = (probabilities >= 0.5) == (labels == 1)
+    shares = [float(right[labels == answer].mean()) if (labels == answer).any() else float("nan") for answer in (1, 0)]
+    return OperatingPoint(0.5, "0.5, as validation knows one answer only", *shares)

@@ -11,13 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from kmedtl import pages
-
-TITLES = {"auc": "AUC", "ppv": "PPV", "npv": "NPV", "f1": "F1", "roc": "ROC"}
-
-
-def title(name: str) -> str:
-    """Return a metric's name as a person writes it."""
-    return TITLES.get(name, name.replace("_", " ").capitalize())
+from kmedtl.evaluate.summary import title
 
 
 def split_rows(table: pd.DataFrame, classes: Sequence[str]) -> list[dict[str, Any]]:

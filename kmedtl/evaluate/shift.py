@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from kmedtl.edge.calibration import probabilities
 from kmedtl.edge.model_info import ModelInfo
-from kmedtl.edge.predictor import probabilities
+from kmedtl.edge.predictor import decide
 from kmedtl.evaluate.confidence import Estimate, auc_loss, delong_auc, wilson
 from kmedtl.evaluate.corruptions import PLAUSIBLE, REFERENCE, SEVERITIES, suite
 
@@ -83,10 +84,10 @@ def shift(
     """Judge a model on `images` under every corruption.
 
     Args:
-        logits_of: from uint8 images (N, H, W, C) to logits (N,).
+        logits_of: from uint8 images (N, H, W, C) to logits (N, 1).
         images: uint8 (N, H, W, C).
         table: a row an image, in the same order: `patient` and `label` (0 or 1, both present).
-        info: of the model; its temperature and threshold make decisions of logits.
+        info: of a model of one finding; its calibration and threshold make decisions of logits.
         severities: of 1 to 5.
         seed: of what is random in a corruption.
         reference: where `histogram` goes; as `kmedtl.evaluate.corruptions.quantiles_of` returns it.
@@ -94,13 +95,14 @@ def shift(
     labels, patients = table["label"].to_numpy(), table["patient"].to_numpy()
 
     def judged(name: str, severity: int, meaning: str, logits: np.ndarray) -> Row:
-        right = (probabilities(logits, info.temperature) >= info.threshold) == labels
+        right = decide(probabilities(logits, info.calibration), info.thresholds)[:, 0] == labels
+        logits = logits[:, 0]
         return Row(
             name,
             severity,
             meaning,
             delong_auc(labels, logits, patients),
-            auc_loss(labels, clean, logits, patients),
+            auc_loss(labels, clean[:, 0], logits, patients),
             *(wilson(right[labels == answer], patients[labels == answer]) for answer in (1, 0)),
         )
 
@@ -118,7 +120,7 @@ def shift(
         judged(CLEAN, 0, "as they are", clean),
         tuple(rows),
         summarised,
-        auc_loss(labels, clean, np.stack(at_summarised), patients),
+        auc_loss(labels, clean[:, 0], np.stack(at_summarised)[:, :, 0], patients),
     )
 
 

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from sklearn.metrics import roc_auc_score
 
+from kmedtl.edge.calibration import probabilities
 from kmedtl.edge.model_info import ModelInfo
-from kmedtl.edge.predictor import probabilities
+from kmedtl.edge.predictor import decide
+from kmedtl.evaluate.metrics import mean_auc
 from kmedtl.export.runtimes import open_runtime
 
 
@@ -19,8 +20,8 @@ class Parity:
 
     Attributes:
         megabytes: size on disk, 10^6 bytes.
-        auc, auc_loss: the file's, and the model's minus the file's.
-        mean_difference, max_difference: of the probability, absolute.
+        auc, auc_loss: the file's, the mean over findings, and the model's minus the file's.
+        mean_difference, max_difference: of the probabilities, absolute.
         flips: fraction of the images decided otherwise.
     """
 
@@ -33,20 +34,21 @@ class Parity:
     flips: float
 
 
-def compare(path: Path, images: np.ndarray, labels: np.ndarray, logits: np.ndarray, info: ModelInfo) -> Parity:
-    """Score `path` on uint8 `images` and compare with the model's own `logits`."""
+def compare(path: Path, images: np.ndarray, targets: np.ndarray, logits: np.ndarray, info: ModelInfo) -> Parity:
+    """Score `path` on uint8 `images` (N, size, size, C) and compare with the model's own `logits` (N, findings)."""
     file_logits = open_runtime(path)(images)
-    ours, theirs = probabilities(logits, info.temperature), probabilities(file_logits, info.temperature)
+    ours, theirs = probabilities(logits, info.calibration), probabilities(file_logits, info.calibration)
     difference = np.abs(ours - theirs)
-    auc = float(roc_auc_score(labels, file_logits))
+    auc = mean_auc(targets, file_logits)
+    flipped = decide(ours, info.thresholds) != decide(theirs, info.thresholds)
     return Parity(
         file=path.name,
         megabytes=_size(path) / 1e6,
         auc=auc,
-        auc_loss=float(roc_auc_score(labels, logits)) - auc,
+        auc_loss=mean_auc(targets, logits) - auc,
         mean_difference=float(difference.mean()),
         max_difference=float(difference.max()),
-        flips=float(((ours >= info.threshold) != (theirs >= info.threshold)).mean()),
+        flips=float(flipped.any(axis=1).mean()),
     )
 
 

@@ -1,4 +1,4 @@
-"""Every kind of exported model as the same function: uint8 images in, logits out."""
+"""Every kind of exported model as the same function: uint8 images in, logits (N, findings) out."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def keras_runtime(path: Path) -> Runtime:
     except (ValueError, OSError, TypeError, KeyError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{path}: not a Keras model that loads in safe mode ({reason}).") from None
-    return lambda images: model.predict(images.astype(np.float32), batch_size=BATCH, verbose=0)[:, 0]
+    return lambda images: model.predict(images.astype(np.float32), batch_size=BATCH, verbose=0)
 
 
 def saved_model_runtime(path: Path) -> Runtime:
@@ -54,6 +54,6 @@ def saved_model_runtime(path: Path) -> Runtime:
     def run(images: np.ndarray) -> np.ndarray:
         parts = np.array_split(images, -(-len(images) // BATCH))
         outputs = [next(iter(serve(tf.constant(part, tf.float32)).values())) for part in parts]
-        return np.concatenate([output.numpy()[:, 0] for output in outputs])
+        return np.concatenate([output.numpy() for output in outputs])
 
     return run

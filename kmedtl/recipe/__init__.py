@@ -12,6 +12,7 @@ import yaml
 from kmedtl import config
 from kmedtl.errors import UserError, expect
 from kmedtl.recipe.data import Data
+from kmedtl.recipe.rule import parse_rule
 from kmedtl.recipe.stage import Stage, Training
 
 __all__ = ["CLASSIFIERS", "Backbone", "Data", "Evaluation", "Export", "Head", "Recipe", "Stage", "Training"]
@@ -63,12 +64,43 @@ class Head:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How the test set is judged; the operating point is always chosen on validation."""
+    """How the test set is judged; whatever is chosen, is chosen on validation.
 
-    operating_point: Literal["youden"] = "youden"
+    Attributes:
+        calibration: how logits become probabilities; `auto`: the simplest of the others that is as good as the best.
+        operating_point: from which probability a finding is called: `youden`, `sensitivity>=0.95`, `specificity>=0.9`
+            or `cost`, see `kmedtl.evaluate.operating_point`. Of several classes the most probable is called.
+        cost_fn, cost_fp: what a missed finding and a false alarm cost; only their ratio matters.
+        prevalence: of the finding where the model will be used; `cost` reckons with it, PPV, NPV and net benefit are
+            stated for it as well. None: as in the images.
+        coverage: how often a set of answers shall hold the truth.
+        groups: columns of the manifest whose values are judged apart, as sex, age, site.
+        ordered: the classes are grades, in order.
+        cases: images of each kind in the report's gallery: most confident right, most confident wrong, most uncertain.
+        explain: how they are explained.
+        resamples: of the bootstrap.
+    """
+
+    calibration: Literal["auto", "none", "temperature", "vector", "isotonic"] = "auto"
+    operating_point: str = "youden"
+    cost_fn: float = 5.0
+    cost_fp: float = 1.0
+    prevalence: float | None = None
+    coverage: float = 0.9
+    groups: tuple[str, ...] = ()
+    ordered: bool = False
+    cases: int = 4
+    explain: Literal["grad_cam", "grad_cam_plus_plus", "smooth_grad", "occlusion"] = "grad_cam"
     resamples: int = 2000
 
     def __post_init__(self) -> None:
+        parse_rule(self.operating_point)
+        for name in ("cost_fn", "cost_fp"):
+            expect(getattr(self, name) > 0, f"evaluation.{name}", "above 0", getattr(self, name))
+        shares = {"prevalence": self.prevalence, "coverage": self.coverage}
+        for name, share in shares.items():
+            expect(share is None or 0 < share < 1, f"evaluation.{name}", "above 0 and below 1", share)
+        expect(0 <= self.cases <= 12, "evaluation.cases", "0 to 12", self.cases)
         expect(self.resamples >= 100, "evaluation.resamples", "at least 100", self.resamples)
 
 

@@ -10,9 +10,11 @@ import pytest
 from kmedtl.cli import main
 from kmedtl.config import override
 from kmedtl.errors import UserError
+from kmedtl.evaluate.agreement import mcnemar
+from kmedtl.evaluate.answers import from_table
 from kmedtl.evaluate.compare import compare
 from kmedtl.evaluate.confidence import auc_loss
-from kmedtl.evaluate.metrics import judge
+from kmedtl.evaluate.metrics import measure
 from kmedtl.recipe import write
 from kmedtl.recipes.pneumonia import RECIPE
 
@@ -33,9 +35,10 @@ def write_run(folder, settings=(), training=100, skill=1.0, names="test", notice
     pd.concat([shuffled.assign(split="val", id="v" + shuffled["id"]), shuffled]).to_csv(
         folder / "predictions.csv", index=False
     )
-    figures = judge(test, 0.5, 100, seed=1).to_dict()
+    figures = measure(from_table(test, "table", threshold=0.5)).to_dict()
     marking = {"synthetic": True, "notice": notice} if notice else {"synthetic": False}
-    (folder / "metrics.json").write_text(json.dumps({**marking, "test": figures}))
+    document = {**marking, "operating_point": {"threshold": 0.5}, "test": figures}
+    (folder / "metrics.json").write_text(json.dumps(document))
     pd.DataFrame({"split": ["train"] * training + ["test"] * 80}).to_csv(folder / "manifest.csv", index=False)
     (folder / "tracking.json").write_text(json.dumps({"seconds": 60.0 * epochs}))
     pd.DataFrame({"epoch": range(epochs + 1), "seconds": [1.5] * epochs + [0.0]}).to_csv(
@@ -75,6 +78,24 @@ def test_the_gain_is_paired_by_image_whatever_the_order_of_the_rows(runs):
     assert comparison.gains[1] == expected
     assert comparison.gains[1].value == pytest.approx(comparison.runs[1].auc.value - comparison.runs[0].auc.value)
     assert comparison.gains[0].value == comparison.gains[0].low == comparison.gains[0].high == 0
+
+
+def test_decisions_are_compared_image_by_image_at_each_runs_own_operating_point(runs, tmp_path, capsys):
+    metrics = json.loads((runs[1] / "metrics.json").read_text())
+    (runs[1] / "metrics.json").write_text(json.dumps(metrics | {"operating_point": {"threshold": 0.9}}))
+    rights = []
+    for run, threshold in zip(runs[:2], (0.5, 0.9), strict=True):
+        test = pd.read_csv(run / "predictions.csv").query("split == 'test'").sort_values("id")
+        rights.append(((test["probability"] >= threshold) == (test["label"] == 1)).to_numpy())
+    expected = mcnemar(rights[1], rights[0], test["patient"].to_numpy())
+    comparison = compare(runs[:2])
+    assert comparison.decisions[1] == expected
+    row = comparison.table().iloc[1]
+    assert (row["right_only_here"], row["right_only_in_first"]) == (expected.only_first, expected.only_second)
+    assert row["decisions_p"] == expected.p_value < 1
+    assert main(["compare", *map(str, runs[:2]), "--out", str(tmp_path / "out")]) == 0
+    assert str(expected) in capsys.readouterr().out
+    assert str(expected) in (tmp_path / "out" / "compare.html").read_text()
 
 
 def test_other_test_images_are_no_pair(runs, tmp_path, capsys):
@@ -123,7 +144,7 @@ def test_folds_count_together(tmp_path):
     metrics = json.loads((whole / "metrics.json").read_text())
     (whole / "metrics.json").write_text(json.dumps({"synthetic": False, "pooled": metrics["test"], "folds": {}}))
     predictions = pd.read_csv(whole / "predictions.csv").query("split == 'test'").drop(columns="split")
-    predictions.to_csv(whole / "predictions.csv", index=False)
+    predictions.assign(threshold=0.5).to_csv(whole / "predictions.csv", index=False)
     comparison = compare([whole, whole / "fold-1"])
     assert [run.training_images for run in comparison.runs] == [100, 90]
     assert len(comparison.runs[0].test) == 80

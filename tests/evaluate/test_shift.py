@@ -2,12 +2,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from kmedtl.edge.calibration import uncalibrated
 from kmedtl.edge.model_info import ModelInfo
 from kmedtl.evaluate import shift_page
 from kmedtl.evaluate.corruptions import SEVERITIES, suite
 from kmedtl.evaluate.shift import shift
 
-INFO = ModelInfo(("NORMAL", "BRIGHT"), 32, 1, 1.0, 0.5, "recipe", "source", 0, False, "0")
+INFO = ModelInfo(
+    ("NORMAL", "BRIGHT"), "binary", 32, 1, uncalibrated("binary", 1), (0.5,), "recipe", "source", 0, False, "0"
+)
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +24,7 @@ def films():
 
 
 def brightness(images):
-    return (images[:, 8:24, 8:24].mean((1, 2, 3)) - 109) / 4
+    return ((images[:, 8:24, 8:24].mean((1, 2, 3)) - 109) / 4)[:, None]
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,155 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from kmedtl.errors import UserError
+from kmedtl.evaluate.answers import from_table, read
+
+BINARY = {"id": ["a", "b", "c"], "patient": ["p", "p", "q"], "label": [0, 1, 1], "logit": [-1.0, 0.5, 2.0]}
+SEVERAL = {"label": ["cat", "dog", "cow"], "logit_cat": [2.0, 0, 0], "logit_dog": [0, 2.0, 1], "logit_cow": [0, 0, 0.5]}
+FINDINGS = {
+    "label_x": [0, 1, -1],
+    "label_y": [1, "", 0],
+    "probability_x": [0.1, 0.9, 0.4],
+    "probability_y": [0.6, 0.2, 0.5],
+}
+
+
+def answers(columns, **options):
+    return from_table(pd.DataFrame(columns), "predictions.csv", **options)
+
+
+@pytest.mark.parametrize(
+    ("columns", "kind", "findings", "targets", "decisions"),
+    [
+        (BINARY, "binary", ("1",), [[0], [1], [1]], [[0], [1], [1]]),
+        (BINARY | {"label": ["no", "yes", "yes"]}, "binary", ("yes",), [[0], [1], [1]], [[0], [1], [1]]),
+        (BINARY | {"label": [0.0, 1.0, np.nan]}, "binary", ("1",), [[0], [1]], [[0], [1]]),
+        (SEVERAL, "multi_class", ("cat", "dog", "cow"), np.eye(3), [[1, 0, 0], [0, 1, 0], [0, 1, 0]]),
+        (
+            SEVERAL | {"label": [0, 1, 2]},
+            "multi_class",
+            ("cat", "dog", "cow"),
+            np.eye(3),
+            [[1, 0, 0], [0, 1, 0], [0, 1, 0]],
+        ),
+        (FINDINGS, "multi_label", ("x", "y"), [[0, 1], [1, -1], [-1, 0]], [[0, 1], [1, 0], [0, 1]]),
+    ],
+    ids=["0 and 1", "names", "a label missing", "classes by name", "classes by index", "findings"],
+)
+def test_the_columns_tell_the_question(columns, kind, findings, targets, decisions):
+    found = answers(columns)
+    assert (found.kind, found.findings) == (kind, findings)
+    assert np.array_equal(found.targets, targets)
+    assert np.array_equal(found.decisions, decisions)
+    assert found.targets.dtype == np.int8
+    assert found.logits.shape == found.probabilities.shape == found.targets.shape
+    if kind == "multi_class":
+        assert np.allclose(found.probabilities.sum(axis=1), 1)
+
+
+def test_logits_and_probabilities_follow_from_each_other_but_are_taken_as_they_are():
+    logits = np.array(BINARY["logit"])
+    sigmoid = 1 / (1 + np.exp(-logits))
+    assert np.allclose(answers(BINARY).probabilities[:, 0], sigmoid)
+    without = {name: column for name, column in BINARY.items() if name != "logit"}
+    assert np.allclose(answers(without | {"probability": sigmoid}).logits[:, 0], logits)
+    calibrated = answers(BINARY | {"probability": [0.2, 0.3, 0.4]})
+    assert np.array_equal(calibrated.probabilities[:, 0], [0.2, 0.3, 0.4])
+    assert np.array_equal(calibrated.logits[:, 0], logits)
+    assert np.isfinite(answers(without | {"probability": [0.0, 1.0, 1e-300]}).logits).all()
+
+
+@pytest.mark.parametrize(
+    ("extra", "options", "decisions"),
+    [
+        ({}, {"threshold": 0.8}, [0, 0, 1]),
+        ({"threshold": [0.0, 0.9, 0.5]}, {}, [1, 0, 1]),
+        ({"decision": [1, 0, 0], "threshold": [0.5] * 3}, {}, [1, 0, 0]),
+        ({"decision": [1, 0, 0]}, {"threshold": 0.1}, [1, 1, 1]),
+    ],
+    ids=["option", "column", "decided", "option first"],
+)
+def test_the_operating_point_is_the_options_then_the_tables(extra, options, decisions):
+    found = answers(BINARY | extra, **options)
+    assert np.array_equal(found.decisions[:, 0], decisions)
+    assert not any("operating point" in note for note in found.notes)
+
+
+def test_what_was_assumed_is_said():
+    columns = {name: column for name, column in BINARY.items() if name not in ("id", "patient")}
+    found = answers(columns | {"label": ["ill", "well", ""], "sex": ["F", "", "M"]})
+    told = " ".join(found.notes)
+    assert "each image counts as a patient of its own" in told
+    assert "from probability 0.5 on" in told
+    assert "well counts as the finding" in told
+    assert "1 of 3 images have no known label" in told
+    assert list(found.ids) == ["row 2", "row 3"]
+    assert list(found.groups) == ["sex"]
+    assert answers(columns | {"label": ["ill", "well", "ill"]}, finding="ill").findings == ("ill",)
+    nameless = answers(BINARY | {"patient": ["p", "", ""]})
+    assert len(set(nameless.patients)) == 3
+    assert any("2 images name no patient" in note for note in nameless.notes)
+
+
+def test_only_the_test_split_counts_where_there_are_splits():
+    found = answers(BINARY | {"split": ["val", "test", "test"]})
+    assert list(found.ids) == ["b", "c"]
+    assert len(answers(BINARY | {"split": ["val", "test", "test"]}, split="").ids) == 3
+    with pytest.raises(UserError, match=r"no row of the split 'train'\. Found: val, test"):
+        answers(BINARY | {"split": ["val", "test", "test"]}, split="train")
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        (BINARY | {"logit": [0.0, np.nan, 1.0]}, r"row 3, logit: expected a finite number\. Received: 'nan'"),
+        (BINARY | {"logit": [0.0, 1.0, np.inf]}, r"row 4, logit: expected a finite number"),
+        (BINARY | {"logit": ["0", "high", "1"]}, r"row 3, logit: expected a finite number\. Received: 'high'"),
+        (BINARY | {"probability": [0.1, 1.2, 0.3]}, r"row 3, probability: expected 0 to 1\. Received: 1\.2"),
+        (BINARY | {"id": ["a", "b", "a"]}, "id 'a' is in two rows"),
+        (BINARY | {"label": [0, 1, 2]}, r"label: expected 0 and 1, or two names\. Found: 0, 1, 2"),
+        (BINARY | {"label": ["", "-1", ""]}, "expected 0 and 1, or two names|no image has a known label"),
+        (BINARY | {"decision": [1, 0, "maybe"]}, r"row 4, decision: expected 0 or 1\. Received: 'maybe'"),
+        (SEVERAL | {"label": ["cat", "dog", "horse"]}, r"row 4, label: expected one of cat, dog, cow, or its index"),
+        ({"id": ["a"], "truth": [1], "score": [0.3]}, r"expected columns label with logit.*Found: id, truth, score"),
+        (FINDINGS | {"label_z": [0, 1, 1]}, "expected columns"),
+        ({name: FINDINGS[name] for name in ("label_x", "label_y", "probability_x")}, "expected columns"),
+        (SEVERAL | {"logit_cow": [0, 0, ""]}, r"row 4, logit_cow"),
+        ({name: [] for name in BINARY}, "no rows"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_one_line(columns, message):
+    with pytest.raises(UserError, match=message) as caught:
+        answers(columns)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "the file is empty"),
+        (b"\x89PNG\r\n\x1a\n\x00\xff", "not a CSV|expected columns"),
+        (b"label;logit\n1;2\n", "Found: label;logit"),
+    ],
+    ids=["empty", "picture", "semicolons"],
+)
+def test_a_file_that_is_no_table_is_refused(tmp_path, content, message):
+    path = tmp_path / "predictions.csv"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=message):
+        read(path)
+    with pytest.raises(UserError, match="cannot be read"):
+        read(tmp_path / "absent.csv")
+
+
+def test_a_written_table_is_read_as_it_was(tmp_path):
+    classes = ["None", "NA", "1"]
+    columns = {"label": classes, "id": ["007", "7", "1e3"], "patient": ["01", "1", "1.0"]}
+    table = pd.DataFrame(columns | {f"logit_{name}": row for name, row in zip(classes, 3 * np.eye(3), strict=True)})
+    table.to_csv(tmp_path / "predictions.csv", index=False)
+    found = read(tmp_path / "predictions.csv")
+    assert found.findings == tuple(classes)
+    assert list(found.ids) == columns["id"]
+    assert list(found.patients) == columns["patient"]
+    assert np.array_equal(found.targets, np.eye(3))
