@@ -13,7 +13,10 @@ from kmedtl import recipe as recipes
 from kmedtl import run_folder
 from kmedtl.environment import environment
 from kmedtl.evaluate import plots, report
-from kmedtl.evaluate.metrics import Metrics, judge
+from kmedtl.evaluate.answers import Answers
+from kmedtl.evaluate.metrics import Metrics, measure
+from kmedtl.predictions import answers_of
+from kmedtl.question import columns
 from kmedtl.recipe import Recipe
 from kmedtl.result import SYNTHETIC, Result, closing, marking
 
@@ -24,14 +27,15 @@ class Pooled:
 
     Attributes:
         folds: name → what that fold found.
-        predictions: of all tests: `id`, `patient`, `fold`, `label`, `logit` (divided by the fold's temperature, so that
-            the folds can be compared), `probability`, and `threshold`, the fold's own operating point.
-        metrics: of all tests together.
+        predictions: of all tests: as of a run, with `fold` and `threshold`, the fold's own operating point; logits are
+            those of the calibrated probabilities, so that the folds can be compared.
+        answers, metrics: of all tests together.
     """
 
     recipe: Recipe
     folds: Mapping[str, Result]
     predictions: pd.DataFrame
+    answers: Answers
     metrics: Metrics
 
     @property
@@ -41,15 +45,19 @@ class Pooled:
 
 def pool(folds: Mapping[str, Result], recipe: Recipe) -> Pooled:
     """Judge the tests of all folds together; each decision was taken at its own fold's operating point."""
-    parts = [
-        result.test.drop(columns="split").assign(
-            fold=name, logit=result.test["logit"] / result.info.temperature, threshold=result.info.threshold
-        )
-        for name, result in folds.items()
-    ]
-    predictions = pd.concat(parts, ignore_index=True)
-    metrics = judge(predictions, predictions["threshold"].to_numpy(), recipe.evaluation.resamples, recipe.seed)
-    return Pooled(recipe, folds, predictions, metrics)
+    tests = pd.concat([_calibrated(name, result) for name, result in folds.items()], ignore_index=True)
+    manifest = next(iter(folds.values())).manifest
+    answers = answers_of(tests, manifest, split="test")
+    logits = dict(zip(columns("logit", manifest.kind, manifest.findings), answers.logits.T, strict=True))
+    return Pooled(recipe, folds, tests.assign(**logits), answers, measure(answers, recipe.evaluation.ordered))
+
+
+def _calibrated(fold: str, result: Result) -> pd.DataFrame:
+    """Return a fold's test with its operating point and without its logits, which mean the same in no other fold."""
+    info = result.info
+    logits, thresholds = (columns(what, info.kind, info.findings) for what in ("logit", "threshold"))
+    points = dict(zip(thresholds, info.thresholds, strict=False))
+    return result.test.drop(columns=logits).assign(fold=fold, **points)
 
 
 def write(pooled: Pooled, folder: Path) -> None:

@@ -16,7 +16,10 @@ from kmedtl.data.manifest import Manifest
 from kmedtl.edge import model_info
 from kmedtl.edge.model_info import ModelInfo
 from kmedtl.environment import environment
+from kmedtl.evaluate import judgement as judgements
 from kmedtl.evaluate import plots, report
+from kmedtl.evaluate import summary as summaries
+from kmedtl.evaluate.judgement import Judgement, Settled
 from kmedtl.evaluate.metrics import Metrics
 from kmedtl.export.parity import Parity
 from kmedtl.finetune.state import State
@@ -32,8 +35,9 @@ class Result:
     Attributes:
         manifest: the images used, with their splits.
         learned: how the model was fine-tuned; None where a classifier was fitted to its features.
-        predictions: columns `id`, `patient`, `split` (val, test), `label`, `logit`, `probability`.
-        metrics: of the test split.
+        predictions: of validation and test, see `kmedtl.predictions`.
+        settled: what validation chose.
+        judgement: what the test said.
         parity: a row an exported file.
     """
 
@@ -43,12 +47,17 @@ class Result:
     learned: State | None
     predictions: pd.DataFrame
     info: ModelInfo
-    metrics: Metrics
+    settled: Settled
+    judgement: Judgement
     parity: tuple[Parity, ...]
 
     @property
     def test(self) -> pd.DataFrame:
         return self.predictions[self.predictions["split"] == "test"]
+
+    @property
+    def metrics(self) -> Metrics:
+        return self.judgement.metrics
 
 
 def write(result: Result, folder: Path) -> None:
@@ -83,12 +92,13 @@ def summary(result: Result, folder: Path) -> str:
         "",
         f"Test set: {metrics.count} images of {metrics.patients} patients; 95 % intervals in brackets",
     ]
-    lines += [f"  {report.title(name):<18} {estimate}" for name, estimate in metrics.estimates.items()]
-    (tn, fp), (fn, tp) = metrics.confusion
-    normal, finding = result.manifest.classes
+    lines += summaries.lines(metrics)
     lines += [
-        f"  {finding} found {tp}, missed {fn}; {normal} recognised {tn}, false alarms {fp}",
-        f"  Operating point: {finding} from probability {result.info.threshold:.3f} on, chosen on validation",
+        f"  Operating point: {finding} from probability {point.threshold:.3f} on ({point.rule}), chosen on validation"
+        for finding, point in zip(result.info.findings, result.settled.points, strict=False)
+    ]
+    lines += [f"  Calibration: {_calibrated(result)}", *summaries.group_lines(result.judgement.groups)]
+    lines += [
         "",
         f"{'File':<22} {'MB':>6} {'AUC':>7} {'max |Δp|':>9} {'decisions changed':>18}",
     ]
@@ -97,6 +107,11 @@ def summary(result: Result, folder: Path) -> str:
         for row in result.parity
     ]
     return "\n".join([*lines, *closing(folder, result.audit.synthetic)])
+
+
+def _calibrated(result: Result) -> str:
+    before, after = result.judgement.before["ece"], result.judgement.after["ece"]
+    return f"{result.settled.calibration.method}, chosen on validation; ECE {before.value:.3f} before, {after} after"
 
 
 def closing(folder: Path, synthetic: bool) -> list[str]:
@@ -119,12 +134,7 @@ def _metrics(result: Result) -> dict:
     return {
         **marking(result.audit.synthetic),
         "classes": list(result.manifest.classes),
-        "operating_point": {
-            "threshold": result.info.threshold,
-            "chosen_by": result.recipe.evaluation.operating_point,
-        },
-        "temperature": result.info.temperature,
-        "test": result.metrics.to_dict(),
+        **judgements.to_dict(result.settled, result.judgement),
         "parity": [asdict(row) for row in result.parity],
     }
 

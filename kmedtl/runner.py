@@ -26,11 +26,9 @@ from kmedtl.data.pipeline import Pipeline, pipelines
 from kmedtl.data.pseudonyms import hide_patients
 from kmedtl.edge import model_info
 from kmedtl.edge.model_info import ModelInfo
-from kmedtl.edge.predictor import probabilities
-from kmedtl.errors import UserError
-from kmedtl.evaluate.calibration import fit_temperature
-from kmedtl.evaluate.metrics import judge
-from kmedtl.evaluate.operating_point import youden
+from kmedtl.errors import UserError, nearest
+from kmedtl.evaluate.answers import Answers
+from kmedtl.evaluate.judgement import Settled, judge, settle
 from kmedtl.export.formats import write_all
 from kmedtl.export.parity import Parity, compare
 from kmedtl.finetune import stages
@@ -38,13 +36,15 @@ from kmedtl.finetune.classifiers import fit_classifier
 from kmedtl.finetune.distribution import devices
 from kmedtl.finetune.importance import check_stage
 from kmedtl.finetune.presets import pick, stages_of
-from kmedtl.finetune.range_test import suggest
+from kmedtl.finetune.range_test import RangeTest
 from kmedtl.finetune.sources import predict_logits
 from kmedtl.finetune.state import State
 from kmedtl.finetune.task import Task
 from kmedtl.heads.classification import build_classifier
 from kmedtl.pooled import Pooled
+from kmedtl.predictions import answers_of, calibrated, predictions_of
 from kmedtl.prepare import Prepared, prepare
+from kmedtl.question import Kind
 from kmedtl.recipe import CLASSIFIERS, Evaluation, Export, Recipe, Stage, Training
 from kmedtl.result import Result
 from kmedtl.tracking import log_result, tracking
@@ -68,10 +68,7 @@ def run(
     with run_folder.building(final, resume, say) as folder:
         tf.config.experimental.enable_op_determinism()
         _begin(recipe, folder)
-        _build(recipe)  # first of all, so that missing weights or a misspelt block are refused before hours of decoding
-
-        data = prepare(recipe.data, recipe.seed)
-        _refuse(data, recipe)
+        data = _prepare(recipe)
         page.write(data.audit, data.store, data.table, folder)
         if recipe.data.folds:
             result = _cross_validate(recipe, data, folder, say)
@@ -79,6 +76,14 @@ def run(
             table = splits.split(data.manifest, data.table, recipe.data.validation, recipe.data.test, recipe.seed)
             result = _train_and_judge(recipe, data, table, folder, say)
     return result, final
+
+
+def _prepare(recipe: Recipe) -> Prepared:
+    """Read, audit and decode the images, and refuse what would be trained in vain."""
+    _build(recipe)  # first of all, so that missing weights or a misspelt block are refused before hours of decoding
+    data = prepare(recipe.data, recipe.seed)
+    _refuse(data, recipe)
+    return data
 
 
 def _cross_validate(recipe: Recipe, data: Prepared, folder: Path, say: Callable[[str], None]) -> Pooled:
@@ -103,21 +108,22 @@ def _train_and_judge(
     table, parts = _divided(recipe, data, table)
     say(_describe(data.audit, data.manifest, parts))
 
-    model, recipe, learned = _learn(recipe, parts, folder, say)
+    model, recipe, learned = _learn(recipe, data.manifest.kind, parts, folder, say)
 
-    predictions = _predict(model, parts)
-    info = _settle(recipe, data.manifest, predictions)
-    predictions["probability"] = probabilities(predictions["logit"], info.temperature)
-    test = predictions[predictions["split"] == "test"]
-    metrics = judge(test, info.threshold, recipe.evaluation.resamples, recipe.seed)
+    manifest = replace(data.manifest, table=table)
+    predictions = _predict(model, manifest, parts, recipe.evaluation.groups)
+    settled = settle(answers_of(predictions, manifest, "val"), recipe.evaluation, recipe.seed)
+    info = _describe_model(recipe, manifest, settled)
+    predictions = calibrated(predictions, info)
+    test = answers_of(predictions, manifest, "test", settled.thresholds)
+    judgement = judge(test, settled, recipe.evaluation, recipe.seed)
 
-    calibration = parts["train"].sample(recipe.export.calibration_images, recipe.seed)
-    parity = _export(model, info, calibration, recipe.export.formats, parts["test"], test, folder)
+    samples = parts["train"].sample(recipe.export.calibration_images, recipe.seed)
+    parity = _export(model, info, samples, recipe.export.formats, parts["test"], test, folder)
 
-    used = replace(data.manifest, table=table)
-    result = Result(recipe, used, data.audit, learned, predictions, info, metrics, parity)
+    result = Result(recipe, manifest, data.audit, learned, predictions, info, settled, judgement, parity)
     results.write(result, folder)
-    log_result(recipe, folder, {name: estimate.value for name, estimate in metrics.estimates.items()})
+    log_result(recipe, folder, {name: estimate.value for name, estimate in result.metrics.estimates.items()})
     return result
 
 
@@ -163,19 +169,21 @@ def _unchangeable(recipe: Recipe) -> Recipe:
 
 
 def _learn(
-    recipe: Recipe, data: dict[str, Pipeline], folder: Path, say: Callable[[str], None]
+    recipe: Recipe, kind: Kind, data: dict[str, Pipeline], folder: Path, say: Callable[[str], None]
 ) -> tuple[keras.Model, Recipe, State | None]:
     """Return the trained model in float32, the recipe with the stages as they turned out, and how it learned."""
+    findings = data["train"].targets.shape[1]
     if recipe.schedule in CLASSIFIERS:
+        say(f"Schedule {recipe.schedule}: no network trains; data.augment and training.* have no effect.")
         with tracking(recipe, folder):
-            model, _ = _build(recipe)
+            model, _ = _build(recipe, findings)
             return fit_classifier(model, recipe.schedule, data, recipe.seed, say), recipe, None
     with devices(recipe.training), tracking(recipe, folder) as after_epoch:
-        model, blocks = _build(recipe)
+        model, blocks = _build(recipe, findings)
         planned = _stages(recipe, len(data["train"].table), blocks, say)
-        task = replace(_task(recipe, model, blocks, data, say), after_epoch=after_epoch, folder=folder)
+        task = replace(_task(recipe, model, blocks, data, kind, say), after_epoch=after_epoch, folder=folder)
         learned = stages.fine_tune(task, planned)
-    whole, _ = _build(recipe)  # of float32, on one device
+    whole, _ = _build(recipe, findings)  # of float32, on one device
     whole.set_weights(model.get_weights())
     schedule = "stages" if planned else recipe.schedule
     return whole, replace(recipe, stages=tuple(learned.stages), schedule=schedule), learned
@@ -186,39 +194,36 @@ def _task(
     model: keras.Model,
     blocks: Sequence[Block],
     data: dict[str, Pipeline],
+    kind: Kind,
     say: Callable[[str], None],
 ) -> Task:
     """Return what fine-tuning is given: the test is no part of it."""
     seen = {split: data[split] for split in ("train", "val")}
-    return Task(model, blocks, seen, recipe.data.augment, recipe.training, recipe.seed, say)
+    return Task(model, blocks, seen, recipe.data.augment, recipe.training, recipe.seed, kind, say)
 
 
-def find_rate(
-    recipe: Recipe, number: int, say: Callable[[str], None] = print
-) -> tuple[list[float], list[float], float]:
-    """Train the stages before `number`, and return its range test: rates, smoothed losses, the rate to choose.
+def find_rate(recipe: Recipe, number: int, say: Callable[[str], None] = print) -> RangeTest:
+    """Train the stages before `number`, and return its range test.
 
     Raises:
         UserError: no such stage, or what `run` refuses.
     """
     tf.config.experimental.enable_op_determinism()
-    _build(recipe)
-    data = prepare(recipe.data, recipe.seed)
-    _refuse(data, recipe)
+    data = _prepare(recipe)
     table = splits.split(data.manifest, data.table, recipe.data.validation, recipe.data.test, recipe.seed)
     _, parts = _divided(recipe, data, table)
     with devices(recipe.training):
-        task = _task(recipe, *_build(recipe), parts, say)
+        findings = len(data.manifest.findings)
+        task = _task(recipe, *_build(recipe, findings), parts, data.manifest.kind, say)
         planned = _stages(recipe, len(parts["train"].table), task.blocks, say)
         if not 0 <= number < len(planned):
             raise UserError(f"--stage: expected 0 to {len(planned) - 1}. Received: {number}.")
-        rates, losses = stages.find_rate(task, planned[: number + 1])
-    return rates, losses, suggest(rates, losses)
+        return stages.find_rate(task, planned[: number + 1])
 
 
-def _build(recipe: Recipe) -> tuple[keras.Model, tuple[Block, ...]]:
+def _build(recipe: Recipe, findings: int = 1) -> tuple[keras.Model, tuple[Block, ...]]:
     keras.utils.set_random_seed(recipe.seed)
-    model = build_classifier(recipe.backbone, recipe.head, recipe.data.size, recipe.data.channels, findings=1)
+    model = build_classifier(recipe.backbone, recipe.head, recipe.data.size, recipe.data.channels, findings)
     blocks = block_map(model, recipe.backbone.name)
     for stage in recipe.stages:
         check_stage(stage, blocks)
@@ -239,11 +244,9 @@ def _stages(recipe: Recipe, images: int, blocks: Sequence[Block], say: Callable[
 def _refuse(data: Prepared, recipe: Recipe) -> None:
     """Refuse what would be trained in vain."""
     manifest, leaks = data.manifest, data.audit.leaks
-    if len(manifest.findings) != 1:
-        raise UserError(
-            f"{manifest.source}: a run answers one question, yes or no. Received: {', '.join(manifest.classes)}; set "
-            "data.classes to two classes, or to one finding of several."
-        )
+    for column in recipe.evaluation.groups:
+        if column not in manifest.table:
+            raise UserError(f"evaluation.groups: {nearest(column, list(manifest.table))}")
     if leaks and not recipe.data.allow_leakage:
         raise UserError(
             f"{manifest.source}: patients or pictures in two of its splits: {len(leaks)}, first: "
@@ -262,26 +265,23 @@ def _describe(audit: Audit, manifest: Manifest, data: dict[str, Pipeline]) -> st
     return "\n".join(lines + [f"  Note: {warning}" for warning in audit.warnings])
 
 
-def _predict(model: keras.Model, data: dict[str, Pipeline]) -> pd.DataFrame:
+def _predict(model: keras.Model, manifest: Manifest, data: dict[str, Pipeline], groups: Sequence[str]) -> pd.DataFrame:
     """Return the logits of validation and test as a table."""
-    columns = ["id", "patient", "split", "label"]
     parts = [
-        data[split].table[columns].assign(logit=predict_logits(model, data[split])[:, 0]) for split in ("val", "test")
+        predictions_of(predict_logits(model, data[split]), data[split].table, manifest, groups)
+        for split in ("val", "test")
     ]
     return pd.concat(parts, ignore_index=True)
 
 
-def _settle(recipe: Recipe, manifest: Manifest, predictions: pd.DataFrame) -> ModelInfo:
-    """Fit the temperature and choose the operating point, both on validation."""
-    validation = predictions[predictions["split"] == "val"]
-    labels, logits = validation["label"].to_numpy(), validation["logit"].to_numpy()
-    temperature = fit_temperature(logits, labels)
+def _describe_model(recipe: Recipe, manifest: Manifest, settled: Settled) -> ModelInfo:
     return ModelInfo(
         classes=manifest.classes,
+        kind=manifest.kind,
         size=recipe.data.size,
         channels=recipe.data.channels,
-        temperature=temperature,
-        threshold=youden(labels, probabilities(logits, temperature)),
+        calibration=settled.calibration,
+        thresholds=settled.thresholds,
         recipe=recipe.name,
         source=manifest.source,
         seed=recipe.seed,
@@ -297,13 +297,13 @@ def _export(
     calibration: np.ndarray,
     formats: Sequence[str],
     test: Pipeline,
-    predictions: pd.DataFrame,
+    answers: Answers,
     folder: Path,
 ) -> tuple[Parity, ...]:
     """Write the wanted formats and run each file over the test images."""
-    images, labels, logits = test.pixels(), predictions["label"].to_numpy(), predictions["logit"].to_numpy()
+    images = test.pixels()
     files, parity = write_all(model, folder, calibration, formats), []
     for path in tqdm(files, "Exporting", 1 + len(formats), unit="file", leave=False):
         model_info.attach(info, path)
-        parity.append(compare(path, images, labels, logits, info))
+        parity.append(compare(path, images, answers.targets, answers.logits, info))
     return tuple(parity)

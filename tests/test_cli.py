@@ -93,8 +93,9 @@ def test_predict_answers_the_same_from_every_model(trained, capsys, model):
     assert main(["predict", str(folder / model), path, "--format", "json"]) == 0
     captured = capsys.readouterr()
     answer = json.loads(captured.out)[0]
-    assert answer["probability"] == pytest.approx(row["probability"], abs=1e-4)
-    assert answer["decision"] == result.info.classes[int(row["probability"] >= result.info.threshold)]
+    assert answer["probabilities"] == {"PNEUMONIA": pytest.approx(row["probability"], abs=1e-4)}
+    assert answer["decision"] == result.info.classes[int(row["probability"] >= result.info.thresholds[0])]
+    assert answer["thresholds"] == {"PNEUMONIA": result.info.thresholds[0]}
     assert "nothing about patients" in captured.err
 
 
@@ -106,7 +107,7 @@ def test_predict_formats_and_unreadable_images(trained, tmp_path, capsys):
     model = str(folder / "model_int8.tflite")
     assert main(["predict", model, str(good), "--format", "csv"]) == 0
     header, row = capsys.readouterr().out.splitlines()
-    assert header == "image,probability,decision,error,finding,threshold"
+    assert header == "image,probability,decision,error"
     assert row.startswith(str(good))
     assert main(["predict", model, str(good), str(bad)]) == 2
     table = capsys.readouterr().out.splitlines()

@@ -59,7 +59,7 @@ def test_metrics_are_those_of_the_predictions(trained):
     test = pd.read_csv(folder / "predictions.csv").query("split == 'test'")
     metrics = json.loads((folder / "metrics.json").read_text())["test"]
     cells = metrics["confusion"]
-    decisions = test["probability"] >= result.info.threshold
+    decisions = test["probability"] >= result.info.thresholds[0]
     assert cells["tp"] == (decisions & (test["label"] == 1)).sum()
     assert sum(cells.values()) == len(test) == metrics["images"]
     for name in result.metrics.estimates:
@@ -83,9 +83,9 @@ def test_the_edge_predictor_returns_what_the_run_recorded(trained, file):
     answers = list(predict(LiteRTModel(folder / file), model_info.read(folder / file), paths))
     tolerance = 1e-4 if "float32" in file else 0.5
     recorded = result.test["probability"].to_numpy()
-    assert np.allclose([answer.probability for answer in answers], recorded, atol=tolerance)
+    assert np.allclose([answer.probabilities["PNEUMONIA"] for answer in answers], recorded, atol=tolerance)
     if "float32" in file:
-        expected = [result.info.classes[int(p >= result.info.threshold)] for p in recorded]
+        expected = [result.info.classes[int(p >= result.info.thresholds[0])] for p in recorded]
         assert [answer.decision for answer in answers] == expected
 
 
