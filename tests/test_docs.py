@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from kmedtl.cli import main, parser
@@ -46,17 +47,35 @@ def test_the_page_on_robustness_has_the_suites_strengths():
         assert row.endswith(f"| {', '.join(f'{strength:g}' for strength in corruption.strengths)} |")
 
 
+def test_commands_of_the_page_on_evaluation_run(trained, tmp_path, monkeypatch, capsys):
+    """What evaluates runs; what trains is parsed, and its settings make a recipe."""
+    run = tmp_path / "saved_models" / "pneumonia" / "RUN"
+    shutil.copytree(trained[1], run)
+    table = pd.read_csv(run / "predictions.csv")
+    table.assign(sex=np.where(table.index % 2, "F", "M"), age=table.index % 90).to_csv(
+        tmp_path / "predictions.csv", index=False
+    )
+    monkeypatch.chdir(tmp_path)
+    run_commands_of("evaluation.md", capsys)
+    assert parsed_commands_of("evaluation.md") == 1
+
+
 def test_commands_of_the_page_on_transfer_are_true(trained, tmp_path, monkeypatch, capsys):
     """What compares runs; what trains is parsed, and its settings make a recipe."""
     for name in ("RUN", "OTHER"):
         shutil.copytree(trained[1], tmp_path / name)
     monkeypatch.chdir(tmp_path)
     run_commands_of("transfer.md", capsys)
-    commands = re.findall(r"^    kmedtl (run .*)$", (DOCS / "transfer.md").read_text(), flags=re.M)
-    assert len(commands) > 5
+    assert parsed_commands_of("transfer.md") > 5
+
+
+def parsed_commands_of(page):
+    """Parse what trains; return how many such commands there are."""
+    commands = re.findall(r"^    kmedtl (run .*)$", (DOCS / page).read_text(), flags=re.M)
     for line in commands:
         options = parser().parse_args(shlex.split(line))
         configured(find(options.recipe), options)
+    return len(commands)
 
 
 def run_commands_of(page, capsys):

@@ -43,8 +43,9 @@ def several_findings(three_classes, tmp_path_factory):
     return path
 
 
-def small(recipe, source, **evaluation):
-    data = replace(recipe.data, source=str(source), size=32, channels=1, patient_pattern="^([A-Z]+[0-9]+)")
+def small(recipe, source, classes=(), **evaluation):
+    pattern = "^([A-Z]+[0-9]+)"
+    data = replace(recipe.data, source=str(source), size=32, classes=classes, patient_pattern=pattern, augment="none")
     stages = (replace(recipe.stages[0], epochs=4, lr=1e-2),)
     export = replace(recipe.export, formats=("float32",))
     return replace(recipe, data=data, stages=stages, export=export, evaluation=Evaluation(cases=1, **evaluation))
@@ -57,7 +58,8 @@ def of_classes(small_recipe, three_classes, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def of_findings(small_recipe, several_findings, tmp_path_factory):
-    recipe = small(small_recipe, several_findings, operating_point="sensitivity>=0.9", prevalence=0.1)
+    wanted = {"operating_point": "sensitivity>=0.9", "prevalence": 0.1}
+    recipe = small(small_recipe, several_findings, ("Bright", "Visible"), **wanted)
     return run(recipe, tmp_path_factory.mktemp("runs") / "findings")
 
 
