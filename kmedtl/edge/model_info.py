@@ -13,8 +13,9 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from kmedtl.data.reading import Reading, Window
-from kmedtl.edge import calibration
+from kmedtl.edge import calibration, out_of_distribution
 from kmedtl.edge.calibration import Calibration
+from kmedtl.edge.out_of_distribution import OutOfDistribution
 from kmedtl.errors import UserError
 from kmedtl.question import Kind, findings_of
 
@@ -38,6 +39,7 @@ class ModelInfo:
         recipe, source, seed: where the model comes from.
         synthetic: True where it never saw a real image.
         kmedtl: version that wrote it.
+        out_of_distribution: what tells images of another kind; None: nothing does.
     """
 
     classes: tuple[str, ...]
@@ -52,6 +54,7 @@ class ModelInfo:
     synthetic: bool
     kmedtl: str
     window: Window = field(default_factory=Window)
+    out_of_distribution: OutOfDistribution | None = None
     intended_use: str = INTENDED_USE
     version: int = VERSION
 
@@ -98,6 +101,8 @@ def read(path: Path) -> ModelInfo:
             document["classes"], document["thresholds"] = tuple(document["classes"]), tuple(document["thresholds"])
             document["window"] = Window(**document["window"])
             document["calibration"] = calibration.from_dict(document["calibration"])
+            if document["out_of_distribution"] is not None:
+                document["out_of_distribution"] = out_of_distribution.from_dict(document["out_of_distribution"])
             return ModelInfo(**{name: document[name] for name in known})
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: its {MEMBER} is damaged ({error}); export the model again.") from None

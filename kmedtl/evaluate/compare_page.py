@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from kmedtl.evaluate import plots, report
+from kmedtl import pages
+from kmedtl.evaluate import plots
 from kmedtl.evaluate.compare import Comparison, Run, shown
 from kmedtl.evaluate.summary import aligned
 
@@ -17,10 +18,10 @@ def write(comparison: Comparison, folder: Path, version: str) -> None:
     comparison.table().to_csv(folder / "compare.csv", index=False)
     curves = comparison.curves()
     figures = {"data_efficiency": plots.data_efficiency(curves)} if curves else {"auc": plots.aucs(comparison.runs)}
-    report.write(
+    pages.write(
         folder / "compare.html",
-        report.save_plots(figures, folder / "plots"),
-        template="compare.html",
+        Path(__file__).with_name("compare.html"),
+        plots=pages.save_plots(figures, folder / "plots"),
         header=_header(comparison),
         rows=_rows(comparison),
         first=comparison.runs[0].name,

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 
 import numpy as np
-import pandas as pd
 from tqdm import tqdm
 
 from kmedtl.data.manifest import UNKNOWN

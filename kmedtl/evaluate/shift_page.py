@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from kmedtl import pages
 from kmedtl.edge.model_info import ModelInfo
-from kmedtl.evaluate import plots, report
+from kmedtl.evaluate import plots
 from kmedtl.evaluate.shift import Row, Shift
 
 
@@ -19,10 +20,10 @@ def write(shift: Shift, folder: Path, model: str, info: ModelInfo, notice: str, 
     table = shift.table()
     table.assign(synthetic=bool(notice)).to_csv(folder / "shift.csv", index=False)
     figures = {"severities": plots.severities(table)}
-    report.write(
+    pages.write(
         folder / "shift.html",
-        report.save_plots(figures, folder / "plots"),
-        template="shift.html",
+        Path(__file__).with_name("shift.html"),
+        plots=pages.save_plots(figures, folder / "plots"),
         shift=shift,
         model=model,
         info=info,

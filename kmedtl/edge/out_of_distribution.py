@@ -1,0 +1,120 @@
+"""Is an image of the kind that a model was trained on? A score of its features, for any runtime. NumPy only.
+
+The statistics travel in the model file as a small document; `kmedtl.evaluate.out_of_distribution` fits them.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from kmedtl.errors import UserError, expect
+
+HALF = np.dtype("<f2")  # bytes are half as many, and the threshold is chosen with what they round to
+
+
+@dataclass(frozen=True)
+class OutOfDistribution:
+    """A Gaussian of features scaled to length 1: its main directions, and one variance for all others.
+
+    The score is the Mahalanobis distance under that covariance per degree of freedom, so of training images its mean
+    is about 1. Sources: Lee et al., A Simple Unified Framework for Detecting Out-of-Distribution Samples (2018), for
+    the distance; Tipping & Bishop, Probabilistic Principal Component Analysis (1999), section 3.2, for the covariance;
+    Mueller & Hein, Mahalanobis++ (2025), for the length.
+
+    Attributes:
+        mean: D numbers, float16 in base64; of the scaled features.
+        components: K × D numbers likewise, orthonormal rows.
+        variances: K numbers above 0: of the features along each component.
+        residual: above 0: the mean variance of the features along all other directions.
+        threshold: an image counts as of another kind where its score is above it.
+
+    Raises:
+        UserError: text that is no base64, another number of values, or a number that is not finite or not above 0.
+    """
+
+    mean: str
+    components: str
+    variances: tuple[float, ...]
+    residual: float
+    threshold: float
+
+    def __post_init__(self) -> None:
+        for name, numbers in (("variances", self.variances), ("residual, threshold", (self.residual, self.threshold))):
+            sound = bool(numbers) and all(map(_above_zero, numbers))
+            expect(sound, f"out of distribution: {name}", "finite numbers above 0", numbers)
+        width, values = len(_decoded("mean", self.mean)), len(_decoded("components", self.components))
+        expect(width > len(self.variances), "out of distribution: mean", "more numbers than components", width)
+        wanted = width * len(self.variances)
+        expect(values == wanted, "out of distribution: components", f"{wanted} numbers", values)
+
+    @cached_property
+    def arrays(self) -> tuple[np.ndarray, np.ndarray]:
+        """The mean, float32 (D,), and the components, float32 (K, D)."""
+        mean = _decoded("mean", self.mean)
+        return mean, _decoded("components", self.components).reshape(-1, len(mean))
+
+    def score(self, features: np.ndarray) -> np.ndarray:
+        """Return float64 (N,), 0 and above, higher where the features (N, D) are more unlike those of training.
+
+        Features that are all 0 have no direction and score as those at the origin.
+
+        Raises:
+            UserError: another number of features.
+        """
+        mean, components = self.arrays
+        fits = features.ndim == 2 and features.shape[1] == len(mean)
+        expect(fits, "features", f"{len(mean)} for each image", features.shape)
+        centred = to_length_one(features) - mean
+        along = centred @ components.T
+        beyond = np.maximum(np.square(centred).sum(axis=1) - np.square(along).sum(axis=1), 0)
+        return (np.square(along) @ (1 / np.array(self.variances)) + beyond / self.residual) / len(mean)
+
+    def unlike(self, features: np.ndarray) -> np.ndarray:
+        """Return which images, by their features (N, D), count as of another kind, bool (N,)."""
+        return self.score(features) > self.threshold
+
+
+def from_dict(document: Any) -> OutOfDistribution:
+    """Return what `dataclasses.asdict` made a document of, through JSON or not.
+
+    Raises:
+        UserError: a field missing or too many, or a value that `OutOfDistribution` refuses.
+    """
+    known = [field.name for field in fields(OutOfDistribution)]
+    names = sorted(map(str, document)) if isinstance(document, Mapping) else document
+    expect(names == sorted(known), "out of distribution", f"the fields {', '.join(known)}", names)
+    variances = document["variances"]
+    expect(isinstance(variances, list | tuple), "out of distribution: variances", "a list of numbers", variances)
+    return OutOfDistribution(**{**document, "variances": tuple(variances)})
+
+
+def to_length_one(features: np.ndarray) -> np.ndarray:
+    """Return features (N, D) as float64 rows of length 1; a row of zeros stays."""
+    features = np.asarray(features, np.float64)
+    return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
+
+
+def encoded(values: np.ndarray) -> str:
+    """Return numbers as float16 in base64."""
+    return base64.b64encode(np.asarray(values, HALF).tobytes()).decode()
+
+
+def _decoded(name: str, text: Any) -> np.ndarray:
+    try:
+        values = np.frombuffer(base64.b64decode(text, validate=True), HALF).astype(np.float32)
+    except (binascii.Error, ValueError, TypeError):
+        raise UserError(f"out of distribution: {name}: expected float16 in base64. Received: {text!r:.60}.") from None
+    expect(bool(np.isfinite(values).all()), f"out of distribution: {name}", "finite numbers", "others")
+    return values
+
+
+def _above_zero(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value > 0

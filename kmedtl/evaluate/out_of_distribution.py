@@ -1,0 +1,41 @@
+"""Fit what tells images of another kind: on features of training images, with a threshold from validation."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from kmedtl.edge.out_of_distribution import OutOfDistribution, encoded, to_length_one
+from kmedtl.errors import expect
+
+COMPONENTS = 32
+PASSED = 0.99  # share of validation images that are taken as of the model's kind
+
+
+def fit(training: np.ndarray, validation: np.ndarray, components: int = COMPONENTS) -> OutOfDistribution:
+    """Return the Gaussian of the training features, with the threshold that 99 % of the validation images keep.
+
+    Args:
+        training: (N, D): the vectors that the logits are made of, of training images as they are.
+        validation: (M, D), of patients who are not in training.
+        components: main directions that are kept; fewer where there are not that many images or features.
+
+    Raises:
+        UserError: too few images, or features that are not finite or all alike.
+    """
+    expect(len(training) >= 3, "training features", "those of at least 3 images", len(training))
+    expect(len(validation) >= 1, "validation features", "those of at least 1 image", len(validation))
+    finite = bool(np.isfinite(training).all() and np.isfinite(validation).all())
+    expect(finite, "features", "finite numbers", "others")
+    scaled = to_length_one(training)
+    mean = scaled.mean(axis=0)
+    _, singular, directions = np.linalg.svd(scaled - mean, full_matrices=False)
+    spread = np.square(singular) / (len(scaled) - 1)
+    count = min(components, int((spread > 1e-9 * spread[0]).sum()) - 1)
+    expect(count >= 1, "training features", "features that differ between images", "all alike")
+    residual = spread[count:].sum() / (scaled.shape[1] - count)
+    found = OutOfDistribution(
+        encoded(mean), encoded(directions[:count]), tuple(spread[:count].tolist()), float(residual), threshold=1.0
+    )
+    return replace(found, threshold=float(np.quantile(found.score(validation), PASSED, method="higher")))

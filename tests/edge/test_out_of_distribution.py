@@ -1,0 +1,56 @@
+import json
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+
+from kmedtl.edge.out_of_distribution import OutOfDistribution, encoded, from_dict
+from kmedtl.errors import UserError
+
+# Of three features: half-way along the first two is the mean, their difference the only direction, the third is noise.
+MEAN = np.array([0.5, 0.5, 0.0])
+DIRECTION = np.array([[1.0, -1.0, 0.0]]) / np.sqrt(2)
+KNOWN = OutOfDistribution(encoded(MEAN), encoded(DIRECTION), variances=(0.25,), residual=0.01, threshold=2.0)
+
+
+def test_the_score_is_the_mahalanobis_distance_of_the_direction_of_the_features():
+    covariance = 0.25 * DIRECTION.T @ DIRECTION + 0.01 * (np.eye(3) - DIRECTION.T @ DIRECTION)
+    features = np.random.default_rng(0).normal(0, 1, (20, 3))
+    centred = features / np.linalg.norm(features, axis=1, keepdims=True) - MEAN
+    expected = np.einsum("ni,ij,nj->n", centred, np.linalg.inv(covariance), centred) / 3
+    assert KNOWN.score(features) == pytest.approx(expected, rel=1e-2)  # components are float16
+    assert KNOWN.score(7 * features) == pytest.approx(KNOWN.score(features))
+    assert (KNOWN.unlike(features) == (KNOWN.score(features) > 2)).all()
+    assert np.isfinite(KNOWN.score(np.zeros((1, 3)))).all()
+
+
+def test_a_document_reads_back_equal():
+    assert from_dict(json.loads(json.dumps(asdict(KNOWN)))) == KNOWN
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"mean": "not base64!"}, "base64"),
+        ({"mean": 1.0}, "base64"),
+        ({"mean": encoded(np.array([0.5]))}, "more numbers"),
+        ({"mean": encoded(np.array([np.nan, 0.5, 0.0]))}, "finite"),
+        ({"components": encoded(np.ones(4))}, "3 numbers"),
+        ({"variances": []}, "above 0"),
+        ({"variances": [0.0]}, "above 0"),
+        ({"variances": [True]}, "above 0"),
+        ({"variances": 0.25}, "list"),
+        ({"residual": float("nan")}, "above 0"),
+        ({"threshold": "2"}, "above 0"),
+        ({"extra": 1}, "fields"),
+    ],
+)
+def test_a_damaged_document_is_refused_in_one_line(change, word):
+    with pytest.raises(UserError, match=word) as error:
+        from_dict(json.loads(json.dumps(asdict(KNOWN))) | change)
+    assert "\n" not in str(error.value)
+
+
+def test_features_of_another_width_are_refused():
+    with pytest.raises(UserError, match="3 for each image"):
+        KNOWN.score(np.zeros((2, 4)))
