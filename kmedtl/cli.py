@@ -121,6 +121,12 @@ def parser() -> argparse.ArgumentParser:
 
     _add_evaluate(commands.add_parser("evaluate", help="judge a table of predictions, of any model, with intervals"))
 
+    report = commands.add_parser("report", help="say where a run's report is, or print it as a PDF")
+    report.add_argument("run", type=Path, metavar="RUN", help="run folder")
+    report.add_argument("--pdf", action="store_true", help="print it with Chromium or Chrome, if one is installed")
+    report.add_argument("--out", type=Path, metavar="FILE", help="the PDF (default: RUN/report.pdf)")
+    report.add_argument("--browser", type=Path, metavar="PATH", help="which Chromium or Chrome")
+
     commands.add_parser("recipes", help="list the built-in recipes")
 
     backbones = commands.add_parser("backbones", help="list the backbones and where their weights are to be had")

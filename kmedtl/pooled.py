@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pandas as pd
 
-import kmedtl
 from kmedtl import recipe as recipes
 from kmedtl import run_folder
 from kmedtl.environment import environment
-from kmedtl.evaluate import plots, report
 from kmedtl.evaluate.answers import Answers
 from kmedtl.evaluate.metrics import Metrics, measure
+from kmedtl.evaluate.summary import title
 from kmedtl.predictions import answers_of
 from kmedtl.question import columns
 from kmedtl.recipe import Recipe
-from kmedtl.result import SYNTHETIC, Result, closing, marking
+from kmedtl.report import folds as folds_page
+from kmedtl.result import Result, closing, marking
 
 
 @dataclass(frozen=True)
@@ -66,18 +66,8 @@ def write(pooled: Pooled, folder: Path) -> None:
     pooled.predictions.to_csv(folder / "predictions.csv", index=False)
     run_folder.write_json(folder / "environment.json", environment())
     run_folder.write_json(folder / "metrics.json", _metrics(pooled))
-    figures = {
-        "roc": plots.roc(pooled.predictions, pooled.metrics),
-        "precision_recall": plots.precision_recall(pooled.predictions, pooled.metrics),
-    }
-    report.write(
-        folder / "report.html",
-        report.save_plots(figures, folder / "plots"),
-        template="folds.html",
-        pooled=pooled,
-        synthetic=SYNTHETIC if pooled.synthetic else "",
-        version=kmedtl.__version__,
-    )
+    tests = {name: result.metrics for name, result in pooled.folds.items()}
+    folds_page.write(pooled.recipe, tests, pooled.answers, pooled.metrics, pooled.synthetic, folder)
 
 
 def summary(pooled: Pooled, folder: Path) -> str:
@@ -87,7 +77,7 @@ def summary(pooled: Pooled, folder: Path) -> str:
         "",
         f"{len(pooled.folds)} folds pooled: {metrics.count} images of {metrics.patients} patients, each in one test",
     ]
-    lines += [f"  {report.title(name):<18} {estimate}" for name, estimate in metrics.estimates.items()]
+    lines += [f"  {title(name):<18} {estimate}" for name, estimate in metrics.estimates.items()]
     lines += ["", f"{'Fold':<16} {'patients':>9} {'images':>7}  AUC"]
     lines += [
         f"{name:<16} {result.metrics.patients:>9} {result.metrics.count:>7}  {result.metrics.estimates['auc']}"

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pandas as pd
 
-import kmedtl
 from kmedtl import recipe as recipes
 from kmedtl import run_folder
 from kmedtl.audit.audit import Audit
@@ -17,13 +16,17 @@ from kmedtl.edge import model_info
 from kmedtl.edge.model_info import ModelInfo
 from kmedtl.environment import environment
 from kmedtl.evaluate import judgement as judgements
-from kmedtl.evaluate import plots, report
 from kmedtl.evaluate import summary as summaries
+from kmedtl.evaluate.confidence import Estimate, wilson
 from kmedtl.evaluate.judgement import Judgement, Settled
 from kmedtl.evaluate.metrics import Metrics
+from kmedtl.explain.overlay import Tile
 from kmedtl.export.parity import Parity
 from kmedtl.finetune.state import State
+from kmedtl.predictions import answers_of
 from kmedtl.recipe import Recipe
+from kmedtl.report import card, page
+from kmedtl.report.content import Report
 
 SYNTHETIC = "SYNTHETIC IMAGES: these figures say nothing about patients."
 
@@ -39,6 +42,7 @@ class Result:
         settled: what validation chose.
         judgement: what the test said.
         parity: a row an exported file.
+        tiles: test images with what the model looked at.
     """
 
     recipe: Recipe
@@ -50,10 +54,17 @@ class Result:
     settled: Settled
     judgement: Judgement
     parity: tuple[Parity, ...]
+    tiles: tuple[Tile, ...] = ()
 
     @property
     def test(self) -> pd.DataFrame:
         return self.predictions[self.predictions["split"] == "test"]
+
+    @property
+    def unlike_training(self) -> Estimate:
+        """The share of the test images that count as of another kind; 1 in 100 of validation does."""
+        flagged = self.test["unlike_training"] > self.info.out_of_distribution.threshold
+        return wilson(flagged.to_numpy(), self.test["patient"].to_numpy())
 
     @property
     def metrics(self) -> Metrics:
@@ -61,28 +72,32 @@ class Result:
 
 
 def write(result: Result, folder: Path) -> None:
-    """Write tables, metrics, plots and report into a folder that already holds the models."""
+    """Write tables, metrics, plots, report and model card into a folder that already holds the models."""
     recipes.write(result.recipe, folder / "recipe.yaml")
     manifests.write(result.manifest, folder / "manifest.csv")
     history = pd.DataFrame([asdict(epoch) for epoch in (result.learned.history if result.learned else [])])
     history.to_csv(folder / "history.csv", index=False)
     result.predictions.to_csv(folder / "predictions.csv", index=False)
     run_folder.write_json(folder / "metrics.json", _metrics(result))
-    run_folder.write_json(folder / "environment.json", environment())
+    made_on = environment()
+    run_folder.write_json(folder / "environment.json", made_on)
     model_info.attach(result.info, folder)
-    report.write(
-        folder / "report.html",
-        _plots(result, history, folder / "plots"),
+    report = Report(
         recipe=result.recipe,
-        classes=result.manifest.classes,
+        manifest=result.manifest,
         audit=result.audit,
-        audit_page="audit.html" if (folder / "audit.html").is_file() else "../audit.html",
-        splits=report.split_rows(result.manifest.table, result.manifest.classes),
+        learned=result.learned,
+        test=answers_of(result.predictions, result.manifest, "test", result.settled.thresholds),
         info=result.info,
-        metrics=result.metrics,
+        settled=result.settled,
+        judgement=result.judgement,
         parity=result.parity,
-        version=kmedtl.__version__,
+        environment=made_on,
+        tiles=result.tiles,
+        audit_page="audit.html" if (folder / "audit.html").is_file() else "../audit.html",
     )
+    page.write(report, folder)
+    card.write(report, folder)
 
 
 def summary(result: Result, folder: Path) -> str:
@@ -97,7 +112,11 @@ def summary(result: Result, folder: Path) -> str:
         f"  Operating point: {finding} from probability {point.threshold:.3f} on ({point.rule}), chosen on validation"
         for finding, point in zip(result.info.findings, result.settled.points, strict=False)
     ]
-    lines += [f"  Calibration: {_calibrated(result)}", *summaries.group_lines(result.judgement.groups)]
+    lines += [
+        f"  Calibration: {_calibrated(result)}",
+        f"  Flagged as unlike the training images: {result.unlike_training}",
+        *summaries.group_lines(result.judgement.groups),
+    ]
     lines += [
         "",
         f"{'File':<22} {'MB':>6} {'AUC':>7} {'max |Δp|':>9} {'decisions changed':>18}",
@@ -135,20 +154,9 @@ def _metrics(result: Result) -> dict:
         **marking(result.audit.synthetic),
         "classes": list(result.manifest.classes),
         **judgements.to_dict(result.settled, result.judgement),
+        "out_of_distribution": {
+            "threshold": result.info.out_of_distribution.threshold,
+            "flagged": asdict(result.unlike_training),
+        },
         "parity": [asdict(row) for row in result.parity],
     }
-
-
-def _plots(result: Result, history: pd.DataFrame, folder: Path) -> dict[str, Path]:
-    figures = {
-        "roc": plots.roc(result.test, result.metrics),
-        "precision_recall": plots.precision_recall(result.test, result.metrics),
-        "confusion": plots.confusion(result.metrics, result.manifest.classes),
-    }
-    if len(history):
-        figures["training"] = plots.training(history)
-    if result.learned and result.learned.importance:
-        figures["importance"] = plots.importance(result.learned.importance)
-    if result.learned and result.learned.range_tests:
-        figures["range_tests"] = plots.range_tests(result.learned.range_tests)
-    return report.save_plots(figures, folder)

@@ -19,35 +19,33 @@ from kmedtl import recipe as recipes
 from kmedtl import result as results
 from kmedtl.audit import page
 from kmedtl.audit.audit import Audit
-from kmedtl.backbones.blocks import Block, block_map
 from kmedtl.data import splits
 from kmedtl.data.manifest import SPLITS, Manifest
 from kmedtl.data.pipeline import Pipeline, pipelines
 from kmedtl.data.pseudonyms import hide_patients
 from kmedtl.edge import model_info
 from kmedtl.edge.model_info import ModelInfo
+from kmedtl.edge.out_of_distribution import OutOfDistribution
 from kmedtl.errors import UserError, nearest
+from kmedtl.evaluate import out_of_distribution
 from kmedtl.evaluate.answers import Answers
 from kmedtl.evaluate.judgement import Settled, judge, settle
+from kmedtl.explain.explained import explained
+from kmedtl.explain.features import logits_and_features, penultimate_features
 from kmedtl.export.formats import write_all
 from kmedtl.export.parity import Parity, compare
 from kmedtl.finetune import stages
-from kmedtl.finetune.classifiers import fit_classifier
 from kmedtl.finetune.distribution import devices
-from kmedtl.finetune.importance import check_stage
-from kmedtl.finetune.presets import pick, stages_of
 from kmedtl.finetune.range_test import RangeTest
-from kmedtl.finetune.sources import predict_logits
-from kmedtl.finetune.state import State
-from kmedtl.finetune.task import Task
-from kmedtl.heads.classification import build_classifier
+from kmedtl.learning import build, learn, plan_stages, task_of
 from kmedtl.pooled import Pooled
 from kmedtl.predictions import answers_of, calibrated, predictions_of
 from kmedtl.prepare import Prepared, prepare
-from kmedtl.question import Kind
-from kmedtl.recipe import CLASSIFIERS, Evaluation, Export, Recipe, Stage, Training
+from kmedtl.recipe import Evaluation, Export, Recipe, Training
 from kmedtl.result import Result
-from kmedtl.tracking import log_result, tracking
+from kmedtl.tracking import log_result
+
+KNOWN_IMAGES = 1000  # of training, that tell what kind of image the model knows
 
 
 def run(
@@ -80,7 +78,7 @@ def run(
 
 def _prepare(recipe: Recipe) -> Prepared:
     """Read, audit and decode the images, and refuse what would be trained in vain."""
-    _build(recipe)  # first of all, so that missing weights or a misspelt block are refused before hours of decoding
+    build(recipe)  # first of all, so that missing weights or a misspelt block are refused before hours of decoding
     data = prepare(recipe.data, recipe.seed)
     _refuse(data, recipe)
     return data
@@ -108,20 +106,21 @@ def _train_and_judge(
     table, parts = _divided(recipe, data, table)
     say(_describe(data.audit, data.manifest, parts))
 
-    model, recipe, learned = _learn(recipe, data.manifest.kind, parts, folder, say)
+    model, recipe, learned = learn(recipe, data.manifest.kind, parts, folder, say)
 
     manifest = replace(data.manifest, table=table)
-    predictions = _predict(model, manifest, parts, recipe.evaluation.groups)
+    predictions, kind = _predict(model, recipe, manifest, parts)
     settled = settle(answers_of(predictions, manifest, "val"), recipe.evaluation, recipe.seed)
-    info = _describe_model(recipe, manifest, settled)
+    info = _describe_model(recipe, manifest, settled, kind)
     predictions = calibrated(predictions, info)
     test = answers_of(predictions, manifest, "test", settled.thresholds)
     judgement = judge(test, settled, recipe.evaluation, recipe.seed)
 
-    samples = parts["train"].sample(recipe.export.calibration_images, recipe.seed)
-    parity = _export(model, info, samples, recipe.export.formats, parts["test"], test, folder)
+    images, samples = parts["test"].pixels(), parts["train"].sample(recipe.export.calibration_images, recipe.seed)
+    parity = _export(model, info, samples, recipe.export.formats, images, test, folder)
+    tiles = explained(model, test, settled.thresholds, images, recipe.evaluation.explain, recipe.evaluation.cases)
 
-    result = Result(recipe, manifest, data.audit, learned, predictions, info, settled, judgement, parity)
+    result = Result(recipe, manifest, data.audit, learned, predictions, info, settled, judgement, parity, tuple(tiles))
     results.write(result, folder)
     log_result(recipe, folder, {name: estimate.value for name, estimate in result.metrics.estimates.items()})
     return result
@@ -168,40 +167,6 @@ def _unchangeable(recipe: Recipe) -> Recipe:
     )
 
 
-def _learn(
-    recipe: Recipe, kind: Kind, data: dict[str, Pipeline], folder: Path, say: Callable[[str], None]
-) -> tuple[keras.Model, Recipe, State | None]:
-    """Return the trained model in float32, the recipe with the stages as they turned out, and how it learned."""
-    findings = data["train"].targets.shape[1]
-    if recipe.schedule in CLASSIFIERS:
-        say(f"Schedule {recipe.schedule}: no network trains; data.augment and training.* have no effect.")
-        with tracking(recipe, folder):
-            model, _ = _build(recipe, findings)
-            return fit_classifier(model, recipe.schedule, data, recipe.seed, say), recipe, None
-    with devices(recipe.training), tracking(recipe, folder) as after_epoch:
-        model, blocks = _build(recipe, findings)
-        planned = _stages(recipe, len(data["train"].table), blocks, say)
-        task = replace(_task(recipe, model, blocks, data, kind, say), after_epoch=after_epoch, folder=folder)
-        learned = stages.fine_tune(task, planned)
-    whole, _ = _build(recipe, findings)  # of float32, on one device
-    whole.set_weights(model.get_weights())
-    schedule = "stages" if planned else recipe.schedule
-    return whole, replace(recipe, stages=tuple(learned.stages), schedule=schedule), learned
-
-
-def _task(
-    recipe: Recipe,
-    model: keras.Model,
-    blocks: Sequence[Block],
-    data: dict[str, Pipeline],
-    kind: Kind,
-    say: Callable[[str], None],
-) -> Task:
-    """Return what fine-tuning is given: the test is no part of it."""
-    seen = {split: data[split] for split in ("train", "val")}
-    return Task(model, blocks, seen, recipe.data.augment, recipe.training, recipe.seed, kind, say)
-
-
 def find_rate(recipe: Recipe, number: int, say: Callable[[str], None] = print) -> RangeTest:
     """Train the stages before `number`, and return its range test.
 
@@ -214,31 +179,11 @@ def find_rate(recipe: Recipe, number: int, say: Callable[[str], None] = print) -
     _, parts = _divided(recipe, data, table)
     with devices(recipe.training):
         findings = len(data.manifest.findings)
-        task = _task(recipe, *_build(recipe, findings), parts, data.manifest.kind, say)
-        planned = _stages(recipe, len(parts["train"].table), task.blocks, say)
+        task = task_of(recipe, *build(recipe, findings), parts, data.manifest.kind, say)
+        planned = plan_stages(recipe, len(parts["train"].table), task.blocks, say)
         if not 0 <= number < len(planned):
             raise UserError(f"--stage: expected 0 to {len(planned) - 1}. Received: {number}.")
         return stages.find_rate(task, planned[: number + 1])
-
-
-def _build(recipe: Recipe, findings: int = 1) -> tuple[keras.Model, tuple[Block, ...]]:
-    keras.utils.set_random_seed(recipe.seed)
-    model = build_classifier(recipe.backbone, recipe.head, recipe.data.size, recipe.data.channels, findings)
-    blocks = block_map(model, recipe.backbone.name)
-    for stage in recipe.stages:
-        check_stage(stage, blocks)
-    return model, blocks
-
-
-def _stages(recipe: Recipe, images: int, blocks: Sequence[Block], say: Callable[[str], None]) -> tuple[Stage, ...]:
-    """Return the recipe's stages, or those that its schedule makes of so many training images."""
-    if recipe.schedule in ("stages", "untrained"):
-        return recipe.stages
-    planned = stages_of(recipe.schedule, images, recipe.data.batch_size, blocks)
-    name = f"auto, {pick(images)}" if recipe.schedule == "auto" else recipe.schedule
-    said = "; ".join(f"{stage.name} ({stage.train}) {stage.epochs} epochs" for stage in planned)
-    say(f"Schedule ({name}) for {images} training images: {said}")
-    return planned
 
 
 def _refuse(data: Prepared, recipe: Recipe) -> None:
@@ -265,16 +210,23 @@ def _describe(audit: Audit, manifest: Manifest, data: dict[str, Pipeline]) -> st
     return "\n".join(lines + [f"  Note: {warning}" for warning in audit.warnings])
 
 
-def _predict(model: keras.Model, manifest: Manifest, data: dict[str, Pipeline], groups: Sequence[str]) -> pd.DataFrame:
-    """Return the logits of validation and test as a table."""
+def _predict(
+    model: keras.Model, recipe: Recipe, manifest: Manifest, data: dict[str, Pipeline]
+) -> tuple[pd.DataFrame, OutOfDistribution]:
+    """Return logits of validation and test as a table, with how unlike training each image is, and what tells that."""
+    known = data["train"].sample(KNOWN_IMAGES, recipe.seed)
+    found = {split: logits_and_features(model, data[split].images()) for split in ("val", "test")}
+    kind = out_of_distribution.fit(penultimate_features(model, known), found["val"][1])
     parts = [
-        predictions_of(predict_logits(model, data[split]), data[split].table, manifest, groups)
-        for split in ("val", "test")
+        predictions_of(logits, data[split].table, manifest, recipe.evaluation.groups).assign(
+            unlike_training=kind.score(features)
+        )
+        for split, (logits, features) in found.items()
     ]
-    return pd.concat(parts, ignore_index=True)
+    return pd.concat(parts, ignore_index=True), kind
 
 
-def _describe_model(recipe: Recipe, manifest: Manifest, settled: Settled) -> ModelInfo:
+def _describe_model(recipe: Recipe, manifest: Manifest, settled: Settled, kind: OutOfDistribution) -> ModelInfo:
     return ModelInfo(
         classes=manifest.classes,
         kind=manifest.kind,
@@ -288,6 +240,7 @@ def _describe_model(recipe: Recipe, manifest: Manifest, settled: Settled) -> Mod
         synthetic=manifest.synthetic,
         kmedtl=kmedtl.__version__,
         window=recipe.data.window,
+        out_of_distribution=kind,
     )
 
 
@@ -296,12 +249,11 @@ def _export(
     info: ModelInfo,
     calibration: np.ndarray,
     formats: Sequence[str],
-    test: Pipeline,
+    images: np.ndarray,
     answers: Answers,
     folder: Path,
 ) -> tuple[Parity, ...]:
     """Write the wanted formats and run each file over the test images."""
-    images = test.pixels()
     files, parity = write_all(model, folder, calibration, formats), []
     for path in tqdm(files, "Exporting", 1 + len(formats), unit="file", leave=False):
         model_info.attach(info, path)

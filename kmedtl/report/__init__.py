@@ -1,0 +1,1 @@
+"""A run told to people: a page that stands alone, a model card, a PDF."""

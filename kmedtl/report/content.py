@@ -1,0 +1,56 @@
+"""What a report is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kmedtl.audit.audit import Audit
+from kmedtl.data.manifest import Manifest
+from kmedtl.edge.model_info import ModelInfo
+from kmedtl.evaluate.answers import Answers
+from kmedtl.evaluate.confidence import Estimate
+from kmedtl.evaluate.judgement import Judgement, Settled
+from kmedtl.evaluate.metrics import Metrics
+from kmedtl.explain.overlay import Tile
+from kmedtl.export.parity import Parity
+from kmedtl.finetune.state import State
+from kmedtl.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that the page and the model card tell.
+
+    Attributes:
+        manifest: the images used, with their splits.
+        learned: how the model was fine-tuned; None where a classifier was fitted to its features.
+        test: its answers, decided at the operating points of `settled`.
+        parity: a row an exported file.
+        environment: of `kmedtl.environment.environment`.
+        audit_page: where the audit is, seen from the report.
+        tiles: images with what the model looked at.
+    """
+
+    recipe: Recipe
+    manifest: Manifest
+    audit: Audit
+    learned: State | None
+    test: Answers
+    info: ModelInfo
+    settled: Settled
+    judgement: Judgement
+    parity: tuple[Parity, ...]
+    environment: Mapping[str, Any]
+    audit_page: str = "audit.html"
+    tiles: tuple[Tile, ...] = ()
+
+    @property
+    def metrics(self) -> Metrics:
+        return self.judgement.metrics
+
+    @property
+    def by_finding(self) -> dict[str, dict[str, Estimate]]:
+        """The figures of each finding, or of each class against the rest."""
+        return self.metrics.by_finding or {self.test.findings[0]: self.metrics.estimates}

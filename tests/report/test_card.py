@@ -1,0 +1,57 @@
+import re
+
+import pytest
+
+from kmedtl.report import card
+from tests.report.synthetic import KINDS, report_of, without_positives
+
+FIELDS = [
+    "Model details", "Intended use", "Factors", "Metrics", "Evaluation data", "Training data", "Quantitative analyses",
+    "Ethical considerations", "Caveats and recommendations", "MI-CLAIM checklist",
+]  # fmt: skip
+
+
+def card_of(report, folder):
+    card.write(report, folder)
+    return (folder / card.NAME).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_card_has_its_fields_and_the_tests_figures(tmp_path, kind):
+    report = report_of(kind)
+    text = card_of(report, tmp_path)
+    assert re.findall(r"^## (.+)$", text, flags=re.M) == FIELDS
+    for figures in (report.metrics.estimates, *report.metrics.by_finding.values()):
+        for one in figures.values():
+            assert f"| {one} |" in text
+    assert {row[0] for row in re.findall(r"^\| ([1-6])\. ", text, flags=re.M)} == set("123456")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_tables_are_tables(tmp_path, kind):
+    for block in re.findall(r"(?:^\|.*\n)+", card_of(report_of(kind), tmp_path), flags=re.M):
+        rows = block.splitlines()
+        assert re.fullmatch(r"\|( --- \|)+", rows[1])
+        assert len({len(re.findall(r"(?<!\\)\|", row)) for row in rows}) == 1, rows[0]
+
+
+def test_what_only_a_person_knows_is_a_marked_blank(tmp_path):
+    text = card_of(report_of("binary"), tmp_path)
+    for field in FIELDS[:6] + FIELDS[7:9]:
+        section = text.split(f"## {field}\n")[1].split("\n## ")[0]
+        assert "> **To be filled in by a person:**" in section, field
+
+
+def test_what_the_data_cannot_tell_has_its_reason(tmp_path):
+    text = card_of(without_positives(report_of("binary")), tmp_path)
+    assert "| AUC | – (no image of class PNEUMONIA) |" in text
+    assert "nan" not in text
+
+
+def test_names_are_text_and_never_markup(tmp_path):
+    names = ("no | [a](javascript:b)", "<script>alert(1)</script>\n# b")
+    text = card_of(report_of("binary", names), tmp_path)
+    assert "<script" not in text
+    assert "[a]" not in text
+    assert "\n# b" not in text
+    assert r"no \| \[a\](javascript:b)" in text
