@@ -10,6 +10,7 @@ from kmedtl.evaluate.subgroups import Group
 TITLES = {
     "auc": "AUC", "ppv": "PPV", "npv": "NPV", "f1": "F1", "roc": "ROC", "macro_auc": "Macro AUC",
     "micro_auc": "Micro AUC", "weighted_auc": "Weighted AUC", "macro_f1": "Macro F1", "brier": "Brier score",
+    "ece": "ECE", "adaptive_ece": "Adaptive ECE", "nll": "NLL",
 }  # fmt: skip
 OF_A_FINDING = ("auc", "sensitivity", "specificity", "ppv")
 

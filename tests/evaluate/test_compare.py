@@ -170,7 +170,7 @@ def test_the_command_writes_table_page_and_plot_without_tensorflow(runs, tmp_pat
     assert list(table["synthetic"]) == [run.name == "synthetic" for run in chosen]
     page = (tmp_path / "out" / "compare.html").read_text()
     assert NOTICE in page
-    assert 'src="data:image/png;base64,' in page
+    assert 'src="data:image/svg+xml;base64,' in page
     assert "http" not in page.replace("http-equiv", "")
     plot = "data_efficiency" if several else "auc"
     assert [path.stem for path in (tmp_path / "out" / "plots").iterdir()] == [plot]
