@@ -16,6 +16,10 @@ PASSED = 0.99  # share of validation images that are taken as of the model's kin
 def fit(training: np.ndarray, validation: np.ndarray, components: int = COMPONENTS) -> OutOfDistribution:
     """Return the Gaussian of the training features, with the threshold that 99 % of the validation images keep.
 
+    Measured by benchmarks/out_of_distribution.py (seed 7) on a Lite0 trained on children's chest films, fitted to 600
+    training and 300 validation films: of 300 test films 0.3 % (95 % 0.1–1.9) counted as of another kind; of blank
+    images, noise, photographs, brain MRI and breast ultrasound every one; of inverted films only 26 % (21–32).
+
     Args:
         training: (N, D): the vectors that the logits are made of, of training images as they are.
         validation: (M, D), of patients who are not in training.

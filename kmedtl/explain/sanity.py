@@ -15,8 +15,8 @@ from kmedtl.backbones.blocks import Block, layers_of
 from kmedtl.explain.methods import Method
 
 CASCADE = {"head": "head", "head and last block": "last:1", "all": "all"}
-# A map that ignores the weights keeps a correlation of 1, an independent one has 0 on average. Below 0.5 the model
-# explains more of the ranks than whatever the maps share without it: 0.5² is a quarter of their variance.
+# A map that ignores the weights keeps a correlation of 1, an unrelated one has 0 on average; at 0.5 no more than a
+# quarter (0.5²) of the variance of the ranks is left that does not come from what the model learned.
 LIMIT = 0.5
 NORMALISING = (keras.layers.BatchNormalization, keras.layers.LayerNormalization, keras.layers.Normalization)
 
