@@ -31,7 +31,7 @@ with loading_tensorflow():
     from kmedtl.data.read_image import SUFFIXES, read_image
     from kmedtl.edge.out_of_distribution import to_length_one
     from kmedtl.evaluate.confidence import wilson
-    from kmedtl.evaluate.out_of_distribution import PASSED, fit
+    from kmedtl.evaluate.out_of_distribution import PASSED, fit, fit_layout
     from kmedtl.explain.features import penultimate_features
     from kmedtl.prepare import prepare
     from kmedtl.recipes.pneumonia import RECIPE
@@ -58,7 +58,7 @@ def main():
     if options.choose:
         choose(training, validation, {name: penultimate_features(model, x) for name, x in made(images["val"]).items()})
         return
-    known = fit(training, validation)
+    known = replace(fit(training, validation), layout=fit_layout(images["train"], images["val"]))
     print(f"{len(training)} training and {len(validation)} validation images, {training.shape[1]} features")
     report(known, model, "own test", images["test"], patients["test"])
     for name, pixels in made(images["test"]).items():
@@ -109,7 +109,7 @@ def fitted(picture, data):
 
 
 def report(known, model, name, pixels, patients=None):
-    called = known.unlike(penultimate_features(model, pixels))
+    called = known.unlike(penultimate_features(model, pixels), pixels)
     patients = np.arange(len(called)) if patients is None else patients
     print(f"{name:<16} {wilson(called, patients)} of {len(called)}", flush=True)
 

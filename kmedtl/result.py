@@ -63,8 +63,7 @@ class Result:
     @property
     def unlike_training(self) -> Estimate:
         """The share of the test images that count as of another kind; 1 in 100 of validation does."""
-        flagged = self.test["unlike_training"] > self.info.out_of_distribution.threshold
-        return wilson(flagged.to_numpy(), self.test["patient"].to_numpy())
+        return wilson(self.test["unlike_training"].to_numpy() == 1, self.test["patient"].to_numpy())
 
     @property
     def metrics(self) -> Metrics:
@@ -154,9 +153,6 @@ def _metrics(result: Result) -> dict:
         **marking(result.audit.synthetic),
         "classes": list(result.manifest.classes),
         **judgements.to_dict(result.settled, result.judgement),
-        "out_of_distribution": {
-            "threshold": result.info.out_of_distribution.threshold,
-            "flagged": asdict(result.unlike_training),
-        },
+        "unlike_training": asdict(result.unlike_training),
         "parity": [asdict(row) for row in result.parity],
     }

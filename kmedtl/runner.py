@@ -27,11 +27,11 @@ from kmedtl.edge import model_info
 from kmedtl.edge.model_info import ModelInfo
 from kmedtl.edge.out_of_distribution import OutOfDistribution
 from kmedtl.errors import UserError, nearest
-from kmedtl.evaluate import out_of_distribution
 from kmedtl.evaluate.answers import Answers
 from kmedtl.evaluate.judgement import Settled, judge, settle
+from kmedtl.evaluate.out_of_distribution import fit, fit_layout
 from kmedtl.explain.explained import explained
-from kmedtl.explain.features import logits_and_features, penultimate_features
+from kmedtl.explain.features import logits_and_features
 from kmedtl.export.formats import write_all
 from kmedtl.export.parity import Parity, compare
 from kmedtl.finetune import stages
@@ -213,13 +213,15 @@ def _describe(audit: Audit, manifest: Manifest, data: dict[str, Pipeline]) -> st
 def _predict(
     model: keras.Model, recipe: Recipe, manifest: Manifest, data: dict[str, Pipeline]
 ) -> tuple[pd.DataFrame, OutOfDistribution]:
-    """Return logits of validation and test as a table, with how unlike training each image is, and what tells that."""
+    """Return logits of validation and test as a table, with which images are of another kind, and what tells that."""
     known = data["train"].sample(KNOWN_IMAGES, recipe.seed)
-    found = {split: logits_and_features(model, data[split].images()) for split in ("val", "test")}
-    kind = out_of_distribution.fit(penultimate_features(model, known), found["val"][1])
+    pixels = {split: data[split].pixels() for split in ("val", "test")}
+    found = {split: logits_and_features(model, images) for split, images in pixels.items()}
+    features = logits_and_features(model, known)[1]
+    kind = replace(fit(features, found["val"][1]), layout=fit_layout(known, pixels["val"]))
     parts = [
         predictions_of(logits, data[split].table, manifest, recipe.evaluation.groups).assign(
-            unlike_training=kind.score(features)
+            unlike_training=kind.unlike(features, pixels[split]).astype(int)
         )
         for split, (logits, features) in found.items()
     ]

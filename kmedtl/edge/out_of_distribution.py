@@ -17,7 +17,38 @@ import numpy as np
 
 from kmedtl.errors import UserError, expect
 
+THUMBNAIL = 16  # cells a side
 HALF = np.dtype("<f2")  # bytes are half as many, and the threshold is chosen with what they round to
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where images of a kind are bright and dark: features hardly tell an inverted film, its layout does.
+
+    Attributes:
+        typical: the mean of 16 × 16 thumbnails, float16 in base64.
+        least: an image counts as of another kind where its thumbnail correlates less than this with the typical one.
+
+    Raises:
+        UserError: another number of values, or one that is not finite.
+    """
+
+    typical: str
+    least: float
+
+    def __post_init__(self) -> None:
+        values = len(_decoded("layout", self.typical))
+        expect(values == THUMBNAIL**2, "out of distribution: layout", f"{THUMBNAIL**2} numbers", values)
+        sound = isinstance(self.least, float) and math.isfinite(self.least)
+        expect(sound, "out of distribution: layout: least", "a finite number", self.least)
+
+    def likeness(self, images: np.ndarray) -> np.ndarray:
+        """Return the correlation with the typical image, float64 (N,) in −1 to 1, 0 of a blank one.
+
+        Args:
+            images: uint8 (N, H, W, C), sides of 16 pixels or more.
+        """
+        return to_length_one(thumbnails(images)) @ to_length_one(_decoded("layout", self.typical)[None])[0]
 
 
 @dataclass(frozen=True)
@@ -35,6 +66,7 @@ class OutOfDistribution:
         variances: K numbers above 0: of the features along each component.
         residual: above 0: the mean variance of the features along all other directions.
         threshold: an image counts as of another kind where its score is above it.
+        layout: a second look, at the pixels; None: none is taken.
 
     Raises:
         UserError: text that is no base64, another number of values, or a number that is not finite or not above 0.
@@ -45,6 +77,7 @@ class OutOfDistribution:
     variances: tuple[float, ...]
     residual: float
     threshold: float
+    layout: Layout | None = None
 
     def __post_init__(self) -> None:
         for name, numbers in (("variances", self.variances), ("residual, threshold", (self.residual, self.threshold))):
@@ -77,9 +110,10 @@ class OutOfDistribution:
         beyond = np.maximum(np.square(centred).sum(axis=1) - np.square(along).sum(axis=1), 0)
         return (np.square(along) @ (1 / np.array(self.variances)) + beyond / self.residual) / len(mean)
 
-    def unlike(self, features: np.ndarray) -> np.ndarray:
-        """Return which images, by their features (N, D), count as of another kind, bool (N,)."""
-        return self.score(features) > self.threshold
+    def unlike(self, features: np.ndarray, images: np.ndarray) -> np.ndarray:
+        """Return which images count as of another kind, bool (N,), by features (N, D) and uint8 pixels (N, H, W, C)."""
+        by_features = self.score(features) > self.threshold
+        return by_features | (self.layout.likeness(images) < self.layout.least) if self.layout else by_features
 
 
 def from_dict(document: Any) -> OutOfDistribution:
@@ -93,7 +127,23 @@ def from_dict(document: Any) -> OutOfDistribution:
     expect(names == sorted(known), "out of distribution", f"the fields {', '.join(known)}", names)
     variances = document["variances"]
     expect(isinstance(variances, list | tuple), "out of distribution: variances", "a list of numbers", variances)
-    return OutOfDistribution(**{**document, "variances": tuple(variances)})
+    layout = document["layout"]
+    if layout is not None:
+        named = sorted(layout) if isinstance(layout, Mapping) else layout
+        expect(named == ["least", "typical"], "out of distribution: layout", "the fields typical, least", named)
+        layout = Layout(**layout)
+    return OutOfDistribution(**{**document, "variances": tuple(variances), "layout": layout})
+
+
+def thumbnails(images: np.ndarray) -> np.ndarray:
+    """Return mean grey values of a 16 × 16 grid around their own mean, float64 (N, 256), of uint8 (N, H, W, C)."""
+    grey = images.mean(axis=3)
+    for axis in (1, 2):
+        edges = np.linspace(0, grey.shape[axis], THUMBNAIL, endpoint=False).astype(int)
+        widths = np.diff(np.append(edges, grey.shape[axis]))
+        grey = np.add.reduceat(grey, edges, axis=axis) / (widths[:, None] if axis == 1 else widths)
+    flat = grey.reshape(len(images), -1)
+    return flat - flat.mean(axis=1, keepdims=True)
 
 
 def to_length_one(features: np.ndarray) -> np.ndarray:

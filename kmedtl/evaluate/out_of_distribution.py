@@ -6,11 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from kmedtl.edge.out_of_distribution import OutOfDistribution, encoded, to_length_one
+from kmedtl.edge.out_of_distribution import Layout, OutOfDistribution, encoded, thumbnails, to_length_one
 from kmedtl.errors import expect
 
 COMPONENTS = 32
-PASSED = 0.99  # share of validation images that are taken as of the model's kind
+PASSED = 0.99  # share of validation images whose features are taken as of the model's kind
+PASSED_LAYOUT = 0.995  # and whose layout is
 
 
 def fit(training: np.ndarray, validation: np.ndarray, components: int = COMPONENTS) -> OutOfDistribution:
@@ -43,3 +44,16 @@ def fit(training: np.ndarray, validation: np.ndarray, components: int = COMPONEN
         encoded(mean), encoded(directions[:count]), tuple(spread[:count].tolist()), float(residual), threshold=1.0
     )
     return replace(found, threshold=float(np.quantile(found.score(validation), PASSED, method="higher")))
+
+
+def fit_layout(training: np.ndarray, validation: np.ndarray) -> Layout:
+    """Return the typical layout of training images, with the correlation that 99.5 % of the validation images reach.
+
+    Where images have no layout in common, as in histology, it flags next to nothing.
+
+    Args:
+        training, validation: uint8 (N, H, W, C), N ≥ 1.
+    """
+    typical = Layout(encoded(to_length_one(thumbnails(training)).mean(axis=0)), -1.0)
+    least = np.quantile(typical.likeness(validation), 1 - PASSED_LAYOUT, method="lower")
+    return replace(typical, least=float(least))

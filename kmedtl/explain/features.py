@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
-
 import keras
 import numpy as np
 
@@ -21,13 +18,13 @@ def penultimate(model: keras.Model) -> keras.KerasTensor:
 
 def penultimate_features(model: keras.Model, images: np.ndarray) -> np.ndarray:
     """Return float32 (N, D) of uint8 (N, H, W, C)."""
-    extractor = keras.Model(model.input, penultimate(model))
-    starts = range(0, len(images), BATCH)
-    return np.concatenate([extractor.predict_on_batch(images[at : at + BATCH].astype(np.float32)) for at in starts])
+    return logits_and_features(model, images)[1]
 
 
-def logits_and_features(model: keras.Model, batches: Iterable[Any]) -> tuple[np.ndarray, np.ndarray]:
-    """Return float32 (N, F) logits and (N, D) features of batches of images, in one pass."""
+def logits_and_features(model: keras.Model, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return float32 (N, F) logits and (N, D) features of uint8 (N, H, W, C), in one pass."""
     both = keras.Model(model.inputs, [*model.outputs, penultimate(model)])
-    logits, features = zip(*(both.predict_on_batch(images) for images in batches), strict=True)
+    starts = range(0, len(images), BATCH)
+    parts = [both.predict_on_batch(images[at : at + BATCH].astype(np.float32)) for at in starts]
+    logits, features = zip(*parts, strict=True)
     return np.concatenate(logits), np.concatenate(features)

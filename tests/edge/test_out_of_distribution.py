@@ -1,16 +1,18 @@
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 
-from kmedtl.edge.out_of_distribution import OutOfDistribution, encoded, from_dict
+from kmedtl.edge.out_of_distribution import Layout, OutOfDistribution, encoded, from_dict, thumbnails
 from kmedtl.errors import UserError
 
 # Of three features: half-way along the first two is the mean, their difference the only direction, the third is noise.
 MEAN = np.array([0.5, 0.5, 0.0])
 DIRECTION = np.array([[1.0, -1.0, 0.0]]) / np.sqrt(2)
 KNOWN = OutOfDistribution(encoded(MEAN), encoded(DIRECTION), variances=(0.25,), residual=0.01, threshold=2.0)
+IMAGES = np.random.default_rng(0).integers(0, 256, (20, 32, 48, 1), dtype=np.uint8)
+LAYOUT = Layout(encoded(thumbnails(IMAGES[:1])), 0.5)
 
 
 def test_the_score_is_the_mahalanobis_distance_of_the_direction_of_the_features():
@@ -20,12 +22,24 @@ def test_the_score_is_the_mahalanobis_distance_of_the_direction_of_the_features(
     expected = np.einsum("ni,ij,nj->n", centred, np.linalg.inv(covariance), centred) / 3
     assert KNOWN.score(features) == pytest.approx(expected, rel=1e-2)  # components are float16
     assert KNOWN.score(7 * features) == pytest.approx(KNOWN.score(features))
-    assert (KNOWN.unlike(features) == (KNOWN.score(features) > 2)).all()
+    assert (KNOWN.unlike(features, IMAGES) == (KNOWN.score(features) > 2)).all()
     assert np.isfinite(KNOWN.score(np.zeros((1, 3)))).all()
 
 
 def test_a_document_reads_back_equal():
-    assert from_dict(json.loads(json.dumps(asdict(KNOWN)))) == KNOWN
+    for known in (KNOWN, replace(KNOWN, layout=LAYOUT)):
+        assert from_dict(json.loads(json.dumps(asdict(known)))) == known
+
+
+def test_likeness_is_the_correlation_of_thumbnails():
+    cells = IMAGES[:, :, :, 0].reshape(20, 16, 2, 16, 3).mean((2, 4)).reshape(20, -1)
+    expected = [np.corrcoef(cells[0], row)[0, 1] for row in cells]
+    assert LAYOUT.likeness(IMAGES) == pytest.approx(expected, abs=1e-3)
+    assert LAYOUT.likeness(255 - IMAGES) == pytest.approx(-np.array(expected), abs=1e-3)
+    assert LAYOUT.likeness(np.full((1, 20, 33, 3), 9, np.uint8)) == [0]
+    assert LAYOUT.likeness(np.repeat(IMAGES[:1, :, :, :], 3, axis=3)) == pytest.approx(1, abs=1e-3)
+    alike = np.repeat(MEAN[None], 20, axis=0)
+    assert (replace(KNOWN, layout=LAYOUT, threshold=9.0).unlike(alike, IMAGES) == (LAYOUT.likeness(IMAGES) < 0.5)).all()
 
 
 @pytest.mark.parametrize(
@@ -43,6 +57,9 @@ def test_a_document_reads_back_equal():
         ({"residual": float("nan")}, "above 0"),
         ({"threshold": "2"}, "above 0"),
         ({"extra": 1}, "fields"),
+        ({"layout": {"typical": encoded(np.ones(4)), "least": 0.5}}, "256 numbers"),
+        ({"layout": {"typical": encoded(np.ones(256)), "least": float("nan")}}, "finite"),
+        ({"layout": {"typical": encoded(np.ones(256))}}, "fields"),
     ],
 )
 def test_a_damaged_document_is_refused_in_one_line(change, word):
