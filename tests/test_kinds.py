@@ -97,4 +97,6 @@ def test_a_run_of_any_kind_can_be_evaluated_again(kind, request, capsys):
     written = json.loads((folder / "metrics.json").read_text())["test"]
     assert again["by_finding"] == written["by_finding"]
     assert again["macro_auc"] == written["macro_auc"]
+    assert main(["compare", str(folder), str(folder.parent)]) == 2
+    assert "compare takes runs of a yes-or-no question" in capsys.readouterr().err
     assert read_image(result.manifest.table["path"][0], result.info.reading).pixels.shape == (32, 32, 1)

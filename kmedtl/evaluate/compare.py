@@ -35,6 +35,7 @@ class Run:
         test: columns `id`, `patient`, `label`, `logit` of the test images, and `right`, whether the decision at the
             run's own operating point was; by id.
         notice: what must be said of synthetic images; empty: nothing.
+        classes: names, the finding last.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Run:
     balanced_accuracy: Estimate
     test: pd.DataFrame
     notice: str
+    classes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -124,6 +126,10 @@ def compare(folders: Sequence[Path]) -> Comparison:
         read_run(folder, name if names.count(name) == 1 else str(folder))
         for folder, name in zip(folders, names, strict=True)
     )
+    for run in runs[1:]:
+        if run.classes and runs[0].classes and run.classes != runs[0].classes:
+            told = " and ".join(f"{one.name}: {', '.join(one.classes)}" for one in (runs[0], run))
+            raise UserError(f"compare: expected runs of the same classes. Received: {told}.")
     paired = [_same_images(run, runs[0]) for run in runs]
     gains, decisions = (
         tuple(of(run, runs[0]) if same else None for run, same in zip(runs, paired, strict=True))
@@ -144,6 +150,7 @@ def read_run(folder: Path, name: str) -> Run:
             raise UserError(f"{folder}: expected a finished run folder; {file} is not there.")
     try:
         metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+        _refuse_other_kinds(folder, metrics)
         judged = metrics["pooled" if folds else "test"]
         texts = dict.fromkeys(("id", "patient"), str)
         predictions = pd.read_csv(folder / "predictions.csv", dtype=texts, keep_default_na=False)
@@ -160,10 +167,18 @@ def read_run(folder: Path, name: str) -> Run:
             _estimate(judged["balanced_accuracy"]),
             test[["id", "patient", "label", "logit", "right"]].sort_values("id", ignore_index=True),
             metrics.get("notice", ""),
+            tuple(metrics.get("classes", ())),
         )
     except (ValueError, KeyError, TypeError, OSError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{folder}: cannot be compared, its files are not as a run wrote them ({reason}).") from None
+
+
+def _refuse_other_kinds(folder: Path, metrics: Mapping[str, Any]) -> None:
+    kind = metrics.get("kind", "binary")
+    if kind != "binary":
+        asked = f"{kind.replace('_', ' ')}: {', '.join(metrics['classes'])}"
+        raise UserError(f"{folder}: compare takes runs of a yes-or-no question. Received: {asked}.")
 
 
 def shown(value: Any) -> str:

@@ -184,3 +184,11 @@ def test_what_cannot_be_compared_is_refused(runs, tmp_path):
     (runs[1] / "metrics.json").write_text("{}")
     with pytest.raises(UserError, match="its files are not as a run wrote them"):
         compare(runs)
+
+
+def test_runs_of_other_classes_are_not_compared(runs):
+    for folder, classes in zip(runs, (["NORMAL", "ILL"], ["NORMAL", "PNEUMONIA"]), strict=False):
+        metrics = json.loads((folder / "metrics.json").read_text())
+        (folder / "metrics.json").write_text(json.dumps(metrics | {"classes": classes}))
+    with pytest.raises(UserError, match=r"same classes. Received: .*NORMAL, ILL and .*NORMAL, PNEUMONIA"):
+        compare(runs)
