@@ -47,17 +47,22 @@ def killed_at(process, *said):
     assert process.returncode == -signal.SIGKILL
 
 
+def resumed_predicts_as_undisturbed(folder):
+    """Let the killed run go on, and run another from the beginning: both end with the same predictions."""
+    for name, arguments in (("killed", ["--resume"]), ("undisturbed", [])):
+        process = start(folder / "recipe.yaml", folder / name, *arguments)
+        output, _ = process.communicate(timeout=300)
+        assert process.returncode == 0, output
+    predictions = [pd.read_csv(folder / name / "predictions.csv") for name in ("undisturbed", "killed")]
+    pd.testing.assert_frame_equal(*predictions, check_exact=True)
+    assert not list((folder / "killed").rglob(STATE))
+
+
 @pytest.mark.slow
 def test_a_run_killed_five_times_predicts_as_an_undisturbed_one(light_recipe, tmp_path):
     for number, said in enumerate(KILLED_AT):
         killed_at(start(tmp_path / "recipe.yaml", tmp_path / "killed", *["--resume"][: number > 0]), said)
-    for name, arguments in (("killed", ["--resume"]), ("undisturbed", [])):
-        process = start(tmp_path / "recipe.yaml", tmp_path / name, *arguments)
-        output, _ = process.communicate(timeout=300)
-        assert process.returncode == 0, output
-    predictions = [pd.read_csv(tmp_path / name / "predictions.csv") for name in ("undisturbed", "killed")]
-    pd.testing.assert_frame_equal(*predictions, check_exact=True)
-    assert not list((tmp_path / "killed").rglob(STATE))
+    resumed_predicts_as_undisturbed(tmp_path)
 
 
 @pytest.mark.slow
@@ -65,13 +70,7 @@ def test_folds_go_on_in_the_fold_that_was_killed(light_recipe, tmp_path):
     light = replace(light_recipe, stages=light_recipe.stages[:1], data=replace(light_recipe.data, folds=2))
     recipes.write(light, tmp_path / "recipe.yaml")
     killed_at(start(tmp_path / "recipe.yaml", tmp_path / "killed"), "fold-2", "head 2/2")
-    for name, arguments in (("killed", ["--resume"]), ("undisturbed", [])):
-        process = start(tmp_path / "recipe.yaml", tmp_path / name, *arguments)
-        output, _ = process.communicate(timeout=300)
-        assert process.returncode == 0, output
-    predictions = [pd.read_csv(tmp_path / name / "predictions.csv") for name in ("undisturbed", "killed")]
-    pd.testing.assert_frame_equal(*predictions, check_exact=True)
-    assert not list((tmp_path / "killed").rglob(STATE))
+    resumed_predicts_as_undisturbed(tmp_path)
 
 
 def test_a_run_goes_on_only_with_the_settings_it_began_with(light_recipe, tmp_path):
