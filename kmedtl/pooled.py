@@ -78,9 +78,10 @@ def summary(pooled: Pooled, folder: Path) -> str:
         f"{len(pooled.folds)} folds pooled: {metrics.count} images of {metrics.patients} patients, each in one test",
     ]
     lines += [f"  {title(name):<18} {estimate}" for name, estimate in metrics.estimates.items()]
-    lines += ["", f"{'Fold':<16} {'patients':>9} {'images':>7}  AUC"]
+    area = next(iter(metrics.estimates))  # the AUC, or of several findings the mean
+    lines += ["", f"{'Fold':<16} {'patients':>9} {'images':>7}  {title(area)}"]
     lines += [
-        f"{name:<16} {result.metrics.patients:>9} {result.metrics.count:>7}  {result.metrics.estimates['auc']}"
+        f"{name:<16} {result.metrics.patients:>9} {result.metrics.count:>7}  {result.metrics.estimates[area]}"
         for name, result in pooled.folds.items()
     ]
     return "\n".join([*lines, *closing(folder, pooled.synthetic)])
@@ -89,6 +90,8 @@ def summary(pooled: Pooled, folder: Path) -> str:
 def _metrics(pooled: Pooled) -> dict:
     return {
         **marking(pooled.synthetic),
+        "kind": pooled.answers.kind,
+        "classes": list(pooled.answers.classes),
         "pooled": pooled.metrics.to_dict(),
         "folds": {name: result.metrics.to_dict() for name, result in pooled.folds.items()},
     }

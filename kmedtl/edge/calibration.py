@@ -102,7 +102,8 @@ def sigmoid(margins: np.ndarray) -> np.ndarray:
 
 def softmax(margins: np.ndarray) -> np.ndarray:
     """Return the softmax over the last axis without overflow."""
-    powers = np.exp(margins - margins.max(axis=-1, keepdims=True))
+    with np.errstate(over="ignore"):  # of differences that are infinite the power is 0
+        powers = np.exp(margins - margins.max(axis=-1, keepdims=True))
     return powers / powers.sum(axis=-1, keepdims=True)
 
 

@@ -17,7 +17,9 @@ UNKNOWN_LABELS = ("", "-1", "-1.0", "nan", "NaN", "NA")  # labels that say nothi
 OWN = ("id", "patient", "split", "label", "logit", "probability", "decision", "threshold")
 PER_FINDING = re.compile(r"(label|logit|probability|decision|threshold)_(.+)", re.DOTALL)
 Threshold = float | Sequence[float] | None  # for all findings, or one for each
-SMALLEST = 1e-15  # a probability of 0 or 1 counts as that far from it where a logit is made of it
+SMALLEST = np.finfo(np.float64).tiny  # a probability of 0 or 1 counts as that far from it where a logit is made of it
+ROUNDED = 0.005  # by which each class's probability may miss, as two decimals do
+YES_NO = {"0": 0, "1": 1, "False": 0, "True": 1}
 EXPECTED = (
     "label with logit or probability (one finding), label with logit_NAME or probability_NAME of each class, or "
     "label_NAME with logit_NAME or probability_NAME of each finding"
@@ -33,7 +35,7 @@ class Answers:
         classes: names; of `binary`: without the finding, with it. Otherwise the findings.
         ids, patients: (N,) text.
         targets: (N, F) int8: 1, 0, or −1 where nobody knows; `multi_class`: one 1 a row.
-        logits: (N, F) float64, finite; ranks come from them.
+        logits: (N, F) float64, finite.
         probabilities: (N, F) float64, 0–1.
         decisions: (N, F) bool: the finding is called; `multi_class`: one a row.
         groups: whatever else the table knows of the images, a row an image.
@@ -52,6 +54,11 @@ class Answers:
     groups: pd.DataFrame
     notes: tuple[str, ...] = ()
 
+    @property
+    def scores(self) -> np.ndarray:
+        """What ranks images, (N, F): logits; of several classes probabilities, as one of their logits means nothing."""
+        return self.probabilities if self.kind == "multi_class" else self.logits
+
 
 def read(path: Path, split: str = "test", threshold: Threshold = None, finding: str = "") -> Answers:
     """Read a CSV of predictions; see `from_table`.
@@ -61,6 +68,7 @@ def read(path: Path, split: str = "test", threshold: Threshold = None, finding: 
     """
     try:
         table = pd.read_csv(path, dtype={"id": str, "patient": str}, keep_default_na=False, low_memory=False)
+        header = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False).iloc[0]
     except OSError as error:
         raise UserError(f"{path}: the predictions cannot be read ({error.strerror}).") from None
     except pd.errors.EmptyDataError:
@@ -68,6 +76,11 @@ def read(path: Path, split: str = "test", threshold: Threshold = None, finding: 
     except (ValueError, MemoryError) as error:
         reason = " ".join(str(error).split())[:120]
         raise UserError(f"{path}: not a CSV ({reason}); expected the columns {EXPECTED}.") from None
+    if not isinstance(table.index, pd.RangeIndex):
+        raise UserError(f"{path}: a row has more values than the header; expected one under each column's name.")
+    twice = header[header.duplicated() & (header != "")]
+    if len(twice):
+        raise UserError(f"{path}: two columns are called '{twice.iloc[0]}'; rename or remove one.")
     return from_table(table, str(path), split, threshold, finding)
 
 
@@ -147,15 +160,20 @@ def _question(table: pd.DataFrame, source: str) -> tuple[Kind, tuple[str, ...]]:
 
 
 def _texts(values: pd.Series) -> pd.Series:
-    """Return labels as text, whole numbers without a decimal point and nothing as ""."""
+    """Return values as text, whole numbers without a decimal point and nothing as ""."""
     if pd.api.types.is_float_dtype(values):
-        values = values.map(lambda value: "" if value != value else f"{value:g}")
+        values = values.map(lambda value: "" if value != value else f"{value:.15g}")
     return values.astype(str).str.strip()
+
+
+def _labels(values: pd.Series) -> pd.Series:
+    """Return labels as text, where 1.0 is 1: so numbers are written that have gaps among them."""
+    return _texts(values).replace(r"^(-?\d+)\.0+$", r"\1", regex=True)
 
 
 def _coded(values: pd.Series, codes: Mapping[str, int], expected: str, source: str) -> np.ndarray:
     """Return the code of each label, −1 where it says nothing; refuse one that has none."""
-    texts = _texts(values)
+    texts = _labels(values)
     found = texts.map(dict.fromkeys(UNKNOWN_LABELS, -1) | dict(codes))
     if found.isna().any():
         row = int(found.isna().argmax())
@@ -167,7 +185,7 @@ def _coded(values: pd.Series, codes: Mapping[str, int], expected: str, source: s
 
 def _two(labels: pd.Series, source: str, finding: str) -> tuple[tuple[str, ...], np.ndarray, list[str]]:
     """Return both classes, the finding last, the targets, and what must be said of the choice."""
-    found = sorted(set(pd.unique(_texts(labels))) - set(UNKNOWN_LABELS))
+    found = sorted(set(pd.unique(_labels(labels))) - set(UNKNOWN_LABELS))
     if not finding and set(found) <= {"0", "1"}:
         classes, said = ("0", "1"), []
     else:
@@ -184,17 +202,17 @@ def _two(labels: pd.Series, source: str, finding: str) -> tuple[tuple[str, ...],
 def _one_of(table: pd.DataFrame, classes: Sequence[str], source: str) -> np.ndarray:
     """Return one-hot targets of a label that is a class's name, or its index where no class has that name."""
     codes = {str(index): index for index in range(len(classes))} if not _numbered(classes) else {}
-    codes |= {name: index for index, name in enumerate(classes)}
+    codes |= {name: index for index, name in enumerate(_labels(pd.Series(classes)))}
     label = _coded(table["label"], codes, f"one of {', '.join(classes)}, or its index", source)
     return np.where(label[:, None] < 0, -1, label[:, None] == np.arange(len(classes))).astype(np.int8)
 
 
 def _numbered(classes: Sequence[str]) -> bool:
-    return any(name.isdigit() for name in classes)
+    return bool(pd.to_numeric(pd.Series(classes), errors="coerce").notna().any())
 
 
 def _yes_no(labels: pd.DataFrame, source: str) -> np.ndarray:
-    columns = [_coded(labels[name], {"0": 0, "1": 1}, "1, 0, or -1 where unknown", source) for name in labels]
+    columns = [_coded(labels[name], YES_NO, "1, 0, or -1 where unknown", source) for name in labels]
     return np.stack(columns, axis=1)
 
 
@@ -218,7 +236,15 @@ def _scores(
         row, column = np.argwhere(outside)[0]
         raise UserError(
             f"{source}: {_place(table, row)}, {names['probability'][column]}: expected 0 to 1. Received: "
-            f"{probabilities[row, column]:g}."
+            f"{probabilities[row, column]}."
+        )
+    sums = probabilities.sum(axis=1)
+    apart = np.abs(sums - 1) > ROUNDED * len(names["probability"]) + 1e-9
+    if kind == "multi_class" and apart.any():
+        row = int(apart.argmax())
+        raise UserError(
+            f"{source}: {_place(table, row)}: expected probabilities of the classes that sum to 1. Received: "
+            f"{sums[row]:g}; give logits, or label_NAME of each where an image may have several."
         )
     if logits is None:
         likely, unlikely = np.maximum(probabilities, SMALLEST), np.maximum(1 - probabilities, SMALLEST)
@@ -227,7 +253,8 @@ def _scores(
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    with np.errstate(over="ignore"):  # further apart than any number: the exponential is 0 all the same
+        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     return powers / powers.sum(axis=1, keepdims=True)
 
 
@@ -257,9 +284,7 @@ def _decisions(
     if threshold is not None:
         return probabilities >= np.asarray(threshold, np.float64), []
     if all(name in table for name in names["decision"]):
-        codes = {"0": 0, "1": 1, "False": 0, "True": 1} | (
-            dict(zip(classes, (0, 1), strict=True)) if kind == "binary" else {}
-        )
+        codes = YES_NO | (dict(zip(classes, (0, 1), strict=True)) if kind == "binary" else {})
         columns = [_coded(table[name], codes, "0 or 1", source) for name in names["decision"]]
         decisions = np.stack(columns, axis=1)
         if (decisions < 0).any():

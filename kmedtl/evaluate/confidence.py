@@ -19,6 +19,7 @@ STUDENT = (
     (3, 3.1824), (2, 4.3027), (1.75, 4.9488), (1.5, 6.0167), (1.25, 8.0280), (1, 12.7062),
 )  # fmt: skip
 LOG_QUANTILES = [math.log(quantile) for _, quantile in STUDENT]
+NOTHING = 1e-18  # a variance below it is rounding
 CELLS = 4_000_000  # of an array made for resampling: bounds memory to a few hundred MB
 
 
@@ -88,7 +89,7 @@ def on_logit_scale(
     (variance, freedom), (least, most) = spread, bounds
     reach = most - least
     place = (value - least) / reach
-    if variance <= 0 or min(place, 1 - place) < 1e-12:
+    if variance < NOTHING or min(place, 1 - place) < 1e-12:
         slack = reach * _slack(clusters)
         return Estimate(value, max(least, value - slack), min(most, value + slack), "exact bound")
     center = math.log(place / (1 - place))

@@ -35,8 +35,10 @@ def fit_conformal(
     The score of an image is 1 − the probability of the truth. Images of one patient are not exchangeable, but patients
     are: each counts as one, divided evenly among its images, and the next patient stands at infinity. The set of an
     image drawn from a new patient then holds the truth with at least the stated probability, whatever the model is,
-    provided that patients are like those of validation. Taking one image a patient would be as right and waste the
-    others. Where there are too few patients to promise it, every set holds every answer.
+    provided that patients are like those of validation and that these had no part in making the model. A run's had:
+    they chose its epoch and its calibration, so its sets may hold the truth less often. Taking one image a
+    patient would be as right and waste the others. Where there are too few patients to promise it, every set holds
+    every answer.
 
     Args:
         probabilities: (N, K) of K classes; one column: of a yes-or-no question, of which K = 2 are no and yes.

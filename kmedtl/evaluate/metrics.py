@@ -130,7 +130,7 @@ def _one_finding(answers: Answers, number: int, patients: np.ndarray) -> tuple[C
     """Return confusion and figures of a finding, over the images of which it is known."""
     known = answers.targets[:, number] >= 0
     labels, decisions = answers.targets[known, number].astype(int), answers.decisions[known, number].astype(int)
-    scores, likely, patients = answers.logits[known, number], answers.probabilities[known, number], patients[known]
+    scores, likely, patients = answers.scores[known, number], answers.probabilities[known, number], patients[known]
     right = labels == decisions
     finding, binary = answers.findings[number], answers.kind == "binary"
     names = [f"of class {name}" for name in answers.classes] if binary else [f"without {finding}", f"with {finding}"]
@@ -187,7 +187,7 @@ def _several(answers: Answers, patients: np.ndarray) -> dict[str, Estimate]:
     owners = np.broadcast_to(patients[:, None], known.shape)
     return {
         "macro_auc": _mean_auc(answers, patients, both / both.sum()),
-        "micro_auc": delong_auc(answers.targets[known], answers.logits[known], owners[known]),
+        "micro_auc": delong_auc(answers.targets[known], answers.scores[known], owners[known]),
     }
 
 
@@ -199,7 +199,7 @@ def _mean_auc(answers: Answers, patients: np.ndarray, weights: np.ndarray) -> Es
         labels = answers.targets[known, number]
         if len(set(labels)) < 2:
             return undefined("one class only")
-        placed = placements(labels, answers.logits[known, number])
+        placed = placements(labels, answers.scores[known, number])
         value += weights[number] * float(placed[labels == 1].mean())
         added[known] += weights[number] * auc_influence(placed, labels)
         rarest.append(rarer_class(labels, patients[known]))
@@ -213,7 +213,9 @@ def _average_precision(labels: np.ndarray, scores: np.ndarray, patients: np.ndar
 
 
 def of_mean(values: np.ndarray, patients: np.ndarray, most: float = 1.0) -> Estimate:
-    """Return the mean of values (N,) from 0 to `most` with its interval by patient."""
+    """Return the mean of values (N,) from 0 to `most` with its interval by patient; NaN of none."""
+    if not len(values):
+        return undefined("no image to count")
     mean = float(values.mean())
     spread = spread_by_patient((values - mean) / len(values), patients)
     return on_logit_scale(mean, spread, len(np.unique(patients)), JACKKNIFE, (0.0, most))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from kmedtl.evaluate.confidence import Estimate, undefined, wilson
+from kmedtl.evaluate.confidence import Estimate, wilson
 
 POINTS = 20
 
@@ -30,21 +30,6 @@ class SelectiveCurve:
     table: pd.DataFrame
     aurc: float
     excess_aurc: float
-
-
-@dataclass(frozen=True)
-class Abstention:
-    """From which confidence on the model answers.
-
-    Attributes:
-        threshold: answers of at least this confidence are kept; infinite where none may be.
-        coverage: share of the validation images that are.
-        error: of those.
-    """
-
-    threshold: float
-    coverage: float
-    error: Estimate
 
 
 def decision_confidence(probabilities: np.ndarray, decisions: np.ndarray) -> np.ndarray:
@@ -70,21 +55,6 @@ def selective_curve(confidence: np.ndarray, wrong: np.ndarray, patients: np.ndar
         for threshold, coverage, error in _points(confidence, wrong, patients, POINTS)
     ]
     return SelectiveCurve(pd.DataFrame(rows), aurc, aurc - _area(~wrong, wrong))
-
-
-def abstention_threshold(confidence: np.ndarray, wrong: np.ndarray, patients: np.ndarray, error: float) -> Abstention:
-    """Return the largest coverage of validation whose error stays at or below `error`, 0–1.
-
-    What must stay below is the upper end of the error's interval, since some of a hundred thresholds meet a wish by
-    luck alone. That is stricter than the wish and still no guarantee: a hundred were tried. Where none does, nothing is
-    answered: threshold infinity, coverage 0. Arguments as of `selective_curve`.
-
-    Source: Geifman & El-Yaniv, Selective Classification for Deep Neural Networks, NeurIPS 2017, section 3, of which
-    this is a simpler form.
-    """
-    points = _points(confidence, np.asarray(wrong, bool), patients, 100)
-    kept = [point for point in points if point[2].high <= error]
-    return Abstention(*kept[-1]) if kept else Abstention(float("inf"), 0.0, undefined("nothing is answered"))
 
 
 def _points(

@@ -28,6 +28,7 @@ from kmedtl.evaluate.ranking import placements
 
 FEWEST = 10  # patients of either class, below which a group has no interval
 MOST_GROUPS = 30
+NO_GROUPS = ("id", "path", "patient", "split", "label", "mask", "frame", "record", "sha256", "twin", "stratum")
 AGES = (0, 18, 40, 65, math.inf)
 AGE = re.compile(r"(.*[^a-z])?age([^a-z].*)?")
 MISSING = "unknown"
@@ -93,6 +94,23 @@ def subgroups(answers: Answers, columns: Sequence[str]) -> tuple[Group, ...]:
     # Of two groups, the second's gaps are the first's turned round.
     looked_at = sum(len(group.gaps) / (2 if len(set(named[group.column])) == 2 else 1) for group in found)
     return tuple(_flag(group, looked_at) for group in found)
+
+
+def check_columns(table: pd.DataFrame, columns: Sequence[str]) -> None:
+    """Refuse columns of a manifest that make no groups, before anything trains.
+
+    Raises:
+        UserError: a column that is not there, that names a person or a file, or that has more than 30 groups.
+    """
+    offered = [name for name in table if name not in NO_GROUPS]
+    for column in columns:
+        if column not in offered:
+            raise UserError(f"evaluation.groups: no column '{column}' to group by. {nearest(column, offered)}")
+        count = len(set(bands(table[column])))
+        if count > MOST_GROUPS:
+            raise UserError(
+                f"evaluation.groups: expected {MOST_GROUPS} groups at most. Received: '{column}' of {count}."
+            )
 
 
 def bands(values: pd.Series) -> np.ndarray:
@@ -166,7 +184,7 @@ def _figures(answers: Answers, finding: int, rows: np.ndarray, patients: np.ndar
     labels, people = answers.targets[rows, finding], patients[rows]
     right = labels == answers.decisions[rows, finding]
     return {
-        "auc": delong_auc(labels, answers.logits[rows, finding], people),
+        "auc": delong_auc(labels, answers.scores[rows, finding], people),
         "sensitivity": wilson(right[labels == 1], people[labels == 1]),
         "specificity": wilson(right[labels == 0], people[labels == 0]),
     }
@@ -177,7 +195,7 @@ def _added(answers: Answers, finding: int, rows: np.ndarray, patients: np.ndarra
     labels = answers.targets[rows, finding]
     right = (labels == answers.decisions[rows, finding]).astype(float)
     shares = {name: (labels == at) * (right - right[labels == at].mean()) for name, at in RIGHT_OF.items()}
-    by_row = {"auc": auc_influence(placements(labels, answers.logits[rows, finding]), labels), **shares}
+    by_row = {"auc": auc_influence(placements(labels, answers.scores[rows, finding]), labels), **shares}
     people = patients.max() + 1
     return {name: np.bincount(patients[rows], values, minlength=people) for name, values in by_row.items()}
 

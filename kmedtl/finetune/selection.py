@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from sklearn.metrics import roc_curve
 
+from kmedtl.edge.calibration import against_rest
 from kmedtl.evaluate.metrics import mean_auc, mean_over_findings
 from kmedtl.finetune.losses import cross_entropy
 from kmedtl.finetune.shifted import worst_auc
@@ -18,15 +19,16 @@ from kmedtl.finetune.task import Task
 def judged(task: Task, logits: Logits) -> dict[str, float]:
     """Return `val_loss`, `val_auc` and `score`, which is what `training.select` names."""
     training, data = task.training, task.data
-    targets, validation = data["val"].targets, logits["val"]
+    ranked = {split: against_rest(values) if task.kind == "multi_class" else values for split, values in logits.items()}
+    targets, validation = data["val"].targets, ranked["val"]
     auc = mean_auc(targets, validation)
     if training.select == "sensitivity":
         chosen = mean_over_findings(partial(sensitivity_at, training.specificity), targets, validation)
     elif training.select == "worst_shift":
-        chosen = worst_auc(data["shift"], logits["shift"])
+        chosen = worst_auc(data["shift"], ranked["shift"])
     else:
         chosen = auc
-    loss = float(keras.ops.mean(cross_entropy(task.kind)(targets, validation)))
+    loss = float(keras.ops.mean(cross_entropy(task.kind)(targets, logits["val"])))
     return {"val_loss": loss, "val_auc": auc, "score": chosen}
 
 

@@ -78,7 +78,7 @@ def _of_training(learned: State | None) -> Iterator[tuple[str, Picture]]:
 
 def _of_decisions(report: Report) -> Iterator[tuple[str, Picture]]:
     test, by_finding = report.test, report.by_finding
-    curves = test.targets, test.logits, named_in_legend(report.metrics)
+    curves = test.targets, test.scores, named_in_legend(report.metrics)
     yield "roc", Picture(plots.roc_by_finding(*curves), roc_in_words(by_finding))
     yield "precision_recall", Picture(plots.precision_recall_by_finding(*curves), precision_in_words(by_finding))
     if report.metrics.confusion:

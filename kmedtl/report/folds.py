@@ -27,7 +27,7 @@ def write(
         answers, metrics: of all tests together.
     """
     by_finding = metrics.by_finding or {answers.findings[0]: metrics.estimates}
-    curves = answers.targets, answers.logits, named_in_legend(metrics)
+    curves = answers.targets, answers.scores, named_in_legend(metrics)
     figures = {"roc": plots.roc_by_finding(*curves), "precision_recall": plots.precision_recall_by_finding(*curves)}
     pages.write(
         folder / "report.html",

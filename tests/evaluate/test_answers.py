@@ -107,6 +107,11 @@ def test_only_the_test_split_counts_where_there_are_splits():
         (BINARY | {"logit": [0.0, 1.0, np.inf]}, r"row 4, logit: expected a finite number"),
         (BINARY | {"logit": ["0", "high", "1"]}, r"row 3, logit: expected a finite number\. Received: 'high'"),
         (BINARY | {"probability": [0.1, 1.2, 0.3]}, r"row 3, probability: expected 0 to 1\. Received: 1\.2"),
+        (BINARY | {"probability": [0.1, 1.0000001, 0.3]}, r"expected 0 to 1\. Received: 1\.0000001"),
+        (
+            {"label": ["x", "y"], "probability_x": [0.3, 0.9], "probability_y": [0.7, 0.9]},
+            r"row 3: expected probabilities of the classes that sum to 1\. Received: 1\.8",
+        ),
         (BINARY | {"id": ["a", "b", "a"]}, "id 'a' is in two rows"),
         (BINARY | {"label": [0, 1, 2]}, r"label: expected 0 and 1, or two names\. Found: 0, 1, 2"),
         (BINARY | {"label": ["", "-1", ""]}, "expected 0 and 1, or two names|no image has a known label"),
@@ -131,8 +136,10 @@ def test_what_cannot_be_is_refused_in_one_line(columns, message):
         (b"", "the file is empty"),
         (b"\x89PNG\r\n\x1a\n\x00\xff", "not a CSV|expected columns"),
         (b"label;logit\n1;2\n", "Found: label;logit"),
+        (b"label,logit\na,1,2\nb,0,1\n", "more values than the header"),
+        (b"label,logit_x,logit_x,logit_y\nx,1,2,3\n", "two columns are called 'logit_x'"),
     ],
-    ids=["empty", "picture", "semicolons"],
+    ids=["empty", "picture", "semicolons", "a column without a name", "a name twice"],
 )
 def test_a_file_that_is_no_table_is_refused(tmp_path, content, message):
     path = tmp_path / "predictions.csv"
@@ -141,6 +148,28 @@ def test_a_file_that_is_no_table_is_refused(tmp_path, content, message):
         read(path)
     with pytest.raises(UserError, match="cannot be read"):
         read(tmp_path / "absent.csv")
+
+
+@pytest.mark.parametrize("labels", [["1.0", "0.0", ""], ["True", "False", "-1"]])
+def test_labels_with_gaps_are_read_as_other_programs_write_them(labels):
+    found = answers({"label_x": labels, "label_y": [1, 0, 1], "logit_x": [0, 0, 0], "logit_y": [0, 0, 0]})
+    assert found.targets[:, 0].tolist() == [1, 0, -1]
+
+
+def test_a_class_called_by_a_number_is_never_taken_for_an_index():
+    found = answers({"label": [1.0, 2.0]} | {f"logit_{name}.0": [0, 0] for name in (1, 2, 3)})
+    assert found.targets.argmax(axis=1).tolist() == [0, 1]
+
+
+def test_the_smallest_probabilities_keep_their_order():
+    found = answers({"label": [0, 1], "probability": [1e-30, 1e-20]})
+    assert found.logits[0, 0] < found.logits[1, 0]
+
+
+def test_far_logits_overflow_without_a_word(recwarn):
+    found = answers({"label": ["x", "y"], "logit_x": [1e308, -1e308], "logit_y": [-1e308, 1e308]})
+    assert found.probabilities.tolist() == [[1, 0], [0, 1]]
+    assert not recwarn.list
 
 
 def test_a_written_table_is_read_as_it_was(tmp_path):

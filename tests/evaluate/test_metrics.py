@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -58,7 +60,7 @@ def test_figures_of_several_classes_are_scikit_learns(ties):
     table = graded(np.random.default_rng(2), ties=ties)
     answers = from_table(table, "table")
     label, decided, likely = table["label"], answers.logits.argmax(axis=1), answers.probabilities
-    areas = [sk.roc_auc_score(label == grade, answers.logits[:, grade]) for grade in range(4)]
+    areas = [sk.roc_auc_score(label == grade, likely[:, grade]) for grade in range(4)]
     expected = {
         "macro_auc": np.mean(areas),
         "weighted_auc": np.average(areas, weights=np.bincount(label)),
@@ -134,6 +136,29 @@ def test_a_class_without_images_leaves_no_mean_over_classes():
     undefined = {name for name, estimate in found.estimates.items() if np.isnan(estimate.value)}
     assert undefined == {"macro_auc", "weighted_auc", "balanced_accuracy", "macro_f1"}
     assert found.estimates["macro_auc"].method == "no image of class g2"
+
+
+def test_of_several_classes_what_is_added_to_all_logits_of_a_row_changes_nothing():
+    random = np.random.default_rng(4)
+    label = random.integers(0, 3, 90)
+    logits = random.normal(size=(90, 3)) + 2 * np.eye(3)[label]
+    tables = [
+        pd.DataFrame({"label": label} | {f"logit_{name}": column for name, column in zip("xyz", some.T, strict=True)})
+        for some in (logits, logits + 5 * random.normal(size=(90, 1)))
+    ]
+    plain, moved = (measure(from_table(table, "table")).estimates["macro_auc"].value for table in tables)
+    assert moved == pytest.approx(plain, abs=1e-3)
+
+
+def test_a_finding_that_nobody_knows_has_no_figures():
+    table = pd.DataFrame({"label_x": [0, 1], "logit_x": [0.0, 1], "label_y": [-1, -1], "logit_y": [0.0, 1]})
+    assert math.isnan(measure(from_table(table, "table")).by_finding["y"]["brier"].value)
+
+
+def test_who_calls_all_images_the_same_has_a_kappa_with_an_interval():
+    table = pd.DataFrame({"label": 20 * ["x", "y", "z"], "logit_x": 0.0, "logit_y": 2.0, "logit_z": 1.0})
+    kappa = measure(from_table(table, "table")).estimates["kappa"]
+    assert kappa.low < -0.01 < kappa.value == 0 < 0.01 < kappa.high
 
 
 def test_figures_are_written_by_name_for_every_kind():

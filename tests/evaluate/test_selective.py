@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from kmedtl.evaluate.selective import abstention_threshold, decision_confidence, selective_curve
+from kmedtl.evaluate.selective import selective_curve
 
 
 def test_areas_are_those_of_a_sum_by_hand():
@@ -28,22 +28,3 @@ def test_ties_do_not_depend_on_the_order_of_rows():
     curves = [selective_curve(confidence[rows], wrong[rows], rows) for rows in (np.arange(300), order)]
     assert curves[0].aurc == pytest.approx(curves[1].aurc)
     assert curves[0].table.to_numpy() == pytest.approx(curves[1].table.to_numpy())
-
-
-def test_what_is_kept_errs_no_more_than_wished_elsewhere_too():
-    random = np.random.default_rng(0)
-    chances = random.random(20_000)
-    decisions = chances >= 0.5
-    confidence = decision_confidence(chances, decisions)
-    wrong = decisions != (random.random(20_000) < chances)
-    point = abstention_threshold(confidence[:10_000], wrong[:10_000], np.arange(10_000), error=0.1)
-    assert point.error.high <= 0.1
-    kept = confidence[10_000:] >= point.threshold
-    assert wrong[10_000:][kept].mean() <= 0.1
-    assert kept.mean() == pytest.approx(point.coverage, abs=0.02)
-    assert point.coverage > 0.3  # the truth is 0.4: the error at confidence c and above is (1 − c) / 2
-
-
-def test_where_no_error_is_small_enough_nothing_is_answered():
-    point = abstention_threshold(np.arange(50) / 50, np.ones(50, bool), np.arange(50), error=0.05)
-    assert (point.threshold, point.coverage) == (np.inf, 0)

@@ -5,7 +5,7 @@ import pytest
 from kmedtl.errors import UserError
 from kmedtl.evaluate.answers import from_table
 from kmedtl.evaluate.confidence import delong_auc
-from kmedtl.evaluate.subgroups import bands, subgroups
+from kmedtl.evaluate.subgroups import bands, check_columns, subgroups
 
 
 def answers_of(seed, patients=400, worse=0.0, visits=2, **columns):
@@ -101,3 +101,18 @@ def test_unknown_columns_and_endless_groups_are_refused():
         subgroups(answers_of(0), ["sxe"])
     with pytest.raises(UserError, match="'name' has 400 different values; expected 30 at most"):
         subgroups(answers_of(0, name=[f"n{row // 2}" for row in range(800)]), ["name"])
+
+
+@pytest.mark.parametrize(
+    ("column", "word"),
+    [
+        ("path", "no column 'path' to group by"),
+        ("sax", "Did you mean 'sex'"),
+        ("code", "30 groups at most. Received: 'code' of 40"),
+    ],
+)
+def test_columns_that_make_no_groups_are_refused_before_anything_trains(column, word):
+    table = pd.DataFrame({"path": "a.png", "sex": ["F", "M"] * 20, "code": [f"c{row}" for row in range(40)]})
+    check_columns(table, ["sex"])
+    with pytest.raises(UserError, match=word):
+        check_columns(table, [column])

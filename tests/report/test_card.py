@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -55,3 +56,18 @@ def test_names_are_text_and_never_markup(tmp_path):
     assert "[a]" not in text
     assert "\n# b" not in text
     assert r"no \| \[a\](javascript:b)" in text
+
+
+def test_a_leak_that_the_recipe_allowed_is_told(tmp_path):
+    report = report_of("binary")
+    assert "No patient is in two splits." in card_of(report, tmp_path)
+    text = card_of(replace(report, audit=replace(report.audit, leaks=(("a", "b"),))), tmp_path)
+    assert "No patient is in two splits." not in text
+    assert "the figures are too good" in text
+
+
+def test_a_calibration_that_the_recipe_names_was_not_chosen(tmp_path):
+    report = report_of("binary")
+    evaluation = replace(report.recipe.evaluation, calibration="temperature")
+    text = card_of(replace(report, recipe=replace(report.recipe, evaluation=evaluation)), tmp_path)
+    assert "asked for by the recipe, fitted on validation" in text
