@@ -108,9 +108,8 @@ def check_columns(table: pd.DataFrame, columns: Sequence[str]) -> None:
             raise UserError(f"evaluation.groups: no column '{column}' to group by. {nearest(column, offered)}")
         count = len(set(bands(table[column])))
         if count > MOST_GROUPS:
-            raise UserError(
-                f"evaluation.groups: expected {MOST_GROUPS} groups at most. Received: '{column}' of {count}."
-            )
+            expected = f"a column of {MOST_GROUPS} groups at most"
+            raise UserError(f"evaluation.groups: expected {expected}. Received: '{column}' of {count}.")
 
 
 def bands(values: pd.Series) -> np.ndarray:
