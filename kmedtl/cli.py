@@ -7,63 +7,26 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import io
 import os
-import signal
-import sys
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 
 import kmedtl
-from kmedtl.errors import UserError
+from kmedtl.edge.cli import add_inspect_options, add_predict_options
+from kmedtl.terminal import carry_out
 
 SOURCE = "phantom, tfds:NAME, a folder of class folders, a CSV or Parquet manifest, or an .npz file"
-INTERRUPTED = 130  # as a shell reports SIGINT
-
-
-class _Interrupt:
-    """Answers Ctrl-C with KeyboardInterrupt, and remembers it: C++ code may hand it on as an error of its own."""
-
-    def __init__(self) -> None:
-        self.noticed = False
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGINT, self._answer)
-
-    def _answer(self, *_: object) -> None:
-        self.noticed = True
-        raise KeyboardInterrupt
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return its exit code: 0, 2 (the user can mend it) or 130 (Ctrl-C)."""
+    """Run the command line; return its exit code: 0, 2 (the user can mend it), 3 (a file misses its gate) or 130."""
     options = parser().parse_args(arguments)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a terminal that lacks a letter must not end a run
-    interrupt = _Interrupt()
-    try:
-        return importlib.import_module(f"kmedtl.commands.{options.command.replace('-', '_')}").command(options)
-    except BrokenPipeError:
-        # The reader of our output left (`kmedtl … | head`); keep Python from complaining again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except (Exception, KeyboardInterrupt) as error:
-        if options.debug:
-            raise
-        if interrupt.noticed or isinstance(error, KeyboardInterrupt):
-            print("\nstopped.", file=sys.stderr)
-            return INTERRUPTED
-        print(f"error: {_one_line(error)}", file=sys.stderr)
-        return 2
+    return carry_out(_command, options)
 
 
-def _one_line(error: Exception) -> str:
-    if isinstance(error, UserError):
-        return str(error)
-    text = " ".join(str(error).split())[:300]
-    return f"{type(error).__name__}: {text} (unexpected; --debug shows where)"
+def _command(options: argparse.Namespace) -> int:
+    return importlib.import_module(f"kmedtl.commands.{options.command.replace('-', '_')}").command(options)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -101,8 +64,9 @@ def parser() -> argparse.ArgumentParser:
 
     predict = commands.add_parser("predict", help="classify images with a run or an exported model")
     predict.add_argument("model", type=Path, help="run folder, .keras, .tflite or SavedModel folder")
-    predict.add_argument("images", nargs="+", metavar="IMAGE", help="PNG, JPEG, TIFF or DICOM files")
-    predict.add_argument("--format", choices=("table", "json", "csv"), default="table")
+    add_predict_options(predict)
+
+    add_inspect_options(commands.add_parser("inspect", help="show what a model file says about itself"))
 
     shift = commands.add_parser(
         "shift", help="judge a run on corrupted test images, as another hospital might send them"
@@ -120,6 +84,20 @@ def parser() -> argparse.ArgumentParser:
     compare.add_argument("--out", type=Path, metavar="DIR", help="a new folder (default: saved_models/compare/TIME)")
 
     _add_evaluate(commands.add_parser("evaluate", help="judge a table of predictions, of any model, with intervals"))
+
+    export = commands.add_parser("export", help="write a run in other formats, and measure each against the model")
+    export.add_argument("run", type=Path, metavar="RUN", help="run folder")
+    export.add_argument(
+        "--formats",
+        type=lambda text: text.split(","),
+        default=["saved_model", "float32", "float16", "dynamic", "int8"],
+        metavar="NAMES",
+        help="of saved_model, float32, float16, dynamic, int8 and onnx (default: all but onnx)",
+    )
+    export.add_argument("--out", type=Path, metavar="DIR", help="a new folder (default: RUN/exports)")
+    export.add_argument(
+        "--set", action="append", default=[], metavar="PATH=VALUE", help="a setting, as export.gate.flips=0.01"
+    )
 
     report = commands.add_parser("report", help="say where a run's report is, or print it as a PDF")
     report.add_argument("run", type=Path, metavar="RUN", help="run folder")

@@ -129,7 +129,8 @@ def summary(result: Result, folder: Path) -> str:
 
 def _calibrated(result: Result) -> str:
     before, after = result.judgement.before["ece"], result.judgement.after["ece"]
-    return f"{result.settled.calibration.method}, chosen on validation; ECE {before.value:.3f} before, {after} after"
+    how = "chosen" if result.recipe.evaluation.calibration == "auto" else "fitted"
+    return f"{result.settled.calibration.method}, {how} on validation; ECE {before.value:.3f} before, {after} after"
 
 
 def closing(folder: Path, synthetic: bool) -> list[str]:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import keras
-import numpy as np
 import pandas as pd
 import tensorflow as tf
-from tqdm import tqdm
 
 import kmedtl
 from kmedtl import config, run_folder
@@ -23,17 +21,16 @@ from kmedtl.data import splits
 from kmedtl.data.manifest import SPLITS, Manifest
 from kmedtl.data.pipeline import Pipeline, pipelines
 from kmedtl.data.pseudonyms import hide_patients
-from kmedtl.edge import model_info
 from kmedtl.edge.model_info import ModelInfo
 from kmedtl.edge.out_of_distribution import OutOfDistribution
-from kmedtl.errors import UserError, nearest
-from kmedtl.evaluate.answers import Answers
+from kmedtl.errors import UserError
 from kmedtl.evaluate.judgement import Settled, judge, settle
 from kmedtl.evaluate.out_of_distribution import fit, fit_layout
+from kmedtl.evaluate.subgroups import check_columns
 from kmedtl.explain.explained import explained
 from kmedtl.explain.features import logits_and_features
-from kmedtl.export.formats import write_all
-from kmedtl.export.parity import Parity, compare
+from kmedtl.export.exporting import Examples, Subject, export
+from kmedtl.export.provenance import hashes
 from kmedtl.finetune import stages
 from kmedtl.finetune.distribution import devices
 from kmedtl.finetune.range_test import RangeTest
@@ -116,8 +113,11 @@ def _train_and_judge(
     test = answers_of(predictions, manifest, "test", settled.thresholds)
     judgement = judge(test, settled, recipe.evaluation, recipe.seed)
 
-    images, samples = parts["test"].pixels(), parts["train"].sample(recipe.export.calibration_images, recipe.seed)
-    parity = _export(model, info, samples, recipe.export.formats, images, test, folder)
+    images = parts["test"].pixels()
+    validation = answers_of(predictions, manifest, "val", settled.thresholds)
+    seen = Examples(parts["val"].pixels(), validation), Examples(images, test)
+    subject = Subject(model, info, recipe, lambda count: parts["train"].sample(count, recipe.seed), *seen)
+    parity = export(subject, folder, recipe.export.formats)
     tiles = explained(model, test, settled.thresholds, images, recipe.evaluation.explain, recipe.evaluation.cases)
 
     result = Result(recipe, manifest, data.audit, learned, predictions, info, settled, judgement, parity, tuple(tiles))
@@ -189,9 +189,7 @@ def find_rate(recipe: Recipe, number: int, say: Callable[[str], None] = print) -
 def _refuse(data: Prepared, recipe: Recipe) -> None:
     """Refuse what would be trained in vain."""
     manifest, leaks = data.manifest, data.audit.leaks
-    for column in recipe.evaluation.groups:
-        if column not in manifest.table:
-            raise UserError(f"evaluation.groups: {nearest(column, list(manifest.table))}")
+    check_columns(manifest.table, recipe.evaluation.groups)
     if leaks and not recipe.data.allow_leakage:
         raise UserError(
             f"{manifest.source}: patients or pictures in two of its splits: {len(leaks)}, first: "
@@ -243,21 +241,5 @@ def _describe_model(recipe: Recipe, manifest: Manifest, settled: Settled, kind: 
         kmedtl=kmedtl.__version__,
         window=recipe.data.window,
         out_of_distribution=kind,
+        **hashes(recipe, manifest.table),
     )
-
-
-def _export(
-    model: keras.Model,
-    info: ModelInfo,
-    calibration: np.ndarray,
-    formats: Sequence[str],
-    images: np.ndarray,
-    answers: Answers,
-    folder: Path,
-) -> tuple[Parity, ...]:
-    """Write the wanted formats and run each file over the test images."""
-    files, parity = write_all(model, folder, calibration, formats), []
-    for path in tqdm(files, "Exporting", 1 + len(formats), unit="file", leave=False):
-        model_info.attach(info, path)
-        parity.append(compare(path, images, answers.targets, answers.logits, info))
-    return tuple(parity)

@@ -7,22 +7,35 @@ depend on what else is installed: GDCM ends the whole process on some damaged fi
 
 from __future__ import annotations
 
-import imagecodecs
+from importlib.util import find_spec
+
 import numpy as np
 from pydicom import uid
 from pydicom.pixels import get_decoder
 from pydicom.pixels.decoders.base import DecodeRunner
 
+from kmedtl.data.pixels import UnreadableImageError
+
 _END_OF_JPEG = b"\xff\xd9"
 
 
 def _jpeg(source: bytes) -> np.ndarray:
+    import imagecodecs  # a scanner whose files are not compressed does without these 60 MB
+
     # Equal colour spaces in and out: pydicom converts YBR to RGB, by what the DICOM tags say.
     return imagecodecs.jpeg8_decode(_complete(source), colorspace="UNKNOWN", outcolorspace="UNKNOWN")
 
 
 def _jpegls(source: bytes) -> np.ndarray:
+    import imagecodecs
+
     return imagecodecs.jpegls_decode(_complete(source))
+
+
+def _jpeg2k(source: bytes) -> np.ndarray:
+    import imagecodecs
+
+    return imagecodecs.jpeg2k_decode(source)
 
 
 def _complete(source: bytes) -> bytes:
@@ -38,8 +51,8 @@ _CODECS = {
     uid.JPEGLosslessSV1: _jpeg,
     uid.JPEGLSLossless: _jpegls,
     uid.JPEGLSNearLossless: _jpegls,
-    uid.JPEG2000Lossless: imagecodecs.jpeg2k_decode,
-    uid.JPEG2000: imagecodecs.jpeg2k_decode,
+    uid.JPEG2000Lossless: _jpeg2k,
+    uid.JPEG2000: _jpeg2k,
 }
 _PLUGINS = dict.fromkeys(_CODECS, "imagecodecs") | {uid.JPEGBaseline8Bit: "pillow", uid.RLELossless: "pydicom"}
 
@@ -51,10 +64,14 @@ def plugin_for(syntax: uid.UID) -> str:
 
     Raises:
         NotImplementedError: none does.
+        UnreadableImageError: the one that does is not installed.
     """
     if syntax.is_encapsulated and syntax not in _PLUGINS:
         raise NotImplementedError("no decoder for this transfer syntax")
-    return _PLUGINS.get(syntax, "")
+    plugin = _PLUGINS.get(syntax, "")
+    if plugin == "imagecodecs" and find_spec("imagecodecs") is None:
+        raise UnreadableImageError(f"{syntax.name} inside DICOM needs a decoder: pip install imagecodecs")
+    return plugin
 
 
 def is_available(syntax: uid.UID) -> bool:

@@ -1,4 +1,4 @@
-"""A `.tflite` file as a function from images to logits, through LiteRT."""
+"""A `.tflite` file as a function from images to logits and features, through LiteRT."""
 
 from __future__ import annotations
 
@@ -10,28 +10,62 @@ from ai_edge_litert.interpreter import Interpreter
 from kmedtl.errors import UserError
 from kmedtl.quiet import quiet_stderr
 
+LOGITS, FEATURES = "logits", "features"  # what kmedtl calls the outputs of its files
+
 
 class LiteRTModel:
-    """An interpreter with its tensors allocated, for one image at a time."""
+    """An interpreter with its tensors allocated, for one image at a time.
+
+    Attributes:
+        has_features: the file says what its logits are made of; files of other tools have one output that does not.
+    """
 
     def __init__(self, path: Path, threads: int = 1) -> None:
         try:
             with quiet_stderr():
                 self._interpreter = Interpreter(model_path=str(path), num_threads=threads)
                 self._interpreter.allocate_tensors()
+                outputs = _named_outputs(self._interpreter)
         except (ValueError, RuntimeError) as error:
             reason = " ".join(str(error).split())
             raise UserError(f"{path}: not a TFLite model that LiteRT can run ({reason}).") from None
+        self._path = path
         self._input = self._interpreter.get_input_details()[0]
-        self._output = self._interpreter.get_output_details()[0]
+        self._logits = outputs.get(LOGITS, self._interpreter.get_output_details()[0]["index"])
+        self._features = outputs.get(FEATURES)
+        self.has_features = self._features is not None
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """What it takes at a time: (1, height, width, channels) of an image."""
+        return tuple(map(int, self._input["shape"]))
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Return logits, float32 (N, findings), of uint8 images (N, size, size, C)."""
-        return np.stack([self._run(image) for image in images])
+        return np.stack([self._run(image, self._logits)[0] for image in images])
 
-    def _run(self, image: np.ndarray) -> np.ndarray:
-        scale, zero = self._input["quantization"]  # (0, 0) for float
+    def logits_and_features(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return logits, float32 (N, findings), and what they are made of, float32 (N, D), of uint8 images.
+
+        Raises:
+            UserError: the file has no features.
+        """
+        if not self.has_features:
+            raise UserError(f"{self._path}: expected an output '{FEATURES}', which it has not; export the model again.")
+        logits, features = zip(*(self._run(image, self._logits, self._features) for image in images), strict=True)
+        return np.stack(logits), np.stack(features)
+
+    def _run(self, image: np.ndarray, *outputs: int) -> list[np.ndarray]:
+        scale, zero = self._input["quantization"]  # (0, 0) for float, and for a file that takes the pixels as they are
         values = np.round(image / scale + zero) if scale else image
         self._interpreter.set_tensor(self._input["index"], values[None].astype(self._input["dtype"]))
         self._interpreter.invoke()
-        return self._interpreter.get_tensor(self._output["index"])[0]
+        return [self._interpreter.get_tensor(output)[0] for output in outputs]
+
+
+def _named_outputs(interpreter: Interpreter) -> dict[str, int]:
+    """Return the number of the tensor behind each name of the file's one signature; nothing where it has none."""
+    if len(interpreter.get_signature_list()) != 1:
+        return {}
+    details = interpreter.get_signature_runner().get_output_details()
+    return {name: found["index"] for name, found in details.items()}

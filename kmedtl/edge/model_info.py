@@ -1,7 +1,7 @@
 """What a model file says about itself: one JSON document that travels inside every exported file.
 
-A `.tflite` carries it as a zip at its end (it stays a valid model), a `.keras` as one more member of the archive, a
-SavedModel folder under `assets.extra/`, a run folder beside the models.
+A `.tflite` carries it as a zip at its end (it stays a valid model), a `.keras` as one more member of the archive, an
+`.onnx` among its metadata, a SavedModel folder under `assets.extra/`, a run folder beside the models.
 """
 
 from __future__ import annotations
@@ -9,8 +9,10 @@ from __future__ import annotations
 import json
 import zipfile
 import zlib
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 from kmedtl.data.reading import Reading, Window
 from kmedtl.edge import calibration, out_of_distribution
@@ -40,6 +42,12 @@ class ModelInfo:
         synthetic: True where it never saw a real image.
         kmedtl: version that wrote it.
         out_of_distribution: what tells images of another kind; None: nothing does.
+        value_range: of the pixels that the model takes.
+        normalisation: where they become what the backbone wants.
+        recipe_hash, data_hash: SHA-256 of the recipe, and of which image is in which split.
+        metrics: of this file on the test images: figure → (value, low, high), 95 % intervals.
+        made: how the file was made, where there was a choice.
+        parity: how the file differs from the trained model on the test images; see `kmedtl.export.parity.Parity`.
     """
 
     classes: tuple[str, ...]
@@ -55,6 +63,13 @@ class ModelInfo:
     kmedtl: str
     window: Window = field(default_factory=Window)
     out_of_distribution: OutOfDistribution | None = None
+    value_range: tuple[float, float] = (0.0, 255.0)
+    normalisation: str = "inside the model"
+    recipe_hash: str = ""
+    data_hash: str = ""
+    metrics: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    made: str = ""
+    parity: Mapping[str, Any] = field(default_factory=dict)
     intended_use: str = INTENDED_USE
     version: int = VERSION
 
@@ -68,15 +83,18 @@ class ModelInfo:
 
 
 def attach(info: ModelInfo, path: Path) -> None:
-    """Write the document into a `.tflite` or `.keras` file, a SavedModel folder or a run folder."""
+    """Write the document into a `.tflite`, `.keras` or `.onnx` file, a SavedModel folder or a run folder."""
     text = json.dumps(asdict(info), indent=2)
+    if path.suffix == ".onnx":
+        _attach_to_onnx(text, path)
+        return
     if path.is_dir():
         target = _in_folder(path)
         target.parent.mkdir(exist_ok=True)
         target.write_text(text, encoding="utf-8")
         return
     with zipfile.ZipFile(path, "a") as archive:
-        archive.writestr(MEMBER, text)
+        archive.writestr(MEMBER, text, zipfile.ZIP_DEFLATED)
 
 
 def read(path: Path) -> ModelInfo:
@@ -88,6 +106,8 @@ def read(path: Path) -> ModelInfo:
     try:
         if path.is_dir():
             text = _in_folder(path).read_text(encoding="utf-8")
+        elif path.suffix == ".onnx":
+            text = _of_onnx(path)
         else:
             with zipfile.ZipFile(path) as archive:
                 text = archive.read(MEMBER).decode()
@@ -98,12 +118,16 @@ def read(path: Path) -> ModelInfo:
         version = document["version"]
         if version == VERSION:
             known = {setting.name for setting in fields(ModelInfo)}
-            document["classes"], document["thresholds"] = tuple(document["classes"]), tuple(document["thresholds"])
+            for name in ("classes", "thresholds", "value_range"):
+                if name in document:
+                    document[name] = tuple(document[name])
+            if "metrics" in document:
+                document["metrics"] = {name: tuple(figure) for name, figure in document["metrics"].items()}
             document["window"] = Window(**document["window"])
             document["calibration"] = calibration.from_dict(document["calibration"])
-            if document["out_of_distribution"] is not None:
+            if document.get("out_of_distribution") is not None:
                 document["out_of_distribution"] = out_of_distribution.from_dict(document["out_of_distribution"])
-            return ModelInfo(**{name: document[name] for name in known})
+            return ModelInfo(**{name: document[name] for name in known & set(document)})
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: its {MEMBER} is damaged ({error}); export the model again.") from None
     raise UserError(
@@ -115,3 +139,30 @@ def read(path: Path) -> ModelInfo:
 def _in_folder(path: Path) -> Path:
     is_saved_model = (path / "saved_model.pb").exists()
     return path / "assets.extra" / MEMBER if is_saved_model else path / MEMBER
+
+
+def _attach_to_onnx(text: str, path: Path) -> None:
+    import onnx
+
+    model = onnx.load(path)
+    onnx.helper.set_model_props(model, {MEMBER: text})
+    onnx.save(model, path)
+
+
+def _of_onnx(path: Path) -> str:
+    """Return the document of an `.onnx` file.
+
+    Raises:
+        UserError: onnx is not installed.
+        KeyError: no document, or no ONNX model, as an archive answers.
+    """
+    try:
+        import onnx
+        from google.protobuf.message import DecodeError
+    except ImportError:
+        raise UserError(f"{path}: needs onnx, which is not installed; pip install 'kmedtl[onnx]'.") from None
+    try:
+        known = onnx.load(path, load_external_data=False).metadata_props
+    except DecodeError:
+        raise KeyError(MEMBER) from None
+    return {entry.key: entry.value for entry in known}[MEMBER]

@@ -4,59 +4,105 @@ from __future__ import annotations
 
 import tempfile
 import warnings
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 import keras
 import numpy as np
-import tensorflow as tf
 
+from kmedtl.edge.calibration import Calibration
+from kmedtl.errors import UserError, nearest
+from kmedtl.export import quantize, saved_model
 from kmedtl.quiet import quiet_stderr
 
 NATIVE = "model.keras"
-FILES = {"saved_model": "saved_model", "float32": "model_float32.tflite", "int8": "model_int8.tflite"}
+FILES = {
+    "saved_model": "saved_model",
+    "float32": "model_float32.tflite",
+    "float16": "model_float16.tflite",
+    "dynamic": "model_dynamic.tflite",
+    "int8": "model_int8.tflite",
+    "onnx": "model.onnx",
+}
+DEFAULT = ("saved_model", "float32", "int8")
+MakeInt8 = Callable[[Path, bytes], bytes]  # from the SavedModel and the float32 file
+
+
+def check(formats: Collection[str]) -> tuple[str, ...]:
+    """Return the formats.
+
+    Raises:
+        UserError: an unknown one, with the nearest name.
+    """
+    for name in formats:
+        if name not in FILES:
+            raise UserError(f"--formats: no such format: '{name}'. {nearest(name, FILES)}")
+    return tuple(formats)
+
+
+def min_max(samples: np.ndarray) -> MakeInt8:
+    """Return what makes an int8 file whose ranges hold all that uint8 `samples` (n, size, size, C) reach."""
+    return lambda saved, whole: quantize.by_ranges(whole, quantize.ranges_of(whole, samples))
 
 
 def write_all(
-    model: keras.Model, folder: Path, calibration: np.ndarray, formats: Collection[str] = tuple(FILES)
+    model: keras.Model,
+    folder: Path,
+    samples: np.ndarray | None,
+    formats: Collection[str] = DEFAULT,
+    calibration: Calibration | None = None,
+    int8: MakeInt8 | None = None,
 ) -> Iterator[Path]:
     """Write `NATIVE` and the files of the wanted `FILES` into `folder`, yielding each path when it is written.
 
     - `model.keras`: the native archive.
-    - `saved_model/`: `serving_default` takes float32 images (N, size, size, C) in 0–255 and returns logits.
-    - `model_float32.tflite`: float32 image in 0–255 → float32 logits.
-    - `model_int8.tflite`: uint8 image → float32 logits; weights per channel, ranges of the activations from
-      `calibration`, uint8 training images (n, size, size, C). Source: Jacob et al., Quantization and Training of
-      Neural Networks for Efficient Integer-Arithmetic-Only Inference (2018).
+    - `saved_model/`: see `kmedtl.export.saved_model.write`.
+    - `model_*.tflite`: uint8 image (1, size, size, C) → float32 `logits` (1, findings), `features` (1, D).
+      `float32`; `float16`: its weights in half the bytes; `dynamic`: its weights in int8, activations quantized as they
+      come; `int8`: weights and activations, see `kmedtl.export.quantize`.
+    - `model.onnx`: float32 images (N, size, size, C) in 0–255 → `logits`, `features`.
+
+    Args:
+        samples: uint8 training images (n, size, size, C), which tell the ranges of the int8 file; None beside `int8`.
+        calibration: what makes the SavedModel's probabilities.
+        int8: how the int8 file is made; None: by `min_max` of the samples.
+
+    Raises:
+        UserError: `onnx` without the extra that writes it.
     """
     model.save(folder / NATIVE)
     yield folder / NATIVE
-    with tempfile.TemporaryDirectory() as aside:  # the converter reads a SavedModel, whether it is wanted or not
+    if not formats:
+        return
+    with tempfile.TemporaryDirectory() as aside:  # the converters read a SavedModel, whether it is wanted or not
         saved = (folder if "saved_model" in formats else Path(aside)) / FILES["saved_model"]
-        if formats:
-            with quiet_stderr():
-                model.export(saved, format="tf_saved_model", verbose=False)
+        saved_model.write(model, saved, calibration)
         if "saved_model" in formats:
             yield saved
-        if "float32" in formats:
-            yield _convert(tf.lite.TFLiteConverter.from_saved_model(str(saved)), folder / FILES["float32"])
-        if "int8" in formats:
-            yield _convert(_int8(saved, calibration), folder / FILES["int8"])
+        whole = quantize.convert(saved) if {"float32", "int8"} & set(formats) else b""
+        makers = {
+            "float32": lambda: whole,
+            "float16": lambda: quantize.convert(saved, optimize=True, half=True),
+            "dynamic": lambda: quantize.convert(saved, optimize=True),
+            "int8": lambda: (int8 or min_max(samples))(saved, whole),
+        }
+        for name, make in makers.items():
+            if name in formats:
+                (folder / FILES[name]).write_bytes(make())
+                yield folder / FILES[name]
+    if "onnx" in formats:
+        yield _write_onnx(model, folder / FILES["onnx"])
 
 
-def _int8(saved: Path, calibration: np.ndarray) -> tf.lite.TFLiteConverter:
-    calibration = calibration.copy()
-    calibration[0, 0, :2] = np.array([[0], [255]])  # the input's range is 0–255, whatever these images reach
-    converter = tf.lite.TFLiteConverter.from_saved_model(str(saved))
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.representative_dataset = lambda: ([image[None].astype(np.float32)] for image in calibration)
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    converter.inference_input_type = tf.uint8
-    return converter
-
-
-def _convert(converter: tf.lite.TFLiteConverter, path: Path) -> Path:
+def _write_onnx(model: keras.Model, path: Path) -> Path:
+    try:
+        import onnx  # noqa: F401 (what Keras converts with is asked for here, to say what is missing)
+        import tf2onnx  # noqa: F401
+    except ImportError:
+        raise UserError("onnx: needs packages that are not installed; pip install 'kmedtl[onnx]'.") from None
+    both = saved_model.with_features(model)
+    both(np.zeros((1, *model.input_shape[1:]), np.float32))  # Keras exports no model that was never called
     with quiet_stderr(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        path.write_bytes(converter.convert())
+        warnings.simplefilter("ignore", FutureWarning)  # of the converter, about NumPy
+        both.export(path, format="onnx", verbose=False)
     return path

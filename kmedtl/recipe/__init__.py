@@ -12,10 +12,11 @@ import yaml
 from kmedtl import config
 from kmedtl.errors import UserError, expect
 from kmedtl.recipe.data import Data
+from kmedtl.recipe.export import Export, Gate
 from kmedtl.recipe.rule import parse_rule
 from kmedtl.recipe.stage import Stage, Training
 
-__all__ = ["CLASSIFIERS", "Backbone", "Data", "Evaluation", "Export", "Head", "Recipe", "Stage", "Training"]
+__all__ = ["CLASSIFIERS", "Backbone", "Data", "Evaluation", "Export", "Gate", "Head", "Recipe", "Stage", "Training"]
 __all__ += ["read", "write"]
 
 Schedule = Literal[
@@ -102,23 +103,6 @@ class Evaluation:
             expect(share is None or 0 < share < 1, f"evaluation.{name}", "above 0 and below 1", share)
         expect(0 <= self.cases <= 12, "evaluation.cases", "0 to 12", self.cases)
         expect(self.resamples >= 100, "evaluation.resamples", "at least 100", self.resamples)
-
-
-@dataclass(frozen=True)
-class Export:
-    """What is written beside `model.keras`.
-
-    Attributes:
-        formats: in any order.
-        calibration_images: of the int8 file: so many training images, stratified by label.
-    """
-
-    formats: tuple[Literal["saved_model", "float32", "int8"], ...] = ("saved_model", "float32", "int8")
-    calibration_images: int = 64
-
-    def __post_init__(self) -> None:
-        count = self.calibration_images
-        expect(count >= 1, "export.calibration_images", "at least 1", count)
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from kmedtl.edge.heat_map import overlay
 from kmedtl.explain.cases import choose_cases
-from kmedtl.explain.overlay import gallery, jpeg, overlay
+from kmedtl.explain.overlay import gallery, jpeg
 
 
 @pytest.fixture

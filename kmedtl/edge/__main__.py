@@ -1,0 +1,7 @@
+"""`python -m kmedtl.edge` is the command `kmedtl-edge`."""
+
+import sys
+
+from kmedtl.edge.cli import main
+
+sys.exit(main())

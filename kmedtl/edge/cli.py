@@ -1,0 +1,76 @@
+"""`kmedtl-edge`: the commands of a scanner, where there is neither TensorFlow nor Keras.
+
+Imports nothing heavy before a command needs it. `kmedtl` takes the options of its commands of the same names from here.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import kmedtl
+from kmedtl.terminal import carry_out
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return its exit code: 0, 2 (the user can mend it) or 130 (Ctrl-C)."""
+    parser = argparse.ArgumentParser(
+        prog="kmedtl-edge", description="Answers of exported kmedtl models; research only."
+    )
+    parser.add_argument("--version", action="version", version=f"kmedtl-edge {kmedtl.__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", dest="command")
+    predict = commands.add_parser("predict", help="classify images with an exported model")
+    predict.add_argument("model", type=Path, help="a .tflite file")
+    predict.add_argument("--threads", type=_count, default=1, metavar="N", help="cores an image may use (default: 1)")
+    predict.set_defaults(run=_predict)
+    add_predict_options(predict)
+    inspect = commands.add_parser("inspect", help="show what a model file says about itself")
+    inspect.set_defaults(run=_inspect)
+    add_inspect_options(inspect)
+    for command in commands.choices.values():
+        command.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    options = parser.parse_args(arguments)
+    return carry_out(options.run, options)
+
+
+def add_predict_options(parser: argparse.ArgumentParser) -> None:
+    """Add what `kmedtl.edge.answering.answer` reads."""
+    parser.add_argument(
+        "images", nargs="*", metavar="IMAGE", help="PNG, JPEG, TIFF or DICOM files, folders, '-' for one from stdin"
+    )
+    parser.add_argument("--files-from", metavar="FILE", help="read names of images, one a line; '-' for stdin")
+    parser.add_argument("--format", choices=("table", "json", "jsonl", "csv"), default="table")
+    parser.add_argument("--explain", type=Path, metavar="DIR", help="write what each answer rests on, as pictures")
+    parser.add_argument(
+        "--dicom-report",
+        type=Path,
+        metavar="DIR",
+        help="write a structured report and a heat map of each DICOM file; they name the patient, as a PACS needs",
+    )
+
+
+def add_inspect_options(parser: argparse.ArgumentParser) -> None:
+    """Add what `kmedtl.edge.inspection.inspect` is asked with."""
+    parser.add_argument("model", type=Path, metavar="FILE", help="a model file, SavedModel folder or run folder")
+    parser.add_argument("--json", action="store_true", help="print the whole document as JSON")
+
+
+def _predict(options: argparse.Namespace) -> int:
+    from kmedtl.edge.answering import answer
+    from kmedtl.edge.opening import open_tflite
+
+    return answer(open_tflite(options.model, options.threads), options)
+
+
+def _inspect(options: argparse.Namespace) -> int:
+    from kmedtl.edge.inspection import inspect
+
+    print(inspect(options.model, options.json), end="")
+    return 0
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a number from 1 on. Received: {text!r}")
+    return int(text)

@@ -1,0 +1,60 @@
+"""What an answer rests on, as a picture to look at. NumPy and Pillow only."""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image
+
+from kmedtl.edge.occlusion import occlusion
+from kmedtl.edge.predictor import Model, Seen
+
+LONGEST = 512  # pixels of the picture's longer side
+STRONGEST = 0.6  # opacity of the map's maximum; where the map is 0 the image shows as it is
+# Dark to light also as a greyscale print: nearly matplotlib's inferno, at equal steps from 0 to 1.
+_COLOURS = np.array(
+    [
+        [0, 0, 4], [33, 12, 74], [87, 16, 110], [138, 34, 106], [188, 55, 84], [228, 90, 49], [249, 142, 9],
+        [249, 203, 53], [252, 255, 164],
+    ]
+)  # fmt: skip
+
+
+def heat_map(model: Model, seen: Seen) -> np.ndarray:
+    """Return uint8 RGB (height, width, 3), in the file's own aspect: what the most probable finding rests on.
+
+    The image as the model saw it, with the occlusion map laid on.
+    """
+    found = occlusion(model.runtime, seen.pixels[None], most_probable(seen))[0]
+    scale = LONGEST / max(seen.facts.width, seen.facts.height)
+    size = tuple(max(1, round(side * scale)) for side in (seen.facts.width, seen.facts.height))
+    bilinear = Image.Resampling.BILINEAR
+    image = Image.fromarray(seen.pixels.squeeze(axis=2) if seen.pixels.shape[2] == 1 else seen.pixels)
+    ground = np.asarray(image.convert("RGB").resize(size, bilinear))
+    return overlay(ground, np.asarray(Image.fromarray(found).resize(size, bilinear)))
+
+
+def most_probable(seen: Seen) -> int:
+    """Return the number of the finding with the highest probability, or the highest logit where there is none."""
+    answer = seen.prediction
+    return int(np.argmax(list(answer.probabilities.values()) or answer.logits))
+
+
+def overlay(image: np.ndarray, found: np.ndarray) -> np.ndarray:
+    """Return a map (H, W) in 0–1 over its image, uint8 (H, W, 3): in colour, more opaque where it is higher.
+
+    A line encloses what reaches half the maximum, white beside black, to be seen on any ground and without colours.
+    """
+    steps = np.linspace(0, 1, len(_COLOURS))
+    colours = np.stack([np.interp(found, steps, channel) for channel in _COLOURS.T], axis=-1)
+    opacity = STRONGEST * found[..., None]
+    laid = np.round(image * (1 - opacity) + colours * opacity).astype(np.uint8)
+    inside = found >= 0.5
+    laid[_grown(inside) & ~inside] = 255
+    laid[inside & _grown(~inside)] = 0
+    return laid
+
+
+def _grown(region: np.ndarray) -> np.ndarray:
+    """Return a region (H, W) with the pixels above, below, left and right of it."""
+    framed = np.pad(region, 1)
+    return region | framed[:-2, 1:-1] | framed[2:, 1:-1] | framed[1:-1, :-2] | framed[1:-1, 2:]

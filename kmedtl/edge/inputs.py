@@ -1,0 +1,71 @@
+"""Which files to answer: as named, out of folders, from a list, or one image that comes through stdin."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from kmedtl.data.read_image import MAX_BYTES, SUFFIXES, is_dicom
+from kmedtl.errors import UserError
+
+STDIN = "-"
+
+
+@contextmanager
+def gathered(named: Sequence[str], listed_in: str | None = None) -> Iterator[dict[str, str]]:
+    """Yield where each image lies, by the name it is answered under; an image of stdin lies in a file meanwhile.
+
+    Args:
+        named: files; folders, of which all images count, in order of their names; `-` for an image through stdin.
+        listed_in: a file with the name of a file or folder a line; `-` for stdin.
+
+    Raises:
+        UserError: no image at all, a folder without one, a list that cannot be read, or stdin wanted twice.
+    """
+    if STDIN in named and (listed_in == STDIN or list(named).count(STDIN) > 1):
+        raise UserError("stdin: expected one image or one list. Received: both, or one of them twice.")
+    names = [*named, *(_lines(listed_in) if listed_in else ())]
+    if not names:
+        raise UserError(
+            "images: expected files, folders, '-' for an image from stdin, or --files-from. Received: none."
+        )
+    with tempfile.TemporaryDirectory() as aside:
+        stdin = Path(aside) / "stdin"
+        yield {
+            path: _from_stdin(stdin) if path == STDIN else path
+            for name in names
+            for path in ([STDIN] if name == STDIN else _files(name))
+        }
+
+
+def _lines(listed_in: str) -> list[str]:
+    try:
+        text = sys.stdin.read() if listed_in == STDIN else Path(listed_in).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{listed_in}: expected a file with a name a line ({error}).") from None
+    return [line for line in text.splitlines() if line]
+
+
+def _files(name: str) -> list[str]:
+    folder = Path(name)
+    if not folder.is_dir():
+        return [name]
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    images = [str(path) for path in files if path.suffix.lower() in SUFFIXES or is_dicom(path)]
+    if not images:
+        raise UserError(f"{name}: expected a folder with images. Received: {len(files)} files, none of them an image.")
+    if len(images) < len(files):
+        print(f"{name}: {len(files) - len(images)} files that are no images are left out.", file=sys.stderr)
+    return images
+
+
+def _from_stdin(target: Path) -> str:
+    with target.open("wb") as file:
+        left = MAX_BYTES + 1  # one more than is read: the reader says that it is too large
+        while left and (block := sys.stdin.buffer.read(min(left, 1 << 20))):
+            file.write(block)
+            left -= len(block)
+    return str(target)

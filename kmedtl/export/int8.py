@@ -1,0 +1,99 @@
+"""Which way to an int8 file costs a model least, tried on validation in a stated order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from kmedtl.export import quantize
+from kmedtl.export.layers import worst_layers
+from kmedtl.export.parity import Parity
+
+MORE = 4  # times as many calibration images, if the first do not do
+SHARE = 0.99  # of the calibration images whose extremes a percentile range holds
+IN_FLOAT = (3, 8)  # so many of the worst layers
+
+FIRST = "litert-quantizer, min–max"
+
+Judge = Callable[[bytes], Parity]  # of a file on validation, calibrated anew; `missed` says whether it will do
+Sample = Callable[[int], np.ndarray]  # about so many training images, uint8 (n, size, size, C)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A way that was tried: its name, the file, and how that did on validation."""
+
+    way: str
+    file: bytes
+    parity: Parity
+
+    @property
+    def cost(self) -> tuple[int, float]:
+        return len(self.parity.missed), self.parity.mean_difference
+
+
+@dataclass(frozen=True)
+class Ways:
+    """The ways from one model to an int8 file.
+
+    Attributes:
+        saved: its SavedModel.
+        whole: its float32 TFLite file.
+        count: calibration images of the first ways.
+    """
+
+    saved: Path
+    whole: bytes
+    sample: Sample
+    count: int
+
+    @cached_property
+    def few(self) -> quantize.Ranges:
+        return quantize.ranges_of(self.whole, self.sample(self.count))
+
+    @cached_property
+    def many(self) -> quantize.Ranges:
+        return quantize.ranges_of(self.whole, self.sample(MORE * self.count))
+
+    @cached_property
+    def worst(self) -> list[str]:
+        return worst_layers(self.whole, quantize.by_ranges(self.whole, self.many), self.sample(self.count))
+
+    def quantizers(self) -> Iterator[tuple[str, Callable[[], bytes]]]:
+        """Yield both quantizers, with ranges that no calibration image exceeds."""
+        yield FIRST, lambda: quantize.by_ranges(self.whole, self.few)
+        yield "tf.lite, min–max", lambda: quantize.by_converter(self.saved, self.sample(self.count))
+
+    def remedies(self) -> Iterator[tuple[str, Callable[[], bytes]]]:
+        """Yield what is tried next where neither does, the least costly first; the last quantizes weights alone."""
+        yield f"litert-quantizer, min–max, {MORE} × the images", lambda: quantize.by_ranges(self.whole, self.many)
+        yield f"litert-quantizer, percentile {SHARE}", lambda: quantize.by_ranges(self.whole, self.many, SHARE)
+        for count in IN_FLOAT:
+            yield (
+                f"litert-quantizer, min–max, {count} layers in float",
+                lambda count=count: quantize.by_ranges(self.whole, self.many, in_float=self.worst[:count]),
+            )
+        yield "weights only", lambda: quantize.convert(self.saved, optimize=True)
+
+
+def choose(ways: Ways, judge: Judge) -> tuple[Attempt, ...]:
+    """Try both quantizers, then remedies until something passes on validation; return the attempts, the best last.
+
+    Args:
+        judge: what a file costs on validation.
+    """
+
+    def attempt(way: str, make: Callable[[], bytes]) -> Attempt:
+        file = make()
+        return Attempt(way, file, judge(file))
+
+    tried = [attempt(*way) for way in ways.quantizers()]
+    for way in ways.remedies():
+        if any(not attempted.parity.missed for attempted in tried):
+            break
+        tried.append(attempt(*way))
+    return tuple(sorted(tried, key=lambda attempted: attempted.cost, reverse=True))

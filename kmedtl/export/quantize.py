@@ -1,0 +1,120 @@
+"""Int8 files: from the ranges that tensors take on calibration images, by either of two quantizers.
+
+Source: Jacob et al., Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference
+(2018).
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Collection
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from ai_edge_litert.interpreter import Interpreter
+from ai_edge_litert.tools import flatbuffer_utils
+from litert_quantizer.algorithm_manager import AlgorithmName
+from litert_quantizer.calibrator import CalibrationMode, Calibrator
+from litert_quantizer.qtyping import TFLOperationName
+from litert_quantizer.quantizer import Quantizer
+from litert_quantizer.recipe_manager import RecipeManager
+from tqdm import tqdm
+
+from kmedtl.export.saved_model import EDGE
+from kmedtl.quiet import quiet_stderr
+
+BITS = 8
+Ranges = dict[str, np.ndarray]  # tensor → float64 (n, 2): its least and largest value in each of n images
+
+
+def convert(saved: Path, optimize: bool = False, half: bool = False) -> bytes:
+    """Return a SavedModel of `kmedtl.export.saved_model` as TFLite: uint8 images (n, size, size, C) in.
+
+    Args:
+        optimize: weights become int8 (dynamic range), or with `half` float16; what is computed stays float.
+    """
+    converter = _converter(saved)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT] if optimize else []
+    converter.target_spec.supported_types = [tf.float16] if half else []
+    return _run(converter)
+
+
+def by_converter(saved: Path, images: np.ndarray) -> bytes:
+    """Return the int8 file that TensorFlow's own converter makes; images are uint8 (n, size, size, C)."""
+    converter = _converter(saved)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = lambda: ([image[None]] for image in spanning(images))
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8, tf.lite.OpsSet.TFLITE_BUILTINS]
+    return _run(converter)
+
+
+def ranges_of(model: bytes, images: np.ndarray) -> Ranges:
+    """Return what each tensor of a float TFLite file reaches in each of the uint8 images (n, size, size, C)."""
+    mode, seen = CalibrationMode.CALIBRATION_PROFILER_BASED, []
+    calibrator = Calibrator(memoryview(model), num_threads=1, mode=mode)
+    for image in tqdm(spanning(images), "Calibrating int8", unit="image", leave=False):
+        calibrator.reset_model_qsvs()  # else it would keep a moving average, which clips what is rare
+        with quiet_stderr():
+            calibrator.calibrate({EDGE: [{"image": image[None]}]}, RecipeManager())
+        seen.append({name: (found["min"][0], found["max"][0]) for name, found in calibrator.get_model_qsvs().items()})
+    return {name: np.array([found[name] for found in seen]) for name in seen[0]}
+
+
+def by_ranges(model: bytes, ranges: Ranges, share: float = 1.0, in_float: Collection[str] = ()) -> bytes:
+    """Return a float TFLite file with int8 weights, a scale a channel, and int8 activations, one a tensor.
+
+    The last layer stays float: it costs nothing, and its logits keep more than 256 values.
+
+    Args:
+        ranges: of `ranges_of`.
+        share: of the images whose least and largest values the range holds; 1: all.
+        in_float: outputs of further layers that stay float.
+    """
+    wanted = RecipeManager()
+    wanted.add_static_config(".*", TFLOperationName.ALL_SUPPORTED, BITS, BITS)
+    interpreter = Interpreter(model_content=model)
+    logits = interpreter.get_signature_runner().get_output_details()["logits"]["name"]
+    kept = [(".*", TFLOperationName.INPUT), (".*", TFLOperationName.OUTPUT)]
+    kept += [(f"^{re.escape(name)};?$", TFLOperationName.ALL_SUPPORTED) for name in (logits, *in_float)]
+    for pattern, operation in kept:
+        wanted.add_quantization_config(pattern, operation, algorithm_key=AlgorithmName.NO_QUANTIZE)
+    bounds = {
+        name: {
+            "min": np.quantile(found[:, :1], 1 - share, axis=0),
+            "max": np.quantile(found[:, 1:], share, axis=0),
+        }
+        for name, found in ranges.items()
+    }
+    quantizer = Quantizer(bytearray(model), wanted.get_quantization_recipe())
+    with quiet_stderr(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        quantized = quantizer.quantize(bounds, enable_progress_report=False).quantized_model
+    return _with_signature_of(model, bytes(quantized))
+
+
+def spanning(images: np.ndarray) -> np.ndarray:
+    """Return the images with 0 and 255 in a corner of the first: the input's range, whatever they reach."""
+    images = images.copy()
+    images[0, 0, :2] = np.array([[0], [255]])
+    return images
+
+
+def _with_signature_of(model: bytes, quantized: bytes) -> bytes:
+    """Return `quantized` with a signature that names its outputs, where the quantizer leaves what came before them."""
+    before, after = (flatbuffer_utils.read_model_from_bytearray(bytearray(file)) for file in (model, quantized))
+    places = list(before.subgraphs[0].outputs)
+    for was, now in zip(before.signatureDefs[0].outputs, after.signatureDefs[0].outputs, strict=True):
+        now.tensorIndex = after.subgraphs[0].outputs[places.index(was.tensorIndex)]
+    return bytes(flatbuffer_utils.convert_object_to_bytearray(after))
+
+
+def _converter(saved: Path) -> tf.lite.TFLiteConverter:
+    return tf.lite.TFLiteConverter.from_saved_model(str(saved), signature_keys=[EDGE])
+
+
+def _run(converter: tf.lite.TFLiteConverter) -> bytes:
+    with quiet_stderr(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return converter.convert()

@@ -1,0 +1,119 @@
+"""`kmedtl export`: a finished run's files in other formats, each measured, each carrying what it needs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from kmedtl.cli import main
+from kmedtl.data.read_image import read_image
+from kmedtl.edge import model_info
+from kmedtl.edge.calibration import probabilities
+from kmedtl.export.runtimes import open_runtime
+
+ALL = "saved_model,float32,float16,dynamic,int8"
+OPEN = [f"--set=export.gate.{name}=1" for name in ("float32", "float16", "auc_loss", "mean_difference", "flips")]
+
+
+@pytest.fixture(scope="module")
+def run(trained, tmp_path_factory):
+    return shutil.copytree(trained[1], tmp_path_factory.mktemp("export") / "RUN")
+
+
+@pytest.fixture(scope="module")
+def exported(run):
+    assert main(["export", str(run), "--formats", ALL, *OPEN]) == 0
+    return run / "exports"
+
+
+@pytest.fixture(scope="module")
+def images(trained):
+    """The test images, from their files, and what the run says of them."""
+    result, _ = trained
+    paths = result.manifest.table.set_index("id")["path"][result.test["id"]]
+    return np.stack([read_image(path, result.info.reading).pixels for path in paths])
+
+
+@pytest.mark.slow
+def test_every_file_is_there_smaller_than_before_and_measured(exported):
+    table = json.loads((exported / "parity.json").read_text())
+    size = {row["file"]: row["megabytes"] for row in table["files"]}
+    assert set(size) | {"parity.json"} == {path.name for path in exported.iterdir()}
+    assert size["model_float16.tflite"] < 0.6 * size["model_float32.tflite"]
+    assert max(size["model_int8.tflite"], size["model_dynamic.tflite"]) < 0.4 * size["model_float32.tflite"]
+    assert {(found["file"], found["threads"]) for found in table["footprints"]} == {
+        (f, n) for f in size for n in (1, 2)
+    }
+    assert all(0 < found["p50"] <= found["p95"] and found["peak_megabytes"] > 1 for found in table["footprints"])
+    (int8,) = (row for row in table["files"] if "int8" in row["file"])
+    assert int8["made"]
+    assert int8["auc_loss_low"] <= int8["auc_loss"] <= int8["auc_loss_high"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("file", "tolerance"),
+    [
+        ("model.keras", 1e-5),
+        ("saved_model", 1e-5),
+        ("model_float32.tflite", 1e-3),
+        ("model_float16.tflite", 5e-3),
+        ("model_dynamic.tflite", 0.5),
+        ("model_int8.tflite", 0.5),
+    ],
+)
+def test_a_file_answers_as_its_own_document_says(trained, exported, images, file, tolerance):
+    result, _ = trained
+    info, runtime = model_info.read(exported / file), open_runtime(exported / file)
+    logits, features = runtime.logits_and_features(images)
+    assert np.array_equal(runtime(images), logits)
+    found = probabilities(logits, info.calibration)[:, 0]
+    difference = np.abs(found - result.test["probability"].to_numpy())
+    assert difference.max() <= tolerance
+    assert info.parity["max_difference"] == pytest.approx(difference.max(), abs=1e-6)
+    assert info.parity["mean_difference"] == pytest.approx(difference.mean(), abs=1e-6)
+    assert info.metrics["auc"][1] <= info.metrics["auc"][0] <= info.metrics["auc"][2]
+    assert info.out_of_distribution.score(features).shape == (len(images),)
+    assert len(info.recipe_hash) == len(info.data_hash) == 64
+    assert (info.value_range, info.classes) == ((0.0, 255.0), ("NORMAL", "PNEUMONIA"))
+
+
+@pytest.mark.slow
+def test_a_file_that_misses_its_gate_is_set_apart(run, tmp_path, capsys):
+    arguments = ["export", str(run), "--formats", "float32", "--set=export.gate.float32=0", f"--out={tmp_path / 'out'}"]
+    assert main(arguments) == 3
+    assert "Rejected: model_float32.tflite.rejected: max |Δp|" in capsys.readouterr().out
+    assert not (tmp_path / "out" / "model_float32.tflite").exists()
+    assert (tmp_path / "out" / "model_float32.tflite.rejected").is_file()
+    assert model_info.read(tmp_path / "out" / "model_float32.tflite.rejected").parity["missed"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["{run}", "--formats", "int4"], "no such format: 'int4'. Did you mean 'int8'?"),
+        (["{run}/plots"], "expected a run folder"),
+        (["{run}/model_int8.tflite"], "expected a run folder; files are made of its model.keras alone"),
+        (["{run}", "--set", "export.gate.flip=1"], "Did you mean 'flips'?"),
+        (["{run}", "--out", "{run}"], "exists already"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_a_line(trained, arguments, words, capsys):
+    assert main(["export", *(text.format(run=trained[1]) for text in arguments)]) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("error: ")
+    assert words in error
+
+
+def test_int8_without_training_images_is_refused(trained, tmp_path, capsys):
+    run = shutil.copytree(trained[1], tmp_path / "RUN")
+    manifest = (run / "manifest.csv").read_text()
+    (run / "manifest.csv").write_text(manifest.replace(",train", ",elsewhere"))
+    assert main(["export", str(run), "--formats", "int8"]) == 2
+    error = capsys.readouterr().err
+    assert "expected the run's training images" in error
+    assert f"kmedtl run {run / 'recipe.yaml'}" in error
+    assert not (run / "exports").exists()

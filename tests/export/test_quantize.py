@@ -1,0 +1,63 @@
+import numpy as np
+import pytest
+
+from kmedtl.edge.litert import LiteRTModel
+from kmedtl.export import quantize
+from kmedtl.export.int8 import IN_FLOAT, Ways, choose
+from kmedtl.export.layers import worst_layers
+from kmedtl.export.parity import Parity
+from tests.export.conftest import pictures
+
+DARK, BRIGHT = pictures(24, 0, 40), pictures(1, 240, 256)
+
+
+def features_of(file, path, images):
+    path.write_bytes(file)
+    return LiteRTModel(path).logits_and_features(images)[1]
+
+
+def test_a_file_in_float_answers_as_the_model(whole, model, tmp_path):
+    (tmp_path / "whole.tflite").write_bytes(whole)
+    found = LiteRTModel(tmp_path / "whole.tflite")(DARK)
+    np.testing.assert_allclose(found, model.predict(DARK.astype("float32"), verbose=0), atol=1e-5)
+
+
+@pytest.mark.parametrize("place", [0, 12, 24])
+def test_ranges_hold_an_outlier_wherever_it_comes(whole, tmp_path, place):
+    """Most images are dark, one is bright: a moving average of the ranges would clip what it lights up."""
+    images = np.insert(DARK, place, BRIGHT, axis=0)
+    ranges = quantize.ranges_of(whole, images)
+    expected = features_of(whole, tmp_path / "float32.tflite", BRIGHT)
+    found = features_of(quantize.by_ranges(whole, ranges), tmp_path / "int8.tflite", BRIGHT)
+    clipped = features_of(quantize.by_ranges(whole, ranges, share=0.5), tmp_path / "clipped.tflite", BRIGHT)
+    assert expected.max() > 3 * features_of(whole, tmp_path / "float32.tflite", DARK).max()
+    assert np.abs(found - expected).max() < 0.03 * expected.max()
+    assert np.abs(clipped - expected).max() > 0.2 * expected.max()
+
+
+def test_what_stays_in_float_is_nearer_and_what_hurts_is_named(whole, tmp_path):
+    ranges = quantize.ranges_of(whole, DARK)
+    quantized = quantize.by_ranges(whole, ranges)
+    worst = worst_layers(whole, quantized, DARK)
+    assert len(worst) == len(set(worst)) >= 2
+    expected = features_of(whole, tmp_path / "float32.tflite", DARK)
+    errors = [
+        np.abs(features_of(file, tmp_path / "int8.tflite", DARK) - expected).mean()
+        for file in (quantized, quantize.by_ranges(whole, ranges, in_float=worst))
+    ]
+    assert errors[1] < errors[0]
+
+
+@pytest.mark.parametrize(("limit", "tried"), [(1.0, 2), (-1.0, 5 + len(IN_FLOAT))])
+def test_ways_are_tried_in_order_until_one_will_do(saved, whole, tmp_path, limit, tried):
+    expected = features_of(whole, tmp_path / "float32.tflite", DARK)
+
+    def judge(file):
+        error = float(np.abs(features_of(file, tmp_path / "int8.tflite", DARK) - expected).mean())
+        missed = ("mean |Δp|",) if error > limit else ()
+        return Parity("model_int8.tflite", 0, 1, 0, error, error, 0, missed=missed)
+
+    attempts = choose(Ways(saved, whole, lambda count: DARK[:count], 6), judge)
+    assert len(attempts) == tried
+    assert attempts[-1].parity.mean_difference == min(attempt.parity.mean_difference for attempt in attempts)
+    assert ("weights only" in {attempt.way for attempt in attempts}) == (tried > 2)
