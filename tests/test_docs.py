@@ -79,10 +79,14 @@ def parsed_commands_of(page):
 
 
 def run_commands_of(page, capsys):
+    for arguments in commands_of(page):
+        assert main(arguments) == 0, (arguments, capsys.readouterr().err)
+
+
+def commands_of(page):
+    """Return what the page's commands give to kmedtl, a list of words each."""
     blocks = re.findall(r"```sh\n(.*?)```", (DOCS / page).read_text(), flags=re.S)
-    commands = [line for block in blocks for line in block.splitlines()]
+    commands = [shlex.split(line) for block in blocks for line in block.splitlines()]
     assert commands
-    for line in commands:
-        program, *arguments = shlex.split(line)
-        assert program == "kmedtl"
-        assert main(arguments) == 0, (line, capsys.readouterr().err)
+    assert {program for program, *_ in commands} == {"kmedtl"}
+    return [arguments for _, *arguments in commands]

@@ -20,9 +20,9 @@ def command(options: argparse.Namespace) -> int:
         from kmedtl.export_run import export_run, summary
 
     formats = check(options.formats)
+    if not (options.run / past_run.RECIPE).is_file():
+        raise UserError(f"{options.run}: expected a run folder; {past_run.RECIPE} is not there.")
     run = past_run.open_run(options.run)
-    if run.model.name != past_run.MODEL:
-        raise UserError(f"{options.run}: expected a run folder; files are made of its {past_run.MODEL} alone.")
     run = replace(run, recipe=override(run.recipe, options.set))
     final = run_folder.choose(options.out or run.folder / "exports", "exports")
     with run_folder.building(final) as folder:

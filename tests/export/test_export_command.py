@@ -1,4 +1,7 @@
-"""`kmedtl export`: a finished run's files in other formats, each measured, each carrying what it needs."""
+"""`kmedtl export`: a finished run's files in other formats, each measured, each carrying what it needs.
+
+The commands are those of docs/export.md, with the gate opened or shut.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +16,9 @@ from kmedtl.data.read_image import read_image
 from kmedtl.edge import model_info
 from kmedtl.edge.calibration import probabilities
 from kmedtl.export.runtimes import open_runtime
+from tests.test_docs import commands_of
 
-ALL = "saved_model,float32,float16,dynamic,int8"
+EVERY_FORMAT, ANOTHER_GATE = commands_of("export.md")
 OPEN = [f"--set=export.gate.{name}=1" for name in ("float32", "float16", "auc_loss", "mean_difference", "flips")]
 
 
@@ -25,7 +29,9 @@ def run(trained, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def exported(run):
-    assert main(["export", str(run), "--formats", ALL, *OPEN]) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(run.parent)
+        assert main([*EVERY_FORMAT, *OPEN]) == 0
     return run / "exports"
 
 
@@ -82,21 +88,22 @@ def test_a_file_answers_as_its_own_document_says(trained, exported, images, file
 
 
 @pytest.mark.slow
-def test_a_file_that_misses_its_gate_is_set_apart(run, tmp_path, capsys):
-    arguments = ["export", str(run), "--formats", "float32", "--set=export.gate.float32=0", f"--out={tmp_path / 'out'}"]
-    assert main(arguments) == 3
+def test_a_file_that_misses_its_gate_is_set_apart(run, monkeypatch, capsys):
+    monkeypatch.chdir(run.parent)
+    assert main([*ANOTHER_GATE, "--set=export.gate.float32=0"]) == 3
     assert "Rejected: model_float32.tflite.rejected: max |Δp|" in capsys.readouterr().out
-    assert not (tmp_path / "out" / "model_float32.tflite").exists()
-    assert (tmp_path / "out" / "model_float32.tflite.rejected").is_file()
-    assert model_info.read(tmp_path / "out" / "model_float32.tflite.rejected").parity["missed"]
+    out = run.parent / "tablet"
+    assert not (out / "model_float32.tflite").exists()
+    assert (out / "model_float32.tflite.rejected").is_file()
+    assert model_info.read(out / "model_float32.tflite.rejected").parity["missed"]
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["{run}", "--formats", "int4"], "no such format: 'int4'. Did you mean 'int8'?"),
-        (["{run}/plots"], "expected a run folder"),
-        (["{run}/model_int8.tflite"], "expected a run folder; files are made of its model.keras alone"),
+        (["{run}/plots"], "expected a run folder; recipe.yaml is not there"),
+        (["{run}/model_int8.tflite"], "expected a run folder; recipe.yaml is not there"),
         (["{run}", "--set", "export.gate.flip=1"], "Did you mean 'flips'?"),
         (["{run}", "--out", "{run}"], "exists already"),
     ],
