@@ -107,6 +107,9 @@ def _with_signature_of(model: bytes, quantized: bytes) -> bytes:
     places = list(before.subgraphs[0].outputs)
     for was, now in zip(before.signatureDefs[0].outputs, after.signatureDefs[0].outputs, strict=True):
         now.tensorIndex = after.subgraphs[0].outputs[places.index(was.tensorIndex)]
+    for buffer in after.buffers:  # weights as bytes would be written one by one, in seconds
+        if buffer.data is not None:
+            buffer.data = np.frombuffer(buffer.data, np.uint8)
     return bytes(flatbuffer_utils.convert_object_to_bytearray(after))
 
 
