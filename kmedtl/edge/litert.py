@@ -25,14 +25,16 @@ class LiteRTModel:
             with quiet_stderr():
                 self._interpreter = Interpreter(model_path=str(path), num_threads=threads)
                 self._interpreter.allocate_tensors()
-                outputs = _named_outputs(self._interpreter)
+                named = _named_outputs(self._interpreter)
         except (ValueError, RuntimeError) as error:
             reason = " ".join(str(error).split())
             raise UserError(f"{path}: not a TFLite model that LiteRT can run ({reason}).") from None
         self._path = path
         self._input = self._interpreter.get_input_details()[0]
-        self._logits = outputs.get(LOGITS, self._interpreter.get_output_details()[0]["index"])
-        self._features = outputs.get(FEATURES)
+        outputs = self._interpreter.get_output_details()
+        self._logits = named.get(LOGITS, outputs[0]["index"])
+        self._features = named.get(FEATURES)
+        self._quantized = {output["index"]: output["quantization"] for output in outputs if output["quantization"][0]}
         self.has_features = self._features is not None
 
     @property
@@ -60,7 +62,14 @@ class LiteRTModel:
         values = np.round(image / scale + zero) if scale else image
         self._interpreter.set_tensor(self._input["index"], values[None].astype(self._input["dtype"]))
         self._interpreter.invoke()
-        return [self._interpreter.get_tensor(output)[0] for output in outputs]
+        return [self._value(output) for output in outputs]
+
+    def _value(self, output: int) -> np.ndarray:
+        value = self._interpreter.get_tensor(output)[0]
+        if output not in self._quantized:
+            return value
+        scale, zero = self._quantized[output]
+        return (value.astype(np.float32) - zero) * np.float32(scale)
 
 
 def _named_outputs(interpreter: Interpreter) -> dict[str, int]:
