@@ -46,9 +46,11 @@ def several_findings(three_classes, tmp_path_factory):
 def small(recipe, source, classes=(), **evaluation):
     pattern = "^([A-Z]+[0-9]+)"
     data = replace(recipe.data, source=str(source), size=32, classes=classes, patient_pattern=pattern, augment="none")
-    stages = (replace(recipe.stages[0], epochs=4, lr=1e-2),)
+    stages = (replace(recipe.stages[0], epochs=20, lr=1e-2),)
     export = replace(recipe.export, formats=("float32",))
-    return replace(recipe, data=data, stages=stages, export=export, evaluation=Evaluation(cases=1, **evaluation))
+    lower = replace(recipe.backbone, truncate_at="block3")
+    evaluation = Evaluation(cases=1, **evaluation)
+    return replace(recipe, data=data, backbone=lower, stages=stages, export=export, evaluation=evaluation)
 
 
 @pytest.fixture(scope="module")

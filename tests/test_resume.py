@@ -28,7 +28,8 @@ def start(recipe, out, *arguments):
 @pytest.fixture
 def light_recipe(small_recipe, tmp_path):
     stages = (replace(small_recipe.stages[0], ema=0.9), *small_recipe.stages[1:])
-    recipe = replace(small_recipe, stages=stages, export=Export(formats=()))
+    backbone = replace(small_recipe.backbone, truncate_at="block3")
+    recipe = replace(small_recipe, backbone=backbone, stages=stages, export=Export(formats=()))
     recipes.write(recipe, tmp_path / "recipe.yaml")
     return recipe
 

@@ -33,7 +33,7 @@ for strategy in ("cpu", "mirrored"):
     with devices(Training(strategy=strategy)):
         used.append(tf.distribute.get_strategy().num_replicas_in_sync)
         keras.utils.set_random_seed(3)
-        model = build_classifier(Backbone("EfficientNetLite0"), Head(dropout=0.0), 64, 1, 1)
+        model = build_classifier(Backbone("EfficientNetLite0", truncate_at="block3"), Head(dropout=0.0), 64, 1, 1)
         before = model.get_weights()
         blocks = block_map(model, "EfficientNetLite0")
         fine_tune(Task(model, blocks, data, "none", Training(), 1), STAGES)
