@@ -22,6 +22,10 @@ def command(options: argparse.Namespace) -> int:
     run = _run(options.predictions)
     with tqdm(total=2, desc="Reading", leave=False, ncols=100) as bar:
         answers = _answers(options, run)
+        if options.ordered and answers.kind != "multi_class":
+            raise UserError(
+                f"--ordered: expected several classes, one an image. {options.predictions}: {answers.kind}."
+            )
         bar.set_description("Judging")
         bar.update()
         metrics = measure(answers, options.ordered)

@@ -156,7 +156,9 @@ def _question(table: pd.DataFrame, source: str) -> tuple[Kind, tuple[str, ...]]:
         return "multi_class", tuple(scored)
     if labelled and set(labelled) <= set(scored):
         return "multi_label", tuple(labelled)
-    raise UserError(f"{source}: expected columns {EXPECTED}. Found: {', '.join(columns[:12]) or 'none'}.")
+    parted = next((mark for mark in (";", "\t") if mark in columns[0]), "")
+    hint = f"; the file parts its columns by {parted!r}, expected commas" if parted and len(columns) == 1 else ""
+    raise UserError(f"{source}: expected columns {EXPECTED}. Found: {', '.join(columns[:12]) or 'none'}{hint}.")
 
 
 def _texts(values: pd.Series) -> pd.Series:

@@ -31,6 +31,8 @@ MOST_GROUPS = 30
 NO_GROUPS = ("id", "path", "patient", "split", "label", "mask", "frame", "record", "sha256", "twin", "stratum")
 AGES = (0, 18, 40, 65, math.inf)
 AGE = re.compile(r"(.*[^a-z])?age([^a-z].*)?")
+YEARS = {"D": 1 / 365.25, "W": 7 / 365.25, "M": 1 / 12, "Y": 1.0}  # of the units of a DICOM age, as 045Y
+DICOM_AGE = re.compile(r"(\d{3})([DWMY])")
 MISSING = "unknown"
 RIGHT_OF = {"sensitivity": 1, "specificity": 0}  # the class of which it is the share decided rightly
 TOO_SMALL = f"fewer than {FEWEST} patients of a class"
@@ -68,7 +70,7 @@ def subgroups(answers: Answers, columns: Sequence[str]) -> tuple[Group, ...]:
     The interval of a gap comes from those of its two sides (MOVER; Zou & Donner, Statistics in Medicine 2008), their
     correlation where patients have images in both (Zou, Psychological Methods 2007) from what each patient adds.
 
-    Numbers are cut into bands: an age at 18, 40 and 65 years, others of more than five values at their quartiles. Of
+    Numbers are cut into bands: an age (a number, or DICOM's `045Y`) at 18, 40 and 65 years, others of more than five values at their quartiles. Of
     missing values there is a group of its own. Groups with fewer than 10 patients of either class have figures, but
     no interval and no gap.
 
@@ -115,15 +117,21 @@ def check_columns(table: pd.DataFrame, columns: Sequence[str]) -> None:
 def bands(values: pd.Series) -> np.ndarray:
     """Return the name of each value's group, (N,) text: numbers in bands, "" and NaN as `unknown`."""
     texts = values.astype(object).where(values.notna(), "").astype(str).str.strip()
-    numbers = pd.to_numeric(texts.where(texts != ""), errors="coerce")
+    numbers = pd.to_numeric(texts.where(texts != "").map(_in_years, na_action="ignore"), errors="coerce")
     numeric = numbers.notna().sum() == (texts != "").sum() and numbers.nunique() > 5
     if not numeric:
         return texts.where(texts != "", MISSING).to_numpy(object)
-    is_age = AGE.fullmatch(str(values.name).lower())
+    is_age = AGE.fullmatch(str(values.name).lower()) or texts.str.fullmatch(DICOM_AGE.pattern).any()
     edges = AGES if is_age else (-math.inf, *sorted(set(numbers.quantile([0.25, 0.5, 0.75]))), math.inf)
     names = [_band(low, high, is_age) for low, high in itertools.pairwise(edges)]
     places = np.searchsorted(edges[1:-1], numbers.to_numpy(), side="right")
     return np.where(numbers.isna(), MISSING, np.array(names, object)[places])
+
+
+def _in_years(text: str) -> str | float:
+    """Return a DICOM age (PS3.5, value representation AS) as a number; any other text as it is."""
+    age = DICOM_AGE.fullmatch(text)
+    return int(age[1]) * YEARS[age[2]] if age else text
 
 
 def _band(low: float, high: float, whole: bool) -> str:

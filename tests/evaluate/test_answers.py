@@ -135,7 +135,7 @@ def test_what_cannot_be_is_refused_in_one_line(columns, message):
     [
         (b"", "the file is empty"),
         (b"\x89PNG\r\n\x1a\n\x00\xff", "not a CSV|expected columns"),
-        (b"label;logit\n1;2\n", "Found: label;logit"),
+        (b"label;logit\n1;2\n", "Found: label;logit; the file parts its columns by ';', expected commas"),
         (b"label,logit\na,1,2\nb,0,1\n", "more values than the header"),
         (b"label,logit_x,logit_x,logit_y\nx,1,2,3\n", "two columns are called 'logit_x'"),
     ],

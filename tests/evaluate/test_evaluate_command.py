@@ -93,6 +93,7 @@ def test_grades_and_findings_are_told_each(tmp_path, capsys):
         (["--groups", "age"], "no column 'age'"),
         (["--split", "train"], "no row of the split 'train'"),
         (["--finding", "ILL"], "ILL among them"),
+        (["--ordered"], "--ordered: expected several classes"),
     ],
 )
 def test_mistakes_are_answered_in_one_line(table, capsys, arguments, message):

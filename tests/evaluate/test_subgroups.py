@@ -22,6 +22,11 @@ def answers_of(seed, patients=400, worse=0.0, visits=2, **columns):
 @pytest.mark.parametrize(
     ("name", "values", "expected"),
     [
+        (
+            "PatientAge",
+            ["011M", "017Y", "018Y", "040Y", "065Y", "101Y", ""],
+            ["<18", "<18", "18–39", "40–64", "65+", "65+", "unknown"],
+        ),
         ("age", [0, 17, 18, 39, 40, 64, 65, 90], ["<18", "<18", "18–39", "18–39", "40–64", "40–64", "65+", "65+"]),
         (
             "Patient_Age",
