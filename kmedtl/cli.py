@@ -44,6 +44,8 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--resume", action="store_true", help="go on with a run that stopped, after its last epoch")
     _add_recipe_options(run)
 
+    _add_search(commands.add_parser("search", help="try variations of a recipe, and run the best one"))
+
     rate = commands.add_parser("lr-find", help="which rate to train a stage with: a range test, as a plot")
     rate.add_argument("recipe", help="a name of `kmedtl recipes`, or a YAML file")
     rate.add_argument(
@@ -82,6 +84,16 @@ def parser() -> argparse.ArgumentParser:
     compare = commands.add_parser("compare", help="show what differs between runs, and what it did to the test")
     compare.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="run folders; the first is the reference")
     compare.add_argument("--out", type=Path, metavar="DIR", help="a new folder (default: saved_models/compare/TIME)")
+
+    ensemble = commands.add_parser("ensemble", help="let runs vote, or average their weights; judged as a run is")
+    ensemble.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="run folders of one split")
+    ensemble.add_argument(
+        "--method",
+        choices=("mean", "vote", "weighted", "stack", "soup", "uniform_soup"),
+        default="mean",
+        help="mean of probabilities (default), majority vote, validation-weighted mean, stacking; weight soups",
+    )
+    ensemble.add_argument("--out", type=Path, metavar="DIR", help="a new run folder (default: saved_models/NAME/TIME)")
 
     _add_evaluate(commands.add_parser("evaluate", help="judge a table of predictions, of any model, with intervals"))
 
@@ -144,6 +156,20 @@ def _add_recipe_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=int, metavar="N", help="use about N images: whole patients, stratified")
     parser.add_argument("--seed", type=int, metavar="N", help="of split, order, augmentation and initial weights")
     _add_data_options(parser)
+
+
+def _add_search(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("recipe", help="a name of `kmedtl recipes`, or a YAML file; its `search` says what varies")
+    parser.add_argument("--trials", type=int, metavar="N", help="at most so many (default: 30)")
+    parser.add_argument("--tuner", metavar="NAME", help="bayesian (default), random, hyperband or grid")
+    parser.add_argument("--objective", metavar="NAME", help="val_auc (default), val_loss or score")
+    parser.add_argument("--hours", type=float, metavar="H", help="begin no trial after so long")
+    parser.add_argument(
+        "--folds", dest="search_folds", type=int, metavar="K", help="judge trials by K folds of training and validation"
+    )
+    parser.add_argument("--out", type=Path, metavar="DIR", help="the folder (default: saved_models/NAME/search-TIME)")
+    parser.add_argument("--resume", action="store_true", help="go on with a search that stopped, after its last trial")
+    _add_recipe_options(parser)
 
 
 def _add_source(parser: argparse.ArgumentParser) -> None:

@@ -1,7 +1,8 @@
 """Typed configuration: mappings (from YAML) to frozen dataclasses and back, with kind errors.
 
 Knows nothing of recipes: any tree of frozen dataclasses whose fields are `str`, `int`, `float`, `bool`,
-`X | Y`, `X | None`, `tuple[X, ...]`, `Literal[...]` or further dataclasses can be read, written and overridden.
+`X | Y`, `X | None`, `tuple[X, ...]`, `Mapping[str, X]`, `Literal[...]` or further dataclasses can be read, written and
+overridden.
 """
 
 from __future__ import annotations
@@ -133,6 +134,10 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         if not isinstance(value, list | tuple):
             raise UserError(f"{where}: expected a list. Received: {value!r}.")
         return tuple(_convert(arguments[0], item, f"{where}.{i}") for i, item in enumerate(value))
+    if origin is Mapping:
+        if not isinstance(value, Mapping):
+            raise UserError(f"{where}: expected values by name. Received: {value!r}.")
+        return {str(key): _convert(arguments[1], item, _join(where, key)) for key, item in value.items()}
     if dataclasses.is_dataclass(hint):
         return build(hint, value, where)
     return _scalar(hint, value, where)
@@ -172,6 +177,8 @@ def _scalar(kind: type, value: Any, where: str) -> Any:
 def _plain(value: Any, defaults: bool) -> Any:
     if dataclasses.is_dataclass(value):
         return to_dict(value, defaults)
+    if isinstance(value, Mapping):
+        return {key: _plain(item, defaults) for key, item in value.items()}
     return [_plain(item, defaults) for item in value] if isinstance(value, tuple) else value
 
 

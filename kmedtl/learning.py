@@ -10,6 +10,8 @@ import keras
 
 from kmedtl.backbones.blocks import Block, block_map
 from kmedtl.data.pipeline import Pipeline
+from kmedtl.ensemble.soups import stir
+from kmedtl.ensemble.teacher import taught
 from kmedtl.finetune import stages
 from kmedtl.finetune.classifiers import fit_classifier
 from kmedtl.finetune.distribution import devices
@@ -19,7 +21,7 @@ from kmedtl.finetune.state import State
 from kmedtl.finetune.task import Task
 from kmedtl.heads.classification import build_classifier
 from kmedtl.question import Kind
-from kmedtl.recipe import CLASSIFIERS, Recipe, Stage
+from kmedtl.recipe import CLASSIFIERS, SOUPS, Recipe, Stage
 from kmedtl.tracking import tracking
 
 
@@ -33,6 +35,11 @@ def learn(
         with tracking(recipe, folder):
             model, _ = build(recipe, findings)
             return fit_classifier(model, recipe.schedule, data, recipe.seed, say), recipe, None
+    if recipe.schedule in SOUPS:
+        with tracking(recipe, folder):
+            model, _ = build(recipe, findings)
+            stir(model, recipe, kind, data, say)
+        return model, recipe, None
     with devices(recipe.training), tracking(recipe, folder) as after_epoch:
         model, blocks = build(recipe, findings)
         planned = plan_stages(recipe, len(data["train"].table), blocks, say)
@@ -52,9 +59,12 @@ def task_of(
     kind: Kind,
     say: Callable[[str], None],
 ) -> Task:
-    """Return what fine-tuning is given: the test is no part of it."""
+    """Return what fine-tuning is given: the test is no part of it, but that no teacher may know its patients."""
     seen = {split: data[split] for split in ("train", "val")}
-    return Task(model, blocks, seen, recipe.data.augment, recipe.training, recipe.seed, kind, say)
+    if recipe.distill:
+        seen["train"] = taught(recipe, data, say)
+    is_taught = bool(recipe.distill)
+    return Task(model, blocks, seen, recipe.data.augment, recipe.training, recipe.seed, kind, is_taught, say)
 
 
 def build(recipe: Recipe, findings: int = 1) -> tuple[keras.Model, tuple[Block, ...]]:

@@ -23,6 +23,7 @@ from kmedtl.data.pipeline import Pipeline, pipelines
 from kmedtl.data.pseudonyms import hide_patients
 from kmedtl.edge.model_info import ModelInfo
 from kmedtl.edge.out_of_distribution import OutOfDistribution
+from kmedtl.ensemble.teacher import check_teacher
 from kmedtl.errors import UserError
 from kmedtl.evaluate.judgement import Settled, judge, settle
 from kmedtl.evaluate.out_of_distribution import fit, fit_layout
@@ -38,7 +39,7 @@ from kmedtl.learning import build, learn, plan_stages, task_of
 from kmedtl.pooled import Pooled
 from kmedtl.predictions import answers_of, calibrated, predictions_of
 from kmedtl.prepare import Prepared, prepare
-from kmedtl.recipe import Evaluation, Export, Recipe, Training
+from kmedtl.recipe import Evaluation, Export, Recipe, Search, Training
 from kmedtl.result import Result
 from kmedtl.tracking import log_result
 
@@ -76,6 +77,8 @@ def run(
 def _prepare(recipe: Recipe) -> Prepared:
     """Read, audit and decode the images, and refuse what would be trained in vain."""
     build(recipe)  # first of all, so that missing weights or a misspelt block are refused before hours of decoding
+    if recipe.distill:
+        check_teacher(recipe)
     data = prepare(recipe.data, recipe.seed)
     _refuse(data, recipe)
     return data
@@ -161,6 +164,8 @@ def _unchangeable(recipe: Recipe) -> Recipe:
         recipe,
         stages=(),
         schedule="untrained",
+        soup=(),
+        search=Search(),
         training=replace(recipe.training, **anywhere),
         evaluation=Evaluation(),
         export=Export(),
@@ -190,6 +195,8 @@ def _refuse(data: Prepared, recipe: Recipe) -> None:
     """Refuse what would be trained in vain."""
     manifest, leaks = data.manifest, data.audit.leaks
     check_columns(manifest.table, recipe.evaluation.groups)
+    if recipe.distill:
+        check_teacher(recipe, manifest.classes)
     if leaks and not recipe.data.allow_leakage:
         raise UserError(
             f"{manifest.source}: patients or pictures in two of its splits: {len(leaks)}, first: "

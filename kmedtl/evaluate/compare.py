@@ -21,7 +21,9 @@ from kmedtl.evaluate.confidence import Estimate, auc_loss
 from kmedtl.recipe import Recipe
 
 FILES = ("recipe.yaml", "metrics.json", "predictions.csv", "manifest.csv", "history.csv")
-UNRELATED = re.compile(r"name|training\.(tensorboard|mlflow)|export\..*")  # settings that no test figure depends on
+UNRELATED = re.compile(
+    r"name|training\.(tensorboard|mlflow)|(export|search)\..*"
+)  # settings that no test figure depends on
 AMOUNT = re.compile(r"data\.train_limit|stages\.\d+\.epochs")  # what varies along a data-efficiency curve
 
 

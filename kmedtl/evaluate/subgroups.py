@@ -70,9 +70,9 @@ def subgroups(answers: Answers, columns: Sequence[str]) -> tuple[Group, ...]:
     The interval of a gap comes from those of its two sides (MOVER; Zou & Donner, Statistics in Medicine 2008), their
     correlation where patients have images in both (Zou, Psychological Methods 2007) from what each patient adds.
 
-    Numbers are cut into bands: an age (a number, or DICOM's `045Y`) at 18, 40 and 65 years, others of more than five values at their quartiles. Of
-    missing values there is a group of its own. Groups with fewer than 10 patients of either class have figures, but
-    no interval and no gap.
+    Numbers are cut into bands: an age (a number, or DICOM's `045Y`) at 18, 40 and 65 years, others of more than five
+    values at their quartiles. Of missing values there is a group of its own. Groups with fewer than 10 patients of
+    either class have figures, but no interval and no gap.
 
     Raises:
         UserError: a column that is not there, or of more than 30 groups.

@@ -144,13 +144,9 @@ def cache(
         lambda images: keras.tree.flatten(prefix(images, training=False)),
         input_signature=[tf.TensorSpec(prefix.inputs[0].shape, tf.float32)],  # traced once, for any batch
     )
-    findings = data["train"].targets.shape[1]
     views_of = {split: views if split == "train" else 1 for split in data}
     cached = [
-        {
-            split: Activations(part.prefix, len(data[split].table), findings, count, dtype)
-            for split, count in views_of.items()
-        }
+        {split: Activations(part.prefix, *data[split].targets.shape, count, dtype) for split, count in views_of.items()}
         for part in cuts
     ]
     with tqdm(

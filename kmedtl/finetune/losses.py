@@ -1,4 +1,4 @@
-"""The losses: of yes-or-no findings, some of which may be unknown, and of classes that exclude each other."""
+"""The losses: of yes-or-no findings, some unknown, of classes that exclude each other, and of a teacher's answers."""
 
 from __future__ import annotations
 
@@ -52,3 +52,27 @@ class SoftmaxCrossEntropy(keras.losses.Loss):
         if self.focal_gamma:
             losses *= (1 - keras.ops.softmax(y_pred)) ** self.focal_gamma
         return keras.ops.sum(losses, axis=-1)
+
+
+class Distillation(keras.losses.Loss):
+    """Part of the loss from labels, part from a teacher's answers, in nats.
+
+    The second part is the cross-entropy of both answers at a temperature T, which divides the student's logits as it
+    divided the teacher's, times T², since its gradients shrink by 1 / T² (Hinton et al., Distilling the Knowledge in a
+    Neural Network, 2015, section 2). The teacher answers where the label is unknown, too.
+
+    Targets are (N, 2 · findings): labels, then the teacher's probabilities at T.
+    """
+
+    def __init__(self, labels: keras.losses.Loss, kind: Kind, share: float, temperature: float) -> None:
+        super().__init__(name="distillation")
+        self.labels, self.kind, self.share, self.temperature = labels, kind, share, temperature
+
+    def call(self, y_true: keras.KerasTensor, y_pred: keras.KerasTensor) -> keras.KerasTensor:
+        findings = y_pred.shape[-1]
+        labels, soft, cooled = y_true[:, :findings], y_true[:, findings:], y_pred / self.temperature
+        if self.kind == "multi_class":
+            taught = -keras.ops.sum(soft * keras.ops.log_softmax(cooled), axis=-1)
+        else:
+            taught = keras.ops.mean(keras.ops.binary_crossentropy(soft, cooled, from_logits=True), axis=-1)
+        return (1 - self.share) * self.labels.call(labels, y_pred) + self.share * self.temperature**2 * taught

@@ -20,7 +20,7 @@ from kmedtl.finetune import state as states
 from kmedtl.finetune.batch_norm import adapt
 from kmedtl.finetune.importance import check_stage, is_adaptive, most_important
 from kmedtl.finetune.l2sp import pulled_to_start
-from kmedtl.finetune.losses import cross_entropy
+from kmedtl.finetune.losses import Distillation, cross_entropy
 from kmedtl.finetune.moving_average import MovingAverage
 from kmedtl.finetune.optimizers import optimizer
 from kmedtl.finetune.plans import Plan, plan_pass
@@ -127,6 +127,8 @@ def _toggle(task: Task, planned: Plan) -> None:
 
 def _compile(task: Task, trainer: keras.Model, stage: Stage, optimizer: keras.optimizers.Optimizer) -> None:
     loss = cross_entropy(task.kind, stage.label_smoothing, stage.focal_gamma)
+    if task.taught:
+        loss = Distillation(loss, task.kind, task.training.soft_share, task.training.soft_temperature)
     trainer.compile(optimizer, loss, jit_compile=task.training.jit)
     trainer.optimizer.build(trainer.trainable_variables)  # `compile` may have wrapped it, for float16
 

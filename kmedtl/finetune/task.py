@@ -25,6 +25,7 @@ class Task:
         preset: of `kmedtl.data.augment`, for stages that name none.
         seed: an epoch's order and augmentation follow from it and from the epoch's number alone.
         kind: what is asked of an image, which decides the loss.
+        taught: the targets of `train` hold a teacher's answers behind the labels, as `Distillation` takes them.
         say: receives what a person should know, such as a stage that does not fit the cache.
         after_epoch: called with each epoch when it is done, and its number counted over all stages.
         folder: keeps the state after each epoch; if it holds one, the training goes on from there. None: no state.
@@ -37,6 +38,7 @@ class Task:
     training: Training
     seed: int
     kind: Kind = "binary"
+    taught: bool = False
     say: Callable[[str], None] = print
     after_epoch: Callable[[Epoch, int], None] = lambda epoch, number: None
     folder: Path | None = None

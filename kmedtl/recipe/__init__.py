@@ -14,16 +14,18 @@ from kmedtl.errors import UserError, expect
 from kmedtl.recipe.data import Data
 from kmedtl.recipe.export import Export, Gate
 from kmedtl.recipe.rule import parse_rule
+from kmedtl.recipe.search import Search
 from kmedtl.recipe.stage import Stage, Training
 
-__all__ = ["CLASSIFIERS", "Backbone", "Data", "Evaluation", "Export", "Gate", "Head", "Recipe", "Stage", "Training"]
-__all__ += ["read", "write"]
+__all__ = ["CLASSIFIERS", "Backbone", "Data", "Evaluation", "Export", "Gate", "Head", "Recipe", "Search", "Stage"]
+__all__ += ["SOUPS", "Training", "read", "write"]
 
 Schedule = Literal[
     "stages", "auto", "linear_probe", "lp_ft", "gradual", "full", "surgical_first", "bit_hyperrule",
-    "logistic", "svm", "knn", "untrained",
+    "logistic", "svm", "knn", "soup", "uniform_soup", "untrained",
 ]  # fmt: skip
 CLASSIFIERS = ("logistic", "svm", "knn")  # schedules that train no network
+SOUPS = ("soup", "uniform_soup")  # schedules that average the weights of finished runs
 
 
 @dataclass(frozen=True)
@@ -112,8 +114,11 @@ class Recipe:
     Attributes:
         stages: in their order; none where a `schedule` makes them.
         schedule: a preset of `kmedtl.finetune.presets`; `auto` picks one by the number of training images. `logistic`,
-            `svm` and `knn` train no network: scikit-learn learns on the frozen backbone's features. `untrained` is the
-            baseline of no learning at all.
+            `svm` and `knn` train no network: scikit-learn learns on the frozen backbone's features. `soup` and
+            `uniform_soup` average the weights of `soup`. `untrained` is the baseline of no learning at all.
+        soup: run folders of one architecture and one split (Wortsman et al., Model Soups, 2022).
+        distill: a run folder, of a model or of an ensemble, whose answers to the training images are learned beside the
+            labels; see `training.soft_share`. Empty: labels alone.
     """
 
     name: str
@@ -125,6 +130,9 @@ class Recipe:
     training: Training = field(default_factory=Training)
     evaluation: Evaluation = field(default_factory=Evaluation)
     export: Export = field(default_factory=Export)
+    search: Search = field(default_factory=Search)
+    soup: tuple[str, ...] = ()
+    distill: str = ""
     seed: int = 7
 
     def __post_init__(self) -> None:
@@ -138,6 +146,11 @@ class Recipe:
             self.head.kind,
         )
         expect(listed or not self.stages, "stages", f"none beside schedule={self.schedule}", len(self.stages))
+        averaged = self.schedule in SOUPS
+        wanted = "two or more run folders" if averaged else f"nothing beside schedule={self.schedule}"
+        expect(len(self.soup) > 1 if averaged else not self.soup, "soup", wanted, self.soup)
+        fixed = self.schedule in (*CLASSIFIERS, *SOUPS)
+        expect(not (fixed and self.distill), "distill", f"nothing beside schedule={self.schedule}", self.distill)
         names = [stage.name for stage in self.stages]
         expect(len(set(names)) == len(names), "stages", "a name of its own for each", names)
         expect(0 <= self.seed < 2**31, "seed", "a whole number from 0 to 2^31 - 1", self.seed)

@@ -105,6 +105,10 @@ class Training:
             needs no scaling. `multi_worker` is refused.
         precision: `float32`, or what layers compute in while weights stay float32 (Micikevicius et al., Mixed Precision
             Training, 2018); the exported model is float32.
+        soft_share: what the answers of the recipe's `distill` count in the loss, 0 to 1; the labels count the rest.
+        soft_temperature: that logits of teacher and student are divided by there, 1 or more: the higher, the more a
+            student learns of what the teacher holds for unlikely (Hinton et al., Distilling the Knowledge in a Neural
+            Network, 2015, section 2).
         jit: let XLA compile the training step; on CPUs that takes minutes and gains nothing.
         tensorboard: write scalars for `tensorboard --logdir RUN/tensorboard`.
         mlflow: an MLflow tracking URI that the run is logged to as well (`pip install kmedtl[mlflow]`); empty: none.
@@ -116,6 +120,8 @@ class Training:
     cache_dtype: Literal["float16", "float32"] = "float16"
     strategy: Literal["auto", "cpu", "mirrored", "tpu", "multi_worker"] = "auto"
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    soft_share: float = 0.7
+    soft_temperature: float = 2.0
     jit: bool = False
     tensorboard: bool = True
     mlflow: str = ""
@@ -132,4 +138,6 @@ class Training:
                 "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD."
             )
         expect(0 < self.specificity < 1, "training.specificity", "a fraction", self.specificity)
+        expect(0 <= self.soft_share <= 1, "training.soft_share", "a share from 0 to 1", self.soft_share)
+        expect(1 <= self.soft_temperature <= 100, "training.soft_temperature", "1 to 100", self.soft_temperature)
         expect(self.cache_gigabytes >= 0, "training.cache_gigabytes", "0 or more", self.cache_gigabytes)

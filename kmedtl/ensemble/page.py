@@ -1,0 +1,71 @@
+"""The page of runs that vote: what they say together, and each of them beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import kmedtl
+from kmedtl import pages, report
+from kmedtl.ensemble.standings import Standing
+from kmedtl.evaluate import plots
+from kmedtl.evaluate.answers import Answers
+from kmedtl.evaluate.judgement import Judgement, Settled
+from kmedtl.evaluate.summary import aligned, title
+from kmedtl.recipe import Recipe
+
+METHODS = {
+    "mean": "the mean of their probabilities (soft voting)",
+    "vote": "the share of them that calls the finding (hard voting)",
+    "weighted": "the mean of their probabilities, weighted as validation asks",
+    "stack": "a weighted sum of their logits, by logistic regression on validation",
+}
+
+
+def write(
+    recipe: Recipe,
+    method: str,
+    standings: Sequence[Standing],
+    test: Answers,
+    settled: Settled,
+    judgement: Judgement,
+    notice: str,
+    folder: Path,
+) -> None:
+    """Write `plots/` and the self-contained `report.html` into `folder`."""
+    metrics = judgement.metrics
+    curves = test.targets, test.scores, metrics.by_finding or {"": metrics.estimates}
+    figures = {
+        "roc": plots.roc_by_finding(*curves),
+        "precision_recall": plots.precision_recall_by_finding(*curves),
+        "reliability": plots.reliability(judgement.reliability),
+    }
+    pages.write(
+        folder / "report.html",
+        Path(report.__file__).with_name("ensemble.html"),  # beside the macros that reports share
+        recipe=recipe,
+        method=METHODS[method],
+        standings=standings,
+        findings=test.findings,
+        settled=settled,
+        judgement=judgement,
+        metrics=metrics,
+        notice=notice,
+        pictures=pages.save_plots(figures, folder / "plots"),
+        title=title,
+        version=kmedtl.__version__,
+    )
+
+
+def lines(standings: Sequence[Standing]) -> list[str]:
+    """Return a table of the runs beside what was made of them."""
+    header = ["Run", f"{title(standings[0].figure)} alone", "Gain of what was made of them"]
+    rows = [[one.run, str(one.area), _signed(one)] for one in standings]
+    return aligned([header, *rows])
+
+
+def _signed(one: Standing) -> str:
+    gain = one.gain
+    if gain.value != gain.value:
+        return str(gain)
+    return f"{gain.value:+.4f} ({gain.low:+.4f} to {gain.high:+.4f})"

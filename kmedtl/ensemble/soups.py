@@ -1,0 +1,121 @@
+"""Weights of several runs of one architecture, averaged: an ensemble for the price of one model.
+
+Wortsman et al., Model Soups, 2022. It works where the runs started from the same weights and stayed in one basin of
+the loss; validation tells whether they did, and the greedy recipe leaves out what did not (section 2, recipe 1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import numpy as np
+from tqdm import tqdm
+
+from kmedtl.data.pipeline import Pipeline
+from kmedtl.edge.calibration import against_rest
+from kmedtl.ensemble.members import Member, open_members, refuse_seen
+from kmedtl.errors import UserError
+from kmedtl.evaluate.metrics import mean_auc
+from kmedtl.export.runtimes import load_keras
+from kmedtl.finetune.losses import cross_entropy
+from kmedtl.finetune.sources import predict_logits
+from kmedtl.past_run import MODEL
+from kmedtl.question import Kind
+from kmedtl.recipe import Recipe
+
+Weights = list[np.ndarray]
+SHAPES = ("backbone.name", "backbone.truncate_at", "head.kind", "head.hidden", "data.size", "data.channels")
+
+
+def recipe_of_soup(members: Sequence[Member], schedule: str) -> Recipe:
+    """Return the recipe that makes a soup of runs, judged and exported as the first run's recipe asks.
+
+    Args:
+        schedule: `soup` (greedy) or `uniform_soup`.
+
+    Raises:
+        UserError: runs of other architectures.
+    """
+    first = members[0]
+    for member in members[1:]:
+        _refuse_other_architecture(member, first)
+    return replace(
+        first.recipe,
+        name=f"{first.recipe.name}-{schedule}",
+        stages=(),
+        schedule=schedule,
+        soup=tuple(str(member.folder.resolve()) for member in members),
+        distill="",
+    )
+
+
+def stir(model: keras.Model, recipe: Recipe, kind: Kind, data: dict[str, Pipeline], say: Callable[[str], None]) -> None:
+    """Give a model the averaged weights of the recipe's runs.
+
+    `uniform_soup` averages all. `soup` starts with the run whose validation AUC is best and takes in the others, the
+    better first, each for good where the average does not get worse by it (of equal AUC, by the loss).
+
+    Args:
+        model: of the architecture of the runs.
+        data: `train`, `val` and `test`; validation chooses, the test is looked at for its patients only.
+
+    Raises:
+        UserError: runs that cannot be judged together, or of other architectures.
+    """
+    members = open_members([Path(folder) for folder in recipe.soup])
+    recipe_of_soup(members, recipe.schedule)
+    for member in members:
+        for split in ("val", "test"):
+            refuse_seen(member.folder, data[split].table, "the soup")
+    bar = tqdm(members, "Ingredients", unit="run", leave=False, ncols=100)
+    ingredients = {str(member.folder): load_keras(member.folder / MODEL).get_weights() for member in bar}
+    chosen = ingredients if recipe.schedule == "uniform_soup" else _greedy(model, ingredients, kind, data["val"])
+    model.set_weights(_mean(list(chosen.values())))
+    say(f"Soup of {len(chosen)} of {len(ingredients)} runs: {', '.join(chosen)}")
+
+
+def _greedy(
+    model: keras.Model, ingredients: dict[str, Weights], kind: Kind, validation: Pipeline
+) -> dict[str, Weights]:
+    def merit(soup: Sequence[Weights]) -> tuple[float, float]:
+        model.set_weights(_mean(soup))
+        logits = predict_logits(model, validation)
+        ranked = against_rest(logits) if kind == "multi_class" else logits
+        loss = cross_entropy(kind)(validation.targets, logits)
+        return mean_auc(validation.targets, ranked), -float(loss)
+
+    alone = {name: merit([weights]) for name, weights in tqdm(ingredients.items(), "Alone", leave=False, ncols=100)}
+    ranked = sorted(ingredients, key=alone.get, reverse=True)
+    chosen, best = {ranked[0]: ingredients[ranked[0]]}, alone[ranked[0]]
+    for name in tqdm(ranked[1:], "Soup", leave=False, ncols=100):
+        together = merit([*chosen.values(), ingredients[name]])
+        if together >= best:
+            chosen, best = chosen | {name: ingredients[name]}, together
+    return chosen
+
+
+def _mean(soup: Sequence[Weights]) -> Weights:
+    return [np.mean(arrays, axis=0, dtype=np.float64).astype(arrays[0].dtype) for arrays in zip(*soup, strict=True)]
+
+
+def _refuse_other_architecture(member: Member, first: Member) -> None:
+    mine, theirs = (_shape(run.recipe) for run in (member, first))
+    apart = [name for name in SHAPES if mine[name] != theirs[name]]
+    if apart:
+        name = apart[0]
+        raise UserError(
+            f"{member.folder}: a soup takes runs of one architecture; expected {name}={theirs[name]}, as in "
+            f"{first.folder}. Received: {mine[name]}; let them vote instead, as --method mean."
+        )
+    for run in (first, member):
+        if not (run.folder / MODEL).is_file():
+            raise UserError(f"{run.folder}: a soup needs the weights; expected {run.folder / MODEL}.")
+
+
+def _shape(recipe: Recipe) -> dict[str, object]:
+    head = recipe.head.hidden if recipe.head.kind != "linear" else None
+    parts = recipe.backbone.name, recipe.backbone.truncate_at, recipe.head.kind, head
+    return dict(zip(SHAPES, (*parts, recipe.data.size, recipe.data.channels), strict=True))

@@ -1,0 +1,107 @@
+"""What a large model or an ensemble says of the images that a small one learns from.
+
+The teacher is asked once for each image, as it lies in the store, before any augmentation: that costs one pass,
+whatever the epochs, and lets the teacher take images of another size, read from the original files. Asking it anew for
+each augmented view is closer to what the student sees and gained accuracy over very long trainings (Beyer et al.,
+Knowledge Distillation: A Good Teacher Is Patient and Consistent, 2022, section 3.1); it would cost the teacher's pass
+for each view, and bind it to the student's pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from kmedtl.data import store
+from kmedtl.data.pipeline import Pipeline
+from kmedtl.data.reading import Reading
+from kmedtl.edge import model_info
+from kmedtl.edge.calibration import probabilities, sigmoid, softmax
+from kmedtl.ensemble.members import read_votes, refuse_other_classes, refuse_seen
+from kmedtl.ensemble.votes import Combination, combine, log_odds, opinions
+from kmedtl.errors import UserError
+from kmedtl.export.runtimes import load_keras
+from kmedtl.past_run import MODEL
+from kmedtl.recipe import Recipe
+
+PUPIL = "the run that it shall teach"
+
+
+def check_teacher(recipe: Recipe, classes: Sequence[str] | None = None) -> None:
+    """Refuse a teacher that is not there, or that answers another question than that of `classes`, if they are known.
+
+    Raises:
+        UserError: neither a run folder with a model nor an ensemble of such; other classes.
+    """
+    for folder in _models(Path(recipe.distill)):
+        if not (folder / MODEL).is_file():
+            raise UserError(
+                f"distill: {folder}: expected a finished run or an ensemble of runs; {folder / MODEL} is not there."
+            )
+    if classes is not None:
+        refuse_other_classes(Path(recipe.distill), model_info.read(Path(recipe.distill)), classes, PUPIL)
+
+
+def taught(recipe: Recipe, data: dict[str, Pipeline], say: Callable[[str], None]) -> Pipeline:
+    """Return the training images with the teacher's answers behind the labels: targets (N, 2 · findings).
+
+    The answers are probabilities at the recipe's temperature, from the teacher's calibrated log-odds.
+
+    Args:
+        data: `train`, `val` and `test`.
+
+    Raises:
+        UserError: a teacher that was trained on a patient of validation or test.
+    """
+    folder, train = Path(recipe.distill), data["train"]
+    info = model_info.read(folder)
+    judged = pd.concat([data[split].table for split in ("val", "test")])
+    refuse_seen(folder, judged, PUPIL)
+    margins = log_odds(_answers(folder, train, recipe.data.reading), info.kind) / recipe.training.soft_temperature
+    soft = softmax(margins) if info.kind == "multi_class" else sigmoid(margins)
+    share = recipe.training.soft_share
+    say(f"Teacher: {folder}, {share:.0%} of the loss at temperature {recipe.training.soft_temperature:g}")
+    return replace(train, targets=np.concatenate([train.targets, soft.astype(np.float32)], axis=1))
+
+
+def _models(folder: Path) -> list[Path]:
+    """Return the runs with weights that a run is made of: itself, or those that vote."""
+    votes = read_votes(folder)
+    return [model for member in votes["members"] for model in _models(Path(member))] if votes else [folder]
+
+
+def _answers(folder: Path, images: Pipeline, reading: Reading) -> np.ndarray:
+    """Return calibrated probabilities (N, findings) of images that `reading` made, in the order of their table."""
+    info, votes = model_info.read(folder), read_votes(folder)
+    if votes is None:
+        seen, rows = (images, slice(None)) if info.reading == reading else _read_again(images, info.reading)
+        logits = _predict(folder, seen)[rows]
+    else:
+        members = [Path(member) for member in votes["members"]]
+        thresholds = [model_info.read(member).thresholds for member in members]
+        said = opinions([_answers(member, images, reading) for member in members], thresholds, info.kind)
+        logits = combine(Combination(votes["method"], tuple(votes["weights"])), said)
+    return probabilities(logits, info.calibration)
+
+
+def _read_again(images: Pipeline, reading: Reading) -> tuple[Pipeline, np.ndarray]:
+    """Return the images at another size, and where each row of the table is among them."""
+    again = store.prepare(images.table, reading)
+    records = again.facts.set_index("id").loc[images.table["id"], "record"].to_numpy()
+    if (records < 0).any():
+        name = images.table["id"].to_numpy()[records < 0][0]
+        raise UserError(f"distill: {name}: cannot be read at the teacher's {reading.size} px; remove it, or try again.")
+    order = np.argsort(records)
+    table = images.table.assign(record=records).iloc[order].reset_index(drop=True)
+    return Pipeline(again, table, images.targets[order], images.batch_size), np.argsort(order)
+
+
+def _predict(folder: Path, images: Pipeline) -> np.ndarray:
+    model = load_keras(folder / MODEL)
+    batches = tqdm(images.images(), f"Teacher {folder.name}", images.steps, unit="step", leave=False, ncols=100)
+    return np.concatenate([model.predict_on_batch(batch) for batch in batches])

@@ -1,0 +1,87 @@
+"""The images that a search may see: those of training and validation. The test is no part of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from kmedtl.data import splits
+from kmedtl.data.manifest import Manifest
+from kmedtl.data.pipeline import Pipeline, pipelines
+from kmedtl.data.store import files_of, folder_of, open_store
+from kmedtl.errors import UserError
+from kmedtl.evaluate.subgroups import check_columns
+from kmedtl.prepare import prepare
+from kmedtl.question import Kind
+from kmedtl.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Development:
+    """What trials learn from and are judged by; it can be handed to another process.
+
+    Attributes:
+        images: the folder of the store that holds their pixels.
+        manifest: its table holds no image of the test.
+        divisions: the same images, divided into `train` and `val`: once, or once a fold, each patient being validated
+            in one fold.
+    """
+
+    images: Path
+    manifest: Manifest
+    divisions: tuple[pd.DataFrame, ...]
+
+    @property
+    def kind(self) -> Kind:
+        return self.manifest.kind
+
+    @property
+    def findings(self) -> int:
+        return len(self.manifest.findings)
+
+    def parts(self, fold: int, batch_size: int) -> dict[str, Pipeline]:
+        """Return `train` and `val` of a division."""
+        return pipelines(open_store(self.images), self.manifest, self.divisions[fold], batch_size)
+
+    def validation(self) -> list[pd.DataFrame]:
+        """Return the validation rows of each division, in the order of a pipeline's table."""
+        parts = (table[table["split"] == "val"] for table in self.divisions)
+        return [part.sort_values("record", ignore_index=True) for part in parts]
+
+    def targets(self, tables: Sequence[pd.DataFrame]) -> list[np.ndarray]:
+        """Return float32 (N, findings) of each table."""
+        return [self.manifest.targets(table) for table in tables]
+
+
+def development(recipe: Recipe) -> Development:
+    """Read, audit, decode and divide a recipe's images as its run does, and leave the test out.
+
+    Raises:
+        UserError: what a run refuses.
+    """
+    found = prepare(recipe.data, recipe.seed)
+    check_columns(found.manifest.table, recipe.evaluation.groups)
+    if found.audit.leaks and not recipe.data.allow_leakage:
+        raise UserError(
+            f"{found.manifest.source}: patients or pictures in two of its splits: {len(found.audit.leaks)}; a run "
+            "refuses it. `kmedtl audit` shows them all."
+        )
+    table = splits.split(found.manifest, found.table, recipe.data.validation, recipe.data.test, recipe.seed)
+    if recipe.data.train_limit:
+        table = splits.limit_training(table, recipe.data.train_limit, recipe.seed)
+    table = table[table["split"] != "test"].reset_index(drop=True)
+    manifest = replace(found.manifest, table=table)
+    images = folder_of(files_of(found.manifest.table), recipe.data.reading)
+    return Development(images, manifest, _divisions(recipe, manifest))
+
+
+def _divisions(recipe: Recipe, manifest: Manifest) -> tuple[pd.DataFrame, ...]:
+    if not recipe.search.folds:
+        return (manifest.table,)
+    whole = manifest.table.assign(split="")
+    divided = splits.folds(manifest, whole, recipe.search.folds, recipe.data.validation, recipe.seed)
+    return tuple(fold.assign(split=np.where(fold["split"] == "test", "val", "train")) for _, fold in divided)

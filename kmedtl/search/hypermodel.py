@@ -1,0 +1,76 @@
+"""A recipe as a KerasTuner `HyperModel`, for a script of one's own."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import keras_tuner
+
+from kmedtl.learning import build
+from kmedtl.recipe import Recipe
+from kmedtl.search.development import development
+from kmedtl.search.space import check, declare, recipe_of, tier_of
+from kmedtl.search.trials import FIGURES, fit
+
+
+class RecipeHyperModel(keras_tuner.HyperModel):
+    """What `kmedtl search` varies of a recipe, for any of KerasTuner's tuners; the trials run in this process.
+
+    `fit` returns `val_auc`, `val_loss` and `score` of the best epoch: name one of them as the objective, with its
+    direction, as in `keras_tuner.Objective("val_auc", "max")`. Images are read and divided once, when this is made; the
+    test is no part of them.
+
+    Raises:
+        UserError: a recipe that cannot be searched, or whose images cannot be used.
+    """
+
+    def __init__(self, recipe: Recipe) -> None:
+        super().__init__(name=recipe.name)
+        check(recipe)
+        self.recipe, self._tier = recipe, tier_of(recipe)
+        self._data = development(recipe)
+        self._features = tempfile.TemporaryDirectory(prefix="kmedtl-features-")  # vanishes with this object
+
+    def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
+        """Return the trial's model, from raw pixels to logits, not compiled."""
+        model, _ = build(self.recipe_of(hp), self._data.findings)
+        return model
+
+    def fit(
+        self,
+        hp: keras_tuner.HyperParameters,
+        model: keras.Model,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
+        **settings: Any,
+    ) -> dict[str, float]:
+        """Train the model in place as the trial's recipe says, and return its figures on validation.
+
+        Args:
+            callbacks: told once, when the best epoch's weights are in the model: KerasTuner's own saves them.
+            settings: of `Model.fit`; without effect, since the recipe says what to do.
+        """
+        recipe, history = self.recipe_of(hp), []
+        data = self._data.parts(0, recipe.data.batch_size)
+        fit(
+            recipe,
+            model,
+            data,
+            self._data.kind,
+            self._tier,
+            Path(self._features.name),
+            after_epoch=lambda epoch, number: history.append(epoch),
+        )
+        best = max(history, key=lambda epoch: epoch.merit)
+        figures = {name: float(getattr(best, name)) for name in FIGURES}
+        for callback in callbacks:
+            callback.set_model(model)
+            callback.on_epoch_end(len(history) - 1, figures)
+        return figures
+
+    def recipe_of(self, hp: keras_tuner.HyperParameters) -> Recipe:
+        """Return the recipe of these values, to be run or written."""
+        return recipe_of(self.recipe, declare(self.recipe, hp), self._tier)

@@ -1,0 +1,64 @@
+"""A search, told on a page that stands alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+import kmedtl
+from kmedtl import pages
+from kmedtl.recipe import Recipe
+from kmedtl.search import figures
+from kmedtl.search.importance import Importance
+from kmedtl.search.space import space_of
+from kmedtl.search.trials import FIGURES
+
+
+def write(
+    folder: Path,
+    trials: pd.DataFrame,
+    recipe: Recipe,
+    found: Importance | None,
+    told: Sequence[str],
+    notice: str,
+    best: str,
+) -> None:
+    """Write `search.html` and `plots/`.
+
+    Args:
+        trials: of `kmedtl.search.records.table`.
+        found: what the objective hung on, if that can be said.
+        told: the lines of the summary.
+        notice: what must be said of synthetic images; empty: nothing.
+        best: number of the best trial.
+    """
+    objective, space = recipe.search.objective, space_of(recipe)
+    drawn = trials[trials["status"] == "completed"]
+    plots = {"parallel_coordinates": figures.parallel_coordinates(drawn, space, objective, best)}
+    if found:
+        plots["importance"] = figures.importances(found)
+    ordered = trials.sort_values(objective, ascending=FIGURES[objective] == "min", na_position="last")
+    columns = ["trial", "status", *FIGURES, "epochs", "seconds", *space, "failure"]
+    pages.write(
+        folder / "search.html",
+        Path(__file__).with_name("search.html"),
+        name=recipe.name,
+        plots=pages.save_plots(plots, folder / "plots"),
+        columns=columns,
+        rows=[[_shown(value) for value in row] for row in ordered[columns].itertuples(index=False)],
+        best=best,
+        explained=found and f"{found.explained:.2f}",
+        told=told,
+        objective=objective,
+        notice=notice,
+        version=kmedtl.__version__,
+    )
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, float):
+        return "" if value != value else f"{value:.4g}"
+    return str(value)

@@ -1,0 +1,91 @@
+"""What each trial left, in its own folder, written whole: the table of a search is read from there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from kmedtl.run_folder import write_json
+from kmedtl.search.trials import FIGURES, Outcome
+
+RECORD, LOGITS = "record.json", "logits.npz"
+Status = Literal["completed", "pruned", "failed"]
+
+
+@dataclass(frozen=True)
+class Record:
+    """A row of the table.
+
+    Attributes:
+        trial: its number, as KerasTuner counts.
+        values: path → value, Hyperband's own included.
+        figures, course, epochs, seconds, megabytes: of `kmedtl.search.trials.Outcome`; nothing of a failed trial.
+        failure: why it failed, one line.
+        worker: who carried it out.
+    """
+
+    trial: str
+    status: Status
+    values: dict[str, Any]
+    worker: str
+    figures: dict[str, float] = field(default_factory=dict)
+    course: tuple[float, ...] = ()
+    epochs: int = 0
+    seconds: float = 0.0
+    megabytes: float = 0.0
+    failure: str = ""
+
+    @property
+    def is_complete(self) -> bool:
+        return self.status == "completed"
+
+
+def keep(record: Record, outcome: Outcome | None, folder: Path) -> None:
+    """Write a trial's record into its folder, the logits first: where there is a record, all is there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if outcome and outcome.logits:
+        np.savez(folder / LOGITS, *outcome.logits)
+    write_json(folder / RECORD, asdict(record))
+
+
+def read_all(trials: Path) -> list[Record]:
+    """Return the records of all trials that ended, in their order."""
+    documents = (json.loads(path.read_text(encoding="utf-8")) for path in sorted(trials.glob(f"trial_*/{RECORD}")))
+    return [Record(**document | {"course": tuple(document["course"])}) for document in documents]
+
+
+def logits_of(record: Record, trials: Path) -> list[np.ndarray]:
+    """Return the validation's logits of each division."""
+    with np.load(trials / f"trial_{record.trial}" / LOGITS, allow_pickle=False) as file:
+        return [file[name] for name in file.files]
+
+
+def best_of(records: Sequence[Record], objective: str) -> Record | None:
+    """Return the best completed trial, of equals the first; None where there is none."""
+    sign = 1 if FIGURES[objective] == "max" else -1
+    complete = [record for record in records if record.is_complete and np.isfinite(record.figures[objective])]
+    return max(complete, key=lambda record: sign * record.figures[objective], default=None)
+
+
+def table(records: Sequence[Record]) -> pd.DataFrame:
+    """Return a row a trial: number, status, figures, cost, the settings by their paths, and why it failed."""
+    return pd.DataFrame(
+        {
+            "trial": record.trial,
+            "status": record.status,
+            **{name: record.figures.get(name, float("nan")) for name in FIGURES},
+            "epochs": record.epochs,
+            "seconds": round(record.seconds, 2),
+            "megabytes": round(record.megabytes),
+            "worker": record.worker,
+            **record.values,
+            "failure": record.failure,
+        }
+        for record in records
+    )
