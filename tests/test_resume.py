@@ -12,7 +12,7 @@ import pytest
 
 from kmedtl import recipe as recipes
 from kmedtl.errors import UserError
-from kmedtl.recipe import Export
+from kmedtl.recipe import Backbone, Evaluation, Export
 from kmedtl.run_folder import STATE
 from kmedtl.runner import run
 
@@ -28,8 +28,10 @@ def start(recipe, out, *arguments):
 @pytest.fixture
 def light_recipe(small_recipe, tmp_path):
     stages = (replace(small_recipe.stages[0], ema=0.9), *small_recipe.stages[1:])
-    backbone = replace(small_recipe.backbone, truncate_at="block3")
-    recipe = replace(small_recipe, backbone=backbone, stages=stages, export=Export(formats=()))
+    lower = Backbone("MobileNet", "random", truncate_at="block3")
+    data = replace(small_recipe.data, size=32)
+    quick = {"evaluation": Evaluation(cases=0, resamples=100), "export": Export(formats=())}
+    recipe = replace(small_recipe, data=data, backbone=lower, stages=stages, **quick)
     recipes.write(recipe, tmp_path / "recipe.yaml")
     return recipe
 

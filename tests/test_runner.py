@@ -11,7 +11,7 @@ from kmedtl.edge import model_info
 from kmedtl.edge.litert import LiteRTModel
 from kmedtl.edge.predictor import predict
 from kmedtl.errors import UserError
-from kmedtl.recipe import Export
+from kmedtl.recipe import Evaluation, Export
 from kmedtl.runner import run
 
 QUIET = {"say": lambda text: None}
@@ -132,7 +132,7 @@ def test_folds_judge_every_image_once_by_their_own_schedule(small_recipe, tmp_pa
     data = replace(small_recipe.data, folds="site")
     backbone = replace(small_recipe.backbone, truncate_at="block3")
     recipe = replace(small_recipe, data=data, backbone=backbone, stages=(), schedule="auto")
-    recipe = replace(recipe, export=replace(LIGHT, formats=("float32",)))
+    recipe = replace(recipe, export=replace(LIGHT, formats=("float32",)), evaluation=Evaluation(cases=1, resamples=100))
     pooled, folder = run(recipe, tmp_path / "folds", say=said.append)
     predictions = pd.read_csv(folder / "predictions.csv")
     assert predictions["id"].is_unique

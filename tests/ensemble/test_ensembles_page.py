@@ -2,8 +2,10 @@
 
 import shutil
 
+import pandas as pd
 import pytest
 
+from kmedtl.cli import main
 from tests.test_docs import parsed_commands_of, run_commands_of
 
 PAGE = "ensembles.md"
@@ -15,6 +17,12 @@ def test_its_commands_run(trained, tmp_path, monkeypatch, capsys):
         shutil.copytree(trained[1], tmp_path / name)
     monkeypatch.chdir(tmp_path)
     run_commands_of(PAGE, capsys)
+    soup, run = (pd.read_csv(folder / "predictions.csv") for folder in (tmp_path / "SOUP", trained[1]))
+    assert list(soup["id"]) == list(run["id"])
+    assert soup["logit"].to_numpy() == pytest.approx(run["logit"].to_numpy(), abs=1e-4)  # of a run and its copies
+    assert (tmp_path / "SOUP" / "model_float32.tflite").is_file()
+    for command in (["compare", "A", "SOUP", "--out", "PAGE"], ["evaluate", "SOUP"], ["report", "SOUP"]):
+        assert main(command) == 0
 
 
 def test_what_trains_is_parsed_and_its_settings_make_a_recipe():

@@ -1,4 +1,3 @@
-import shutil
 from dataclasses import replace
 
 import keras
@@ -6,7 +5,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kmedtl.cli import main
 from kmedtl.config import override
 from kmedtl.data.in_memory import ImagesInMemory
 from kmedtl.data.pipeline import Pipeline
@@ -93,19 +91,3 @@ def test_a_recipe_names_the_runs_of_a_soup_and_no_others(changed):
 def test_a_classifier_has_no_teacher():
     with pytest.raises(UserError, match="distill: expected nothing beside schedule=knn"):
         override(RECIPE, ["stages=[]", "schedule=knn", "distill=RUN"])
-
-
-@pytest.mark.slow
-def test_a_soup_of_a_run_and_its_copy_is_that_run_and_its_files_are_exported(trained, tmp_path, capsys):
-    _, run = trained
-    shutil.copytree(run, tmp_path / "copy")
-    out = tmp_path / "soup"
-    assert main(["ensemble", str(run), str(tmp_path / "copy"), "--method", "soup", "--out", str(out)]) == 0
-    assert "Soup of 2 of 2 runs" in capsys.readouterr().out
-    mine, theirs = (pd.read_csv(folder / "predictions.csv") for folder in (out, run))
-    assert list(mine["id"]) == list(theirs["id"])
-    assert mine["logit"].to_numpy() == pytest.approx(theirs["logit"].to_numpy(), abs=1e-4)
-    assert (out / "model_float32.tflite").is_file()
-    assert main(["compare", str(run), str(out), "--out", str(tmp_path / "page")]) == 0
-    assert main(["evaluate", str(out)]) == 0
-    assert main(["report", str(out)]) == 0

@@ -24,7 +24,7 @@ from kmedtl.recipes.pneumonia import RECIPE  # noqa: E402
 
 # Without dropout: each processor would draw its own.
 STAGES = [Stage("cached", "last:1", 1, 1e-3, optimizer="sgd"), Stage("whole", "head", 1, 1e-3, views=0)]
-found = prepare(replace(RECIPE.data, source="phantom:40", size=64), 7)
+found = prepare(replace(RECIPE.data, source="phantom:40", size=32), 7)
 table = splits.split(found.manifest, found.table, 0.2, 0.2, seed=0)
 data = pipelines(found.store, found.manifest, table, batch_size=16)
 data["train"] = replace(data["train"], table=data["train"].table[:32], targets=data["train"].targets[:32])
@@ -33,9 +33,9 @@ for strategy in ("cpu", "mirrored"):
     with devices(Training(strategy=strategy)):
         used.append(tf.distribute.get_strategy().num_replicas_in_sync)
         keras.utils.set_random_seed(3)
-        model = build_classifier(Backbone("EfficientNetLite0", truncate_at="block3"), Head(dropout=0.0), 64, 1, 1)
+        model = build_classifier(Backbone("MobileNet", "random", truncate_at="block3"), Head(dropout=0.0), 32, 1, 1)
         before = model.get_weights()
-        blocks = block_map(model, "EfficientNetLite0")
+        blocks = block_map(model, "MobileNet")
         fine_tune(Task(model, blocks, data, "none", Training(), 1), STAGES)
         weights.append(model.get_weights())
 moved = max(float(np.abs(a - b).max()) for a, b in zip(weights[0], before, strict=True))

@@ -208,19 +208,3 @@ def test_a_process_that_dies_costs_one_trial(tmp_path):
         with pytest.raises(TrialError, match="the process of the trial died"):
             process.carry_out(replace(job, recipe=searched("stages.0.epochs=5000")))
         assert process.carry_out(job).epochs == 1
-
-
-@pytest.mark.slow
-def test_memory_stays_flat_over_many_trials(tmp_path):
-    """A process holds hardly more at its end than at its start, and is replaced by one that begins anew."""
-    from kmedtl.search.development import development
-    from kmedtl.search.process import TRIALS, TrialProcess
-    from kmedtl.search.trials import Job
-
-    recipe = searched("stages.0.epochs=1")
-    data = development(recipe)
-    with TrialProcess(tmp_path / "log") as process:
-        jobs = (Job(recipe, data, "head", tmp_path / "features", tmp_path / f"{n}") for n in range(TRIALS + 1))
-        held = [process.carry_out(job).megabytes for job in jobs]
-    assert held[TRIALS - 1] < 1.3 * held[1]
-    assert held[TRIALS] < held[TRIALS - 1]
