@@ -69,7 +69,7 @@ def main():
             found = arm(recipe, data)
             if found:
                 results[name] = found
-                print(name, *(f"{seconds:.1f} s" for seconds in found[0]), flush=True)
+                print(name, *(f"{seconds:.1f} s" for seconds in found[0]), test_auc(data, found[1]), flush=True)
         report(results, data)
 
 
@@ -201,14 +201,18 @@ def validation_auc(data, logits):
     return delong_auc(data["val"].targets[:, 0], logits, np.arange(len(logits))).value
 
 
+def test_auc(data, logits):
+    test = data["test"]
+    return delong_auc(test.targets[:, 0], logits, test.table["patient"].to_numpy(str))
+
+
 def report(results, data):
-    test, count = data["test"], len(data["train"].table)
+    count = len(data["train"].table)
     epochs = sum(1 for _ in RATES)
     print(f"\n{'':<14}" + "".join(f"{name:>12}" for name in RATES) + f"{'all':>10}   test AUC")
     for name, (seconds, logits) in results.items():
-        auc = delong_auc(test.targets[:, 0], logits, test.table["patient"].to_numpy(str))
         cells = "".join(f"{value:>10.1f} s" for value in seconds)
-        print(f"{name:<14}{cells}{sum(seconds):>8.0f} s   {auc}")
+        print(f"{name:<14}{cells}{sum(seconds):>8.0f} s   {test_auc(data, logits)}")
     ours = results["kmedtl"][0]
     for name, (seconds, _) in list(results.items())[1:]:
         ratios = "".join(f"{theirs / own:>10.1f} ×" for theirs, own in zip(seconds, ours, strict=True))

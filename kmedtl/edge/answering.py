@@ -14,7 +14,6 @@ from PIL import Image
 
 from kmedtl.data.pixels import UnreadableImageError
 from kmedtl.data.read_image import is_dicom
-from kmedtl.edge.heat_map import heat_map
 from kmedtl.edge.inputs import gathered
 from kmedtl.edge.predictor import Model, Prediction, Seen, look_at
 from kmedtl.edge.writing import WRITERS
@@ -55,6 +54,8 @@ def _predictions(model: Model, places: Mapping[str, str], steps: list[Step]) -> 
 def _told(model: Model, seen: Seen, place: str, steps: list[Step]) -> Prediction:
     prediction = seen.prediction
     if seen.pixels is not None and steps:
+        from kmedtl.edge.heat_map import heat_map  # a tenth of the time in which a plain answer is there
+
         picture = heat_map(model, seen)
         for step in steps:
             prediction = step(prediction, place, picture)

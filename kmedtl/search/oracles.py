@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 import time
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 import keras_tuner
 from keras_tuner.engine.trial import TrialStatus
+from sklearn.exceptions import ConvergenceWarning
 
 from kmedtl.recipe import Recipe
 from kmedtl.search.space import as_it_stands, declare, most_epochs, tier_of
@@ -43,6 +45,12 @@ class Random(_Bounded, keras_tuner.oracles.RandomSearchOracle):
 
 class Bayesian(_Bounded, keras_tuner.oracles.BayesianOptimizationOracle):
     """Draws three trials a dimension, then goes where a Gaussian process hopes for most."""
+
+    def populate_space(self, trial_id: str) -> dict[str, Any]:
+        """Return the values of the next trial."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # a setting that matters little has no length scale
+            return super().populate_space(trial_id)
 
 
 class Hyperband(_Bounded, keras_tuner.oracles.HyperbandOracle):

@@ -181,15 +181,14 @@ def test_the_builder_stores_what_the_renderer_renders(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [0, 1])
-def test_frozen_imagenet_features_find_pneumonia_but_not_always(seed):
+def test_frozen_imagenet_features_find_pneumonia_but_not_always():
     import keras
 
     from kmedtl.backbones.build import build_features
 
     image = keras.Input((224, 224, 1), name="image")
     features = keras.layers.GlobalAveragePooling2D()(build_features(image, "EfficientNetLite0"))
-    population = list(films(400, seed, 224))
+    population = list(films(400, 0, 224))
     pixels = np.stack([film.image for film in population])[..., None]
     values = keras.Model(image, features).predict(pixels, batch_size=32, verbose=0)
     assert 0.80 < auc(values, population) < 0.97

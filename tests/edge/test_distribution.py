@@ -18,7 +18,9 @@ from PIL import Image
 
 ROOT = Path(__file__).parents[2]
 REQUIREMENTS = ("ai-edge-litert", "numpy", "pillow", "pydicom", "tqdm")
-STARTS = 25  # at most, until one meets no other work
+STARTS = 12
+BARE = "import numpy, PIL.Image"  # what starts before anything of ours does: a measure of how fast the machine is now
+SLOWER = 6  # times as long as that; 0.7 s where it takes 0.12
 
 pytestmark = pytest.mark.slow
 
@@ -111,7 +113,7 @@ def test_dicom_is_read_without_the_codecs_and_what_needs_them_says_so(scanner, m
 
 
 def test_cold_start_and_memory_of_an_int8_lite0(scanner, lite0_int8, tmp_path):
-    """The best of several, on a machine that may be doing other work.
+    """The best of several: 0.7 s, or on a slow or busy machine a multiple of what Python takes there.
 
     Memory is that of the larger of its two processes, one of which decodes; both hold no more than twice as much.
     """
@@ -123,14 +125,11 @@ def test_cold_start_and_memory_of_an_int8_lite0(scanner, lite0_int8, tmp_path):
         "print(json.dumps([t, r.getrusage(r.RUSAGE_CHILDREN).ru_maxrss * 1024 / 1e6]))"
     )
     command = (scanner, "-m", "kmedtl.edge", "predict", lite0_int8, image)
-    fastest, most = float("inf"), 0.0
-    for _ in range(STARTS):
-        seconds, megabytes = json.loads(run(sys.executable, "-c", code, *command).stdout)
-        fastest, most = min(fastest, seconds), max(most, megabytes)
-        if fastest < 0.7:
-            break
-    print(f"cold start {fastest:.2f} s, memory of a process {most:.0f} MB")
-    assert fastest < 0.7
+    done = [json.loads(run(sys.executable, "-c", code, *command).stdout) for _ in range(STARTS)]
+    bare = min(json.loads(run(sys.executable, "-c", code, scanner, "-c", BARE).stdout)[0] for _ in range(STARTS))
+    fastest, most = min(seconds for seconds, _ in done), max(megabytes for _, megabytes in done)
+    print(f"cold start {fastest:.2f} s, of it Python with NumPy and Pillow {bare:.2f} s; {most:.0f} MB a process")
+    assert fastest < max(0.7, SLOWER * bare)
     assert 2 * most < 150
 
 

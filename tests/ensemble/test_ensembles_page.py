@@ -5,7 +5,9 @@ import shutil
 import pandas as pd
 import pytest
 
+from kmedtl import recipe as recipes
 from kmedtl.cli import main
+from kmedtl.config import override
 from tests.test_docs import parsed_commands_of, run_commands_of
 
 PAGE = "ensembles.md"
@@ -15,6 +17,8 @@ PAGE = "ensembles.md"
 def test_its_commands_run(trained, tmp_path, monkeypatch, capsys):
     for name in ("A", "B", "C"):
         shutil.copytree(trained[1], tmp_path / name)
+        path = tmp_path / name / "recipe.yaml"
+        recipes.write(override(recipes.read(path), ["export.formats=[float32]"]), path)
     monkeypatch.chdir(tmp_path)
     run_commands_of(PAGE, capsys)
     soup, run = (pd.read_csv(folder / "predictions.csv") for folder in (tmp_path / "SOUP", trained[1]))

@@ -46,7 +46,7 @@ def whole(data):
     return learn(data, None)
 
 
-@pytest.mark.parametrize("kill_at", [1, 3, 4, 5, 7])
+@pytest.mark.parametrize("kill_at", [3, 7])
 def test_a_killed_training_ends_with_the_same_weights(data, whole, tmp_path, kill_at):
     with pytest.raises(Killed):
         learn(data, tmp_path, kill_at=kill_at)

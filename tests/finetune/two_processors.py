@@ -23,7 +23,7 @@ from kmedtl.recipe import Backbone, Head, Stage, Training  # noqa: E402
 from kmedtl.recipes.pneumonia import RECIPE  # noqa: E402
 
 # Without dropout: each processor would draw its own.
-STAGES = [Stage("cached", "last:1", 1, 1e-3, optimizer="sgd"), Stage("whole", "head", 1, 1e-3, views=0)]
+STAGES = [Stage("cached", "last:1", 1, 1e-2, optimizer="sgd"), Stage("whole", "head", 1, 1e-2, views=0)]
 found = prepare(replace(RECIPE.data, source="phantom:40", size=32), 7)
 table = splits.split(found.manifest, found.table, 0.2, 0.2, seed=0)
 data = pipelines(found.store, found.manifest, table, batch_size=16)
