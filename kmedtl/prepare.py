@@ -1,4 +1,4 @@
-"""From a source to audited images: what `kmedtl run` and `kmedtl audit` have in common."""
+"""From a source to audited images: what `kmedtl run`, `search` and `audit` have in common."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from kmedtl.audit.audit import Audit, audit
 from kmedtl.data import sources, store
 from kmedtl.data.manifest import Manifest
 from kmedtl.data.store import Store
-from kmedtl.recipe import Data
+from kmedtl.errors import UserError
+from kmedtl.evaluate.subgroups import check_columns
+from kmedtl.recipe import Data, Recipe
 
 
 @dataclass(frozen=True)
@@ -39,3 +41,19 @@ def prepare(data: Data, seed: int) -> Prepared:
     manifest = sources.load(data, seed)
     images = store.prepare(manifest.table, data.reading)
     return Prepared(manifest, images, *audit(manifest, images, data.max_unreadable, seed))
+
+
+def refuse(data: Prepared, recipe: Recipe) -> None:
+    """Refuse what would be trained in vain.
+
+    Raises:
+        UserError: groups that are none, leakage that the recipe does not allow.
+    """
+    source, leaks = data.manifest.source, data.audit.leaks
+    check_columns(data.manifest.table, recipe.evaluation.groups)
+    if leaks and not recipe.data.allow_leakage:
+        raise UserError(
+            f"{source}: patients or pictures in two of its splits: {len(leaks)}, first: "
+            f"{' and '.join(leaks[0])}; the test would measure memory. Move them to one split, empty the split column, "
+            "or say --set data.allow_leakage=true; `kmedtl audit` shows them all."
+        )

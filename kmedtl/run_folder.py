@@ -55,7 +55,7 @@ def building(folder: Path, resume: bool = False, say: Callable[[str], None] = pr
     """
     unfinished = folder.with_name(f".{folder.name}.unfinished")
     _make(unfinished, folder, resume)
-    with _locked(unfinished):
+    with locked(unfinished):
         try:
             yield unfinished
             unfinished.rename(folder)
@@ -79,7 +79,7 @@ def _make(unfinished: Path, folder: Path, resume: bool) -> None:
             folder.parent.mkdir(parents=True, exist_ok=True)
         unfinished.mkdir()
     except FileExistsError:
-        with _locked(unfinished):  # refuses if another run holds it
+        with locked(unfinished):  # refuses if another run holds it
             if any(unfinished.rglob(STATE)):
                 raise UserError(
                     f"{unfinished}: a run was stopped there; --resume goes on with it, or remove it, or choose another "
@@ -99,13 +99,20 @@ def _empty(unfinished: Path) -> None:
 
 
 @contextlib.contextmanager
-def _locked(unfinished: Path) -> Iterator[None]:
-    """Hold the folder while the block runs; the system lets go of it when the process ends, however it ends."""
-    with (unfinished / LOCK).open("a") as file:
+def locked(folder: Path, other: str = "another run is writing there") -> Iterator[None]:
+    """Hold the folder while the block runs; the system lets go of it when the process ends, however it ends.
+
+    Args:
+        other: what is said where somebody else holds it.
+
+    Raises:
+        UserError: somebody else holds it.
+    """
+    with (folder / LOCK).open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UserError(f"{unfinished}: another run is writing there; choose another --out.") from None
+            raise UserError(f"{folder}: {other}; choose another --out.") from None
         yield
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import keras
+import numpy as np
 import pandas as pd
 import tensorflow as tf
 
@@ -27,7 +28,6 @@ from kmedtl.ensemble.teacher import check_teacher
 from kmedtl.errors import UserError
 from kmedtl.evaluate.judgement import Settled, judge, settle
 from kmedtl.evaluate.out_of_distribution import fit, fit_layout
-from kmedtl.evaluate.subgroups import check_columns
 from kmedtl.explain.explained import explained
 from kmedtl.explain.features import logits_and_features
 from kmedtl.export.exporting import Examples, Subject, export
@@ -38,7 +38,7 @@ from kmedtl.finetune.range_test import RangeTest
 from kmedtl.learning import build, learn, plan_stages, task_of
 from kmedtl.pooled import Pooled
 from kmedtl.predictions import answers_of, calibrated, predictions_of
-from kmedtl.prepare import Prepared, prepare
+from kmedtl.prepare import Prepared, prepare, refuse
 from kmedtl.recipe import Evaluation, Export, Recipe, Search, Training
 from kmedtl.result import Result
 from kmedtl.tracking import log_result
@@ -80,7 +80,9 @@ def _prepare(recipe: Recipe) -> Prepared:
     if recipe.distill:
         check_teacher(recipe)
     data = prepare(recipe.data, recipe.seed)
-    _refuse(data, recipe)
+    refuse(data, recipe)
+    if recipe.distill:
+        check_teacher(recipe, data.manifest.classes)
     return data
 
 
@@ -109,19 +111,21 @@ def _train_and_judge(
     model, recipe, learned = learn(recipe, data.manifest.kind, parts, folder, say)
 
     manifest = replace(data.manifest, table=table)
-    predictions, kind = _predict(model, recipe, manifest, parts)
+    pixels = {split: parts[split].pixels() for split in ("val", "test")}
+    predictions, kind = _predict(model, recipe, manifest, parts, pixels)
     settled = settle(answers_of(predictions, manifest, "val"), recipe.evaluation, recipe.seed)
     info = _describe_model(recipe, manifest, settled, kind)
     predictions = calibrated(predictions, info)
     test = answers_of(predictions, manifest, "test", settled.thresholds)
     judgement = judge(test, settled, recipe.evaluation, recipe.seed)
 
-    images = parts["test"].pixels()
     validation = answers_of(predictions, manifest, "val", settled.thresholds)
-    seen = Examples(parts["val"].pixels(), validation), Examples(images, test)
+    seen = Examples(pixels["val"], validation), Examples(pixels["test"], test)
     subject = Subject(model, info, recipe, lambda count: parts["train"].sample(count, recipe.seed), *seen)
     parity = export(subject, folder, recipe.export.formats)
-    tiles = explained(model, test, settled.thresholds, images, recipe.evaluation.explain, recipe.evaluation.cases)
+    tiles = explained(
+        model, test, settled.thresholds, pixels["test"], recipe.evaluation.explain, recipe.evaluation.cases
+    )
 
     result = Result(recipe, manifest, data.audit, learned, predictions, info, settled, judgement, parity, tuple(tiles))
     results.write(result, folder)
@@ -191,20 +195,6 @@ def find_rate(recipe: Recipe, number: int, say: Callable[[str], None] = print) -
         return stages.find_rate(task, planned[: number + 1])
 
 
-def _refuse(data: Prepared, recipe: Recipe) -> None:
-    """Refuse what would be trained in vain."""
-    manifest, leaks = data.manifest, data.audit.leaks
-    check_columns(manifest.table, recipe.evaluation.groups)
-    if recipe.distill:
-        check_teacher(recipe, manifest.classes)
-    if leaks and not recipe.data.allow_leakage:
-        raise UserError(
-            f"{manifest.source}: patients or pictures in two of its splits: {len(leaks)}, first: "
-            f"{' and '.join(leaks[0])}; the test would measure memory. Move them to one split, empty the split column, "
-            "or say --set data.allow_leakage=true; `kmedtl audit` shows them all."
-        )
-
-
 def _describe(audit: Audit, manifest: Manifest, data: dict[str, Pipeline]) -> str:
     lines = [f"Data: {audit.source}, {audit.used} of {audit.listed} images"]
     lines += [results.SYNTHETIC] if audit.synthetic else []
@@ -216,11 +206,10 @@ def _describe(audit: Audit, manifest: Manifest, data: dict[str, Pipeline]) -> st
 
 
 def _predict(
-    model: keras.Model, recipe: Recipe, manifest: Manifest, data: dict[str, Pipeline]
+    model: keras.Model, recipe: Recipe, manifest: Manifest, data: dict[str, Pipeline], pixels: dict[str, np.ndarray]
 ) -> tuple[pd.DataFrame, OutOfDistribution]:
     """Return logits of validation and test as a table, with which images are of another kind, and what tells that."""
     known = data["train"].sample(KNOWN_IMAGES, recipe.seed)
-    pixels = {split: data[split].pixels() for split in ("val", "test")}
     found = {split: logits_and_features(model, images) for split, images in pixels.items()}
     features = logits_and_features(model, known)[1]
     kind = replace(fit(features, found["val"][1]), layout=fit_layout(known, pixels["val"]))

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from kmedtl.edge.calibration import softmax
 from kmedtl.errors import UserError
 from kmedtl.question import Kind, columns
 
@@ -232,7 +233,7 @@ def _scores(
         None if missing[what] else _numbers(table, names[what], source) for what in ("logit", "probability")
     )
     if probabilities is None:
-        return logits, _softmax(logits) if kind == "multi_class" else 0.5 + 0.5 * np.tanh(logits / 2)
+        return logits, softmax(logits) if kind == "multi_class" else 0.5 + 0.5 * np.tanh(logits / 2)
     outside = (probabilities < 0) | (probabilities > 1)
     if outside.any():
         row, column = np.argwhere(outside)[0]
@@ -252,12 +253,6 @@ def _scores(
         likely, unlikely = np.maximum(probabilities, SMALLEST), np.maximum(1 - probabilities, SMALLEST)
         logits = np.log(likely) - (0 if kind == "multi_class" else np.log(unlikely))
     return logits, probabilities
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    with np.errstate(over="ignore"):  # further apart than any number: the exponential is 0 all the same
-        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)
 
 
 def _numbers(table: pd.DataFrame, columns: Sequence[str], source: str) -> np.ndarray:

@@ -13,9 +13,7 @@ from kmedtl.data import splits
 from kmedtl.data.manifest import Manifest
 from kmedtl.data.pipeline import Pipeline, pipelines
 from kmedtl.data.store import files_of, folder_of, open_store
-from kmedtl.errors import UserError
-from kmedtl.evaluate.subgroups import check_columns
-from kmedtl.prepare import prepare
+from kmedtl.prepare import prepare, refuse
 from kmedtl.question import Kind
 from kmedtl.recipe import Recipe
 
@@ -64,12 +62,7 @@ def development(recipe: Recipe) -> Development:
         UserError: what a run refuses.
     """
     found = prepare(recipe.data, recipe.seed)
-    check_columns(found.manifest.table, recipe.evaluation.groups)
-    if found.audit.leaks and not recipe.data.allow_leakage:
-        raise UserError(
-            f"{found.manifest.source}: patients or pictures in two of its splits: {len(found.audit.leaks)}; a run "
-            "refuses it. `kmedtl audit` shows them all."
-        )
+    refuse(found, recipe)
     table = splits.split(found.manifest, found.table, recipe.data.validation, recipe.data.test, recipe.seed)
     if recipe.data.train_limit:
         table = splits.limit_training(table, recipe.data.train_limit, recipe.seed)

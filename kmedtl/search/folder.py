@@ -7,7 +7,6 @@ ends: a file `lock` that a killed search left holds nobody up.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -18,8 +17,9 @@ from kmedtl import config
 from kmedtl import recipe as recipes
 from kmedtl.errors import UserError
 from kmedtl.recipe import Recipe
+from kmedtl.run_folder import LOCK, locked
 
-LOCK, RECIPE, IMAGES, RESULT = "lock", "recipe.yaml", "images.sha256", "search.json"
+RECIPE, IMAGES, RESULT = "recipe.yaml", "images.sha256", "search.json"
 
 
 def choose(out: Path | None, recipe: str, resume: bool) -> Path:
@@ -60,14 +60,10 @@ def held(folder: Path, recipe: Recipe, say: Callable[[str], None] = print) -> It
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / LOCK).open("a")
+        (folder / LOCK).touch()
     except OSError as error:
         raise UserError(f"{folder}: cannot be written ({error.strerror}); choose another --out.") from None
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"{folder}: another search is going on there; choose another --out.") from None
+    with locked(folder, "another search is going on there"):
         goes_on = (folder / IMAGES).is_file()
         if goes_on:
             check_same(folder, recipe)

@@ -23,7 +23,7 @@ from kmedtl.search.folder import RESULT
 from kmedtl.search.importance import Importance, importance
 from kmedtl.search.optimism import auc_after_choice
 from kmedtl.search.records import Record
-from kmedtl.search.space import TUNER, as_it_stands, recipe_of, space_of, tier_of
+from kmedtl.search.space import as_it_stands, recipe_of, settings_of, space_of, tier_of
 from kmedtl.search.tuner import FEATURES, TRIALS
 
 BEST, WINNER = "best.yaml", "winner"
@@ -70,7 +70,7 @@ class Found:
     @property
     def changed(self) -> dict[str, Any]:
         """The settings of the best trial by their paths."""
-        return {path: value for path, value in self.best.values.items() if not path.startswith(TUNER)}
+        return settings_of(self.best.values)
 
 
 def conclude(recipe: Recipe, data: Development, folder: Path, say: Callable[[str], None]) -> Found:
@@ -86,7 +86,7 @@ def conclude(recipe: Recipe, data: Development, folder: Path, say: Callable[[str
         raise UserError(f"search: all {len(tried)} trials failed, the first so: {first}")
     best_recipe = replace(recipe_of(recipe, best.values, tier_of(recipe)), search=Search())
     recipes.write(best_recipe, folder / BEST)
-    said = "; ".join(f"{path}={_shown(value)}" for path, value in best.values.items() if not path.startswith(TUNER))
+    said = "; ".join(f"{path}={_shown(value)}" for path, value in settings_of(best.values).items())
     say(f"Best of {len(tried)} trials: {best.trial} ({said}); it is run in full, and judged on the test once.")
     metrics = _judged(best_recipe, folder / WINNER, say)
     judged = metrics["test"]

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from kmedtl.run_folder import write_json
-from kmedtl.search.trials import FIGURES, Outcome
+from kmedtl.search.trials import FIGURES, Outcome, sign_of
 
 RECORD, LOGITS = "record.json", "logits.npz"
 Status = Literal["completed", "pruned", "failed"]
@@ -68,7 +68,7 @@ def logits_of(record: Record, trials: Path) -> list[np.ndarray]:
 
 def best_of(records: Sequence[Record], objective: str) -> Record | None:
     """Return the best completed trial, of equals the first; None where there is none."""
-    sign = 1 if FIGURES[objective] == "max" else -1
+    sign = sign_of(objective)
     complete = [record for record in records if record.is_complete and np.isfinite(record.figures[objective])]
     return max(complete, key=lambda record: sign * record.figures[objective], default=None)
 

@@ -109,6 +109,11 @@ def declare(recipe: Recipe, hyperparameters: keras_tuner.HyperParameters) -> dic
     return values | {name: value for name, value in hyperparameters.values.items() if name.startswith(TUNER)}
 
 
+def settings_of(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings among a trial's values, by path: all but Hyperband's own."""
+    return {path: value for path, value in values.items() if not path.startswith(TUNER)}
+
+
 def as_it_stands(recipe: Recipe) -> dict[str, Any] | None:
     """Return the recipe's own values by path; None where one of them is outside the space."""
     said = config.flat(recipe)
@@ -122,7 +127,7 @@ def recipe_of(recipe: Recipe, values: Mapping[str, Any], tier: str) -> Recipe:
     Raises:
         UserError: values that cannot be together.
     """
-    varied = assigned(recipe, {path: value for path, value in values.items() if not path.startswith(TUNER)})
+    varied = assigned(recipe, settings_of(values))
     if EPOCHS not in values:
         return varied
     share = values[EPOCHS] / most_epochs(recipe, tier)

@@ -109,8 +109,13 @@ def carry_out(job: Job) -> Outcome:
 
 def merit_of(objective: str) -> Callable[[Epoch], float]:
     """Return an epoch's figure of that name, turned so that more is better."""
-    sign = 1 if FIGURES[objective] == "max" else -1
+    sign = sign_of(objective)
     return lambda epoch: sign * getattr(epoch, objective)
+
+
+def sign_of(objective: str) -> int:
+    """Return 1 where more of a figure is better, else −1."""
+    return 1 if FIGURES[objective] == "max" else -1
 
 
 def fit(

@@ -20,7 +20,7 @@ from kmedtl.search import records
 from kmedtl.search.development import Development
 from kmedtl.search.process import TrialError, TrialProcess
 from kmedtl.search.records import Record
-from kmedtl.search.space import TUNER, recipe_of, space_of, tier_of
+from kmedtl.search.space import recipe_of, settings_of, space_of, tier_of
 from kmedtl.search.trials import Job, Outcome
 
 FEATURES, LOG, TRIALS, TENSORBOARD = "features", "trials-{}.log", "trials", "tensorboard"
@@ -112,10 +112,9 @@ def _record(trial: str, values: dict[str, Any], outcome: Outcome | None, failure
 
 def _log(record: Record, folder: Path) -> None:
     """Write the trial for TensorBoard's HParams."""
-    named = {path: value for path, value in record.values.items() if not path.startswith(TUNER)}
     writer = tf.summary.create_file_writer(str(folder))
     with writer.as_default(step=record.epochs):
-        hparams.hparams(named, trial_id=record.trial)
+        hparams.hparams(settings_of(record.values), trial_id=record.trial)
         for name, value in record.figures.items():
             tf.summary.scalar(name, value)
     writer.close()
