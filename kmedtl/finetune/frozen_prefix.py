@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 from tqdm import tqdm
 
 from kmedtl.backbones.blocks import HEAD, Block, end_tensors
@@ -25,6 +26,7 @@ from kmedtl.errors import UserError
 from kmedtl.heads.classification import pooling_of
 
 VIEW_SEEDS = 20  # apart, so that no two views share a layer's seed
+AT_A_TIME = 8  # images; a processor's caches hold the activations of so many
 
 
 @dataclass(frozen=True)
@@ -140,10 +142,7 @@ def cache(
         UserError: no room on the disk.
     """
     prefix = keras.Model(cuts[0].prefix.inputs, [output for part in cuts for output in part.prefix.outputs])
-    compute = tf.function(
-        lambda images: keras.tree.flatten(prefix(images, training=False)),
-        input_signature=[tf.TensorSpec(prefix.inputs[0].shape, tf.float32)],  # traced once, for any batch
-    )
+    compute = _computing(prefix)
     views_of = {split: views if split == "train" else 1 for split in data}
     cached = [
         {split: Activations(part.prefix, *data[split].targets.shape, count, dtype) for split, count in views_of.items()}
@@ -160,10 +159,12 @@ def cache(
         def fill(split: str, view: int, batches: Iterable[Batch]) -> None:
             start = 0
             for batch in batches:
-                outputs = iter(compute(batch[0]))
-                for part in cached:
-                    part[split].write(view, start, [next(outputs) for _ in part[split].arrays], batch)
-                start += len(batch[0])
+                for first in range(0, len(batch[0]), AT_A_TIME):
+                    some = tuple(tensor[first : first + AT_A_TIME] for tensor in batch)
+                    outputs = iter(compute(some[0]))
+                    for part in cached:
+                        part[split].write(view, start, [next(outputs) for _ in part[split].arrays], some)
+                    start += len(some[0])
                 bar.update()
 
         for view in range(views):
@@ -171,3 +172,16 @@ def cache(
         for split in data.keys() - {"train"}:
             fill(split, 0, data[split].varied(seed, Variation(), "none"))
     return cached
+
+
+def _computing(prefix: keras.Model) -> Callable[[tf.Tensor], list[tf.Tensor]]:
+    """Return what computes the prefix's outputs, in order.
+
+    The weights become constants, so that TensorFlow merges BatchNorm and activations into the convolutions: the same
+    numbers but for rounding, in two thirds of the time on processors.
+    """
+    compute = tf.function(
+        lambda images: keras.tree.flatten(prefix(images, training=False)),
+        input_signature=[tf.TensorSpec(prefix.inputs[0].shape, tf.float32)],  # traced once, for any batch
+    )
+    return convert_variables_to_constants_v2(compute.get_concrete_function())
