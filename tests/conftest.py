@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import pickle
+import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -56,10 +60,30 @@ def small_recipe():
 
 @pytest.fixture(scope="session")
 def trained(small_recipe, tmp_path_factory):
-    """A finished run: (Result, run folder)."""
+    """A finished run: (Result, run folder), a copy for each of pytest's processes."""
     from kmedtl.runner import run
 
-    return run(small_recipe, tmp_path_factory.mktemp("runs") / "trained", say=lambda text: None)
+    def make(folder):
+        result, _ = run(small_recipe, folder / "run", say=lambda text: None)
+        (folder / "result.pickle").write_bytes(pickle.dumps(result))
+
+    made = made_for_all(tmp_path_factory, "trained", make)
+    copy = shutil.copytree(made / "run", tmp_path_factory.mktemp("runs") / "trained")
+    return pickle.loads((made / "result.pickle").read_bytes()), copy  # noqa: S301 – of this very session
+
+
+def made_for_all(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """Return a folder that whichever of pytest's processes needs it first makes, for all of them."""
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    with (shared / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (shared / name).exists():
+            unfinished = shared / f"{name}.unfinished"
+            unfinished.mkdir()
+            make(unfinished)
+            unfinished.rename(shared / name)
+    return shared / name
 
 
 @pytest.fixture

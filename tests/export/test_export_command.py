@@ -19,6 +19,7 @@ from kmedtl.edge.calibration import probabilities
 from kmedtl.export.formats import check
 from kmedtl.export.runtimes import open_runtime
 from kmedtl.recipes.pneumonia import RECIPE
+from tests.conftest import made_for_all
 from tests.test_docs import commands_of
 
 EVERY_FORMAT, ANOTHER_GATE = commands_of("export.md")
@@ -28,16 +29,14 @@ REJECTED = "model_float16.tflite.rejected"
 
 
 @pytest.fixture(scope="module")
-def run(trained, tmp_path_factory):
-    return shutil.copytree(trained[1], tmp_path_factory.mktemp("export") / "RUN")
+def exported(trained, tmp_path_factory):
+    def make(folder):
+        shutil.copytree(trained[1], folder / "RUN")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(folder)
+            assert main([*EVERY_FORMAT, *OPEN, SHUT]) == 3
 
-
-@pytest.fixture(scope="module")
-def exported(run):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(run.parent)
-        assert main([*EVERY_FORMAT, *OPEN, SHUT]) == 3
-    return run / "exports"
+    return made_for_all(tmp_path_factory, "exported", make) / "RUN" / "exports"
 
 
 @pytest.fixture(scope="module")
