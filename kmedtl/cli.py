@@ -169,6 +169,12 @@ def _add_search(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--out", type=Path, metavar="DIR", help="the folder (default: saved_models/NAME/search-TIME)")
     parser.add_argument("--resume", action="store_true", help="go on with a search that stopped, after its last trial")
+    parser.add_argument(
+        "--ray", default="", metavar="ADDRESS", help="have Ray carry out the trials: local, or a cluster's address"
+    )
+    parser.add_argument(
+        "--workers", type=int, default=0, metavar="N", help="trials at a time of Ray (default: one a machine)"
+    )
     _add_recipe_options(parser)
 
 

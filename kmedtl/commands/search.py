@@ -21,7 +21,7 @@ def command(options: argparse.Namespace) -> int:
         from kmedtl.search.found import summary
         from kmedtl.search.searching import search
 
-    found, folder = search(recipe, options.out, resume=options.resume)
+    found, folder = search(recipe, options.out, resume=options.resume, ray=options.ray, workers=options.workers)
     if found:
         print(summary(found, folder))
     return 0

@@ -24,7 +24,7 @@ from kmedtl.search.importance import Importance, importance
 from kmedtl.search.optimism import auc_after_choice
 from kmedtl.search.records import Record
 from kmedtl.search.space import as_it_stands, recipe_of, settings_of, space_of, tier_of
-from kmedtl.search.tuner import FEATURES, TRIALS
+from kmedtl.search.study import FEATURES, TRIALS
 
 BEST, WINNER = "best.yaml", "winner"
 

@@ -6,13 +6,15 @@ import itertools
 import time
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import keras_tuner
-from keras_tuner.engine.trial import TrialStatus
+from keras_tuner.engine.trial import Trial, TrialStatus
 from sklearn.exceptions import ConvergenceWarning
 
 from kmedtl.recipe import Recipe
+from kmedtl.run_folder import write_json
 from kmedtl.search.space import as_it_stands, declare, most_epochs, tier_of
 from kmedtl.search.trials import FIGURES
 
@@ -37,6 +39,13 @@ class _Bounded(keras_tuner.Oracle):
         if self.start_order and time.monotonic() > self._end:
             return {"status": TrialStatus.STOPPED}
         return super().populate_space(trial_id)
+
+    def save(self) -> None:
+        """Write the state, the whole or nothing: KerasTuner leaves half a file where it is killed meanwhile."""
+        write_json(Path(self._get_oracle_fname()), self.get_state())
+
+    def _save_trial(self, trial: Trial) -> None:
+        write_json(Path(self._get_trial_dir(trial.trial_id)) / "trial.json", trial.get_state())
 
 
 class Random(_Bounded, keras_tuner.oracles.RandomSearchOracle):

@@ -67,6 +67,10 @@ class TrialProcess:
             self._pool = self._start()
             return self._pool.submit(_serve, job)
 
+    def close(self) -> None:
+        """End the process, after the trial that it is at."""
+        self._pool.shutdown(cancel_futures=True)
+
     def __enter__(self) -> TrialProcess:
         return self
 
@@ -92,6 +96,8 @@ def _prepare(log: Path) -> None:
     import tensorflow as tf
 
     tf.config.experimental.enable_op_determinism()
+    gc.collect()
+    gc.freeze()  # TensorFlow's own million objects need not be looked through after each trial
 
 
 def _end_with_parent() -> None:

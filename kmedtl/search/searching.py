@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,21 +11,25 @@ from pathlib import Path
 from tqdm import tqdm
 
 from kmedtl.errors import UserError
-from kmedtl.export.provenance import hashes
 from kmedtl.recipe import Recipe
 from kmedtl.recipe.search import Range
 from kmedtl.search import distributed, folder, records
-from kmedtl.search.development import Development, development
 from kmedtl.search.found import Found, conclude
 from kmedtl.search.oracles import oracle_of
 from kmedtl.search.process import TrialProcess
 from kmedtl.search.records import Record
 from kmedtl.search.space import check, space_of, tier_of
-from kmedtl.search.tuner import TRIALS, RecipeTuner, log_of
+from kmedtl.search.study import TRIALS, Study, log_of, study_of
+from kmedtl.search.tuner import RecipeTuner
 
 
 def search(
-    recipe: Recipe, out: Path | None = None, say: Callable[[str], None] = print, resume: bool = False
+    recipe: Recipe,
+    out: Path | None = None,
+    say: Callable[[str], None] = print,
+    resume: bool = False,
+    ray: str = "",
+    workers: int = 0,
 ) -> tuple[Found | None, Path]:
     """Search as `recipe.search` says; return what was found, and the search's folder.
 
@@ -34,12 +39,16 @@ def search(
     Args:
         out: the folder; None: a new one under `saved_models/`. All of several machines must name the same.
         resume: go on with a search that was stopped or killed, after its last trial.
+        ray: have Ray Tune carry out the trials: `local` on this machine, or the address of a cluster; empty: not.
+        workers: trials at a time of Ray; 0: one a machine.
 
     Raises:
         UserError: whatever the user can mend, all trials failing among it.
     """
     check(recipe)
     role = distributed.role()
+    if ray or workers:
+        _check_ray(ray, workers, role)
     if role != "alone" and out is None:
         raise UserError("search: expected --out, a folder that chief and workers share.")
     if role == "worker":
@@ -47,25 +56,52 @@ def search(
         return None, out
     place = folder.choose(out, recipe.name, resume)
     with folder.held(place, recipe, say):
-        data = _images(recipe, place)
-        say(_describe(recipe, data))
-        _give_out(recipe, data, place) if role == "chief" else _alone(recipe, data, place)
-        found = conclude(recipe, data, place, say)
+        study = study_of(recipe, place)
+        say(_describe(study))
+        if ray:
+            _on_ray(study, ray, workers)
+        elif role == "chief":
+            _give_out(study)
+        else:
+            _alone(study)
+        found = conclude(recipe, study.development, place, say)
     return found, place
 
 
-def _alone(recipe: Recipe, data: Development, place: Path) -> None:
+def _alone(study: Study) -> None:
     """Carry out all trials here."""
-    with TrialProcess(log_of(place, "tuner0")) as process, _bar(recipe, place) as end:
-        RecipeTuner(oracle_of(recipe), recipe, data, place, process, end=end).search(verbose=0)
+    with TrialProcess(log_of(study.folder, "tuner0")) as process, _bar(study) as end:
+        RecipeTuner(oracle_of(study.recipe), study, process, end=end).search(verbose=0)
 
 
-def _give_out(recipe: Recipe, data: Development, place: Path) -> None:
+def _on_ray(study: Study, address: str, workers: int) -> None:
+    """Have Ray carry out all trials."""
+    from kmedtl.search.on_ray import carry_out_all  # an optional dependency
+
+    with _bar(study) as end:
+        carry_out_all(oracle_of(study.recipe), study, address, workers, end)
+
+
+def _check_ray(address: str, workers: int, role: str) -> None:
+    if not address:
+        raise UserError("--workers: expected --ray as well, which says where.")
+    if workers < 0:
+        raise UserError(f"--workers: expected 0 or more. Received: {workers}.")
+    if role != "alone":
+        raise UserError(f"--ray: expected one way to several machines. Received: {distributed.ADDRESS} as well.")
+    if importlib.util.find_spec("ray") is None:
+        raise UserError("--ray: Ray is not installed; pip install 'kmedtl[ray]'.")
+    from kmedtl.search.on_ray import check_address
+
+    check_address(address)
+
+
+def _give_out(study: Study) -> None:
     """Give out the trials to workers until all are done."""
     distributed.check_port()
-    oracle = oracle_of(recipe)
-    with distributed.recovering(oracle, place):
-        RecipeTuner(oracle, recipe, data, place, process=None).search(verbose=0)
+    oracle = oracle_of(study.recipe)
+    with distributed.recovering(oracle, study.folder):
+        RecipeTuner(oracle, study, process=None).search(verbose=0)
 
 
 def _work(recipe: Recipe, place: Path, say: Callable[[str], None]) -> None:
@@ -82,45 +118,37 @@ def _work(recipe: Recipe, place: Path, say: Callable[[str], None]) -> None:
         say(f"{worker}: trial {record.trial} {record.status} after {record.seconds:.0f} s")
 
     with distributed.beating(place), TrialProcess(log_of(place, worker)) as process:
-        data = _images(recipe, place)
-        RecipeTuner(oracle_of(recipe), recipe, data, place, process, begin=distributed.reach_chief, end=end).search(
-            verbose=0
-        )
+        study = study_of(recipe, place)
+        RecipeTuner(oracle_of(recipe), study, process, begin=distributed.reach_chief, end=end).search(verbose=0)
     say(f"{worker}: {done} trials; the search has no more.")
 
 
-def _images(recipe: Recipe, place: Path) -> Development:
-    """Return what trials may see, the same for everybody who takes part."""
-    data = development(recipe)
-    folder.check_images(place, hashes(recipe, data.manifest.table)["data_hash"])
-    return data
-
-
 @contextlib.contextmanager
-def _bar(recipe: Recipe, place: Path) -> Iterator[Callable[[Record], None]]:
+def _bar(study: Study) -> Iterator[Callable[[Record], None]]:
     """Yield what moves a progress bar on by a trial."""
-    done, objective = records.read_all(place / TRIALS), recipe.search.objective
-    with tqdm(total=recipe.search.trials, initial=len(done), desc="search", unit="trial", ncols=100) as bar:
+    done, search = records.read_all(study.folder / TRIALS), study.recipe.search
+    with tqdm(total=search.trials, initial=len(done), desc="search", unit="trial", ncols=100) as bar:
 
         def end(record: Record) -> None:
             done.append(record)
-            best = records.best_of(done, objective)
-            bar.set_postfix_str(f"best {objective} {best.figures[objective]:.4f}" if best else "none completed")
+            best = records.best_of(done, search.objective)
+            figure = f"best {search.objective} {best.figures[search.objective]:.4f}" if best else "none completed"
+            bar.set_postfix_str(figure)
             bar.update()
 
         yield end
 
 
-def _describe(recipe: Recipe, data: Development) -> str:
-    search, tier = recipe.search, tier_of(recipe)
-    images = f"{len(data.manifest.table)} images of {data.manifest.table['patient'].nunique()} patients, no test image"
+def _describe(study: Study) -> str:
+    search, tier, table = study.recipe.search, tier_of(study.recipe), study.development.manifest.table
+    images = f"{len(table)} images of {table['patient'].nunique()} patients, no test image"
     judged = f"{search.folds} folds by patient" if search.folds else "validation"
     how = "the head on cached features" if tier == "head" else "all stages"
     return "\n".join(
         [
             f"Search: at most {search.trials} trials ({search.tuner}), {search.objective} of {judged}; {images}",
             f"  Each trial trains {how}. What varies:",
-            *(f"    {path}: {_shown(choices)}" for path, choices in space_of(recipe).items()),
+            *(f"    {path}: {_shown(choices)}" for path, choices in space_of(study.recipe).items()),
         ]
     )
 

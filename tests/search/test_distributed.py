@@ -67,7 +67,7 @@ def test_several_machines_need_a_shared_folder(cluster, options, capsys):
 @pytest.mark.slow
 def test_a_search_completes_although_a_worker_is_killed(cluster, options, tmp_path):
     folder = tmp_path / "shared"
-    words = ["search", "pneumonia", *options, "--trials", "8", "--tuner", "random", "--out", str(folder)]
+    words = ["search", "pneumonia", *options, "--trials", "5", "--tuner", "random", "--out", str(folder)]
 
     def start(name):
         environment = os.environ | {distributed.ID: name}
@@ -88,7 +88,7 @@ def test_a_search_completes_although_a_worker_is_killed(cluster, options, tmp_pa
             process.kill()
             process.wait()
     table = pd.read_csv(folder / "search.csv")
-    assert len(table) == 8
+    assert len(table) == 5
     assert set(table["status"]) <= {"completed", "pruned"}
     assert table.loc[table["trial"] == int(killed), "worker"].item() == "worker-2"
     assert (folder / "winner" / "metrics.json").is_file()

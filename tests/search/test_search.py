@@ -17,6 +17,7 @@ from kmedtl.cli import main
 from kmedtl.errors import UserError
 from kmedtl.search.folder import choose, held
 from kmedtl.search.records import Record, keep
+from tests.conftest import made_for_all
 from tests.search.conftest import searched
 
 # What attention pools are whole feature maps, which do not fit into so small a cache: such trials fail.
@@ -31,9 +32,11 @@ def command(folder, options, *more):
 @pytest.fixture(scope="module")
 def found(tmp_path_factory, options):
     """A finished search of the head: four trials, random, one of which fails."""
-    folder = tmp_path_factory.mktemp("search") / "found"
-    assert main(command(folder, options, "--trials", "4", "--tuner", "random")) == 0
-    return folder
+
+    def make(folder):
+        assert main(command(folder / "found", options, "--trials", "4", "--tuner", "random")) == 0
+
+    return made_for_all(tmp_path_factory, "searched", make) / "found"
 
 
 def test_a_search_leaves_a_table_a_page_and_the_best_recipe(found):
@@ -180,7 +183,7 @@ def test_a_search_that_stops_says_how_to_go_on_and_leaves_nothing_useless(tmp_pa
 @pytest.mark.slow
 def test_a_killed_search_goes_on_after_its_last_trial(options, tmp_path):
     folder = tmp_path / "search"
-    words = [sys.executable, "-m", "kmedtl", *command(folder, options, "--trials", "8", "--tuner", "random")]
+    words = [sys.executable, "-m", "kmedtl", *command(folder, options, "--trials", "5", "--tuner", "random")]
     process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while len(list(folder.glob("trials/*/record.json"))) < 2:
         assert process.poll() is None
@@ -190,7 +193,7 @@ def test_a_killed_search_goes_on_after_its_last_trial(options, tmp_path):
     before = {path.parent.name: path.read_text() for path in folder.glob("trials/*/record.json")}
     assert subprocess.run([*words, "--resume"], check=False).returncode == 0
     after = {path.parent.name: path.read_text() for path in folder.glob("trials/*/record.json")}
-    assert len(after) == 8
+    assert len(after) == 5
     assert before.items() <= after.items()
 
 
