@@ -27,6 +27,7 @@ from kmedtl.heads.classification import pooling_of
 
 VIEW_SEEDS = 20  # apart, so that no two views share a layer's seed
 AT_A_TIME = 8  # images; a processor's caches hold the activations of so many
+MANY = 500  # images; fewer are through before their graph is rewritten
 
 
 @dataclass(frozen=True)
@@ -142,8 +143,8 @@ def cache(
         UserError: no room on the disk.
     """
     prefix = keras.Model(cuts[0].prefix.inputs, [output for part in cuts for output in part.prefix.outputs])
-    compute = _computing(prefix)
     views_of = {split: views if split == "train" else 1 for split in data}
+    compute = _computing(prefix, sum(views_of[split] * len(part.table) for split, part in data.items()))
     cached = [
         {split: Activations(part.prefix, *data[split].targets.shape, count, dtype) for split, count in views_of.items()}
         for part in cuts
@@ -174,14 +175,14 @@ def cache(
     return cached
 
 
-def _computing(prefix: keras.Model) -> Callable[[tf.Tensor], list[tf.Tensor]]:
-    """Return what computes the prefix's outputs, in order.
+def _computing(prefix: keras.Model, images: int) -> Callable[[tf.Tensor], list[tf.Tensor]]:
+    """Return what computes the prefix's outputs, in order, of so many images.
 
-    The weights become constants, so that TensorFlow merges BatchNorm and activations into the convolutions: the same
-    numbers but for rounding, in two thirds of the time on processors.
+    Of many, the weights become constants, so that TensorFlow merges BatchNorm and activations into the convolutions:
+    the same numbers but for rounding, in two thirds of the time on processors.
     """
     compute = tf.function(
         lambda images: keras.tree.flatten(prefix(images, training=False)),
         input_signature=[tf.TensorSpec(prefix.inputs[0].shape, tf.float32)],  # traced once, for any batch
     )
-    return convert_variables_to_constants_v2(compute.get_concrete_function())
+    return convert_variables_to_constants_v2(compute.get_concrete_function()) if images > MANY else compute

@@ -6,6 +6,7 @@ import pytest
 
 from kmedtl.backbones.blocks import block_map, select, set_trainable
 from kmedtl.data.pipeline import Variation
+from kmedtl.finetune import frozen_prefix
 from kmedtl.finetune.frozen_prefix import CachedEpoch, cache, cut
 from kmedtl.finetune.losses import MaskedCrossEntropy
 from kmedtl.heads.classification import build_classifier
@@ -17,9 +18,12 @@ def model():
     return build_classifier(Backbone(), Head(), 32, 1, 1)
 
 
-@pytest.mark.parametrize("train", ["head", "last:1", "last:2"])
-def test_a_cached_stage_trains_as_the_whole_model_does(model, data, train):
+@pytest.mark.parametrize(
+    ("train", "many"), [("head", 0), ("last:1", 500), ("last:2", 0)], ids=["head-many", "last:1-few", "last:2-many"]
+)
+def test_a_cached_stage_trains_as_the_whole_model_does(model, data, train, many, monkeypatch):
     """One epoch without variation, in the same order: the same weights to 1e-5."""
+    monkeypatch.setattr(frozen_prefix, "MANY", many)  # of many images the frozen part's weights are constants
     blocks = block_map(model, "EfficientNetLite0")
     set_trainable(model, blocks, train)
     before = model.get_weights()
