@@ -80,16 +80,13 @@ def trained(small_recipe, tmp_path_factory):
 
 def made_for_all(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
     """Return a folder that whichever of pytest's processes needs it first makes, for all of them."""
+    from kmedtl.cache import made_once
+
     own = tmp_path_factory.getbasetemp()
     shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
     with (shared / f"{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (shared / name).exists():
-            unfinished = shared / f"{name}.unfinished"
-            unfinished.mkdir()
-            make(unfinished)
-            unfinished.rename(shared / name)
-    return shared / name
+        fcntl.flock(lock, fcntl.LOCK_EX)  # `made_once` alone would let each process make it
+        return made_once(shared / name, make)
 
 
 @pytest.fixture

@@ -149,9 +149,9 @@ class _OracleSearcher(Searcher):
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Tell the oracle what a trial found; one whose worker was lost is given out again."""
-        trial = self._trials.pop(trial_id)
-        record: Record | None = (result or {}).get("record")
-        self.refusal = self.refusal or (result or {}).get("refusal", "")
+        trial, found = self._trials.pop(trial_id), result or {}
+        record: Record | None = found.get("record")
+        self.refusal = self.refusal or found.get("refusal", "")
         if record is None:
             trial.status = TrialStatus.INVALID
         elif record.failure:

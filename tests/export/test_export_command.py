@@ -103,7 +103,7 @@ def test_a_file_that_misses_its_gate_is_set_apart(exported):
     assert model_info.read(exported / REJECTED).parity["missed"] == row["missed"]
 
 
-def test_the_pages_other_command_is_one(capsys):
+def test_the_pages_other_command_is_one():
     options = parser().parse_args(ANOTHER_GATE)
     assert check(options.formats) == ("float32",)
     assert override(RECIPE, options.set).export.gate.float32 == 1e-4

@@ -14,16 +14,13 @@ from kmedtl.cli import main
 pytest.importorskip("ray", reason="an optional dependency")
 
 
-def start(options, folder, *more):
-    words = [sys.executable, "-m", "kmedtl", "search", "pneumonia", *options, "--out", str(folder), *more]
-    eager = os.environ | {"RAY_worker_niceness": "0"}  # beside other tests its workers would hardly come to work
-    return subprocess.Popen(words, env=eager, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-
-
 @pytest.mark.slow
 def test_two_workers_carry_out_a_search_although_one_is_killed(options, tmp_path):
     folder = tmp_path / "found"
-    search = start(options, folder, "--trials", "4", "--tuner", "random", "--ray", "local", "--workers", "2")
+    words = [sys.executable, "-m", "kmedtl", "search", "pneumonia", *options, "--out", str(folder)]
+    words += ["--trials", "4", "--tuner", "random", "--ray", "local", "--workers", "2"]
+    eager = os.environ | {"RAY_worker_niceness": "0"}  # beside other tests its workers would hardly come to work
+    search = subprocess.Popen(words, env=eager, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     try:
         while len(logs := list(folder.glob("trials-*.log"))) < 2:
             assert search.poll() is None, search.stdout.read().decode()
