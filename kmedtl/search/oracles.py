@@ -40,6 +40,18 @@ class _Bounded(keras_tuner.Oracle):
             return {"status": TrialStatus.STOPPED}
         return super().populate_space(trial_id)
 
+    @keras_tuner.synchronized
+    def create_trial(self, tuner_id: str) -> Trial:
+        """Return the next trial; an idle one while others are at work, since a lost worker's trial is given out again.
+
+        KerasTuner would send a worker away as soon as each trial was given out once.
+        """
+        trial = super().create_trial(tuner_id)
+        if trial.status == TrialStatus.STOPPED and self.ongoing_trials:
+            trial.status = TrialStatus.IDLE
+            self.tuner_ids.add(tuner_id)
+        return trial
+
     def save(self) -> None:
         """Write the state, the whole or nothing: KerasTuner leaves half a file where it is killed meanwhile."""
         write_json(Path(self._get_oracle_fname()), self.get_state())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from kmedtl.run_folder import write_json
 from kmedtl.search.process import TrialProcess
 from kmedtl.search.records import Record
 from kmedtl.search.study import TRIALS, Study, carry_out
+
+PAUSE = 2.0  # seconds before a trial is asked for again where none was given
 
 
 class RecipeTuner(keras_tuner.Tuner):
@@ -34,11 +37,15 @@ class RecipeTuner(keras_tuner.Tuner):
     ) -> None:
         self.study, self.process = study, process
         self._begin, self._end = begin, end
+        self._idle = False
         with contextlib.redirect_stdout(None):  # it says that it goes on, in its own words
             super().__init__(oracle, directory=str(study.folder), project_name=TRIALS)
 
     def pre_create_trial(self) -> None:
         """See that there is somebody to ask for a trial."""
+        if self._idle:
+            time.sleep(PAUSE)
+        self._idle = True
         self._begin()
 
     def save(self) -> None:
@@ -53,6 +60,7 @@ class RecipeTuner(keras_tuner.Tuner):
         Raises:
             FailedTrialError: it failed, which is recorded and does not end the search.
         """
+        self._idle = False
         record = carry_out(self.study, trial.trial_id, trial.hyperparameters.values, self.process, self.tuner_id)
         self._end(record)
         if record.failure:

@@ -68,3 +68,22 @@ def test_no_trial_begins_after_the_time_is_up(tmp_path):
     one = tuner(searched(SPACE, "search.hours=1e-9"), tmp_path)
     one.search(verbose=0)
     assert len(one.oracle.trials) == 1
+
+
+@pytest.mark.parametrize("name", ["random", "bayesian", "hyperband", "grid"])
+def test_nobody_is_sent_away_while_a_trial_may_still_have_to_be_given_out_again(name, tmp_path):
+    """KerasTuner's own oracles send it away, and the trial of a worker that is lost afterwards is never made."""
+    oracle = tuner(searched(SPACE, f"search.tuner={name}", "search.trials=2"), tmp_path).oracle
+    lost, done = oracle.create_trial("lost"), oracle.create_trial("other")
+    oracle.update_trial(done.trial_id, {"val_auc": 0.5})
+    done.status = "COMPLETED"
+    oracle.end_trial(done)
+    assert oracle.create_trial("other").status == "IDLE"
+    lost.status = "INVALID"
+    oracle.end_trial(lost)
+    assert oracle.create_trial("other").trial_id == lost.trial_id
+    oracle.update_trial(lost.trial_id, {"val_auc": 0.4})
+    lost.status = "COMPLETED"
+    oracle.end_trial(lost)
+    assert oracle.create_trial("other").status == "STOPPED"
+    assert not oracle.tuner_ids - {"lost"}
