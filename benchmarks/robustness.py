@@ -128,7 +128,8 @@ def trained(recipe, data):
     keras.utils.set_random_seed(recipe.seed)
     model = build_classifier(recipe.backbone, recipe.head, recipe.data.size, recipe.data.channels, findings=1)
     blocks = block_map(model, recipe.backbone.name)
-    fine_tune(Task(model, blocks, data, recipe.data.augment, recipe.training, recipe.seed), recipe.stages)
+    seen = {split: data[split] for split in ("train", "val")}
+    fine_tune(Task(model, blocks, seen, recipe.data.augment, recipe.training, recipe.seed), recipe.stages)
     return model
 
 

@@ -3,9 +3,11 @@
     python benchmarks/staged_vs_plain.py FOLDER [--images 1000] [--backbone EfficientNetLite0] [--epochs 5]
 
 Head, last:1 and last:2, so many epochs each, augmentation as the recipe has it, best epoch kept. Prints seconds a
-stage and the test AUC with its interval. PyTorch takes part with EfficientNet-Lite0, where `torch` and
-`efficientnet_lite_pytorch` are installed (`pip install torch efficientnet_lite_pytorch`). Its threads wait for each
-other, so anything else that runs slows it out of proportion: measure on a machine that does nothing else.
+stage, the test AUC with its interval, and what a training step of each stage's last epoch takes alone: nothing is
+compiled then, and neither validation nor kmedtl's pass through the frozen part is in it. PyTorch takes part with
+EfficientNet-Lite0, where `torch` and `efficientnet_lite_pytorch` are installed (`pip install torch
+efficientnet_lite_pytorch`). Its threads wait for each other, so anything else that runs slows it out of proportion:
+measure on a machine that does nothing else.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import copy
 import os
 import tempfile
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -39,6 +41,15 @@ with quiet_stderr():
     from kmedtl.recipes.pneumonia import RECIPE
 
 RATES = {"head": 3e-3, "last:1": 3e-4, "last:2": 1e-4}
+
+
+@dataclass(frozen=True)
+class Result:
+    """Seconds a stage, all counted; those of the training steps of its last epoch; test logits (N,)."""
+
+    stages: list[float]
+    last_epochs: list[float]
+    logits: np.ndarray
 
 
 def main():
@@ -69,29 +80,33 @@ def main():
             found = arm(recipe, data)
             if found:
                 results[name] = found
-                print(name, *(f"{seconds:.1f} s" for seconds in found[0]), test_auc(data, found[1]), flush=True)
+                print(name, *(f"{seconds:.1f} s" for seconds in found.stages), test_auc(data, found.logits), flush=True)
         report(results, data)
 
 
 def kmedtl(recipe, data):
-    """Return seconds a stage and test logits. The frozen part is computed once for all, in the first stage's time."""
+    """The frozen part is computed once for all, in the first stage's time; the test is no part of it."""
     model, blocks = build(recipe)
     seconds, start = [], time.perf_counter()
 
     def stamp(epoch, number):
         seconds.append(time.perf_counter() - start)
 
-    task = Task(model, blocks, data, recipe.data.augment, Training(), recipe.seed, after_epoch=stamp)
+    seen = {split: data[split] for split in ("train", "val")}
+    task = Task(model, blocks, seen, recipe.data.augment, Training(), recipe.seed, after_epoch=stamp)
     history = fine_tune(task, recipe.stages).history
     last_of_stage = np.cumsum([stage.epochs for stage in recipe.stages]) - 1
     assert len(history) == last_of_stage[-1] + 1
-    return np.diff([0, *np.array(seconds)[last_of_stage]]), predict_logits(model, data["test"])[:, 0]
+    stages = np.diff([0, *np.array(seconds)[last_of_stage]])
+    return Result(
+        list(stages), [history[last].seconds for last in last_of_stage], predict_logits(model, data["test"])[:, 0]
+    )
 
 
 def plain_keras(recipe, data):
     """What a Keras user writes: toggle, compile, fit, evaluate after each epoch, keep the best."""
     model, blocks = build(recipe)
-    seconds, best, best_auc = [], model.get_weights(), 0.0
+    seconds, last_epochs, best, best_auc = [], [], model.get_weights(), 0.0
     for number, stage in enumerate(recipe.stages):
         start = time.perf_counter()
         set_trainable(model, blocks, stage.train)
@@ -106,13 +121,16 @@ def plain_keras(recipe, data):
         )
         for epoch in range(stage.epochs):
             batches = data["train"].epoch(1000 * number + epoch, Variation(recipe.data.augment))
+            begun = time.perf_counter()
             model.fit(batches.map(lambda images, targets, _: (images, targets)), verbose=0)
+            trained = time.perf_counter() - begun
             auc = validation_auc(data, predict_logits(model, data["val"])[:, 0])
             if auc > best_auc:
                 best, best_auc = model.get_weights(), auc
         model.set_weights(best)
         seconds.append(time.perf_counter() - start)
-    return seconds, predict_logits(model, data["test"])[:, 0]
+        last_epochs.append(trained)
+    return Result(seconds, last_epochs, predict_logits(model, data["test"])[:, 0])
 
 
 def pytorch(recipe, data):
@@ -135,7 +153,7 @@ def pytorch(recipe, data):
     }
     pixels = {name: torch.from_numpy(part.pixels()[..., 0]) for name, part in data.items()}
     targets = torch.from_numpy(data["train"].targets)
-    seconds, best, best_auc = [], copy.deepcopy(model.state_dict()), 0.0
+    seconds, last_epochs, best, best_auc = [], [], copy.deepcopy(model.state_dict()), 0.0
     for number, stage in enumerate(recipe.stages):
         start = time.perf_counter()
         model.requires_grad_(False).eval()  # BatchNorm stays frozen
@@ -146,6 +164,7 @@ def pytorch(recipe, data):
         steps = stage.epochs * data["train"].steps
         cosine = torch.optim.lr_scheduler.OneCycleLR(adamw, stage.lr, total_steps=steps, pct_start=0.1)
         for _ in range(stage.epochs):
+            begun = time.perf_counter()
             for rows in torch.randperm(len(targets)).split(recipe.data.batch_size):
                 loss = torch.nn.functional.binary_cross_entropy_with_logits(
                     model(normalised(augmented(torch, pixels["train"][rows]))), targets[rows]
@@ -154,12 +173,14 @@ def pytorch(recipe, data):
                 loss.backward()
                 adamw.step()
                 cosine.step()
+            trained = time.perf_counter() - begun
             auc = validation_auc(data, torch_logits(torch, model, pixels["val"]))
             if auc > best_auc:
                 best, best_auc = copy.deepcopy(model.state_dict()), auc
         model.load_state_dict(best)
         seconds.append(time.perf_counter() - start)
-    return seconds, torch_logits(torch, model, pixels["test"])
+        last_epochs.append(trained)
+    return Result(seconds, last_epochs, torch_logits(torch, model, pixels["test"]))
 
 
 def augmented(torch, images):
@@ -208,16 +229,29 @@ def test_auc(data, logits):
 
 def report(results, data):
     count = len(data["train"].table)
-    epochs = sum(1 for _ in RATES)
-    print(f"\n{'':<14}" + "".join(f"{name:>12}" for name in RATES) + f"{'all':>10}   test AUC")
-    for name, (seconds, logits) in results.items():
-        cells = "".join(f"{value:>10.1f} s" for value in seconds)
-        print(f"{name:<14}{cells}{sum(seconds):>8.0f} s   {test_auc(data, logits)}")
-    ours = results["kmedtl"][0]
-    for name, (seconds, _) in list(results.items())[1:]:
-        ratios = "".join(f"{theirs / own:>10.1f} ×" for theirs, own in zip(seconds, ours, strict=True))
-        print(f"{name + ' / kmedtl':<22}"[:14] + f"{ratios}{sum(seconds) / sum(ours):>8.1f} ×")
-    print(f"{count} training images, {epochs} stages; the frozen part's one pass counts to kmedtl's first stage")
+    print(f"\n{'seconds':<14}" + "".join(f"{name:>12}" for name in RATES) + f"{'all':>10}   test AUC")
+    for name, found in results.items():
+        cells = "".join(f"{value:>10.1f} s" for value in found.stages)
+        print(f"{name:<14}{cells}{sum(found.stages):>8.0f} s   {test_auc(data, found.logits)}")
+    for name, found, ours in against_ours(results):
+        print(f"{name:<14}{ratios(found.stages, ours.stages)}{sum(found.stages) / sum(ours.stages):>8.1f} ×")
+    print(f"\n{'a step alone':<14}" + "".join(f"{name:>12}" for name in RATES))
+    for name, found in results.items():
+        print(f"{name:<14}" + "".join(f"{1000 * value / count:>7.2f} ms/i" for value in found.last_epochs))
+    for name, found, ours in against_ours(results):
+        print(f"{name:<14}{ratios(found.last_epochs, ours.last_epochs)}")
+    print(f"{count} training images; the frozen part's one pass counts to kmedtl's first stage; ms/i: ms an image")
+
+
+def against_ours(results):
+    """Yield (name, result, kmedtl's result) of every other arm."""
+    for name, found in results.items():
+        if name != "kmedtl":
+            yield f"{name} /", found, results["kmedtl"]
+
+
+def ratios(theirs, ours):
+    return "".join(f"{other / own:>10.1f} ×" for other, own in zip(theirs, ours, strict=True))
 
 
 if __name__ == "__main__":
