@@ -1,4 +1,4 @@
-"""AdaBN: BatchNorm statistics of the images at hand (Li et al., Revisiting Batch Normalization, 2018)."""
+"""BatchNorm statistics of the images at hand, taken at once or while training."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from kmedtl.data.pipeline import Pipeline
 def adapt(model: keras.Model, blocks: Sequence[Block], images: Pipeline) -> None:
     """Give every BatchNorm layer the mean and variance that it sees on these images; scale and offset stay.
 
+    AdaBN (Li et al., Revisiting Batch Normalization, 2018).
+
     All layers are adapted in one pass, each batch being normalised by its own statistics as in training; a layer's are
     those of all batches together. Nothing is dropped out meanwhile.
     """
-    layers = list(layers_of(model, blocks))
-    norms = [layer for layer in layers if isinstance(layer, keras.layers.BatchNormalization)]
+    norms = _norms(model, blocks)
     drops = [layer for layer in model.layers if isinstance(layer, keras.layers.Dropout)]
     before = [(norm.momentum, norm.trainable) for norm in norms], [drop.rate for drop in drops]
     for norm in norms:
@@ -41,3 +42,17 @@ def adapt(model: keras.Model, blocks: Sequence[Block], images: Pipeline) -> None
         norm.moving_variance.assign(np.average(variances + np.square(means), 0, counts) - np.square(mean))
     for drop, rate in zip(drops, before[1], strict=True):
         drop.rate = rate
+
+
+def remember_an_epoch(model: keras.Model, blocks: Sequence[Block], steps: int) -> None:
+    """Let the statistics that BatchNorm layers gather while training reach back over an epoch of so many steps.
+
+    Keras' layers remember a hundred steps or more. With few images that is many epochs: the statistics would still be
+    where they began when training ends.
+    """
+    for norm in _norms(model, blocks):
+        norm.momentum = min(norm.momentum, 1 - 1 / steps)
+
+
+def _norms(model: keras.Model, blocks: Sequence[Block]) -> list[keras.layers.BatchNormalization]:
+    return [layer for layer in layers_of(model, blocks) if isinstance(layer, keras.layers.BatchNormalization)]

@@ -17,7 +17,7 @@ import numpy as np
 from kmedtl.backbones.blocks import set_trainable, trainable_kernels
 from kmedtl.errors import UserError
 from kmedtl.finetune import state as states
-from kmedtl.finetune.batch_norm import adapt
+from kmedtl.finetune.batch_norm import adapt, remember_an_epoch
 from kmedtl.finetune.importance import check_stage, is_adaptive, most_important
 from kmedtl.finetune.l2sp import pulled_to_start
 from kmedtl.finetune.losses import Distillation, cross_entropy
@@ -123,6 +123,8 @@ def _run_stage(task: Task, state: State, planned: Plan, source: Source) -> None:
 def _toggle(task: Task, planned: Plan) -> None:
     batch_norm = "trainable" if planned.stage.batch_norm == "train" else "frozen"
     set_trainable(task.model, task.blocks, planned.trainable, batch_norm)
+    if batch_norm == "trainable":
+        remember_an_epoch(task.model, task.blocks, task.data["train"].steps)
 
 
 def _compile(task: Task, trainer: keras.Model, stage: Stage, optimizer: keras.optimizers.Optimizer) -> None:

@@ -35,7 +35,7 @@ class Stage:
             handed on (Wortsman et al., WiSE-FT, 2022, section 3); empty: the tuned weights.
         batch_norm: `adapt` lets the BatchNorm layers of the backbone take the mean and variance of the training images
             before the stage, their scale and offset stay (Li et al., AdaBN, 2018); `train` lets those of trainable
-            blocks learn, on a small set at their peril.
+            blocks learn, on a small set at their peril; their statistics are those of about the last epoch.
         patience: stop after so many epochs without a better one in the stage; 0: never.
         weight_decay: decoupled decay (Loshchilov & Hutter 2019); biases and norms are left out.
         warmup: fraction of the stage's steps.

@@ -6,6 +6,7 @@ import pytest
 from kmedtl.backbones.blocks import block_map
 from kmedtl.data.manifest import UNKNOWN
 from kmedtl.errors import UserError
+from kmedtl.finetune.batch_norm import adapt
 from kmedtl.finetune.sources import predict_logits
 from kmedtl.finetune.stages import fine_tune
 from kmedtl.finetune.task import Task
@@ -162,6 +163,16 @@ def test_batch_norm_learns_only_when_told(model, data):
     moved = [not np.array_equal(a, b) for a, b in zip(statistics, now, strict=True)]
     assert any(moved)
     assert not all(moved)  # those of the frozen blocks stay
+
+
+def test_batch_norm_has_the_statistics_of_few_images_within_few_epochs(model, data):
+    """Keras' own layers would still have those that they began with."""
+    first = next(weight for weight in model.weights if "moving_mean" in weight.path)
+    began = first.numpy()
+    learn(model, data, [Stage("a", "all", 3, 1e-12, batch_norm="train")])
+    learned = first.numpy()
+    adapt(model, block_map(model, BACKBONE.name), data["train"])
+    assert np.abs(learned - first.numpy()).max() < 0.2 * np.abs(began - first.numpy()).max()
 
 
 def test_patience_ends_a_stage(model, data):

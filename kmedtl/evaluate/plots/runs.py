@@ -50,7 +50,7 @@ def data_efficiency(curves: Mapping[str, Sequence[Run]]) -> Figure:
     axes.set(title=_title(everything), xlabel="Training images", ylabel="Test AUC", xscale="log")
     axes.set_xticks(numbers, [f"{number:,}" for number in numbers])
     axes.minorticks_off()
-    axes.legend(loc="lower right", frameon=False, fontsize=9)
+    figure.legend(loc="outside lower center", frameon=False, fontsize=9)
     bare(axes)
     return figure
 
