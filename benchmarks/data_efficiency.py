@@ -1,12 +1,13 @@
 """What transfer buys: test AUC against the number of training images, with pretrained weights and without.
 
-    python benchmarks/data_efficiency.py FOLDER [--images 100 300 1000 3000] [--size 224] [--out DIR]
+    python benchmarks/data_efficiency.py FOLDER [--images 100 300 1000 3000] [--size 224] [--scratch 20] [--out DIR]
 
 For each number, three runs on the same test images, and no exported files:
 
 - transfer: the pneumonia recipe, from ImageNet weights;
-- scratch: random weights, everything trains, for as many epochs as fit into the time that transfer took, at least one;
-  reckoned by the step, so that with few images, where steps are the least of an epoch, it gets more than that time;
+- scratch: random weights, everything trains, for `--scratch` epochs; without it, for as many as fit into the time that
+  transfer took, at least one; reckoned by the step, so that with few images, where steps are the least of an epoch, it
+  gets more than that time;
 - logistic: no network trains; logistic regression on the features of the frozen backbone.
 
 Training images are nested: a smaller number is a part of a larger one. Finished runs stay in DIR; started again, the
@@ -51,6 +52,7 @@ def main():
     parser.add_argument("folder")
     parser.add_argument("--images", type=int, nargs="+", default=[100, 300, 1000, 3000], help="training images, about")
     parser.add_argument("--size", type=int, default=224)
+    parser.add_argument("--scratch", type=int, default=0, help="epochs from scratch; 0: the time of transfer")
     parser.add_argument("--out", type=Path, default=Path("saved_models/data_efficiency"))
     options = parser.parse_args()
     runs = []
@@ -73,8 +75,8 @@ def three_runs(options, images):
     transfer = finished(options.out / f"transfer-{images}", override(RECIPE, common))
     yield transfer
     scratch = override(RECIPE, [*common, "backbone.weights=random", f"stages=[{SCRATCH.format(epochs=1)}]"])
-    folder = options.out / f"scratch-{images}"
-    epochs = 1 if folder.is_dir() else epochs_in_the_time_of(transfer, scratch)
+    folder = options.out / f"scratch{options.scratch or ''}-{images}"
+    epochs = options.scratch or (1 if folder.is_dir() else epochs_in_the_time_of(transfer, scratch))
     yield finished(folder, override(scratch, [f"stages.0.epochs={epochs}"]))
     yield finished(options.out / f"logistic-{images}", override(RECIPE, [*common, "stages=[]", "schedule=logistic"]))
 
