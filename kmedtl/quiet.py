@@ -42,4 +42,5 @@ def loading_tensorflow() -> Iterator[None]:
     print("Loading TensorFlow …", file=sys.stderr)
     with quiet_stderr():
         yield
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # its advice on tracing is not for users
+    for name in ("tensorflow", "absl"):  # advice on tracing and on what will be renamed is not for users
+        logging.getLogger(name).setLevel(logging.ERROR)

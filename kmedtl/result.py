@@ -124,6 +124,7 @@ def summary(result: Result, folder: Path) -> str:
         f"{row.file:<22} {row.megabytes:>6.1f} {row.auc:>7.4f} {row.max_difference:>9.1e} {row.flips:>18.1%}"
         for row in result.parity
     ]
+    lines += [f"{row.file} misses its gate: {'; '.join(row.missed)}" for row in result.parity if row.missed]
     return "\n".join([*lines, *closing(folder, result.audit.synthetic)])
 
 

@@ -196,7 +196,7 @@ def find_rate(recipe: Recipe, number: int, say: Callable[[str], None] = print) -
 
 
 def _describe(audit: Audit, manifest: Manifest, data: dict[str, Pipeline]) -> str:
-    lines = [f"Data: {audit.source}, {audit.used} of {audit.listed} images"]
+    lines = [f"Data: {audit.source}, {audit.used} of {audit.listed + audit.set_aside} images"]
     lines += [results.SYNTHETIC] if audit.synthetic else []
     for split in SPLITS:
         table = data[split].table

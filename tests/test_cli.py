@@ -134,7 +134,7 @@ def test_predict_with_tflite_imports_no_tensorflow(trained):
     [
         ("a.tflite", b"nonsense", ["a.tflite", "not a TFLite model"]),
         ("a.keras", b"nonsense", ["a.keras", "no kmedtl model"]),
-        ("gone.tflite", None, ["gone.tflite", "expected a .tflite file"]),
+        ("gone.tflite", None, ["gone.tflite", "no such file", "expected a .tflite file"]),
     ],
 )
 def test_predict_refuses_what_is_no_model(tmp_path, capsys, name, content, words):

@@ -12,6 +12,7 @@ from kmedtl.edge.litert import LiteRTModel
 from kmedtl.edge.predictor import predict
 from kmedtl.errors import UserError
 from kmedtl.recipe import Evaluation, Export
+from kmedtl.result import summary
 from kmedtl.runner import run
 
 QUIET = {"say": lambda text: None}
@@ -73,6 +74,15 @@ def test_exported_files_answer_as_keras_does(trained):
     assert parity["model_float32.tflite"].max_difference <= 1e-4
     assert parity["model_int8.tflite"].mean_difference < 0.1
     assert parity["model_int8.tflite"].megabytes < parity["model_float32.tflite"].megabytes / 2
+
+
+def test_a_file_that_misses_its_gate_is_named(trained):
+    result, folder = trained
+    kept = tuple(replace(row, missed=()) for row in result.parity)
+    assert "misses its gate" not in summary(replace(result, parity=kept), folder)
+    missed = (*kept[:-1], replace(kept[-1], missed=("mean |Δp| 0.04 > 0.03",)))
+    said = summary(replace(result, parity=missed), folder)
+    assert f"{kept[-1].file} misses its gate: mean |Δp| 0.04 > 0.03\n" in said
 
 
 @pytest.mark.parametrize("file", ["model_float32.tflite", "model_int8.tflite"])

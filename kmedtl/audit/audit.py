@@ -191,7 +191,7 @@ def _warnings(found: Audit, manifest: Manifest, table: pd.DataFrame) -> Iterator
             yield f"{shortcut.finding} can be read from {place}: AUC {shortcut.auc}, chance is 0.5."
     if found.duplicates:
         files = sum(map(len, found.duplicates))
-        yield f"{files} images are copies of {len(found.duplicates)}; copies share a split."
+        yield f"{files} files hold only {len(found.duplicates)} pictures, byte for byte; copies share a split."
     patient_of = table.set_index("id")["patient"]
     strangers = [group for group in found.near_duplicates if patient_of[list(group)].nunique() > 1]
     if strangers:

@@ -10,6 +10,7 @@ from kmedtl.edge.answering import answer
 from kmedtl.edge.opening import open_tflite
 from kmedtl.edge.predictor import Model
 from kmedtl.export.runtimes import open_runtime
+from kmedtl.quiet import loading_tensorflow
 
 
 def command(options: argparse.Namespace) -> int:
@@ -21,4 +22,7 @@ def _open(path: Path) -> Model:
         return open_tflite(path)
     info = model_info.read(path)
     is_run = (path / "model.keras").is_file()
+    if path.suffix != ".onnx":
+        with loading_tensorflow():
+            import tensorflow  # noqa: F401 (the runtime imports it; here it is kept quiet)
     return Model(open_runtime(path / "model.keras" if is_run else path), info.reading, info)

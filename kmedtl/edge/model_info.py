@@ -101,8 +101,11 @@ def read(path: Path) -> ModelInfo:
     """Return the document of a model file or folder.
 
     Raises:
-        UserError: no document, one of a newer version, or one that is not what this version writes.
+        UserError: no such file or folder, no document, one of a newer version, or one that is not what this version
+            writes.
     """
+    if not path.exists():
+        raise UserError(f"{path}: no such file or folder; expected a run folder or a model file.")
     try:
         if path.is_dir():
             text = _in_folder(path).read_text(encoding="utf-8")

@@ -24,6 +24,8 @@ def open_tflite(path: Path, threads: int = 1) -> Model:
         UserError: no such file, no TFLite model, metadata that are damaged or of a newer version, or a model that takes
             another image than its metadata say, or no square image of one or three channels.
     """
+    if not path.exists():
+        raise UserError(f"{path}: no such file; expected a .tflite file, such as model_int8.tflite of a run folder.")
     if not path.is_file() or path.suffix != ".tflite":
         raise UserError(f"{path}: expected a .tflite file, such as model_int8.tflite of a run folder.")
     if not _carries_document(path):

@@ -49,6 +49,12 @@ def test_what_the_data_cannot_tell_has_its_reason(tmp_path):
     assert "nan" not in text
 
 
+def test_a_file_that_misses_its_gate_is_named(tmp_path):
+    (row,) = report_of("binary").parity
+    missing = replace(report_of("binary"), parity=(replace(row, missed=("decisions changed 0.04 > 0.01",)),))
+    assert "**model.keras misses its gate**: decisions changed 0.04" in card_of(missing, tmp_path)
+
+
 def test_names_are_text_and_never_markup(tmp_path):
     names = ("no | [a](javascript:b)", "<script>alert(1)</script>\n# b")
     text = card_of(report_of("binary", names), tmp_path)

@@ -134,6 +134,19 @@ def test_what_the_data_cannot_tell_is_a_dash_with_the_reason(tmp_path):
     assert not re.search(r"\bnan\b", words)
 
 
+def test_a_file_that_misses_its_gate_is_named_with_the_reason(tmp_path):
+    (row,) = report_of("binary").parity
+    assert "misses its gate" not in written_words(report_of("binary"), tmp_path / "kept")
+    missing = replace(report_of("binary"), parity=(replace(row, missed=("mean |Δp| 0.04 > 0.03",)),))
+    assert "model.keras misses its gate: mean |Δp| 0.04 > 0.03" in written_words(missing, tmp_path / "missed")
+
+
+def written_words(report, folder):
+    folder.mkdir()
+    page.write(report, folder)
+    return Page((folder / page.NAME).read_text(encoding="utf-8")).text
+
+
 def test_a_slider_is_there_where_a_threshold_decides(written):
     documents = {kind: json.loads(Page(text).scripts[0]) for kind, (text, _, _) in written.items()}
     assert [one["finding"] for one in documents["binary"]] == ["PNEUMONIA"]
