@@ -3,4 +3,8 @@
 Research software: not a medical device, no clinical use is claimed.
 """
 
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # else TensorFlow tells of every GPU that is not there
+
 __version__ = "0.1.0"
