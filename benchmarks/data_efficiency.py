@@ -34,12 +34,12 @@ bound_arenas()
 with quiet_stderr():
     import keras
 
-    from kmedtl.backbones.blocks import block_map, set_trainable
+    from kmedtl.backbones.blocks import set_trainable
     from kmedtl.config import override
     from kmedtl.evaluate import compare_page
     from kmedtl.evaluate.compare import compare
     from kmedtl.finetune.losses import MaskedCrossEntropy
-    from kmedtl.heads.classification import build_classifier
+    from kmedtl.learning import build
     from kmedtl.recipe import Recipe
     from kmedtl.recipes.pneumonia import RECIPE
     from kmedtl.runner import run
@@ -102,8 +102,8 @@ def epochs_in_the_time_of(transfer: Path, recipe: Recipe) -> int:
 
 def seconds_a_batch(recipe: Recipe, repeats: int = 3) -> tuple[float, float]:
     """Return the seconds of a training step on the whole model, and of a prediction, once both are compiled."""
-    model = build_classifier(recipe.backbone, recipe.head, recipe.data.size, recipe.data.channels, findings=1)
-    set_trainable(model, block_map(model, recipe.backbone.name), "all", "trainable")
+    model, blocks = build(recipe)
+    set_trainable(model, blocks, "all", "trainable")
     model.compile(keras.optimizers.AdamW(1e-3), MaskedCrossEntropy())
     images = np.zeros((recipe.data.batch_size, recipe.data.size, recipe.data.size, recipe.data.channels), np.float32)
     targets = np.zeros((len(images), 1), np.float32)

@@ -27,9 +27,6 @@ from kmedtl.quiet import quiet_stderr
 
 bound_arenas()
 with quiet_stderr():
-    import keras
-
-    from kmedtl.backbones.blocks import block_map
     from kmedtl.config import override
     from kmedtl.data import splits
     from kmedtl.data.pipeline import pipelines
@@ -40,8 +37,7 @@ with quiet_stderr():
     from kmedtl.evaluate.shift import shift
     from kmedtl.finetune.sources import predict_logits
     from kmedtl.finetune.stages import fine_tune
-    from kmedtl.finetune.task import Task
-    from kmedtl.heads.classification import build_classifier
+    from kmedtl.learning import build, task_of
     from kmedtl.prepare import prepare
     from kmedtl.recipes.pneumonia import RECIPE
 
@@ -125,11 +121,8 @@ def with_option(recipe, name, seed):
 
 
 def trained(recipe, data):
-    keras.utils.set_random_seed(recipe.seed)
-    model = build_classifier(recipe.backbone, recipe.head, recipe.data.size, recipe.data.channels, findings=1)
-    blocks = block_map(model, recipe.backbone.name)
-    seen = {split: data[split] for split in ("train", "val")}
-    fine_tune(Task(model, blocks, seen, recipe.data.augment, recipe.training, recipe.seed), recipe.stages)
+    model, blocks = build(recipe)
+    fine_tune(task_of(recipe, model, blocks, data, "binary", print), recipe.stages)
     return model
 
 

@@ -28,16 +28,15 @@ bound_arenas()
 with quiet_stderr():
     import keras
 
-    from kmedtl.backbones.blocks import block_map, set_trainable
+    from kmedtl.backbones.blocks import set_trainable
     from kmedtl.data import splits
     from kmedtl.data.pipeline import Variation, pipelines
     from kmedtl.evaluate.confidence import delong_auc
     from kmedtl.finetune.sources import predict_logits
     from kmedtl.finetune.stages import fine_tune
-    from kmedtl.finetune.task import Task
-    from kmedtl.heads.classification import build_classifier
+    from kmedtl.learning import build, task_of
     from kmedtl.prepare import prepare
-    from kmedtl.recipe import Stage, Training
+    from kmedtl.recipe import Stage
     from kmedtl.recipes.pneumonia import RECIPE
 
 RATES = {"head": 3e-3, "last:1": 3e-4, "last:2": 1e-4}
@@ -92,15 +91,13 @@ def kmedtl(recipe, data):
     def stamp(epoch, number):
         seconds.append(time.perf_counter() - start)
 
-    seen = {split: data[split] for split in ("train", "val")}
-    task = Task(model, blocks, seen, recipe.data.augment, Training(), recipe.seed, after_epoch=stamp)
-    history = fine_tune(task, recipe.stages).history
+    task = task_of(recipe, model, blocks, data, "binary", print)
+    history = fine_tune(replace(task, after_epoch=stamp), recipe.stages).history
     last_of_stage = np.cumsum([stage.epochs for stage in recipe.stages]) - 1
     assert len(history) == last_of_stage[-1] + 1
-    stages = np.diff([0, *np.array(seconds)[last_of_stage]])
-    return Result(
-        list(stages), [history[last].seconds for last in last_of_stage], predict_logits(model, data["test"])[:, 0]
-    )
+    stages = np.diff([0, *np.array(seconds)[last_of_stage]]).tolist()
+    last_epochs = [history[last].seconds for last in last_of_stage]
+    return Result(stages, last_epochs, predict_logits(model, data["test"])[:, 0])
 
 
 def plain_keras(recipe, data):
@@ -210,12 +207,6 @@ def torch_logits(torch, model, pixels):
     with torch.inference_mode():
         parts = [model(normalised(batch[:, None].float()))[:, 0] for batch in pixels.split(64)]
     return torch.cat(parts).numpy()
-
-
-def build(recipe):
-    keras.utils.set_random_seed(recipe.seed)
-    model = build_classifier(recipe.backbone, recipe.head, recipe.data.size, recipe.data.channels, 1)
-    return model, block_map(model, recipe.backbone.name)
 
 
 def validation_auc(data, logits):
