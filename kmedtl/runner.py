@@ -236,6 +236,7 @@ def _describe_model(recipe: Recipe, manifest: Manifest, settled: Settled, kind: 
         synthetic=manifest.synthetic,
         kmedtl=kmedtl.__version__,
         window=recipe.data.window,
+        pixel_offset=recipe.data.pixel_offset,
         out_of_distribution=kind,
         **hashes(recipe, manifest.table),
     )

@@ -17,12 +17,13 @@ from pathlib import Path
 import numpy as np
 import pydicom
 from pydicom.errors import BytesLengthException, InvalidDicomError
-from pydicom.pixels import apply_color_lut, apply_modality_lut, pixel_array
+from pydicom.pixels import apply_color_lut, pixel_array
 from pydicom.pixels.utils import get_expected_length
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from kmedtl.data.dicom_codecs import plugin_for
-from kmedtl.data.pixels import UnreadableImageError, check_pixels, stretch, to_levels
+from kmedtl.data.dicom_luts import look_up, modality_values, numbers, read_lut, tags_of_frame, windows
+from kmedtl.data.pixels import UnreadableImageError, check_pixels, stretch, to_levels, voi_share
 from kmedtl.data.reading import Window
 
 # What pydicom and its decoders raise on broken files.
@@ -33,6 +34,12 @@ _DECODING_ERRORS = (
 _PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 _GRAY = ("MONOCHROME1", "MONOCHROME2")
 _COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
+# Without these no pixel can be decoded, or it could be decoded wrongly (PS3.3 C.7.6.3.1).
+_REQUIRED = (
+    "Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated", "BitsStored",
+    "PixelRepresentation",
+)  # fmt: skip
+_OF_INTEGERS = ("BitsStored", "PixelRepresentation")  # float pixels have neither
 _WIDEST_TABLE = 2**17  # stored values; more are worked out pixel by pixel
 
 
@@ -58,9 +65,10 @@ def read_dicom(path: Path, window: Window, frame: int | None) -> DicomImage:
         warnings.simplefilter("ignore")
         try:
             return _decode(_parse(path), window, frame)
-        except _DECODING_ERRORS as error:
-            kind = f"{type(error).__module__}.{type(error).__name__}".removeprefix("builtins.")
-            raise UnreadableImageError(f"not a readable DICOM image ({kind})") from None
+        except InvalidDicomError:
+            raise UnreadableImageError("not a readable DICOM image (no DICOM header)") from None
+        except _DECODING_ERRORS:
+            raise UnreadableImageError("not a readable DICOM image (its header is damaged)") from None
 
 
 def read_tags(path: str, names: Sequence[str]) -> dict[str, str]:
@@ -90,27 +98,56 @@ def _parse(path: Path, stop_before_pixels: bool = False) -> pydicom.FileDataset:
 def _decode(data: pydicom.FileDataset, window: Window, frame: int | None) -> DicomImage:
     if not any(data.get(name) for name in _PIXELS):
         raise UnreadableImageError("not a readable DICOM image (it holds no pixels)")
-    mode = str(data.PhotometricInterpretation)
+    _check_tags(data)
+    mode = str(data.PhotometricInterpretation).strip().upper()
     if mode not in (*_GRAY, *_COLOUR, "PALETTE COLOR"):
         raise UnreadableImageError("a DICOM image of an unknown photometric interpretation")
     check_pixels(int(data.Columns), int(data.Rows))
-    syntax = data.file_meta.TransferSyntaxUID
-    if "PixelData" in data and not syntax.is_encapsulated and len(data.PixelData) < get_expected_length(data):
-        raise UnreadableImageError("not a readable DICOM image (its pixels are cut short)")
-    # YBR becomes RGB here.
-    stored = pixel_array(data, index=_frame(data, frame), decoding_plugin=plugin_for(syntax))
+    _check_length(data)
+    number = _frame(data, frame)
+    stored = _stored(data, number)
     bits = int(data.BitsStored if "PixelData" in data else data.BitsAllocated)
     if mode == "PALETTE COLOR":
         shown = _to_8_bit(apply_color_lut(stored, data), 16)  # whatever the entries use of their 16 bits
     elif stored.ndim == 3:
         shown = _to_8_bit(stored, bits)
     else:
-        shown = _gray(stored, data, window)
+        shown = _gray(stored, tags_of_frame(data, number), window)
     return DicomImage(shown, mode, bits, str(data.get("BurnedInAnnotation", "")).upper() == "YES")
 
 
+def _check_tags(data: pydicom.FileDataset) -> None:
+    """Name the first tag that is missing or holds what it cannot."""
+    for name in _REQUIRED:
+        if name in _OF_INTEGERS and "PixelData" not in data:
+            continue
+        if data.get(name) in (None, ""):
+            raise UnreadableImageError(f"not a readable DICOM image (no {name})")
+    if int(data.SamplesPerPixel) > 1 and data.get("PlanarConfiguration") is None:
+        if not data.file_meta.TransferSyntaxUID.is_encapsulated:
+            raise UnreadableImageError("not a readable DICOM image (no PlanarConfiguration, colours could be mixed up)")
+        data.PlanarConfiguration = 0  # the decoder of compressed pixels knows
+
+
+def _check_length(data: pydicom.FileDataset) -> None:
+    native = "PixelData" in data and not data.file_meta.TransferSyntaxUID.is_encapsulated
+    if native and len(data.PixelData) < get_expected_length(data):
+        raise UnreadableImageError("not a readable DICOM image (its PixelData is cut short)")
+
+
+def _stored(data: pydicom.FileDataset, number: int) -> np.ndarray:
+    """Return a frame's stored values, (H, W) or (H, W, 3); YBR becomes RGB."""
+    syntax = data.file_meta.TransferSyntaxUID
+    try:
+        return pixel_array(data, index=number, decoding_plugin=plugin_for(syntax))
+    except _DECODING_ERRORS:
+        name = syntax.name if syntax.is_transfer_syntax else "an unknown transfer syntax"
+        raise UnreadableImageError(f"not a readable DICOM image (PixelData cannot be decoded as {name})") from None
+
+
 def _frame(data: pydicom.Dataset, frame: int | None) -> int:
-    frames = int(data.get("NumberOfFrames", 1) or 1)
+    frames = next(iter(numbers(data, "NumberOfFrames")), 1)
+    frames = max(int(frames), 1)
     if frame is None:
         return frames // 2
     if not 0 <= frame < frames:
@@ -148,69 +185,35 @@ def _gray(stored: np.ndarray, data: pydicom.Dataset, window: Window) -> np.ndarr
 def _levels(values: np.ndarray, occurs: np.ndarray, data: pydicom.Dataset, window: Window) -> np.ndarray:
     """Return the uint8 level of each stored value; `occurs` (bool) tells which of them the frame holds."""
     padding = _padding(values, data)
-    shown = _through_window(apply_modality_lut(values, data), occurs & ~padding, data, window)
-    if data.PhotometricInterpretation == "MONOCHROME1":
+    shown = _through_window(modality_values(values, data), occurs & ~padding, data, window)
+    if str(data.PhotometricInterpretation).strip().upper() == "MONOCHROME1":
         shown = 255 - shown
     return np.where(padding, np.uint8(0), shown)
 
 
 def _padding(values: np.ndarray, data: pydicom.Dataset) -> np.ndarray:
     """Return where values stand for what was not imaged (bool, as `values`): they are shown black and set no range."""
-    if "PixelPaddingValue" not in data:
+    if data.get("PixelPaddingValue") is None:
         return np.zeros(values.shape, bool)
-    ends = [int(data.PixelPaddingValue), int(data.get("PixelPaddingRangeLimit", data.PixelPaddingValue))]
+    limit = data.get("PixelPaddingRangeLimit")
+    ends = [int(data.PixelPaddingValue), int(data.PixelPaddingValue if limit is None else limit)]
     return (values >= min(ends)) & (values <= max(ends))
 
 
 def _through_window(values: np.ndarray, imaged: np.ndarray, data: pydicom.Dataset, window: Window) -> np.ndarray:
     """Return uint8 levels of modality values, by `window` as its docstring says; `imaged` ones set the range."""
     if window.center is not None:
-        return to_levels(_voi_function(values, window.center, window.width, "LINEAR"))
+        return to_levels(voi_share(values, window.center, window.width))
     if not window.name and data.get("VOILUTSequence"):
-        return _through_lut(values, data)
-    windows = _windows(data)
+        lut, first = read_lut(data.VOILUTSequence[0], data)
+        return to_levels(look_up(values, lut, first) / max(lut.max(), 1))  # the largest entry is white
+    stored = windows(data)
     if window.name:
-        windows = [one for one in windows if one[0].strip().casefold() == window.name.strip().casefold()]
-        if not windows:
+        stored = [one for one in stored if one[0].strip().casefold() == window.name.strip().casefold()]
+        if not stored:
             raise UnreadableImageError("the file has no window of the name asked for")
-    if not windows:
+    if not stored:
         return stretch(np.where(imaged, values, np.nan))
-    _, center, width = windows[0]
-    return to_levels(_voi_function(values, center, width, data.get("VOILUTFunction") or "LINEAR"))
-
-
-def _windows(data: pydicom.Dataset) -> list[tuple[str, float, float]]:
-    """Return name, center and width of the windows stored in a file, in its order."""
-    centers, widths, names = (
-        np.atleast_1d(data[tag].value).tolist() if data.get(tag) is not None else []
-        for tag in ("WindowCenter", "WindowWidth", "WindowCenterWidthExplanation")
-    )
-    names += [""] * len(centers)  # explanations are optional
-    return [
-        (str(name), float(center), float(width)) for name, center, width in zip(names, centers, widths, strict=False)
-    ]
-
-
-def _through_lut(values: np.ndarray, data: pydicom.Dataset) -> np.ndarray:
-    """Apply the first VOI LUT; its largest entry is white, whatever number of bits the file claims for them."""
-    item = data.VOILUTSequence[0]
-    entries, first, _ = item.LUTDescriptor
-    lut = item.LUTData
-    if isinstance(lut, bytes):
-        words = "<u2" if data.file_meta.TransferSyntaxUID.is_little_endian else ">u2"
-        lut = np.frombuffer(lut, words if len(lut) >= 2 * (entries or 2**16) else np.uint8)
-    lut = np.asarray(lut, np.float64)
-    places = np.clip(np.round(values) - first, 0, len(lut) - 1).astype(np.int64)
-    return to_levels(lut[places] / max(lut.max(), 1))
-
-
-def _voi_function(values: np.ndarray, center: float, width: float, function: str) -> np.ndarray:
-    """Return the share of full brightness (PS3.3 C.11.2.1.2 and C.11.2.1.3)."""
-    if not width > 0:
-        raise UnreadableImageError("a DICOM window of no width")
-    values = values.astype(np.float64)
-    if function == "SIGMOID":
-        return 1 / (1 + np.exp(np.clip(-4 * (values - center) / width, -700, 700)))
-    if function == "LINEAR_EXACT":
-        return (values - center) / width + 0.5
-    return (values - (center - 0.5)) / max(width - 1, 1e-6) + 0.5
+    _, center, width = stored[0]
+    function = str(data.get("VOILUTFunction") or "LINEAR").strip().upper()
+    return to_levels(voi_share(values, center, width, function))

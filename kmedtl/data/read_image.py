@@ -15,20 +15,34 @@ from pathlib import Path
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
-from kmedtl.data.pixels import UnreadableImageError, check_pixels, stretch
+from kmedtl.data.pixels import UnreadableImageError, check_pixels, stretch, to_levels, voi_share
+from kmedtl.data.png_rows import check_rows
 from kmedtl.data.reading import Reading
 
-READER_VERSION = 3  # part of the store's key: raise it whenever the pixels of any file change
+READER_VERSION = 4  # part of the store's key: raise it whenever the pixels of any file change
 MAX_BYTES = 1_000_000_000
 DRAFT = 2  # JPEGs are decoded at no less than this many times the size asked for
-FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF")
+FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "JPEG2000", "PPM")  # Pillow's names; PPM is all of PNM
+FORMAT_NAMES = "PNG, JPEG, TIFF, BMP, GIF, WebP, JPEG 2000, PGM/PPM or DICOM"
+PAGED = ("TIFF", "GIF", "WEBP")  # formats whose files may hold further pages
+# Magic bytes of formats that are named rather than called unknown.
+OTHER_FORMATS = {
+    b"II*\0": "a TIFF whose samples are not read, such as 64-bit float", b"MM\0*": "a TIFF whose samples are not read",
+    b"II+\0": "a BigTIFF, which is not read; save it as TIFF", b"MM\0+": "a BigTIFF, which is not read",
+    b"\x1f\x8b": "a gzip file, perhaps NIfTI, which is not read", b"PK": "a zip archive", b"%PDF": "a PDF",
+    b"<": "a text or web page, not an image", b"\x93NUMPY": "a NumPy array, which is not read as an image",
+    b"8BPS": "a Photoshop file, which is not read",
+}  # fmt: skip
 # What Pillow's readers raise on damaged files.
 DECODING_ERRORS = (
     OSError, ValueError, SyntaxError, EOFError, KeyError, TypeError, IndexError, ArithmeticError, zlib.error,
     struct.error, Image.DecompressionBombError,
 )  # fmt: skip
 DICOM_SUFFIXES = frozenset({".dcm", ".dicom"})
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif"}) | DICOM_SUFFIXES
+SUFFIXES = DICOM_SUFFIXES | {
+    ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".jp2", ".j2k", ".jpx", ".j2c",
+    ".pgm", ".ppm", ".pbm", ".pnm",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -40,6 +54,7 @@ class Picture:
         mode: Pillow's, or DICOM's photometric interpretation.
         bits: of a sample, as stored.
         burned_in: the file says that its pixels show text that may name the patient (DICOM's Burned In Annotation).
+        more_pages: a TIFF, GIF or WebP file holds further pictures, of which none is read.
     """
 
     pixels: np.ndarray
@@ -48,15 +63,17 @@ class Picture:
     mode: str
     bits: int
     burned_in: bool = False
+    more_pages: bool = False
 
 
 def read_image(path: str | Path, reading: Reading, frame: int | None = None) -> Picture:
-    """Decode PNG, JPEG, TIFF, BMP, GIF or DICOM and resize it to a square (aspect ratio not kept).
+    """Decode an image file of one of `FORMAT_NAMES` and resize it to a square (aspect ratio not kept).
 
-    Colour becomes luma where one channel is asked for (ITU-R BT.601), gray is repeated where three are.
-    More than 8 bits are windowed (DICOM) or scaled by their full range before they are quantised.
+    Colour becomes luma where one channel is asked for (ITU-R BT.601), gray is repeated where three are. Gray of more
+    than 8 bits a sample is quantised by one rule, whatever the format: through `reading.window`, else through what a
+    DICOM file names, else from the smallest to the largest value of the image.
 
-    `frame` counts from 0; None is the middle one of a DICOM file. Of other formats, the first alone is read.
+    `frame` counts from 0; None is the middle one of a DICOM file. Of other formats, the first page alone is read.
 
     Raises:
         UnreadableImageError: with the reason in a few words.
@@ -70,7 +87,7 @@ def read_image(path: str | Path, reading: Reading, frame: int | None = None) -> 
             raise UnreadableImageError(f"no frame {frame}: only DICOM files have several")
         return _plain_picture(path, reading)
     except UnidentifiedImageError:
-        raise UnreadableImageError("not a PNG, JPEG, TIFF, BMP, GIF or DICOM file") from None
+        raise UnreadableImageError(_unknown(path)) from None
     except DECODING_ERRORS as error:
         raise UnreadableImageError(_reason(error)) from None
     except MemoryError:
@@ -119,12 +136,14 @@ def _plain_picture(path: Path, reading: Reading) -> Picture:
             width, height, mode = image.width, image.height, image.mode
             box = _draft(image, reading)
             image.load()
+            if image.format == "PNG":
+                check_rows(path, image)
             if image.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8):  # lying on its side
                 width, height = height, width
-            shown = _to_8_bit(image)
+            shown = _to_8_bit(image, reading)
             shown.info = image.info  # the orientation, which is lost on the way through NumPy
             upright = ImageOps.exif_transpose(_to_square(shown, reading, box))
-            return Picture(_to_array(upright), width, height, mode, _bits(mode))
+            return Picture(_to_array(upright), width, height, mode, _bits(mode), more_pages=_has_more_pages(image))
 
 
 def _draft(image: Image.Image, reading: Reading) -> tuple[float, float, float, float] | None:
@@ -143,17 +162,47 @@ def _bits(mode: str) -> int:
     return {"1": 1, "I": 32, "F": 32}.get(mode, 16 if mode.startswith("I;16") else 8)
 
 
-def _to_8_bit(image: Image.Image) -> Image.Image:
-    """Scale 16-bit and float gray to 8 bits by full range; lay transparency and palettes out as RGB."""
-    if image.mode.startswith("I;16"):
-        return Image.fromarray((np.asarray(image, np.uint16) >> 8).astype(np.uint8))
-    if image.mode in ("I", "F"):
-        return Image.fromarray(stretch(np.asarray(image, np.float32)))
+def _to_8_bit(image: Image.Image, reading: Reading) -> Image.Image:
+    """Quantise deep gray to 8 bits; lay transparency and palettes out as RGB."""
+    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
+        values = np.asarray(image, np.uint16 if image.mode.startswith("I;16") else None)
+        return Image.fromarray(_levels(values, reading))
     if image.mode in ("1", "L", "RGB"):
         return image.convert("L") if image.mode == "1" else image
     if image.mode == "LA":
         return image.convert("L")
     return image.convert("RGB")
+
+
+def _levels(values: np.ndarray, reading: Reading) -> np.ndarray:
+    """Return uint8 levels of deep gray values (H, W), through the window of `reading` or their own range."""
+    window = reading.window
+    if window.center is not None:
+        return to_levels(np.nan_to_num(voi_share(values - reading.pixel_offset, window.center, window.width)))
+    if window.name:
+        raise UnreadableImageError(f"only DICOM files name windows, such as {window.name}; set data.window.center")
+    return stretch(values)
+
+
+def _has_more_pages(image: Image.Image) -> bool:
+    """Tell whether a second page follows; no further one is decoded."""
+    if image.format not in PAGED:
+        return False
+    try:
+        image.seek(1)
+    except EOFError:
+        return False
+    except DECODING_ERRORS:
+        return True  # a damaged one follows
+    return True
+
+
+def _unknown(path: Path) -> str:
+    """Say what a file that Pillow does not know seems to be."""
+    with path.open("rb") as file:
+        start = file.read(8).lstrip()
+    kinds = [kind for magic, kind in OTHER_FORMATS.items() if start.startswith(magic)]
+    return kinds[0] if kinds else f"not a {FORMAT_NAMES} file"
 
 
 def _to_square(image: Image.Image, reading: Reading, box: tuple[float, float, float, float] | None) -> Image.Image:

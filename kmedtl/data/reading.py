@@ -9,10 +9,13 @@ from kmedtl.errors import UserError
 
 @dataclass(frozen=True)
 class Window:
-    """Which part of a DICOM image's range is shown, from black to white (PS3.3 C.11.2).
+    """Which part of a deep image's range is shown, from black to white (PS3.3 C.11.2).
+
+    Deep is every image of more than 8 bits a sample: DICOM, and gray PNG, TIFF, PGM and JPEG 2000 of 12, 16 or 32 bits.
 
     Attributes:
-        name: with no center: the file's own window of this name (Window Center & Width Explanation). With one: a label.
+        name: with no center: a DICOM file's own window of this name (Window Center & Width Explanation). With one: a
+            label.
         center, width: a window of one's own in modality units (Hounsfield for CT), such as −600 and 1500 for lungs.
 
     All empty: the file's first VOI LUT or window, else the range of its values.
@@ -36,9 +39,12 @@ class Reading:
     Attributes:
         size: side of the square, in pixels; the aspect ratio is not kept.
         channels: 1 (gray) or 3 (RGB).
-        window: for DICOM files.
+        window: for images of more than 8 bits.
+        pixel_offset: what was added to the values of such images, other than DICOM, before they were stored: 32768
+            where Hounsfield units lie in an unsigned 16-bit PNG.
     """
 
     size: int
     channels: int
     window: Window = field(default_factory=Window)
+    pixel_offset: float = 0.0

@@ -34,7 +34,8 @@ class ModelInfo:
         classes: names; where a `binary` question has two, the model's single logit speaks for the second.
         kind: what is asked of an image.
         size, channels: of the image that the model takes, values 0–255.
-        window: which part of a DICOM image's range the model saw.
+        window: which part of the range of images of more than 8 bits the model saw.
+        pixel_offset: what was added to the values of such images, other than DICOM, before they were stored.
         calibration: how logits become probabilities.
         thresholds: the operating point: a finding is called from this probability on, one for each; of `multi_class`
             none, the most probable is called.
@@ -62,6 +63,7 @@ class ModelInfo:
     synthetic: bool
     kmedtl: str
     window: Window = field(default_factory=Window)
+    pixel_offset: float = 0.0
     out_of_distribution: OutOfDistribution | None = None
     value_range: tuple[float, float] = (0.0, 255.0)
     normalisation: str = "inside the model"
@@ -79,7 +81,7 @@ class ModelInfo:
 
     @property
     def reading(self) -> Reading:
-        return Reading(self.size, self.channels, self.window)
+        return Reading(self.size, self.channels, self.window, self.pixel_offset)
 
 
 def attach(info: ModelInfo, path: Path) -> None:

@@ -29,7 +29,9 @@ class Data:
         keep_ids: write patient ids as they are; else as pseudonyms (`kmedtl.data.pseudonyms`).
         size: side of the square that the model sees, in pixels.
         channels: 1 (grayscale) or 3 (RGB).
-        window: of DICOM images; the default is the file's own.
+        window: of images of more than 8 bits; the default is a DICOM file's own, else the range of an image's values.
+        pixel_offset: what was added to the values of such images, other than DICOM, before they were stored: 32768
+            where Hounsfield units lie in an unsigned 16-bit PNG.
         frames: of multi-frame DICOM images: `middle`, `all` (each an image of its own) or a number from 0 on.
         validation, test: fractions of the images, taken by whole patients.
         folds: cross-validation with that many patient-disjoint parts (0: none), or `site`: each site is left out once.
@@ -51,6 +53,7 @@ class Data:
     size: int = 224
     channels: int = 3
     window: Window = field(default_factory=Window)
+    pixel_offset: float = 0.0
     frames: int | Literal["middle", "all"] = "middle"
     validation: float = 0.15
     test: float = 0.15
@@ -64,7 +67,7 @@ class Data:
 
     @property
     def reading(self) -> Reading:
-        return Reading(self.size, self.channels, self.window)
+        return Reading(self.size, self.channels, self.window, self.pixel_offset)
 
     def __post_init__(self) -> None:
         expect(self.source != "", "data.source", "phantom, a folder, a file or tfds:NAME", self.source)

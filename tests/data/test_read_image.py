@@ -1,10 +1,13 @@
+import struct
+import zlib
+
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
 from kmedtl.data.pixels import UnreadableImageError
 from kmedtl.data.read_image import read_image
-from kmedtl.data.reading import Reading
+from kmedtl.data.reading import Reading, Window
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif", ".bmp"])
@@ -30,11 +33,105 @@ def test_every_mode_becomes_uint8(tmp_path, mode, channels):
     assert picture.bits == {"1": 1, "I;16": 16, "I": 32, "F": 32}.get(mode, 8)
 
 
-def test_sixteen_bits_keep_their_order(tmp_path):
-    values = np.linspace(0, 65535, 256).astype(np.uint16).reshape(16, 16)
-    Image.fromarray(values).save(tmp_path / "a.png")
-    pixels = read_image(tmp_path / "a.png", Reading(16, 1)).pixels[..., 0]
-    assert np.array_equal(pixels, (values >> 8).astype(np.uint8))
+DEEP = {  # how the same values 0–4095 come from a scanner, and what was added to them
+    "a.png": (np.uint16, 0),
+    "a.tif": (np.uint16, 0),
+    "b.tif": (np.uint16, 32768),
+    "c.tif": (np.int32, -1024),
+    "d.tif": (np.float32, 0),
+    "a.pgm": (np.uint16, 0),
+    "a.jp2": (np.uint16, 0),
+}
+
+
+@pytest.mark.parametrize("name", DEEP)
+@pytest.mark.parametrize("bits", [8, 12, 16])
+def test_every_deep_image_is_read_by_one_rule(tmp_path, name, bits):
+    dtype, offset = DEEP[name]
+    if offset == 32768 and bits == 16:
+        pytest.skip("does not fit")
+    values = np.linspace(0, 2**bits - 1, 256).round().reshape(16, 16)
+    deep = (values + offset).astype(dtype)
+    options = {"irreversible": False} if name.endswith("jp2") else {}
+    Image.fromarray(deep).save(tmp_path / name, **options)
+    whole = read_image(tmp_path / name, Reading(16, 1))
+    assert np.array_equal(whole.pixels[..., 0], np.arange(256).reshape(16, 16))
+    assert whole.bits > 8
+    window = Window(center=2 ** (bits - 2), width=2 ** (bits - 1) + 1)  # the lower half of the range
+    pixels = read_image(tmp_path / name, Reading(16, 1, window, offset)).pixels[..., 0]
+    assert np.abs(pixels.astype(int).ravel()[:128] - 2 * np.arange(128)).max() <= 2
+    assert (pixels.ravel()[129:] >= 254).all()
+
+
+def test_a_named_window_is_dicoms_alone(tmp_path):
+    Image.fromarray(np.arange(256, dtype=np.uint16).reshape(16, 16)).save(tmp_path / "a.png")
+    with pytest.raises(UnreadableImageError, match=r"only DICOM files name windows, such as LUNG; set data\.window"):
+        read_image(tmp_path / "a.png", Reading(16, 1, Window(name="LUNG")))
+
+
+@pytest.mark.parametrize(("suffix", "options"), [("webp", {"lossless": True}), ("jp2", {}), ("ppm", {}), ("pnm", {})])
+def test_further_formats_keep_their_pixels(tmp_path, suffix, options):
+    pixels = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / f"a.{suffix}", **options)
+    assert np.array_equal(read_image(tmp_path / f"a.{suffix}", Reading(32, 3)).pixels, pixels)
+
+
+@pytest.mark.parametrize("suffix", ["tif", "gif", "webp"])
+@pytest.mark.parametrize("pages", [1, 3])
+def test_further_pages_are_noticed(tmp_path, suffix, pages):
+    first, *others = [Image.effect_noise((32, 32), 40 + 20 * number) for number in range(pages)]
+    first.save(tmp_path / f"a.{suffix}", **({"save_all": True, "append_images": others} if others else {}))
+    picture = read_image(tmp_path / f"a.{suffix}", Reading(32, 1))
+    assert picture.more_pages == (pages > 1)
+    assert np.abs(picture.pixels[..., 0].astype(int) - np.asarray(first)).mean() < 8
+
+
+def chunk(kind, content):
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def png(rows, height=64, parts=1):
+    """Return a PNG file of noise, 64 wide, that holds `rows` of the `height` rows that it declares."""
+    noise = np.random.default_rng(0).integers(1, 256, (rows, 64), dtype=np.uint8)
+    packed = zlib.compress(b"".join(b"\0" + row.tobytes() for row in noise))
+    step = -(-len(packed) // parts)
+    data = [chunk(b"IDAT", packed[start : start + step]) for start in range(0, len(packed), step)]
+    header = struct.pack(">IIBBBBB", 64, height, 8, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + b"".join(data) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("parts", [1, 7])
+@pytest.mark.parametrize(("rows", "whole"), [(64, True), (63, False), (30, False), (1, False)])
+def test_a_png_whose_rows_end_early_is_unreadable(tmp_path, rows, whole, parts):
+    (tmp_path / "a.png").write_bytes(png(rows, parts=parts))
+    if whole:
+        assert read_image(tmp_path / "a.png", Reading(64, 1)).pixels.min() > 0
+    else:
+        with pytest.raises(UnreadableImageError, match="its rows end early"):
+            read_image(tmp_path / "a.png", Reading(64, 1))
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "LA", "I;16"])
+def test_a_whole_png_that_ends_black_is_read(tmp_path, mode):
+    image = Image.new(mode, (13, 9))
+    image.save(tmp_path / "a.png")
+    assert read_image(tmp_path / "a.png", Reading(8, 1)).width == 13
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"II*\0\x08\0\0\0", "TIFF"),
+        (b"\x1f\x8b\x08\0", "gzip"),
+        (b"PK\x03\x04", "zip archive"),
+        (b"  <!doctype html>", "web page"),
+        (b"%PDF-1.7", "PDF"),
+    ],
+)
+def test_another_format_is_named(tmp_path, content, reason):
+    (tmp_path / "a.jpg").write_bytes(content)
+    with pytest.raises(UnreadableImageError, match=reason):
+        read_image(tmp_path / "a.jpg", Reading(8, 1))
 
 
 @pytest.mark.parametrize("size", [(8, 16), (97, 201)])
