@@ -88,7 +88,7 @@ def override(config: T, assignments: Sequence[str]) -> T:
         if not equals:
             raise UserError(f"--set {assignment}: expected path=value, such as stages.0.epochs=3.")
         try:
-            value = yaml.safe_load(text)
+            value = yaml.safe_load(text) if text.strip() else ""  # what a shell leaves of path=''
         except yaml.YAMLError:
             raise UserError(f"--set {path}: the value is not valid YAML. Received: {text!r}.") from None
         _assign(document, path.split("."), value, path)
@@ -145,7 +145,7 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
 
 def _one_of(hints: Sequence[Any], value: Any, where: str) -> Any:
     """Return `value` as the first kind that takes it; the last one says what is wrong."""
-    if value is None and types.NoneType in hints:
+    if types.NoneType in hints and (value is None or (value == "" and str not in hints)):
         return None
     *others, last = (hint for hint in hints if hint is not types.NoneType)
     for hint in others:

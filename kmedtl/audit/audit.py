@@ -12,6 +12,7 @@ from scipy.sparse.csgraph import connected_components
 from tqdm import tqdm
 
 from kmedtl.audit.near_duplicates import fingerprint, near_duplicates
+from kmedtl.audit.pixels import POOR, poor_pixels
 from kmedtl.audit.shortcuts import Shortcut, file_properties, frame, readability
 from kmedtl.data import splits
 from kmedtl.data.manifest import SPLITS, UNKNOWN, Manifest
@@ -28,9 +29,10 @@ class Audit:
     """Counts and findings, as `audit.json` holds them.
 
     Attributes:
-        found: files in the source (each frame for itself, where frames are images); ignored + unlabelled + set_aside +
-            listed.
+        found: files in the source (each frame for itself, where frames are images); ignored + masks + unlabelled +
+            set_aside + listed.
         ignored: files that are not images.
+        masks: files that are masks of images.
         unlabelled: images without a label.
         set_aside: images left out by `data.limit`.
         listed: images of the manifest; used + unreadable.
@@ -41,6 +43,8 @@ class Audit:
         conflicts: groups of either kind whose labels differ.
         leaks: pairs of ids of one patient, or one picture, in two of the splits that the source gave.
         burned_in: ids whose DICOM header says that text is burned into the pixels.
+        poor: what is wrong with their pixels (`kmedtl.audit.pixels.POOR`) → ids.
+        more_pages: images of files that hold further pages, which are not read.
         images, patients: class → count of the readable images.
         splits: split that the source gave → images; empty where it gave none.
         sites, sizes, modes, bits: as found → images.
@@ -52,6 +56,7 @@ class Audit:
     synthetic: bool
     found: int
     ignored: int
+    masks: int
     unlabelled: int
     set_aside: int
     listed: int
@@ -62,6 +67,8 @@ class Audit:
     conflicts: tuple[tuple[str, ...], ...]
     leaks: tuple[tuple[str, str], ...]
     burned_in: tuple[str, ...]
+    poor: dict[str, tuple[str, ...]]
+    more_pages: int
     images: dict[str, int]
     patients: dict[str, int]
     splits: dict[str, int]
@@ -74,9 +81,9 @@ class Audit:
 
 
 def audit(manifest: Manifest, store: Store, max_unreadable: float, seed: int) -> tuple[Audit, pd.DataFrame]:
-    """Return the audit, and the table of readable images with their `record` in the store and their `twin`.
+    """Return the audit, and the table of readable images with their `record` in the store, `twin` and `poor`.
 
-    Images have the same `twin` (an int) where they are the same picture.
+    Images have the same `twin` (an int) where they are the same picture; `poor` is as of `poor_pixels`.
 
     Args:
         max_unreadable: fraction of the images that may be unreadable.
@@ -92,10 +99,11 @@ def audit(manifest: Manifest, store: Store, max_unreadable: float, seed: int) ->
         if not members.any() and not manifest.multi_label:
             reason = next(iter(unreadable.values()), "none is listed")
             raise UserError(f"{manifest.source}: no image of the class '{name}' can be read; first: {reason}.")
-    prints, frames = (features[table["record"]] for features in _look(store))
+    prints, frames, poor = (features[table["record"]] for features in _look(store))
     table["twin"] = _twins(manifest, table["sha256"], prints)
+    table["poor"] = poor
     found = _sum_up(manifest, table, unreadable, _shortcuts(manifest, table, frames, seed))
-    return found, manifest.table.merge(table[["id", "record", "twin"]], on="id", validate="1:1")
+    return found, manifest.table.merge(table[["id", "record", "twin", "poor"]], on="id", validate="1:1")
 
 
 def _unreadable(manifest: Manifest, facts: pd.DataFrame, max_unreadable: float) -> dict[str, str]:
@@ -110,12 +118,13 @@ def _unreadable(manifest: Manifest, facts: pd.DataFrame, max_unreadable: float) 
     return unreadable
 
 
-def _look(store: Store) -> tuple[np.ndarray, np.ndarray]:
-    """Return fingerprints and border features of every image in the order of `record`, in one pass over the store."""
+def _look(store: Store) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return fingerprints, border features and `poor_pixels` of every image in the order of `record`, in one pass."""
     batches = store.images().batch(LOOK_BATCH).as_numpy_iterator()
     bar = tqdm(batches, "Looking at images", -(-store.count // LOOK_BATCH), unit="batch", leave=False)
-    features = [(fingerprint(images), frame(images)) for images in bar]
-    return np.concatenate([prints for prints, _ in features]), np.concatenate([frames for _, frames in features])
+    features = [(fingerprint(images), frame(images), poor_pixels(images)) for images in bar]
+    prints, frames, poor = (np.concatenate(parts) for parts in zip(*features, strict=True))
+    return prints, frames, poor
 
 
 def _twins(manifest: Manifest, contents: pd.Series, prints: np.ndarray) -> np.ndarray:
@@ -152,8 +161,9 @@ def _sum_up(
     found = Audit(
         source=manifest.source,
         synthetic=manifest.synthetic,
-        found=len(manifest.table) + manifest.ignored + manifest.unlabelled + manifest.set_aside,
+        found=len(manifest.table) + manifest.ignored + manifest.masks + manifest.unlabelled + manifest.set_aside,
         ignored=manifest.ignored,
+        masks=manifest.masks,
         unlabelled=manifest.unlabelled,
         set_aside=manifest.set_aside,
         listed=len(manifest.table),
@@ -164,6 +174,8 @@ def _sum_up(
         conflicts=_ids([part for part in pictures if len(np.unique(manifest.targets(part), axis=0)) > 1]),
         leaks=tuple(splits.leaks(table)),
         burned_in=tuple(table.loc[table["burned_in"], "id"]),
+        poor={kind: tuple(table.loc[table["poor"] == kind, "id"]) for kind in POOR if (table["poor"] == kind).any()},
+        more_pages=int(table["more_pages"].sum()),
         images={name: int(rows.sum()) for name, rows in members.items()},
         patients={name: int(table.loc[rows, "patient"].nunique()) for name, rows in members.items()},
         splits={name: int(given[name]) for name in SPLITS if name in given},
@@ -197,11 +209,16 @@ def _warnings(found: Audit, manifest: Manifest, table: pd.DataFrame) -> Iterator
     if strangers:
         files = sum(map(len, strangers))
         yield f"{files} files of different patients show only {len(strangers)} pictures; each picture is in one split."
+    for kind, ids in found.poor.items():
+        yield f"{kind.capitalize()} images, which show next to nothing: {len(ids)}, first: {ids[0]}; see data.window."
+    if found.more_pages:
+        yield f"Files with further pages, of which the first alone is read: {found.more_pages}."
     if found.burned_in:
         yield f"Images with text burned into their pixels, as their header says: {len(found.burned_in)}."
     for name, count in found.images.items():
         if not count:
             yield f"No image shows {name}."
+    yield from manifest.notes
     if manifest.hidden:
         yield f"Columns left out, since they may name a person (--keep-ids keeps them): {', '.join(manifest.hidden)}."
     if found.unreadable:
@@ -224,6 +241,7 @@ def describe(audit: Audit) -> str:
     """Return the lines that a person reads in the terminal."""
     left_out = {
         "other files": audit.ignored,
+        "masks": audit.masks,
         "unlabelled": audit.unlabelled,
         "set aside": audit.set_aside,
         "unreadable": len(audit.unreadable),

@@ -18,7 +18,7 @@ def command(options: argparse.Namespace) -> int:
 
     final = run_folder.choose(options.out, "audit")
     with run_folder.building(final) as folder:
-        data = prepare(recipe.data, recipe.seed)
+        data = prepare(recipe.data, recipe.seed, labelled=False)
         page.write(data.audit, data.store, data.table, folder)
     print(describe(data.audit))
     print(f"Page: {final / 'audit.html'}")

@@ -17,6 +17,8 @@ def command(options: argparse.Namespace) -> int:
 
     if os.path.lexists(options.out):
         raise UserError(f"{options.out}: exists already; choose another -o or remove it.")
+    if not options.out.parent.is_dir():
+        raise UserError(f"{options.out}: {options.out.parent} is no folder; make it first, or choose another -o.")
     recipe = recipe_of(options)
     manifest = sources.load(recipe.data, recipe.seed)
     if not (recipe.data.keep_ids or manifest.synthetic):

@@ -30,6 +30,7 @@ class Facts:
     mode: str = ""
     bits: int = 0
     burned_in: bool = False
+    more_pages: bool = False
     sha256: str = ""
     error: str = ""
 
@@ -64,5 +65,7 @@ def decode(file: tuple[str, int | None], reading: Reading) -> Answer:
         return Facts(error=str(error)), None
     except OSError:
         return Facts(error="it changed while it was read"), None
-    found = Facts(picture.width, picture.height, picture.mode, picture.bits, picture.burned_in, digest)
+    found = Facts(
+        picture.width, picture.height, picture.mode, picture.bits, picture.burned_in, picture.more_pages, digest
+    )
     return found, picture.pixels

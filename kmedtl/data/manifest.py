@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from kmedtl.errors import UserError
+from kmedtl.data.read_image import FORMAT_NAMES
+from kmedtl.errors import UserError, nearest
 from kmedtl.question import Kind, findings_of
 
 SPLITS = ("train", "val", "test")
-SPLIT_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}  # as sources say
 TEXTS = ("split", "mask", "site", "frame")  # columns that are "" where nothing is known
-OWN = ("record", "sha256", "twin", "stratum")  # columns that kmedtl adds while it works
+OWN = ("record", "sha256", "twin", "poor", "stratum")  # columns that kmedtl adds while it works
 UNKNOWN = -1.0  # the target of an uncertain label: the loss leaves it out
 
 
@@ -27,19 +27,21 @@ class Manifest:
     """Images and what is known of them.
 
     Attributes:
-        table: columns `id` (unique text), `path`, `patient`, `split` ("" or one of `SPLITS`), `mask`, `site` and
-            `frame` ("" where unknown; of `frame`: the middle one), `stratum` (int, what splits are balanced by), the
-            labels, and whatever else the source knows. Labels are one column `label` (class index), or with
-            `multi_label` a column for each class (1, 0, or `UNKNOWN`).
+        table: columns `id` (unique text), `path`, `patient`, `split` ("" or one of `SPLITS`), `mask` (paths of several
+            are joined by `|`), `site` and `frame` ("" where unknown; of `frame`: the middle one), `stratum` (int, what
+            splits are balanced by), the labels, and whatever else the source knows. Labels are one column `label`
+            (class index), or with `multi_label` a column for each class (1, 0, or `UNKNOWN`).
         classes: class names in the order of their index; of two, the second is the finding.
         source: what the user asked for, as text.
         multi_label: an image may show several of the classes, or none.
         synthetic: True where no image shows a person.
         patients_known: False where each image had to count as a patient of its own.
         ignored: files of the source that are not images.
+        masks: files of the source that are masks of images.
         unlabelled: images of the source that have no label, or only an uncertain one.
         set_aside: images that `data.limit` left out.
         hidden: columns of DICOM rows that were left out, since they may name a person.
+        notes: sentences on how the source was read, where that is not plain.
     """
 
     table: pd.DataFrame
@@ -49,9 +51,11 @@ class Manifest:
     synthetic: bool = False
     patients_known: bool = True
     ignored: int = 0
+    masks: int = 0
     unlabelled: int = 0
     set_aside: int = 0
     hidden: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def findings(self) -> tuple[str, ...]:
@@ -92,7 +96,7 @@ def from_rows(
         UserError: no rows, one class only, an unknown class or split, a file or id twice, a name that is not UTF-8.
     """
     if not rows:
-        raise UserError(f"{source}: no labelled images found; expected PNG, JPEG, TIFF, BMP, GIF or DICOM files.")
+        raise UserError(f"{source}: no labelled images found; expected {FORMAT_NAMES} files.")
     table = pd.DataFrame(rows)
     for column in TEXTS:
         table[column] = table.get(column, pd.Series("", index=table.index)).fillna("").astype(str)
@@ -111,8 +115,26 @@ def from_rows(
 
 
 def _in_order(labels: set[str]) -> tuple[str, ...]:
-    """Return class names in alphabetical order, but of a yes-or-no question `no X` before X."""
+    """Return class names in alphabetical order, numbers by their value, and of a yes-or-no question `no X` before X."""
+    if are_numbers(labels):
+        return tuple(sorted(labels, key=float))
     return tuple(sorted(labels, key=lambda label: (f"no {label}" in labels, label)))
+
+
+def are_numbers(labels: Iterable[str]) -> bool:
+    """Tell whether class names are whole numbers, which have an order."""
+    return all(re.fullmatch(r"-?[0-9]+", label) for label in labels)
+
+
+def check_classes(wanted: Sequence[str], found: Collection[str], source: str) -> None:
+    """Refuse classes that a source does not have, before anything of it is rendered or decoded.
+
+    Raises:
+        UserError: the first of `wanted` that is not among `found`.
+    """
+    for name in wanted:
+        if name not in found:
+            raise UserError(f"{source}: no image of the class '{name}'. {nearest(name, found)} Correct data.classes.")
 
 
 def _check_columns(table: pd.DataFrame, source: str) -> None:
@@ -154,10 +176,13 @@ def _check_classes(table: pd.DataFrame, classes: tuple[str, ...], source: str) -
             )
     if len(found) < 2:
         raise UserError(f"{source}: found only the class '{found[0]}'; a classifier needs at least two.")
+    check_classes(classes, found, source)
 
 
 def _rarest(targets: pd.DataFrame) -> np.ndarray:
     """Return for each image the index of its rarest finding, or the number of classes where it has none."""
+    if not targets.shape[1]:
+        return np.zeros(len(targets), int)
     present = targets.to_numpy() == 1
     rank = np.where(present, present.sum(axis=0), np.iinfo(int).max)
     return np.where(present.any(axis=1), rank.argmin(axis=1), present.shape[1])

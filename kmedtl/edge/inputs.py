@@ -43,7 +43,7 @@ def gathered(named: Sequence[str], listed_in: str | None = None) -> Iterator[dic
 
 def _lines(listed_in: str) -> list[str]:
     try:
-        text = sys.stdin.read() if listed_in == STDIN else Path(listed_in).read_text(encoding="utf-8")
+        text = sys.stdin.read() if listed_in == STDIN else Path(listed_in).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{listed_in}: expected a file with a name a line ({error}).") from None
     return [line for line in text.splitlines() if line]

@@ -28,7 +28,7 @@ from kmedtl.evaluate.ranking import placements
 
 FEWEST = 10  # patients of either class, below which a group has no interval
 MOST_GROUPS = 30
-NO_GROUPS = ("id", "path", "patient", "split", "label", "mask", "frame", "record", "sha256", "twin", "stratum")
+NO_GROUPS = ("id", "path", "patient", "split", "label", "mask", "frame", "record", "sha256", "twin", "poor", "stratum")
 AGES = (0, 18, 40, 65, math.inf)
 AGE = re.compile(r"(.*[^a-z])?age([^a-z].*)?")
 YEARS = {"D": 1 / 365.25, "W": 7 / 365.25, "M": 1 / 12, "Y": 1.0}  # of the units of a DICOM age, as 045Y

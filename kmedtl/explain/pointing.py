@@ -63,13 +63,16 @@ def pointing_game(maps: np.ndarray, masks: np.ndarray, tolerance: int = 0) -> tu
 def read_masks(paths: Sequence[str], size: int) -> np.ndarray:
     """Return the masks that a manifest's column `mask` names, bool (N, size, size), fitted as the images are.
 
-    A mask is empty where no file is named.
+    A mask is empty where no file is named, and the union of several that are joined by `|`.
 
     Raises:
         UserError: a mask that cannot be read.
     """
     reading = Reading(size, channels=1)
-    return np.stack([_read(path, reading) if path else np.zeros((size, size), bool) for path in paths])
+    nothing = np.zeros((size, size), bool)
+    return np.stack(
+        [np.any([nothing, *(_read(one, reading) for one in path.split("|") if one)], axis=0) for path in paths]
+    )
 
 
 def _read(path: str, reading: Reading) -> np.ndarray:

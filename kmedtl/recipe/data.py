@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -20,6 +21,8 @@ class Data:
             MedMNIST's layout, or `tfds:NAME[/CONFIG]`.
         labels: a CSV with a label (or a column a finding) for each SOPInstanceUID, StudyInstanceUID, PatientID or path;
             the source is then a folder of any depth, such as a DICOM archive.
+        columns: kmedtl's names of columns → the table's, such as `{path: image_id, label: dx, patient: lesion_id}`;
+            empty: as a known data set has them, or by their usual names.
         classes: class names, the finding last; empty: the source's own, in alphabetical order. One name alone makes
             that finding of a multi-label source a yes-or-no question.
         uncertain: what a label of −1 (CheXpert) becomes; `ignore` leaves it out of the loss.
@@ -38,6 +41,9 @@ class Data:
         batch_size: images a training step.
         augment: a preset of `kmedtl.data.augment`.
         max_unreadable: fraction of the files that may be unreadable before a run is refused.
+        max_poor: fraction of a class's images that may be constant, almost constant, saturated or clipped before a run
+            is refused.
+        allow_mismatch: train although the images do not suit the recipe, as photographs read in gray.
         allow_leakage: train although the source's own splits share patients or images; the report then says so.
         limit: at most about this many images, by whole patients and stratified; None: all.
         train_limit: at most about this many of the training images, by whole patients and stratified, while validation
@@ -46,6 +52,7 @@ class Data:
 
     source: str = "phantom"
     labels: str = ""
+    columns: Mapping[str, str] = field(default_factory=dict)
     classes: tuple[str, ...] = ()
     uncertain: Literal["ignore", "ones", "zeros"] = "ignore"
     patient_pattern: str = ""
@@ -61,6 +68,8 @@ class Data:
     batch_size: int = 32
     augment: Preset = "xray"
     max_unreadable: float = 0.01
+    max_poor: float = 0.05
+    allow_mismatch: bool = False
     allow_leakage: bool = False
     limit: int | None = None
     train_limit: int | None = None
@@ -82,7 +91,8 @@ class Data:
         kept = self.validation + self.test
         expect(kept < 0.9, "data.validation + data.test", "less than 0.9, the rest trains", kept)
         expect(self.batch_size >= 1, "data.batch_size", "at least 1", self.batch_size)
-        expect(0 <= self.max_unreadable <= 1, "data.max_unreadable", "a fraction", self.max_unreadable)
+        for setting in ("max_unreadable", "max_poor"):
+            expect(0 <= getattr(self, setting) <= 1, f"data.{setting}", "a fraction", getattr(self, setting))
         for setting in ("limit", "train_limit"):
             value = getattr(self, setting)
             expect(value is None or value >= 1, f"data.{setting}", "at least 1, or null", value)

@@ -9,8 +9,9 @@ import tensorflow_datasets as tfds
 from tqdm import tqdm
 
 from kmedtl.cache import cache_folder, made_once
-from kmedtl.data.manifest import Manifest, from_rows
+from kmedtl.data.manifest import Manifest, check_classes, from_rows
 from kmedtl.data.phantom.builder import PhantomConfig, PhantomThorax
+from kmedtl.data.phantom.film import LABELS
 from kmedtl.data.quiet_tfds import quiet_tfds
 from kmedtl.errors import UserError
 
@@ -27,6 +28,7 @@ def phantom_manifest(source: str, classes: Sequence[str], seed: int) -> Manifest
     _, _, count = source.partition(":")
     if count and not (count.isdigit() and 6 <= int(count) <= 100_000):
         raise UserError(f"data.source: expected phantom:PATIENTS with 6 to 100000 patients. Received: {source!r}.")
+    check_classes(classes, LABELS, source)
     config = PhantomConfig(patients=int(count or PATIENTS), seed=seed)
     folder = cache_folder() / "phantom" / f"{config.name}_v{PhantomThorax.VERSION}"
 

@@ -13,20 +13,23 @@ from kmedtl.recipe import Data
 KINDS = "phantom, tfds:NAME, a folder of class folders, a .csv or .parquet manifest, or an .npz file"
 
 
-def load(data: Data, seed: int) -> Manifest:
+def load(data: Data, seed: int, labelled: bool = True) -> Manifest:
     """Return the manifest of `data.source`, at most about `data.limit` images of it; `recipe.Data` lists the kinds.
+
+    Args:
+        labelled: False where a folder of images without any class is to be looked at all the same.
 
     Raises:
         UserError: a source that is absent, empty, of one class, or whose rows contradict themselves.
     """
-    manifest = _load(data, seed)
+    manifest = _load(data, seed, labelled)
     if not data.limit:
         return manifest
     kept = limit(manifest.table, data.limit, seed)
     return replace(manifest, table=kept, set_aside=len(manifest.table) - len(kept))
 
 
-def _load(data: Data, seed: int) -> Manifest:
+def _load(data: Data, seed: int, labelled: bool) -> Manifest:
     kind = data.source.partition(":")[0]
     if kind == "phantom":
         from kmedtl.data.phantom.source import phantom_manifest
@@ -38,16 +41,16 @@ def _load(data: Data, seed: int) -> Manifest:
         return from_catalogue(data)
     path = Path(data.source).expanduser().absolute()
     try:
-        return _from_path(path, data)
+        return _from_path(path, data, labelled)
     except OSError as error:
         raise UserError(f"{error.filename or path}: cannot be read ({error.strerror}).") from None
 
 
-def _from_path(path: Path, data: Data) -> Manifest:
+def _from_path(path: Path, data: Data, labelled: bool) -> Manifest:
     from kmedtl.data.sources import arrays, folders, tables
 
     if path.is_dir():
-        return folders.from_tree(path, data) if data.labels else folders.from_class_folders(path, data)
+        return folders.from_tree(path, data) if data.labels else folders.from_folder(path, data, labelled)
     if path.is_file() and path.suffix.lower() in tables.SUFFIXES:
         return tables.from_table(path, data)
     if path.is_file() and path.suffix.lower() == ".npz":

@@ -15,8 +15,9 @@ from PIL import Image
 from tqdm import tqdm
 
 from kmedtl.cache import cache_folder, made_once, stamp
-from kmedtl.data.manifest import SPLIT_NAMES, Manifest
+from kmedtl.data.manifest import Manifest, check_classes
 from kmedtl.data.sources import rows
+from kmedtl.data.sources.names import split_of
 from kmedtl.errors import UserError, nearest
 from kmedtl.recipe import Data
 
@@ -36,19 +37,20 @@ def from_catalogue(data: Data) -> Manifest:
         raise UserError(f"{data.source}: expected the features image and label. Received: {', '.join(features)}.")
     if not isinstance(features["label"], tfds.features.ClassLabel):
         raise UserError(f"{data.source}: expected class labels. Received: {features['label']}.")
+    check_classes(data.classes if len(data.classes) > 1 else (), features["label"].names, data.source)
     folder = cache_folder() / "tfds" / f"{name.replace('/', '-')}-{_digest(builder)}"
     made_once(folder, lambda unfinished: _lay_out(builder, unfinished))
     found = [
         {
             "id": f"{split}/{number}",
             "path": str(folder / split / str(number)),
-            "split": SPLIT_NAMES.get(split, "train") if len(builder.info.splits) > 1 else "",
+            "split": split_of(split) or "train" if len(builder.info.splits) > 1 else "",
             "label": features["label"].int2str(int(example["label"])),
             **_patient(example),
         }
         for split, number, example in _examples(builder)
     ]
-    return rows.finish(found, data, data.source)
+    return rows.finish(found, data, data.source, named=False)
 
 
 def _prepared(name: str) -> tfds.core.DatasetBuilder:

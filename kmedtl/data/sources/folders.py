@@ -1,45 +1,79 @@
-"""Folders: a folder a class, or a tree of any depth with its labels in a table."""
+"""Folders: a folder a class, a data set with its table inside, or a tree of any depth with its labels elsewhere."""
 
 from __future__ import annotations
 
-import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from kmedtl.data.manifest import SPLIT_NAMES, Manifest
-from kmedtl.data.read_image import SUFFIXES, is_dicom
+from kmedtl.data.manifest import Manifest
+from kmedtl.data.read_image import DICOM_SUFFIXES, FORMAT_NAMES, SUFFIXES
 from kmedtl.data.sources import dicom_tags, rows, tables
+from kmedtl.data.sources.columns import SUFFIXES as TABLES
+from kmedtl.data.sources.columns import is_known
+from kmedtl.data.sources.find_files import FileFinder
+from kmedtl.data.sources.listing import Listing, list_folder, suffixes
+from kmedtl.data.sources.names import containers, is_mask_folder, split_of
 from kmedtl.errors import UserError
 from kmedtl.recipe import Data
 
+MAX_LOST = 0.1  # fraction of a class's files that may be of formats that are not read
 
-def from_class_folders(root: Path, data: Data) -> Manifest:
-    """Read `CLASS/…` or `train|val|test/CLASS/…`; deeper folders belong to their class.
+
+@dataclass(frozen=True)
+class Place:
+    """What the folders on the way to a file say: "" where they say nothing."""
+
+    split: str
+    label: str
+
+
+def from_folder(root: Path, data: Data, labelled: bool = True) -> Manifest:
+    """Read `CLASS/…`, `train|val|test/CLASS/…` or the table of a known data set; deeper folders belong to their class.
+
+    Split folders go by any usual name; folders called like `images` are looked into; masks are no images.
+
+    Args:
+        labelled: False where images without any class folder are to be looked at all the same.
 
     Raises:
-        UserError: no images in class folders, split folders beside others, or folders that are called after patients.
+        UserError: no images in class folders, split folders beside others, folders that are called after patients, or a
+            class much of which is in a format that is not read.
     """
-    found, ignored = [], 0
-    tops = sorted(entry.name for entry in root.iterdir() if entry.is_dir() and not _is_hidden(entry.name))
-    divided = any(name.lower() in SPLIT_NAMES for name in tops)
-    others = [name for name in tops if name.lower() not in SPLIT_NAMES]
-    if divided and others:
-        raise UserError(f"{root}: found split folders and '{others[0]}' side by side; move it away.")
-    for file in _files(root):
-        *folders, name = file.relative_to(root).parts
-        split = SPLIT_NAMES.get(folders.pop(0).lower(), "") if divided and folders else ""
-        if not folders or any(map(_is_hidden, (*folders, name))) or not _is_image(file):
-            ignored += 1
-            continue
-        found.append({"id": file.relative_to(root).as_posix(), "path": str(file), "label": folders[0], "split": split})
+    listing = list_folder(root, data.classes)
+    table = _table_inside(listing)
+    if table:
+        return tables.from_table(table, data, listing, _notes(listing))
+    within = _wrappers(listing, data.classes)
+    _check_tops(listing, within, data.classes)
+    places = _places(listing, (*listing.images, *listing.unread), within, data.classes)
+    _check_formats(listing, places)
+    masks = listing.masks.of_images()
+    found = [
+        {
+            "id": file.relative_to(root).as_posix(),
+            "path": str(file),
+            "label": places[file].label,
+            "split": places[file].split,
+            "mask": masks.get(file, ""),
+        }
+        for file in listing.images
+        if places[file].label
+    ]
+    loose = len(listing.images) - len(found)
+    if not found and listing.images and not labelled:
+        return _without_labels(listing, data)
     if not found:
-        raise UserError(
-            f"{root}: no images in class folders; expected {root.name}/CLASS/IMAGE or {root.name}/train|val|test/CLASS/"
-            "IMAGE, or --labels with a table that names them."
-        )
+        raise UserError(_no_classes(listing))
     found = dicom_tags.add(found)
     _refuse_people(found, root)
-    return rows.finish(found, data, str(root), ignored=ignored)
+    notes = [*_notes(listing), *_split_notes(listing, within, places)]
+    if within:
+        notes.append(f"The classes are the folders in {'/'.join(within)}.")
+    if loose:
+        notes.append(f"Images outside of class folders that were left out: {loose}.")
+    return rows.finish(found, data, str(root), ignored=listing.ignored + loose, masks=listing.masks.count, notes=notes)
 
 
 def from_tree(root: Path, data: Data) -> Manifest:
@@ -48,12 +82,162 @@ def from_tree(root: Path, data: Data) -> Manifest:
     Raises:
         UserError: a table that cannot be read, or that labels none of the images.
     """
-    files = list(_files(root))
-    images = [file for file in files if not _is_hidden(file.name) and _is_image(file)]
-    found = dicom_tags.add([{"id": file.relative_to(root).as_posix(), "path": str(file)} for file in images])
-    key, findings, labels = tables.read_labels(Path(data.labels).expanduser().absolute(), data)
-    found = [row | labels.get(row["id"] if key == "path" else row.get(key, ""), {}) for row in found]
-    return rows.finish(found, data, str(root), findings, ignored=len(files) - len(images))
+    listing = list_folder(root)
+    masks = listing.masks.of_images()
+    found = dicom_tags.add([_unlabelled(file, root, masks) for file in listing.images])
+    path = Path(data.labels).expanduser().absolute()
+    key, findings, labels, said = tables.read_labels(path, data)
+    if key == "path":
+        finder = FileFinder(root / path.name, listing)
+        labels = {str(finder.find(name, f"{path}: {name}")): cells for name, cells in labels.items()}
+    found = [row | labels.get(row["path"] if key == "path" else row.get(key, ""), {}) for row in found]
+    notes = (*_notes(listing), *said)
+    return rows.finish(found, data, str(root), findings, listing.ignored, listing.masks.count, notes)
+
+
+def _without_labels(listing: Listing, data: Data) -> Manifest:
+    """Read every image of a folder, to be looked at: it has no label and cannot be trained on."""
+    masks = listing.masks.of_images()
+    found = [_unlabelled(file, listing.root, masks) for file in listing.images]
+    notes = ["No labels: these images can be looked at, not trained on.", *_notes(listing)]
+    source = str(listing.root)
+    return rows.finish(found, data, source, (), listing.ignored, listing.masks.count, notes, labelled=False)
+
+
+def _unlabelled(file: Path, root: Path, masks: dict[Path, str]) -> dict[str, str]:
+    return {"id": file.relative_to(root).as_posix(), "path": str(file), "mask": masks.get(file, "")}
+
+
+def _table_inside(listing: Listing) -> Path | None:
+    """Return the table of a known data set that lies in the folder, or one folder below.
+
+    Raises:
+        UserError: there are several.
+    """
+    near = [file for file in listing.others if len(file.relative_to(listing.root).parts) <= 2]
+    known = [file for file in near if file.suffix.lower() in TABLES and is_known(file)]
+    if len(known) > 1:
+        raise UserError(
+            f"{listing.root}: holds several tables of known data sets ({', '.join(file.name for file in known[:4])}); "
+            f"give one, such as --data {known[0]}."
+        )
+    return known[0] if known else None
+
+
+def _wrappers(listing: Listing, classes: Sequence[str]) -> tuple[str, ...]:
+    """Return the folders, one in another, that all images lie in and that are no classes, such as an archive's name."""
+    parts = [file.relative_to(listing.root).parts[:-1] for file in listing.images]
+    within: tuple[str, ...] = ()
+    while parts and all(len(one) > 1 for one in parts) and len({one[0] for one in parts}) == 1:
+        top = parts[0][0]
+        if top in classes or split_of(top) or containers([top]) or len({one[1] for one in parts}) < 2:
+            break
+        within, parts = (*within, top), [one[1:] for one in parts]
+    return within
+
+
+def _check_tops(listing: Listing, within: Sequence[str], classes: Sequence[str]) -> None:
+    tops = {file.relative_to(listing.root).parts[:-1][len(within) :][:1] for file in listing.images}
+    names = sorted(name for top in tops for name in top if name not in classes)
+    splits = [name for name in names if split_of(name)]
+    others = [name for name in names if not split_of(name) and name not in containers(names)]
+    if splits and others:
+        raise UserError(
+            f"{listing.root}: found split folders ({', '.join(splits)}) and '{others[0]}' side by side; move it away, "
+            f"or name the classes: --set 'data.classes=[{', '.join([*splits, *others][:4])}]'."
+        )
+
+
+def _places(
+    listing: Listing, files: Sequence[Path], within: Sequence[str], classes: Sequence[str]
+) -> dict[Path, Place]:
+    """Return split and class of each file by its folders.
+
+    The class is the first folder that is neither a split nor called like `images`; the folder right below it may be a
+    split as well.
+    """
+    folders = {file: file.relative_to(listing.root).parts[len(within) : -1] for file in files}
+    names = {name for parts in folders.values() for name in parts} - set(classes)
+    plain = containers(names) | {name for name in names if is_mask_folder(name, bool(containers(names)))}
+    return {file: _place(parts, plain, classes) for file, parts in folders.items()}
+
+
+def _place(folders: Sequence[str], plain: set[str], classes: Sequence[str]) -> Place:
+    split = label = ""
+    below = 0  # folders that were passed since the class
+    for name in folders:
+        if name not in classes and not split and below == 0 and split_of(name):
+            split = split_of(name)
+        elif name in plain:
+            continue
+        elif label:
+            below += 1
+        else:
+            label = name
+    return Place(split, label)
+
+
+def _check_formats(listing: Listing, places: dict[Path, Place]) -> None:
+    """Refuse a class that loses more than `MAX_LOST` of its files to formats that are not read."""
+    read = Counter(places[file].label for file in listing.images)
+    for label, count in Counter(places[file].label for file in listing.unread).items():
+        if label and read[label] and count > MAX_LOST * (count + read[label]):
+            files = [file for file in listing.unread if places[file].label == label]
+            raise UserError(
+                f"{listing.root}: the class '{label}' has {read[label]} images and {count} files of formats that are "
+                f"not read ({suffixes(files)}); convert them to one of {FORMAT_NAMES}, or move them away."
+            )
+
+
+def _no_classes(listing: Listing) -> str:
+    """Say why there is nothing to train on, and the way out."""
+    root = listing.root
+    near = [file for file in listing.others if file.suffix.lower() in TABLES]
+    if not listing.images and listing.unread:
+        return (
+            f"{root}: no images of a format that is read; it holds {suffixes(listing.unread)}. Convert them to one of "
+            f"{FORMAT_NAMES}."
+        )
+    table = f" It holds the table {near[0].name}: try --data {near[0]}, or --labels {near[0]}." if near else ""
+    count = f"{len(listing.images)} images" if listing.images else "no image"
+    masks = f" and {listing.masks.count} masks" if listing.masks.count else ""
+    called = " (folders called like 'images', 'masks' or a split are none)" if listing.images else ""
+    return (
+        f"{root}: no images in class folders; {count}{masks} elsewhere{called}. Expected {root.name}/CLASS/IMAGE or "
+        f"{root.name}/train|val|test/CLASS/IMAGE, or --labels with a table that names them.{table}"
+    )
+
+
+def _notes(listing: Listing) -> Iterator[str]:
+    """Yield what was left out of the images, and why."""
+    masks = listing.masks
+    if listing.masks.count:
+        images = len(set(masks.owners.values()))
+        yield f"Masks, which are not taken for images: {listing.masks.count}, of {images} images."
+    named = {
+        "Masks without their image": masks.orphans,
+        "Images that are called like another's mask, but hold many values": masks.photographs,
+        "Pipes, sockets or devices, which are not opened": listing.irregular,
+    }
+    for what, files in named.items():
+        if files:
+            # What is not plainly an image file may be called after a person.
+            name = files[0].name if files[0].suffix.lower() in SUFFIXES - DICOM_SUFFIXES else "a file without a suffix"
+            yield f"{what}: {len(files)}, first: {name}."
+    if listing.unread:
+        yield f"Files of formats that are not read: {suffixes(listing.unread)}."
+
+
+def _split_notes(listing: Listing, within: Sequence[str], places: dict[Path, Place]) -> Iterator[str]:
+    """Say which folders were taken for which split, unless they are called as kmedtl calls them."""
+    named = {
+        (name, places[file].split)
+        for file in listing.images
+        for name in file.relative_to(listing.root).parts[len(within) : -1]
+        if places[file].split and split_of(name) == places[file].split
+    }
+    if any(name != split for name, split in named):
+        yield f"Splits by folders: {', '.join(f'{name} is {split}' for name, split in sorted(named))}."
 
 
 def _refuse_people(found: Sequence[dict], root: Path) -> None:
@@ -66,30 +250,3 @@ def _refuse_people(found: Sequence[dict], root: Path) -> None:
             f"{root}: each of its {len(patients)} class folders holds the DICOM files of one patient; are they "
             "patients rather than classes? Name the classes in a table, with --labels."
         )
-
-
-def _is_image(file: Path) -> bool:
-    """Tell by the suffix, and for others by the magic bytes of DICOM."""
-    return file.suffix.lower() in SUFFIXES or (file.is_file() and is_dicom(file))
-
-
-def _refuse(error: OSError) -> None:
-    """What `os.walk` cannot open it would leave out without a word."""
-    raise error
-
-
-def _is_hidden(name: str) -> bool:
-    return name.startswith((".", "__"))
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    """Every file below `folder` in a fixed order; links to folders are followed, but no folder is entered twice."""
-    entered = set()
-    for parent, folders, names in os.walk(folder, onerror=_refuse, followlinks=True):
-        place = os.path.realpath(parent)
-        if place in entered:
-            folders.clear()
-            continue
-        entered.add(place)
-        folders.sort()
-        yield from (Path(parent) / name for name in sorted(names))

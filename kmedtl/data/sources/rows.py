@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from kmedtl.data.manifest import UNKNOWN, Manifest, from_rows
 from kmedtl.data.pseudonyms import hide_file, pseudonym
 from kmedtl.data.sources import dicom_tags
+from kmedtl.data.sources.labels import one_spelling
 from kmedtl.errors import UserError
 from kmedtl.recipe import Data
 
@@ -21,34 +22,65 @@ HARMLESS = frozenset({
 })  # fmt: skip
 
 
-def finish(rows: Sequence[dict], data: Data, source: str, findings: Sequence[str] = (), ignored: int = 0) -> Manifest:
+def finish(
+    rows: Sequence[dict],
+    data: Data,
+    source: str,
+    findings: Sequence[str] = (),
+    ignored: int = 0,
+    masks: int = 0,
+    notes: Iterable[str] = (),
+    labelled: bool = True,
+    named: bool = True,
+) -> Manifest:
     """Complete a source's rows and make them a manifest; rows without a label are left out and counted.
 
     Args:
         rows: `id` (the name in the source), `path`, a label and what else is known.
         findings: of a multi-label source; a row has a number under each of these names instead of `label`.
+        ignored, masks: files of the source that are no images; that are masks.
+        notes: sentences on how the source was read.
+        labelled: False where rows without labels are wanted.
+        named: the names of files say something, so that `data.patient_pattern` applies.
 
     Raises:
         UserError: rows that contradict themselves, or of which not one has a label.
     """
     rows = dicom_tags.add(rows)
-    labelled = [row for row in rows if "label" in row or any(row.get(name, UNKNOWN) != UNKNOWN for name in findings)]
-    if rows and not labelled:
-        raise UserError(f"{source}: not one of its {len(rows)} images has a label in the table.")
-    known = _find_patients(labelled, data, source)
-    images = [image for row in labelled for image in _frames(row, data)]
+    rows, said = _spelled(rows, data.classes)
+    kept = [row for row in rows if not labelled or _is_labelled(row, findings)]
+    if rows and not kept:
+        raise UserError(
+            f"{source}: not one of its {len(rows)} images has a label in the table; see that the table calls them by "
+            f"their names, such as '{_shown(rows[0], data)}'."
+        )
+    known = _find_patients(kept, data, source, named)
+    images = [image for row in kept for image in _frames(row, data)]
     hidden = {name for image in images for name in _hide(image, findings, data.keep_ids)}
     question = answers(data.classes[0]) if len(data.classes) == 1 else data.classes
     return from_rows(
         images,
-        tuple(findings) or question,
+        tuple(findings) or (question if labelled else ()),
         source,
-        multi_label=bool(findings),
+        multi_label=bool(findings) or not labelled,
         patients_known=known,
         ignored=ignored,
-        unlabelled=len(rows) - len(labelled),
+        masks=masks,
+        unlabelled=len(rows) - len(kept),
         hidden=tuple(sorted(hidden)),
+        notes=(*notes, *said),
     )
+
+
+def _is_labelled(row: dict, findings: Sequence[str]) -> bool:
+    return "label" in row or any(row.get(name, UNKNOWN) != UNKNOWN for name in findings)
+
+
+def _spelled(rows: Sequence[dict], classes: Sequence[str]) -> tuple[list[dict], list[str]]:
+    """Return rows whose labels have one spelling a class, and what was merged."""
+    question = answers(classes[0]) if len(classes) == 1 else tuple(classes)
+    merged, said = one_spelling([row["label"] for row in rows if "label" in row], question)
+    return [row | {"label": merged[row["label"]]} if "label" in row else row for row in rows], said
 
 
 def answers(finding: str) -> tuple[str, str]:
@@ -56,10 +88,10 @@ def answers(finding: str) -> tuple[str, str]:
     return f"no {finding}", finding
 
 
-def _find_patients(rows: Sequence[dict], data: Data, source: str) -> bool:
+def _find_patients(rows: Sequence[dict], data: Data, source: str, named: bool) -> bool:
     """Fill `patient`: the source's column, else DICOM's PatientID, else the recipe's pattern, else one an image."""
     given = any(row.get("patient") for row in rows)
-    pattern = re.compile(data.patient_pattern) if data.patient_pattern else None
+    pattern = re.compile(data.patient_pattern) if data.patient_pattern and named else None
     known = True
     for row in rows:
         if given:
@@ -116,6 +148,6 @@ def _hide(image: dict, findings: Sequence[str], keep_ids: bool) -> set[str]:
         del image[name]
     image["id"], image["path"] = hide_file(image["path"], image["id"])
     if image.get("mask"):
-        image["mask"] = hide_file(image["mask"], image["mask"])[1]
+        image["mask"] = "|".join(hide_file(mask, mask)[1] for mask in image["mask"].split("|"))
     image["study"] = pseudonym(image["study"]) if image.get("study") else ""
     return risky

@@ -1,110 +1,180 @@
 """Tables: a manifest (CSV or Parquet) with a row an image, and labels kept apart from the images.
 
-Labels come in three ways: one class a row (`label`), several findings in one cell (`Effusion|Mass`, as NIH ChestX-ray14
-writes them), or a column a finding (1, 0, −1 for uncertain, blank for not mentioned, as CheXpert writes them).
+Labels come in four ways: one class a row (`label`), several findings in one cell (`Effusion|Mass`, as NIH ChestX-ray14
+writes them), a column a finding (1, 0, −1 for uncertain, blank for not mentioned, as CheXpert writes them), or a column
+a class of which each row has exactly one (as ISIC writes them).
 """
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from kmedtl.data.manifest import SPLIT_NAMES, UNKNOWN, Manifest
+from kmedtl.data.manifest import UNKNOWN, Manifest
 from kmedtl.data.sources import rows
+from kmedtl.data.sources.columns import SUFFIXES, Table, open_table
+from kmedtl.data.sources.find_files import FileFinder
+from kmedtl.data.sources.labels import ANSWERS, answer, is_blank
+from kmedtl.data.sources.listing import Listing
+from kmedtl.data.sources.names import split_of
 from kmedtl.errors import UserError, nearest
 from kmedtl.recipe import Data
 
-SUFFIXES = (".csv", ".parquet")
-# What well-known data sets call the columns that kmedtl knows: NIH ChestX-ray14, CheXpert.
-ALIASES = {
-    "Image Index": "path", "Path": "path", "Finding Labels": "label", "Patient ID": "patient",
-    "View Position": "view",
-}  # fmt: skip
 KEYS = ("SOPInstanceUID", "StudyInstanceUID", "PatientID", "path")
 NONE_FOUND = "No Finding"
-NUMBERS = {"1": 1.0, "1.0": 1.0, "0": 0.0, "0.0": 0.0, "": 0.0, "-1": UNKNOWN, "-1.0": UNKNOWN}
 POLICIES = {"ignore": UNKNOWN, "ones": 1.0, "zeros": 0.0}
 
 
-def from_table(path: Path, data: Data) -> Manifest:
+def from_table(path: Path, data: Data, listing: Listing | None = None, notes: Sequence[str] = ()) -> Manifest:
     """Read columns path, labels and, where given, id, patient, split, mask, site, frame and others as they are.
 
+    Args:
+        listing: of the folder that the table lies in, where it is known already.
+
     Raises:
-        UserError: no column `path`, a file that is not there, or a label that cannot be.
+        UserError: no column `path`, more missing files than `data.max_unreadable`, or a label that cannot be.
     """
-    table = _read(path)
-    if "path" not in table[0]:
-        raise UserError(f"{path}: no column 'path'. {nearest('path', table[0])}")
-    findings, labelled = _labelled(table, path, data)
-    found = []
-    for line, cells in enumerate(labelled, 2):
-        file = path.parent / cells["path"]
-        if not file.is_file():
-            raise UserError(f"{path}, line {line}: {cells['path']} does not exist.")
-        if cells.get("split"):
-            cells["split"] = SPLIT_NAMES.get(cells["split"].lower(), cells["split"])
-        name = f"{cells['path']}#{cells['frame']}" if cells.get("frame") else cells["path"]
-        found.append({"id": name, rows.NAME: cells["path"], **cells, "path": str(file)})
-    return rows.finish(found, data, str(path), findings)
+    table = open_table(path, data)
+    _check_path(table)
+    findings, labelled, said = _labelled(table, data)
+    finder = FileFinder(path, listing)
+    files = _files(table, finder, data)
+    masks = finder.listing.masks.of_images() if finder.listing else {}
+    each = zip(labelled, files, table.places, strict=True)
+    found = [_row(cells, file, masks, finder, where) for cells, file, where in each]
+    inside = _beside(listing, files) if listing else {}
+    return rows.finish(found, data, str(path), findings, notes=(*notes, *table.notes, *said), **inside)
 
 
-def read_labels(path: Path, data: Data) -> tuple[str, tuple[str, ...], dict[str, dict]]:
+def _beside(listing: Listing, files: Sequence[Path]) -> dict[str, int]:
+    """Return how many files of the table's folder are masks, and how many neither that nor named by a row."""
+    unnamed = len({*listing.images} - {*files})
+    return {"ignored": listing.ignored + unnamed - 1, "masks": listing.masks.count}  # the table itself is the source
+
+
+def read_labels(path: Path, data: Data) -> tuple[str, tuple[str, ...], dict[str, dict], tuple[str, ...]]:
     """Read the labels of images that lie elsewhere.
 
     Returns:
-        What they go by (one of `KEYS`), the findings of a multi-label table, and the cells of each key.
+        What they go by (one of `KEYS`), the findings of a multi-label table, the cells of each key, and notes.
 
     Raises:
         UserError: no column that says which image a row is about, no labels, or two rows that disagree.
     """
     if not path.is_file() or path.suffix.lower() not in SUFFIXES:
-        raise UserError(f"data.labels: expected a .csv or .parquet file. Received: {path}.")
-    findings, table = _labelled(_read(path), path, data)
-    key = next((name for name in KEYS if name in table[0]), None)
+        raise UserError(f"data.labels: expected a table ({', '.join(SUFFIXES)}). Received: {path}.")
+    table = open_table(path, data, KEYS)
+    key = next((name for name in KEYS if name in table.columns), None)
     if key is None:
-        raise UserError(f"{path}: no column says which image a row is about; expected one of {', '.join(KEYS)}.")
+        raise UserError(
+            f"{path}: no column says which image a row is about; expected one of {', '.join(KEYS)}. "
+            f"It has {', '.join(table.columns)}; name one: --set 'data.columns={{path: COLUMN}}'."
+        )
+    findings, labelled, said = _labelled(table, data)
     by_key: dict[str, dict] = {}
-    for line, cells in enumerate(table, 2):
+    for cells, where in zip(labelled, table.places, strict=True):
         if not cells[key]:
-            raise UserError(f"{path}, line {line}: the {key} is empty; fill it, or remove the row.")
+            raise UserError(f"{where}: the {key} is empty; fill it, or remove the row.")
         rest = {name: cell for name, cell in cells.items() if name not in KEYS}
         if by_key.setdefault(cells[key], rest) != rest:
-            raise UserError(f"{path}, line {line}: two rows of one {key} disagree; make them agree or remove one.")
-    return key, findings, by_key
+            raise UserError(f"{where}: two rows of one {key} disagree; make them agree or remove one.")
+    return key, findings, by_key, (*table.notes, *said)
 
 
-def _labelled(table: list[dict[str, str]], path: Path, data: Data) -> tuple[tuple[str, ...], list[dict]]:
-    """Return the findings of a multi-label table (else none), and its rows with labels as a manifest has them."""
-    findings = _findings(table, path, data.classes)
+def _check_path(table: Table) -> None:
+    if "path" in table.columns:
+        return
+    could_be = table.candidates["path"]
+    hint = f"{' or '.join(could_be)} could be it" if could_be else f"it has {', '.join(table.columns)}"
+    raise UserError(f"{table.path}: no column 'path'; {hint}. Name it: --set 'data.columns={{path: COLUMN}}'.")
+
+
+def _files(table: Table, finder: FileFinder, data: Data) -> list[Path]:
+    """Return where each row's file lies; the few that are missing keep the place where they should be."""
+    files, missing = [], []
+    for cells, where in zip(table.rows, table.places, strict=True):
+        if not cells["path"]:
+            raise UserError(f"{where}: the path is empty; fill it, or remove the row.")
+        file = finder.find(cells["path"], where)
+        if file is None:
+            missing.append(f"{where}: {cells['path']} does not exist")
+        files.append(file or table.path.parent / cells["path"])
+    if len(missing) > int(data.max_unreadable * len(files)):
+        raise UserError(
+            f"{missing[0]} ({finder.places()}); {len(missing)} of {len(files)} files are missing. Correct the paths or "
+            f"remove the rows; raise data.max_unreadable ({data.max_unreadable}) to go on without."
+        )
+    return files
+
+
+def _row(cells: dict, file: Path, masks: Mapping[Path, str], finder: FileFinder, where: str) -> dict:
+    row = dict(cells)
+    if row.get("split"):
+        row["split"] = split_of(row["split"]) or row["split"]
+    if row.get("mask"):
+        row["mask"] = "|".join(_mask(part.strip(), finder, where) for part in row["mask"].split("|"))
+    elif file in masks:
+        row["mask"] = masks[file]
+    name = f"{cells['path']}#{cells['frame']}" if cells.get("frame") else cells["path"]
+    return {"id": name, rows.NAME: cells["path"], **row, "path": str(file)}
+
+
+def _mask(name: str, finder: FileFinder, where: str) -> str:
+    file = finder.find(name, where)
+    if file is None:
+        raise UserError(f"{where}: the mask {name} does not exist; correct the path, or empty the cell.")
+    return str(file)
+
+
+def _labelled(table: Table, data: Data) -> tuple[tuple[str, ...], list[dict], list[str]]:
+    """Return the findings of a multi-label table (else none), its rows as a manifest has them, and notes."""
+    findings = _findings(table, data.classes)
     question = len(data.classes) == 1
+    answers = [_answers(cells, findings, where) for cells, where in zip(table.rows, table.places, strict=True)]
+    one_hot = len(findings) > 1 and "label" not in table.columns and all(_is_one_hot(row) for row in answers)
     labelled = []
-    for line, cells in enumerate(table, 2):
-        where = f"{path}, line {line}"
-        labels = _multiple(cells, findings, where, data.uncertain) if findings else _single(cells, where)
-        if question:
-            labels = _answer(labels[findings[0]], findings[0])
+    for cells, found in zip(table.rows, answers, strict=True):
+        if one_hot:
+            labels = {"label": max(found, key=found.get)}
+        elif question:
+            labels = _one_answer(_decided(found, data.uncertain), findings[0])
+        elif findings:
+            labels = _decided(found, data.uncertain)
+        else:
+            labels = {} if is_blank(cells.get("label", "")) else {"label": cells["label"]}
         labelled.append({name: cell for name, cell in cells.items() if name not in (*findings, "label")} | labels)
-    return () if question else findings, labelled
+    notes = [f"Each row has exactly one of {', '.join(findings)}: they are classes of one question."] if one_hot else []
+    return () if question or one_hot else findings, labelled, notes
 
 
-def _findings(table: Sequence[dict[str, str]], path: Path, classes: Sequence[str]) -> tuple[str, ...]:
+def _findings(table: Table, classes: Sequence[str]) -> tuple[str, ...]:
     """Return the findings of a multi-label table, in order; none where each row has one class."""
-    columns = table[0]
-    if "label" not in columns:
-        missing = [name for name in classes if name not in columns]
-        if classes and not missing:
-            return tuple(classes)
-        could_be = [name for name in columns if all(cells[name] in NUMBERS for cells in table)]
-        hint = f"set data.classes to columns of findings, such as {', '.join(could_be[:5])}" if could_be else ""
-        raise UserError(f"{path}: no column 'label'. {hint or nearest('label', columns)}")
-    listed = {name for cells in table for name in _named(cells)} - {NONE_FOUND, ""}
-    several = any("|" in cells["label"] for cells in table)
+    if "label" in table.columns:
+        return _findings_in_cells(table, classes)
+    if classes and all(name in table.columns for name in classes):
+        return tuple(classes)
+    if table.findings and not classes:
+        return table.findings
+    could_be = [
+        name
+        for name in table.columns
+        if name != "path" and all(cells[name].casefold() in ANSWERS for cells in table.rows)
+    ]
+    hint = f"set data.classes to columns of findings, such as {', '.join(could_be[:5])}" if could_be else ""
+    named = f"name it: --set 'data.columns={{label: COLUMN}}', of {', '.join(table.columns)}"
+    absent = [name for name in classes if name not in table.columns] if len(classes) == 1 or could_be else []
+    said = f"no column '{absent[0]}' either. {nearest(absent[0], table.columns)} " if absent else ""
+    raise UserError(f"{table.path}: no column 'label'; {said}{' or '.join(part for part in (hint, named) if part)}.")
+
+
+def _findings_in_cells(table: Table, classes: Sequence[str]) -> tuple[str, ...]:
+    listed = {name for cells in table.rows for name in _named(cells)} - {NONE_FOUND, ""}
+    several = any("|" in cells["label"] for cells in table.rows)
     if not several and len(classes) != 1:
         return ()
     for name in classes:
         if name not in listed:
-            raise UserError(f"{path}: no row has the finding '{name}'. {nearest(name, listed)}")
+            raise UserError(f"{table.path}: no row has the finding '{name}'. {nearest(name, listed)}")
     return tuple(classes) or tuple(sorted(listed))
 
 
@@ -112,57 +182,25 @@ def _named(cells: dict[str, str]) -> list[str]:
     return [name.strip() for name in cells["label"].split("|")]
 
 
-def _multiple(cells: dict[str, str], findings: Sequence[str], where: str, uncertain: str) -> dict[str, float]:
-    if "label" in cells:
-        named = _named(_single(cells, where))
-        return {name: float(name in named) for name in findings}
-    for name in findings:
-        if cells[name] not in NUMBERS:
-            raise UserError(f"{where}: {name}: expected 1, 0, -1 or nothing. Received: '{cells[name]}'.")
-    values = {name: NUMBERS[cells[name]] for name in findings}
-    return {name: POLICIES[uncertain] if value == UNKNOWN else value for name, value in values.items()}
+def _answers(cells: dict[str, str], findings: Sequence[str], where: str) -> dict[str, float]:
+    """Return what a row says of each finding, 1, 0 or `UNKNOWN`; nothing where its cell `label` is blank."""
+    if "label" not in cells:
+        return {name: answer(cells[name], f"{where}: {name}") for name in findings}
+    if is_blank(cells["label"]):
+        return {}
+    named = _named(cells)
+    return {name: float(name in named) for name in findings}
 
 
-def _single(cells: dict[str, str], where: str) -> dict[str, str]:
-    if not cells["label"]:
-        raise UserError(f"{where}: the label is empty.")
-    return {"label": cells["label"]}
+def _is_one_hot(answers: Mapping[str, float]) -> bool:
+    return sorted(answers.values())[-2:] == [0.0, 1.0] and sum(answers.values()) == 1
 
 
-def _answer(value: float, finding: str) -> dict[str, str]:
+def _decided(answers: Mapping[str, float], uncertain: str) -> dict[str, float]:
+    return {name: POLICIES[uncertain] if value == UNKNOWN else value for name, value in answers.items()}
+
+
+def _one_answer(answers: Mapping[str, float], finding: str) -> dict[str, str]:
     """Return the class of a yes-or-no question; nothing where the answer is uncertain."""
+    value = answers.get(finding, UNKNOWN)
     return {} if value == UNKNOWN else {"label": rows.answers(finding)[int(value)]}
-
-
-def _read(path: Path) -> list[dict[str, str]]:
-    """Return the table's rows as text, without surrounding blanks, under the names that kmedtl knows."""
-    try:
-        raw = _read_csv(path) if path.suffix.lower() == ".csv" else _read_parquet(path)
-    except (OSError, UnicodeDecodeError, csv.Error, ValueError) as error:
-        raise UserError(f"{path}: the table cannot be read ({error}).") from None
-    if not raw:
-        raise UserError(f"{path}: the table has no rows.")
-    known = set(raw[0])
-    names = {name: ALIASES[name] if ALIASES.get(name, name) not in known else name for name in known & set(ALIASES)}
-    return [{names.get(name, name): cell.strip() for name, cell in cells.items()} for cells in raw]
-
-
-def _read_csv(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
-        columns = list(reader.fieldnames or [])
-        table = list(reader)
-    for name in columns:
-        if columns.count(name) > 1:
-            raise UserError(f"{path}: the column '{name}' is there twice; rename or remove one.")
-    for line, cells in enumerate(table, 2):
-        if None in cells or None in cells.values():
-            raise UserError(f"{path}, line {line}: the number of cells differs from the header's.")
-    return table
-
-
-def _read_parquet(path: Path) -> list[dict[str, str]]:
-    import pandas as pd
-
-    table = pd.read_parquet(path).convert_dtypes()  # whole numbers beside empty cells are whole numbers again
-    return table.astype(object).where(table.notna(), "").astype(str).to_dict("records")

@@ -62,7 +62,6 @@ def test_blanks_around_findings_do_not_count(tmp_path):
 @pytest.mark.parametrize(
     ("rows", "words"),
     [
-        (["path,label", "0.png,A|B", "1.png,", "2.png,A"], "line 3: the label is empty"),
         (["path,label,label", "0.png,a,b", "1.png,b,a"], "the column 'label' is there twice"),
         (["path,label,frame", "0.png,a,²", "1.png,b,"], "expected a frame's number"),
         (["path,label,frame", "0.png,a,99999999999999999999", "1.png,b,"], "expected a frame's number"),

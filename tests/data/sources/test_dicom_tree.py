@@ -171,7 +171,7 @@ def test_frames_become_images(tmp_path, frames, count):
     [
         ([["MRN-99", "NORMAL"]], "not one of its 24 images has a label"),
         ([["MRN-1", "NORMAL"], ["MRN-1", "PNEUMONIA"]], "line 3: two rows of one PatientID disagree"),
-        ([["MRN-1", ""]], "line 2: the label is empty"),
+        ([["MRN-1", ""]], "not one of its 24 images has a label"),
     ],
 )
 def test_labels_that_fit_nothing_are_refused(archive, tmp_path, rows, words):

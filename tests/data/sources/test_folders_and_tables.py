@@ -85,11 +85,10 @@ def test_a_folder_that_cannot_train_is_refused(tmp_path, files, words):
 @pytest.mark.parametrize(
     ("header", "row", "words"),
     [
-        (["file", "label"], ["a.png", "x"], ["no column 'path'"]),
+        (["document", "label"], ["a.png", "x"], ["no column 'path'", "it has document, label", "{path: COLUMN}"]),
         (["path", "label"], ["gone.png", "x"], ["line 2", "gone.png does not exist"]),
         (["path", "label"], ["a.png"], ["line 2", "number of cells"]),
-        (["path", "label"], ["a.png", ""], ["line 2", "label is empty"]),
-        (["path", "label", "split"], ["a.png", "x", "holdout"], ["unknown split 'holdout'"]),
+        (["path", "label", "split"], ["a.png", "x", "elsewhere"], ["unknown split 'elsewhere'"]),
     ],
 )
 def test_a_wrong_manifest_names_the_line(tmp_path, header, row, words):

@@ -1,0 +1,79 @@
+"""Where the file that a table names lies: beside the table, above it, where one stands, or by its name below it."""
+
+from __future__ import annotations
+
+from pathlib import Path, PureWindowsPath
+
+from kmedtl.data.sources.listing import Listing, list_folder
+from kmedtl.errors import UserError
+
+ABOVE = 3  # parent folders of the table that paths may be relative to, besides its own
+
+
+class FileFinder:
+    """Finds files by what a table calls them; lists the table's folder only where that is needed.
+
+    Attributes:
+        listing: of the table's folder, once a name had to be looked for, or as given.
+    """
+
+    def __init__(self, table: Path, listing: Listing | None = None) -> None:
+        self._table = table
+        self._bases = [table.parent, *list(table.parent.parents)[:ABOVE], Path.cwd()]
+        self.listing = listing
+        self._by_name: dict[str, list[Path]] = {}
+        if listing:
+            self._index(listing)
+
+    def find(self, name: str, where: str) -> Path | None:
+        """Return the file called `name`, or None.
+
+        Raises:
+            UserError: several files are called so, and nothing says which is meant.
+        """
+        text = PureWindowsPath(name).as_posix() if "\\" in name else name
+        for number, base in enumerate(self._bases):
+            if (base / text).is_file():
+                self._bases.insert(0, self._bases.pop(number))  # the next one most likely lies there too
+                return base / text
+        if self.listing is None:
+            self.listing = list_folder(self._table.parent)
+            self._index(self.listing)
+        *_, last = Path(text).parts or ("",)
+        found = self._by_name.get(last.casefold(), [])
+        if len(found) > 1:
+            found = _sharing_most(found, Path(text))
+        if len(found) > 1:
+            raise UserError(f"{where}: {name} may be {found[0]} or {found[1]}; write more of the path.")
+        return found[0] if found else None
+
+    def places(self) -> str:
+        """Say where files were looked for."""
+        return (
+            f"looked in {self._table.parent} and its {ABOVE} parent folders, in {Path.cwd()}, and by name anywhere "
+            f"below {self._table.parent}"
+        )
+
+    def _index(self, listing: Listing) -> None:
+        for file in (*listing.images, *listing.masks.owners, *listing.masks.orphans, *listing.others, *listing.unread):
+            for name in {file.name.casefold(), file.stem.casefold()}:
+                self._by_name.setdefault(name, []).append(file)
+        of_images = {*listing.images}
+        for name, files in self._by_name.items():  # a mask may be called like its image
+            self._by_name[name] = [file for file in files if file in of_images] or files
+
+
+def _sharing_most(files: list[Path], wanted: Path) -> list[Path]:
+    """Return those of the files whose last folders are the most of the wanted path's."""
+    shared = [_shared_tail(file, wanted) for file in files]
+    return [file for file, count in zip(files, shared, strict=True) if count == max(shared)]
+
+
+def _shared_tail(file: Path, wanted: Path) -> int:
+    parts = zip(reversed(file.with_suffix("").parts), reversed(wanted.with_suffix("").parts), strict=False)
+    count = 0
+    for one, other in parts:
+        if one.casefold() != other.casefold():
+            break
+        count += 1
+    return count

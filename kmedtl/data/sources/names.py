@@ -1,0 +1,75 @@
+"""What names of folders and files say: a split, a place for images, a mask."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+SPLIT_WORDS = {
+    "train": "train", "training": "train",
+    "val": "val", "valid": "val", "validation": "val", "dev": "val", "development": "val",
+    "test": "test", "testing": "test", "eval": "test", "evaluation": "test", "holdout": "test",
+}  # fmt: skip
+IMAGE_WORDS = frozenset({"image", "images", "img", "imgs", "picture", "pictures", "jpg", "jpeg", "png", "dicom", "dcm"})
+PART_WORDS = frozenset({"part", "batch", "chunk", "shard", "subset", "fold"})
+FILLERS = frozenset({"set", "data", "dataset", "split", "folder", "folders", "input", "st", "nd"})
+MASK_WORDS = frozenset({
+    "mask", "masks", "seg", "segs", "segmentation", "segmentations", "groundtruth", "gt", "manual", "annotation",
+    "annotations", "instances", "contours",
+})  # fmt: skip
+LABEL_WORDS = frozenset({"label", "labels"})  # of masks where images stand beside them, else of anything
+CALLED = r"(?:masks?|segm?|segmentations?|gt|ground[ _-]?truth|annotation|label|manual)"
+MASK_NAME = re.compile(rf"(?P<stem>.+?)[ _.\-]+{CALLED}[ _.\-]*\d*", re.IGNORECASE)
+MASK_PREFIX = re.compile(rf"{CALLED}[ _.\-]+(?P<stem>.+)", re.IGNORECASE)
+
+
+def split_of(name: str) -> str:
+    """Return the split that a folder or a cell names (`Training`, `val_set`, `test-images`, `2 hold out`), else ""."""
+    words = _words(name)
+    found = {SPLIT_WORDS[word] for word in words if word in SPLIT_WORDS}
+    rest = words - SPLIT_WORDS.keys() - IMAGE_WORDS - FILLERS
+    return found.pop() if len(found) == 1 and not rest else ""
+
+
+def containers(names: Iterable[str]) -> set[str]:
+    """Return which of the names of folders say no more than that images, or a part of them, are inside.
+
+    `images`, `imgs_part_1` and `images_001` do; so do names with such a word that differ by their number alone, as
+    `HAM10000_images_part_1` and `HAM10000_images_part_2`.
+    """
+    meant = IMAGE_WORDS | PART_WORDS
+    by_words: dict[frozenset[str], set[str]] = {}
+    for name in names:
+        words = _words(name)
+        if words & meant:
+            by_words.setdefault(frozenset(words), set()).add(name)
+    plain = meant | FILLERS | SPLIT_WORDS.keys()
+    return {name for words, alike in by_words.items() for name in alike if words <= plain or len(alike) > 1}
+
+
+def is_mask_folder(name: str, beside_images: bool) -> bool:
+    """Tell whether a folder's name says that masks are inside; `labels` says so beside a folder of images alone."""
+    words = _words(name)
+    meant = MASK_WORDS | LABEL_WORDS if beside_images else MASK_WORDS
+    return bool(words & meant) and words <= meant | FILLERS | IMAGE_WORDS | SPLIT_WORDS.keys()
+
+
+def masked_stem(stem: str) -> str:
+    """Return the stem of the image that a file called like a mask belongs to (`a_mask_1` → `a`), else ""."""
+    match = MASK_NAME.fullmatch(stem) or MASK_PREFIX.fullmatch(stem)
+    return match["stem"] if match else ""
+
+
+def is_hidden(name: str) -> bool:
+    """Tell what systems and archivers leave behind: `.DS_Store`, `._a.png`, `__MACOSX`."""
+    return name.startswith((".", "__"))
+
+
+def _words(name: str) -> set[str]:
+    """Return the words of a name in lower case, numbers left out."""
+    joined = re.sub(r"hold[\W_]?out", "holdout", name.casefold())
+    words = set()
+    for word in re.findall(r"[^\W\d_]+", joined):
+        stem = re.sub(r"(set|data)$", "", word)
+        words.add(stem if stem in SPLIT_WORDS else word)
+    return words
