@@ -231,7 +231,7 @@ def _describe_model(recipe: Recipe, manifest: Manifest, settled: Settled, kind: 
         calibration=settled.calibration,
         thresholds=settled.thresholds,
         recipe=recipe.name,
-        source=manifest.source,
+        source=manifest.source_name,
         seed=recipe.seed,
         synthetic=manifest.synthetic,
         kmedtl=kmedtl.__version__,

@@ -159,7 +159,7 @@ def _sum_up(
     given = table["split"].value_counts()
     members = manifest.members(table)
     found = Audit(
-        source=manifest.source,
+        source=manifest.source_name,
         synthetic=manifest.synthetic,
         found=len(manifest.table) + manifest.ignored + manifest.masks + manifest.unlabelled + manifest.set_aside,
         ignored=manifest.ignored,

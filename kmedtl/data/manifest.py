@@ -58,6 +58,11 @@ class Manifest:
     notes: tuple[str, ...] = ()
 
     @property
+    def source_name(self) -> str:
+        """What outputs may call the source: of a path its last part, as folders above may name people or projects."""
+        return Path(self.source).name if os.sep in self.source and not self.source.startswith("tfds:") else self.source
+
+    @property
     def findings(self) -> tuple[str, ...]:
         """What has a logit: the second of two classes, else each class."""
         return findings_of(self.kind, self.classes)

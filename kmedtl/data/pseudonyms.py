@@ -57,6 +57,7 @@ def hide_file(path: str, name: str) -> tuple[str, str]:
     try:
         if not (link.is_symlink() and os.readlink(link) == path):
             link.parent.mkdir(parents=True, exist_ok=True)
+            link.parent.chmod(0o700)  # the links point to names of patients
             link.unlink(missing_ok=True)
             link.symlink_to(path)
     except FileExistsError:

@@ -11,6 +11,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from kmedtl.data.manifest import SPLITS, Manifest
+from kmedtl.data.pseudonyms import FORM
 from kmedtl.errors import UserError
 
 
@@ -147,7 +148,8 @@ def _placed(table: pd.DataFrame, seed: int) -> tuple[pd.Series, pd.DataFrame]:
         # The middle of a patient's images decides, so that rounding favours no split; the start differs from stratum to
         # stratum, so that many small ones together come out right.
         middle = (stratum["images"].cumsum() - stratum["images"] / 2) / stratum["images"].sum()
-        people.loc[stratum.index, "place"] = (middle + int(_hash(seed, f"{labels}\0{site}")[:8], 16) / 16**8) % 1
+        name = stratum.index[0] if FORM.fullmatch(site) else site  # a split must not depend on the pseudonyms' salt
+        people.loc[stratum.index, "place"] = (middle + int(_hash(seed, f"{labels}\0{name}")[:8], 16) / 16**8) % 1
     return group, people
 
 

@@ -153,8 +153,9 @@ def _header(path: Path, name: str) -> Header:
 
 def _check_images(path: Path, members: dict[str, str], header: Header, labels: int) -> None:
     kind, name = header.dtype, members["images"]
-    depths = ((), (1,)) if kind == np.uint16 else ((), (1,), (3,))
-    readable = kind in (np.uint8, np.uint16) or kind.kind == "f"
+    deep = kind.newbyteorder("=") == np.uint16
+    depths = ((), (1,)) if deep else ((), (1,), (3,))
+    readable = deep or kind == np.uint8 or kind.kind == "f"
     if not readable or len(header.shape) not in (3, 4) or header.shape[3:] not in depths or header.fortran_order:
         raise UserError(f"{path}: {name}: {READ}. Received: {kind} {header.shape}.")
     if header.shape[0] != labels:

@@ -11,14 +11,28 @@ from kmedtl.data.read_image import is_dicom
 from kmedtl.data.workers import Failure, Job, in_workers
 
 IDENTIFIERS = ("PatientID", "SOPInstanceUID", "StudyInstanceUID")  # needed to find labels, never written
-COLUMNS = {"study": "StudyInstanceUID", "view": "ViewPosition", "site": "InstitutionName"}
-NAMES = (*IDENTIFIERS, "ViewPosition", "InstitutionName", "ImageLaterality", "Laterality", "NumberOfFrames")
-FRAMES = "\0frames"  # marks a DICOM row until `rows.finish` takes it out; no table has such a column
+COLUMNS = {"study": "StudyInstanceUID", "site": "InstitutionName"}
+# Coded tags and the values that the standard gives them; anything else may be free text, and is not taken over.
+VIEWS = frozenset({
+    "AP", "PA", "LL", "RL", "RLD", "LLD", "RLO", "LLO", "ML", "MLO", "LM", "LMO", "CC", "FB", "SIO", "ISO", "XCC",
+    "XCCL", "XCCM", "LATERAL", "LAT",
+})  # fmt: skip
+SIDES = frozenset({"R", "L", "U", "B"})
+MODALITIES = frozenset({
+    "CR", "CT", "DX", "ES", "GM", "IO", "IVUS", "MG", "MR", "NM", "OCT", "OP", "OPT", "OT", "PT", "PX", "RF", "RG",
+    "SC", "SM", "US", "XA", "XC",
+})  # fmt: skip
+NAMES = (
+    *IDENTIFIERS, "ViewPosition", "InstitutionName", "ImageLaterality", "Laterality", "Modality", "NumberOfFrames",
+)  # fmt: skip
+# Columns that mark a DICOM row until `rows.finish` takes them out; no table has such.
+FRAMES = "\0frames"
+INSTITUTION = "\0institution"
 SECONDS = 5.0  # for one header
 
 
 def add(rows: Sequence[dict]) -> list[dict]:
-    """Return the rows; those of DICOM files with identifiers, `study`, `view`, `laterality`, `site` and `FRAMES`.
+    """Return the rows; those of DICOM files with identifiers, `study`, `view`, `laterality`, `modality`, `site`.
 
     What a row knows already stays. A header that cannot be read tells nothing; the reader of pixels will say why.
 
@@ -39,6 +53,14 @@ def _columns(header: dict[str, str] | Failure) -> dict:
     return {
         **{name: tags[name] for name in IDENTIFIERS},
         **{name: tags[tag] for name, tag in COLUMNS.items()},
-        "laterality": tags["ImageLaterality"] or tags["Laterality"],
+        INSTITUTION: tags["InstitutionName"],
+        "view": _coded(tags["ViewPosition"], VIEWS),
+        "laterality": _coded(tags["ImageLaterality"] or tags["Laterality"], SIDES),
+        "modality": _coded(tags["Modality"], MODALITIES),
         FRAMES: int(frames) if frames.isdigit() and int(frames) else 1,
     }
+
+
+def _coded(text: str, values: frozenset[str]) -> str:
+    """Return a coded value, or "" for what the standard does not know."""
+    return text.upper() if text.upper() in values else ""

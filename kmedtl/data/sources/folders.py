@@ -128,12 +128,14 @@ def _wrappers(listing: Listing, classes: Sequence[str]) -> tuple[str, ...]:
     """Return the folders, one in another, that all images lie in and that are no classes, such as an archive's name."""
     parts = [file.relative_to(listing.root).parts[:-1] for file in listing.images]
     within: tuple[str, ...] = ()
-    while parts and all(len(one) > 1 for one in parts) and len({one[0] for one in parts}) == 1:
-        top = parts[0][0]
-        if top in classes or split_of(top) or containers([top]) or len({one[1] for one in parts}) < 2:
-            break
+    tops = {one[:1] for one in parts}
+    while len(tops) == 1 and () not in tops:
+        (top,) = tops.pop()
+        if top in classes or split_of(top) or containers([top]):
+            return within
         within, parts = (*within, top), [one[1:] for one in parts]
-    return within
+        tops = {one[:1] for one in parts}
+    return within if len(tops) > 1 and () not in tops else ()
 
 
 def _check_tops(listing: Listing, within: Sequence[str], classes: Sequence[str]) -> None:

@@ -69,7 +69,7 @@ def find_masks(files: Sequence[Path], root: Path, asked: Sequence[str] = ()) -> 
     simple = _of_few_values(named)
     pictures = _Pictures([file for file in images if file not in simple])
     owners = {file: pictures.of(file, place) for file, place in inside.items() if place is not None}
-    owners |= {file: partner[file] for file in simple}
+    owners |= {file: partner[file] for file in named if file in simple}
     return Masks(
         {mask: image for mask, image in owners.items() if image is not None},
         tuple(mask for mask, image in owners.items() if image is None),

@@ -139,6 +139,7 @@ def _hide(image: dict, findings: Sequence[str], keep_ids: bool) -> set[str]:
     """
     is_dicom_row = image.pop(dicom_tags.FRAMES, None) is not None
     image.pop(NAME, None)
+    institution = image.pop(dicom_tags.INSTITUTION, None)
     for name in dicom_tags.IDENTIFIERS:
         image.pop(name, None)
     if keep_ids or not is_dicom_row:
@@ -149,5 +150,7 @@ def _hide(image: dict, findings: Sequence[str], keep_ids: bool) -> set[str]:
     image["id"], image["path"] = hide_file(image["path"], image["id"])
     if image.get("mask"):
         image["mask"] = "|".join(hide_file(mask, mask)[1] for mask in image["mask"].split("|"))
+    if image.get("site") and image["site"] == institution:
+        image["site"] = pseudonym(institution)
     image["study"] = pseudonym(image["study"]) if image.get("study") else ""
     return risky

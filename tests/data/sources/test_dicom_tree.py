@@ -12,7 +12,8 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
 from kmedtl.cli import main
 from kmedtl.data import sources
-from kmedtl.data.pseudonyms import hide_patients
+from kmedtl.data.pseudonyms import FORM, hide_patients
+from kmedtl.data.splits import split
 from kmedtl.errors import UserError
 from kmedtl.recipe import Data
 
@@ -84,7 +85,8 @@ def test_labels_are_found_by_any_key(archive, tmp_path, key, value):
     assert found.ignored == 1
     assert found.table["patient"].nunique() == 10
     assert (found.table.groupby("patient")["label"].nunique() == 1).all()
-    assert set(found.table["site"]) == {"Site 0", "Site 1", "Site 2"}
+    assert found.table["site"].nunique() == 3
+    assert all(FORM.fullmatch(site) for site in found.table["site"])
     assert set(found.table["view"]) == {"PA"}
     assert set(found.table["laterality"]) == {"L"}
     assert found.table["study"].nunique() == 10
@@ -108,8 +110,52 @@ def test_nothing_of_a_person_is_written(archive, tmp_path, capsys):
     assert main(["audit", *arguments, "--out", str(tmp_path / "audit"), "--set", "data.size=32"]) == 0
     texts = [path.read_text() for path in (tmp_path / "m.csv", *(tmp_path / "audit").iterdir())]
     written = "".join([*texts, *capsys.readouterr()]).replace(str(archive), "").replace(labels, "")
-    for secret in SECRETS:
+    for secret in (*SECRETS, "Site 1"):
         assert secret not in written
+    for path in (tmp_path / "audit").iterdir():
+        assert str(archive.parent) not in path.read_text()
+
+
+def test_free_text_in_coded_tags_is_not_taken_over(tmp_path):
+    for number in range(8):
+        tags = {"ViewPosition": "DOE JANE AP", "Laterality": "X", "Modality": "JANE", "ImageLaterality": ""}
+        write_dicom(tmp_path / label(number) / f"{number}.dcm", number, **tags)
+    found = sources.load(Data(str(tmp_path), keep_ids=True), seed=0)
+    for column in ("view", "laterality", "modality"):
+        assert set(found.table[column]) == {""}
+    assert set(found.table["site"]) == {"Site 0", "Site 1", "Site 2"}  # --keep-ids
+
+
+def test_a_site_that_a_table_names_stays(tmp_path):
+    for number in range(8):
+        write_dicom(tmp_path / "set" / f"{number}.dcm", number)
+    rows = "".join(f"MRN-{n},{label(2 * n)},north\n" for n in range(4))
+    (tmp_path / "l.csv").write_text(f"PatientID,label,site\n{rows}")
+    assert set(sources.load(Data(str(tmp_path / "set"), labels=str(tmp_path / "l.csv")), seed=0).table["site"]) == {
+        "north"
+    }
+
+
+def test_nobody_else_may_see_where_the_links_to_patients_lead(tmp_path, monkeypatch):
+    monkeypatch.setenv("KMEDTL_CACHE", str(tmp_path / "cache"))
+    for number in range(8):
+        write_dicom(tmp_path / "set" / label(number) / f"{number}.dcm", number)
+    sources.load(Data(str(tmp_path / "set")), seed=0)
+    assert (tmp_path / "cache" / "dicom").stat().st_mode & 0o777 == 0o700
+
+
+def test_the_split_depends_on_no_salt(tmp_path, monkeypatch):
+    for number in range(60):
+        write_dicom(tmp_path / label(number) / f"{number}.dcm", number)
+
+    def parts():
+        found = sources.load(Data(str(tmp_path)), seed=0)
+        divided = split(found, found.table, 0.2, 0.2, seed=3)
+        return dict(zip(divided["patient"], divided["split"], strict=True))
+
+    first = parts()
+    monkeypatch.setenv("KMEDTL_SALT", "another")
+    assert parts() == first
 
 
 def test_what_was_written_is_a_source_again(archive, tmp_path):

@@ -1,6 +1,7 @@
 """Images packed in one file (.npz) or in a data set of TensorFlow Datasets."""
 
 import socket
+import zipfile
 
 import numpy as np
 import pytest
@@ -58,6 +59,40 @@ def test_another_layout_is_refused(tmp_path, content, words):
         sources.load(Data(str(tmp_path / "set.npz")), seed=0)
 
 
+@pytest.mark.parametrize(("x", "y"), [("train_images", "train_labels"), ("x_train", "y_train")])
+def test_arrays_of_other_forms_are_read(tmp_path, x, y):
+    content = arrays()
+    gray = content["train_images"]
+    forms = {
+        "depth": gray[..., None],
+        "share": (gray / 255).astype(np.float32),
+        "deep": gray.astype(np.uint16) * 16,
+        "big": gray.astype(">u2"),
+    }
+    for form, images in forms.items():
+        one_hot = np.eye(2, dtype=np.uint8)[content["train_labels"][:, 0]]
+        np.savez_compressed(tmp_path / f"{form}.npz", **{x: images, y: one_hot})
+        found = sources.load(Data(str(tmp_path / f"{form}.npz"), patient_pattern=r"person(\d+)"), seed=0)
+        assert found.classes == ("0", "1")
+        assert list(found.table["label"]) == list(content["train_labels"][:, 0])
+        pixels = [np.asarray(Image.open(path)) for path in found.table["path"]]
+        assert np.array_equal(pixels, gray.astype(int) * (16 if form == "deep" else 1))
+        assert "Labels are one-hot: 2 classes of one question." in found.notes
+        assert ("Images are floats from 0 to 1; they were multiplied by 255." in found.notes) == (form == "share")
+
+
+def test_an_array_that_says_it_is_huge_takes_no_room(tmp_path):
+    header = b"{'descr': '|u1', 'fortran_order': False, 'shape': (20000000, 1000), }"
+    head = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("train_labels.npy", head)
+        archive.writestr("train_images.npy", head)
+    with pytest.raises(
+        UserError, match=r"train_labels: says that it holds uint8 .*20000000000 bytes; expected as many"
+    ):
+        sources.load(Data(str(tmp_path / "a.npz")), seed=0)
+
+
 class TinyFilms(tfds.core.GeneratorBasedBuilder):
     """A data set as the catalogue has them, so small that it can be made here."""
 
@@ -95,7 +130,8 @@ def test_a_prepared_tfds_set_keeps_splits_and_patients(tmp_path, monkeypatch):
 
 
 def test_an_unknown_set_is_refused():
-    with pytest.raises(UserError, match=r"tfds:pneumonia_minst: no such data set.*Did you mean 'pneumonia_mnist'"):
+    words = r"tfds:pneumonia_minst: no such data set.*Did you mean 'pneumonia_mnist'"
+    with pytest.raises(UserError, match=words):
         sources.load(Data("tfds:pneumonia_minst"), seed=0)
 
 

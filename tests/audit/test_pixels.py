@@ -1,0 +1,86 @@
+"""Images that show next to nothing are found, named, and refused where they are many."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from kmedtl.audit.pixels import poor_pixels
+from kmedtl.errors import UserError
+from kmedtl.prepare import prepare, refuse
+from kmedtl.recipe import Data, Recipe, Stage
+
+SIDE = 40
+random = np.random.default_rng(0)
+NOISE = random.integers(0, 256, (SIDE, SIDE), dtype=np.uint8)
+
+
+def film(kind):
+    ramp = np.linspace(0, 255, SIDE * SIDE).reshape(SIDE, SIDE)
+    return {
+        "": NOISE,
+        "constant": np.full((SIDE, SIDE), 128, np.uint8),
+        "almost constant": 120 + NOISE // 32,
+        "saturated": np.where(ramp < 50, NOISE, 255),
+        "clipped": np.where(ramp > 128, 255, 0),
+    }[kind].astype(np.uint8)
+
+
+@pytest.mark.parametrize("kind", ["", "constant", "almost constant", "saturated", "clipped"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_each_kind_of_poor_image_is_told(kind, channels):
+    images = np.repeat(film(kind)[None, ..., None], channels, axis=3)
+    assert list(poor_pixels(images)) == [kind]
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.where(np.hypot(*np.mgrid[-20:20, -20:20]) < 4, NOISE, 0),  # the last slice of a head: next to all black
+        np.where(np.hypot(*np.mgrid[-20:20, -20:20]) < 18, 90 + NOISE // 4, 0),  # a retina
+        np.where(np.hypot(*np.mgrid[-20:20, -20:20]) < 14, NOISE, 255),  # a piece of tissue on white
+        200 + NOISE // 8,  # a soft film
+    ],
+)
+def test_what_real_images_look_like_is_not_poor(image):
+    assert list(poor_pixels(image[None, ..., None].astype(np.uint8))) == [""]
+
+
+def folder(root, poor, kind="constant", count=20):
+    """Write two classes of noise; the first `poor` images of the second are of a kind."""
+    for number in range(2 * count):
+        label = "ab"[number // count]
+        (root / label).mkdir(parents=True, exist_ok=True)
+        pixels = np.random.default_rng(number).integers(0, 256, (SIDE, SIDE), dtype=np.uint8)
+        is_poor = label == "b" and number - count < poor
+        Image.fromarray(film(kind) if is_poor else pixels).save(root / label / f"{number}.png")
+    return Data(str(root), size=SIDE, channels=1)
+
+
+@pytest.mark.parametrize("kind", ["constant", "almost constant", "saturated", "clipped"])
+def test_poor_images_are_named_and_many_are_refused(tmp_path, kind):
+    recipe = Recipe("r", (Stage("head", "head", 1, 0.01),), data=folder(tmp_path / "few", 1, kind))
+    data = prepare(recipe.data, 0)
+    assert data.audit.poor == {kind: ("b/20.png",)}
+    assert any(f"{kind.capitalize()} images, which show next to nothing: 1, first: b/20.png" in one
+               for one in data.audit.warnings)  # fmt: skip
+    refuse(data, recipe)
+    recipe = replace(recipe, data=folder(tmp_path / "many", 2, kind))
+    data = prepare(recipe.data, 0)
+    with pytest.raises(
+        UserError, match=rf"2 of 20 images of the class 'b' show next to nothing, first: b/20.png, {kind}"
+    ):
+        refuse(data, recipe)
+    refuse(data, replace(recipe, data=replace(recipe.data, max_poor=0.2)))
+
+
+@pytest.mark.parametrize("bits", [8, 12])
+def test_values_of_few_bits_in_deep_files_fill_the_range(tmp_path, bits):
+    for number in range(8):
+        (tmp_path / "ab"[number % 2]).mkdir(exist_ok=True)
+        pixels = np.random.default_rng(number).integers(0, 2**bits, (SIDE, SIDE), dtype=np.uint16)
+        Image.fromarray(pixels).save(tmp_path / "ab"[number % 2] / f"{number}.png")
+    data = prepare(Data(str(tmp_path), size=SIDE, channels=1), 0)
+    assert data.audit.poor == {}
+    assert all(image.std() > 60 for image in data.store.images().as_numpy_iterator())
