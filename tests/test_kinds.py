@@ -80,6 +80,7 @@ def test_classes_that_exclude_each_other_share_one_probability(of_classes, capsy
     assert answer["decision"] == max(answer["probabilities"], key=answer["probabilities"].get)
 
 
+@pytest.mark.slow
 def test_findings_are_asked_each_for_itself(of_findings):
     result, folder = of_findings
     metrics = json.loads((folder / "metrics.json").read_text())

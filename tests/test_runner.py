@@ -36,6 +36,7 @@ def test_no_patient_is_in_two_splits(trained):
     assert result.audit.used == len(manifest)
 
 
+@pytest.mark.slow
 def test_the_run_repeats_itself_from_its_own_recipe(trained, tmp_path):
     _, folder = trained
     recipe = replace(recipes.read(folder / "recipe.yaml"), export=LIGHT)
@@ -72,7 +73,7 @@ def test_exported_files_answer_as_keras_does(trained):
     assert parity["model.keras"].max_difference <= 1e-6
     assert parity["saved_model"].max_difference <= 1e-6
     assert parity["model_float32.tflite"].max_difference <= 1e-4
-    assert parity["model_int8.tflite"].mean_difference < 0.1
+    assert parity["model_int8.tflite"].mean_difference < 0.02  # the gate is 0.03
     assert parity["model_int8.tflite"].megabytes < parity["model_float32.tflite"].megabytes / 2
 
 
@@ -90,9 +91,11 @@ def test_the_edge_predictor_returns_what_the_run_recorded(trained, file):
     result, folder = trained
     paths = result.manifest.table.set_index("id")["path"][result.test["id"]]
     answers = list(predict(LiteRTModel(folder / file), model_info.read(folder / file), paths))
-    tolerance = 1e-4 if "float32" in file else 0.5
     recorded = result.test["probability"].to_numpy()
-    assert np.allclose([answer.probabilities["PNEUMONIA"] for answer in answers], recorded, atol=tolerance)
+    difference = np.abs([answer.probabilities["PNEUMONIA"] for answer in answers] - recorded)
+    (measured,) = (row for row in result.parity if row.file == file)
+    assert difference.max() == pytest.approx(measured.max_difference, abs=1e-4)
+    assert difference.mean() == pytest.approx(measured.mean_difference, abs=1e-4)
     if "float32" in file:
         expected = [result.info.classes[int(p >= result.info.thresholds[0])] for p in recorded]
         assert [answer.decision for answer in answers] == expected
@@ -115,6 +118,7 @@ def test_a_failed_run_leaves_nothing_behind(small_recipe, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_leakage_is_refused_unless_allowed_and_then_told(image_folder, small_recipe, tmp_path):
     root = tmp_path / "divided"
     for file in sorted(image_folder.rglob("*.png")):

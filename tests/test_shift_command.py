@@ -14,6 +14,7 @@ def run_folder(trained, tmp_path):
     return shutil.copytree(trained[1], tmp_path / "run")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("model", "out"), [("", "shift"), ("model_int8.tflite", "shift-model_int8")])
 def test_a_run_is_judged_elsewhere(trained, run_folder, capsys, model, out):
     result, _ = trained

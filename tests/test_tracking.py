@@ -72,6 +72,7 @@ def test_nothing_is_logged_that_was_not_asked_for(epochs, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["tracking.json"]
 
 
+@pytest.mark.slow
 def test_mlflow_has_the_recipe_the_epochs_and_the_result_of_a_run_that_goes_on(epochs, tmp_path, monkeypatch):
     mlflow = pytest.importorskip("mlflow")
     monkeypatch.chdir(tmp_path)  # where MLflow puts artefacts
@@ -99,6 +100,7 @@ def test_mlflow_has_the_recipe_the_epochs_and_the_result_of_a_run_that_goes_on(e
     assert [file.path for file in client.list_artifacts(run.info.run_id)] == ["recipe.yaml"]
 
 
+@pytest.mark.slow
 def test_a_result_without_epochs_is_a_run_of_its_own(tmp_path, monkeypatch):
     mlflow = pytest.importorskip("mlflow")
     monkeypatch.chdir(tmp_path)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from kmedtl.data.read_image import MAX_BYTES, SUFFIXES, is_dicom
+from kmedtl.data.read_image import FORMAT_NAMES, MAX_BYTES, SUFFIXES, is_dicom
 from kmedtl.errors import UserError
 
 STDIN = "-"
@@ -56,10 +57,18 @@ def _files(name: str) -> list[str]:
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     images = [str(path) for path in files if path.suffix.lower() in SUFFIXES or is_dicom(path)]
     if not images:
-        raise UserError(f"{name}: expected a folder with images. Received: {len(files)} files, none of them an image.")
+        raise UserError(
+            f"{name}: expected a folder with images ({FORMAT_NAMES}). Received: {_counted(files) or 'an empty folder'}."
+        )
     if len(images) < len(files):
         print(f"{name}: {len(files) - len(images)} files that are no images are left out.", file=sys.stderr)
     return images
+
+
+def _counted(files: Sequence[Path]) -> str:
+    """Return how many files there are of each suffix."""
+    counts = Counter(path.suffix.lower() or "without a suffix" for path in files)
+    return ", ".join(f"{count} {suffix}" for suffix, count in counts.most_common(5))
 
 
 def _from_stdin(target: Path) -> str:

@@ -25,6 +25,7 @@ def test_normalised_input_survives_conversion(name, channels):
     np.testing.assert_allclose(_run(_convert(model, images), images[:1]), expected, atol=2 * np.ptp(expected) / 255)
 
 
+@pytest.mark.slow
 def test_whole_backbone_converts_to_int8():
     image = keras.Input((64, 64, 1), name="image")
     model = keras.Model(image, build_features(image, "EfficientNetLite0"))

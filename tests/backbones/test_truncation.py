@@ -23,6 +23,7 @@ def _model(name: str, weights: str, truncate_at: str) -> keras.Model:
     return keras.Model(image, keras.layers.Dense(1, name="logits")(pooled))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "at"),
     [("EfficientNetLite0", "block5"), ("MobileNetV2_035", "block15"), ("VGG16", "block1"), ("ResNet50V2", "stem")],
@@ -68,6 +69,7 @@ def test_a_block_that_is_no_end_is_refused_with_the_nearest(name, at, words):
     assert words in str(caught.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["EfficientNetLite0", "MobileNetV2_035"])
 def test_a_truncated_backbone_goes_into_every_file(name, tmp_path):
     model = _model(name, "random", "block3")

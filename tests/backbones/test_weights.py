@@ -40,6 +40,7 @@ def pattern(size):
     return ((7 * y + 13 * x + 29 * c + (y * x) % 31) % 256).astype("float32")[None]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "top", "logits"),
     [

@@ -28,6 +28,7 @@ def test_images_and_labels_stay_together(data):
         assert np.array_equal(weights, np.ones(len(images)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mix", ["none", "mixup", "cutmix"])
 def test_an_epoch_is_a_function_of_its_seed(data, mix):
     def images(seed):
@@ -38,6 +39,7 @@ def test_an_epoch_is_a_function_of_its_seed(data, mix):
     assert len(images(1)) == len(data["train"].table)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mix", ["mixup", "cutmix"])
 def test_targets_are_mixed_as_their_images_are(data, mix):
     """Dark images are 0, bright ones 1: a mixture's brightness tells its target."""
@@ -74,6 +76,7 @@ def test_balanced_weights_make_the_classes_equal(data):
     assert weights[rare["label"] == 0].sum() == pytest.approx(weights[rare["label"] == 1].sum(), rel=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mix", ["mixup", "cutmix"])
 def test_balanced_weights_stay_balanced_when_mixed(data, mix):
     train = data["train"]
@@ -101,6 +104,7 @@ def test_presets_vary_images_and_keep_their_range(preset, channels):
     assert np.array_equal(varied, images) == (preset == "none")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", ["xray", "xray_strong", "ultrasound", "retina", "mri"])
 def test_where_up_matters_nothing_is_turned_upside_down(preset):
     image = np.zeros((1, 64, 64, 3), "float32")

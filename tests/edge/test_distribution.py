@@ -112,6 +112,7 @@ def test_dicom_is_read_without_the_codecs_and_what_needs_them_says_so(scanner, m
     assert "pip install imagecodecs" in jpeg2000["error"]
 
 
+@pytest.mark.slow
 def test_cold_start_and_memory_of_an_int8_lite0(scanner, lite0_int8, tmp_path):
     """The best of several: 0.7 s, or on a slow or busy machine a multiple of what Python takes there.
 

@@ -63,6 +63,7 @@ def test_a_group_that_fares_worse_is_flagged():
     assert women.gaps["auc"].high < 0 < men.gaps["auc"].low
 
 
+@pytest.mark.slow
 def test_chance_flags_few_groups_and_gaps_cover_the_truth():
     flagged = covered = 0
     for seed in range(200):

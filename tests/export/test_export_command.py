@@ -22,6 +22,7 @@ from kmedtl.recipes.pneumonia import RECIPE
 from tests.conftest import made_for_all
 from tests.test_docs import commands_of
 
+pytestmark = pytest.mark.slow  # all formats of a run are made once, in a minute
 EVERY_FORMAT, ANOTHER_GATE = commands_of("export.md")
 OPEN = [f"--set=export.gate.{name}=1" for name in ("float32", "auc_loss", "mean_difference", "flips")]
 SHUT = "--set=export.gate.float16=0"
@@ -47,7 +48,6 @@ def images(trained):
     return np.stack([read_image(path, result.info.reading).pixels for path in paths])
 
 
-@pytest.mark.slow
 def test_every_file_is_there_smaller_than_before_and_measured(exported):
     table = json.loads((exported / "parity.json").read_text())
     size = {row["file"]: row["megabytes"] for row in table["files"]}
@@ -63,7 +63,6 @@ def test_every_file_is_there_smaller_than_before_and_measured(exported):
     assert int8["auc_loss_low"] <= int8["auc_loss"] <= int8["auc_loss_high"]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("file", "tolerance"),
     [
@@ -94,7 +93,6 @@ def test_a_file_answers_as_its_own_document_says(trained, exported, images, file
     assert (info.value_range, info.classes) == ((0.0, 255.0), ("NORMAL", "PNEUMONIA"))
 
 
-@pytest.mark.slow
 def test_a_file_that_misses_its_gate_is_set_apart(exported):
     assert not (exported / "model_float16.tflite").exists()
     (row,) = (row for row in json.loads((exported / "parity.json").read_text())["files"] if row["missed"])

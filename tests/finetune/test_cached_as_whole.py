@@ -18,6 +18,7 @@ def model():
     return build_classifier(Backbone(), Head(), 32, 1, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("train", "many"), [("head", 0), ("last:1", 500), ("last:2", 0)], ids=["head-many", "last:1-few", "last:2-many"]
 )

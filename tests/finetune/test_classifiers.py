@@ -54,6 +54,7 @@ def test_every_classifier_of_a_recipe_is_there():
     assert set(KINDS) == set(CLASSIFIERS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("schedule", KINDS)
 def test_the_graph_answers_as_scikit_learn_and_so_does_every_file(schedule, model, data, tmp_path):
     train, test = features_of(model, data["train"]), features_of(model, data["test"])

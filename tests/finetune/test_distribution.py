@@ -12,6 +12,7 @@ from kmedtl.finetune.distribution import devices
 from kmedtl.recipe import Training
 
 
+@pytest.mark.slow
 def test_two_processors_learn_what_one_learns():
     script = Path(__file__).with_name("two_processors.py")
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True)

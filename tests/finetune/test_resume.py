@@ -46,6 +46,7 @@ def whole(data):
     return learn(data, None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kill_at", [3, 7])
 def test_a_killed_training_ends_with_the_same_weights(data, whole, tmp_path, kill_at):
     with pytest.raises(Killed):
@@ -72,6 +73,7 @@ def test_stages_to_come_may_change_and_finished_ones_may_not(data, tmp_path):
     assert again.stages[1].lr == 1e-5
 
 
+@pytest.mark.slow
 def test_a_changed_stage_is_measured_by_what_it_started_from(data, tmp_path):
     # The first stage hands on the worse of two interpolations if only that one is offered.
     stages = (replace(STAGES[0], interpolate=(0.0,)), replace(STAGES[1], lr=1e-3, interpolate=()))

@@ -90,6 +90,7 @@ def record_of_passes(monkeypatch):
     return passes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("second", "passes"),
     [
@@ -117,6 +118,7 @@ def test_what_does_not_fit_the_budget_is_computed_anew_and_said(model, data, mon
     assert "Stage large: its frozen part takes" in said[0]
 
 
+@pytest.mark.slow
 def test_every_setting_of_a_stage_changes_what_is_learned(model, data):
     before = model.get_weights()
     settings = [
@@ -165,6 +167,7 @@ def test_batch_norm_learns_only_when_told(model, data):
     assert not all(moved)  # those of the frozen blocks stay
 
 
+@pytest.mark.slow
 def test_batch_norm_has_the_statistics_of_few_images_within_few_epochs(model, data):
     """Keras' own layers would still have those that they began with."""
     first = next(weight for weight in model.weights if "moving_mean" in weight.path)

@@ -9,6 +9,7 @@ from kmedtl.export.formats import FILES, write_all
 from kmedtl.export.runtimes import open_runtime
 from kmedtl.heads.classification import HEADS, build_classifier, pooling_of
 from kmedtl.recipe import Backbone, Head
+from tests.rows import quick_first
 
 SMALL = Backbone("EfficientNetLite0", "random", truncate_at="block3")
 IMAGES = np.random.default_rng(0).integers(0, 256, (12, 64, 64, 1), np.uint8)
@@ -20,6 +21,7 @@ def model(kind):
     return build_classifier(SMALL, Head(kind, hidden=8), 64, 1, findings=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", HEADS)
 def test_a_head_trains_alone(model, kind):
     blocks = block_map(model, SMALL.name)
@@ -38,7 +40,7 @@ def test_a_head_trains_alone(model, kind):
     assert moved == set(blocks[-1].layers)
 
 
-@pytest.mark.parametrize("kind", HEADS)
+@pytest.mark.parametrize("kind", quick_first(HEADS, ["attention_pool"]))
 def test_every_file_answers_as_the_model(model, kind, tmp_path):
     expected = model.predict(IMAGES.astype("float32"), verbose=0)
     tolerance = {"model.keras": 1e-6, "saved_model": 1e-5, FILES["float32"]: 1e-4, FILES["int8"]: np.ptp(expected) / 4}

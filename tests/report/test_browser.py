@@ -106,6 +106,7 @@ def test_nothing_is_fetched_and_nothing_complained_of(seen):
     assert found["fetched"] == complaints == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_page_is_wider_than_a_phone(kind, chromium, tmp_path):
     """Every section is opened; of many findings each has its own thresholds."""
