@@ -67,6 +67,8 @@ def _colour(coloured: int, looked_at: int, data: Data) -> Iterator[Mismatch]:
     if data.channels == 1 and coloured:
         text = f"{said}, and data.channels=1 shows the model gray; set data.channels=3"
         yield Mismatch(f"{text}, or data.allow_mismatch=true.", grave=True) if share > MOSTLY else Mismatch(f"{text}.")
+    elif 0 < coloured < looked_at:
+        yield Mismatch(f"{said}, the others gray.")
     if data.channels == 3 and not coloured:
         yield Mismatch("The images are gray: with data.channels=1 the model sees the same.")
     if share > MOSTLY and not for_colour:

@@ -14,7 +14,7 @@ from kmedtl.data.sources.columns import SUFFIXES as TABLES
 from kmedtl.data.sources.columns import is_known
 from kmedtl.data.sources.find_files import FileFinder
 from kmedtl.data.sources.listing import Listing, list_folder, suffixes
-from kmedtl.data.sources.names import containers, is_mask_folder, split_of
+from kmedtl.data.sources.names import containers, is_hidden, is_mask_folder, split_of
 from kmedtl.errors import UserError
 from kmedtl.recipe import Data
 
@@ -44,7 +44,7 @@ def from_folder(root: Path, data: Data, labelled: bool = True) -> Manifest:
     listing = list_folder(root, data.classes)
     table = _table_inside(listing)
     if table:
-        return tables.from_table(table, data, listing, _notes(listing))
+        return tables.from_table(table, data, listing, tuple(_notes(listing, table)))
     within = _wrappers(listing, data.classes)
     _check_tops(listing, within, data.classes)
     places = _places(listing, (*listing.images, *listing.unread), within, data.classes)
@@ -210,7 +210,7 @@ def _no_classes(listing: Listing) -> str:
     )
 
 
-def _notes(listing: Listing) -> Iterator[str]:
+def _notes(listing: Listing, table: Path | None = None) -> Iterator[str]:
     """Yield what was left out of the images, and why."""
     masks = listing.masks
     if listing.masks.count:
@@ -228,6 +228,9 @@ def _notes(listing: Listing) -> Iterator[str]:
             yield f"{what}: {len(files)}, first: {name}."
     if listing.unread:
         yield f"Files of formats that are not read: {suffixes(listing.unread)}."
+    visible = [file for file in listing.others if not is_hidden(file.name) and file != table]
+    if visible:
+        yield f"Other files: {suffixes(visible)}."
 
 
 def _split_notes(listing: Listing, within: Sequence[str], places: dict[Path, Place]) -> Iterator[str]:
