@@ -53,7 +53,7 @@ def _predictions(model: Model, places: Mapping[str, str], steps: list[Step]) -> 
 
 def _told(model: Model, seen: Seen, place: str, steps: list[Step]) -> Prediction:
     prediction = seen.prediction
-    if seen.pixels is not None and steps:
+    if prediction.error is None and steps:
         from kmedtl.edge.heat_map import heat_map  # a tenth of the time in which a plain answer is there
 
         picture = heat_map(model, seen)

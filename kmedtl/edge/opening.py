@@ -11,6 +11,7 @@ from kmedtl.edge import model_info
 from kmedtl.edge.litert import LiteRTModel
 from kmedtl.edge.model_info import MEMBER
 from kmedtl.edge.predictor import Model
+from kmedtl.edge.shapes import check_fits
 from kmedtl.errors import UserError
 
 
@@ -21,8 +22,8 @@ def open_tflite(path: Path, threads: int = 1) -> Model:
         threads: cores that one image may use.
 
     Raises:
-        UserError: no such file, no TFLite model, metadata that are damaged or of a newer version, or a model that takes
-            another image than its metadata say, or no square image of one or three channels.
+        UserError: no such file, no TFLite model, metadata that are damaged, of a newer version or of another model, or
+            no square image of one or three channels.
     """
     if not path.exists():
         raise UserError(f"{path}: no such file; expected a .tflite file, such as model_int8.tflite of a run folder.")
@@ -33,11 +34,7 @@ def open_tflite(path: Path, threads: int = 1) -> Model:
         return _foreign(path, threads)
     info = model_info.read(path)
     runtime = LiteRTModel(path, threads)
-    said = (1, info.size, info.size, info.channels)
-    if runtime.input_shape != said:
-        raise UserError(
-            f"{path}: its {MEMBER} says images of {said}, the model takes {runtime.input_shape}; export it again."
-        )
+    check_fits(path, runtime.shapes, info)
     return Model(runtime, info.reading, info)
 
 
