@@ -59,7 +59,7 @@ def export_run(run: PastRun, formats: Sequence[str], folder: Path, say: Callable
     if "int8" in formats:
         _refuse_without(training, run)
     subject = Subject(
-        load_keras(run.model),
+        load_keras(run.model, run.info),
         replace(run.info, **hashes(run.recipe, listed)),
         run.recipe,
         lambda count: _decoded(_stratified(training, count, run.recipe.seed), run.info.reading)[1],

@@ -102,6 +102,6 @@ def _read_again(images: Pipeline, reading: Reading) -> tuple[Pipeline, np.ndarra
 
 
 def _predict(folder: Path, images: Pipeline) -> np.ndarray:
-    model = load_keras(folder / MODEL)
+    model = load_keras(folder / MODEL, model_info.read(folder))
     batches = tqdm(images.images(), f"Teacher {folder.name}", images.steps, unit="step", leave=False, ncols=100)
     return np.concatenate([model.predict_on_batch(batch) for batch in batches])

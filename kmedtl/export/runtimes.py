@@ -9,7 +9,8 @@ from typing import Protocol
 
 import numpy as np
 
-from kmedtl.edge.shapes import Shapes
+from kmedtl.edge.model_info import ModelInfo
+from kmedtl.edge.shapes import Shapes, check_fits
 from kmedtl.errors import UserError
 from kmedtl.vetting.keras_files import check_keras
 from kmedtl.vetting.onnx_files import check_onnx
@@ -91,18 +92,21 @@ def keras_runtime(path: Path) -> ModelFile:
     )
 
 
-def load_keras(path: Path):  # noqa: ANN201 (keras is imported only where it is needed)
+def load_keras(path: Path, info: ModelInfo | None = None):  # noqa: ANN201 (keras is imported only where it is needed)
     """Return the `keras.Model` of a `.keras` file, looked at first and loaded in safe mode.
 
+    Args:
+        info: what it must be, if that is known.
+
     Raises:
-        UserError: it holds more than a classifier needs, or does not load so.
+        UserError: it holds more than a classifier needs, does not load so, or is another model than `info` says.
     """
     import keras
     import tensorflow as tf
 
     check_keras(path)
     try:
-        return keras.models.load_model(path, compile=False, safe_mode=True)
+        model = keras.models.load_model(path, compile=False, safe_mode=True)
     except (
         ValueError,
         OSError,
@@ -114,6 +118,9 @@ def load_keras(path: Path):  # noqa: ANN201 (keras is imported only where it is 
         tf.errors.OpError,
     ) as error:
         raise UserError(f"{path}: not a Keras model that loads in safe mode ({_reason(error)}).") from None
+    if info is not None:
+        check_fits(path, Shapes(model.input_shape[1:], model.output_shape[-1]), info)
+    return model
 
 
 def saved_model_runtime(path: Path) -> ModelFile:
