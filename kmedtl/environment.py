@@ -13,6 +13,7 @@ from typing import Any
 import tensorflow as tf
 
 import kmedtl
+from kmedtl.system.memory import physical
 
 PACKAGES = (
     "tensorflow", "keras", "tensorflow-datasets", "ai-edge-litert", "numpy", "scipy", "scikit-learn", "pandas",
@@ -38,7 +39,7 @@ def environment() -> dict[str, Any]:
         "host": {
             "cpu": _cpu(),
             "cores": os.cpu_count(),
-            "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1),
+            "memory_gb": round(memory / 1e9, 1) if (memory := physical()) else None,
             "gpus": [_name(gpu) for gpu in tf.config.list_physical_devices("GPU")],
         },
     }

@@ -6,7 +6,6 @@ A run that stops, or is killed, after its first epoch leaves what it needs to go
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import shutil
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from kmedtl.errors import UserError
+from kmedtl.system.locks import try_lock
 
 LOCK = "lock"
 STATE = "state.npz"  # of a training that can go on
@@ -109,10 +109,8 @@ def locked(folder: Path, other: str = "another run is writing there") -> Iterato
         UserError: somebody else holds it.
     """
     with (folder / LOCK).open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"{folder}: {other}; choose another --out.") from None
+        if not try_lock(file):
+            raise UserError(f"{folder}: {other}; choose another --out.")
         yield
 
 

@@ -14,6 +14,7 @@ from kmedtl.backbones.legacy_torch import read_state_dict
 from kmedtl.backbones.registry import without_download
 from kmedtl.backbones.row import Backbone
 from kmedtl.errors import UserError
+from kmedtl.system.home import expanded
 from kmedtl.vetting.hdf5 import check_hdf5
 
 
@@ -34,7 +35,7 @@ def load_weights(model: keras.Model, row: Backbone, weights: str) -> None:
 
 
 def _checked_path(row: Backbone, weights: str) -> Path:
-    path = Path(weights).expanduser()
+    path = expanded(weights)
     if path.suffix != ".h5":
         raise UserError(
             f"weights of {row.name}: expected imagenet, random or a *.weights.h5 or *.h5 file. Received: {weights}"

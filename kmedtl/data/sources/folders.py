@@ -11,6 +11,7 @@ from kmedtl.data.read_image import SUFFIXES, is_dicom
 from kmedtl.data.sources import dicom_tags, rows, tables
 from kmedtl.errors import UserError
 from kmedtl.recipe import Data
+from kmedtl.system.home import expanded
 
 
 def from_class_folders(root: Path, data: Data) -> Manifest:
@@ -51,7 +52,7 @@ def from_tree(root: Path, data: Data) -> Manifest:
     files = list(_files(root))
     images = [file for file in files if not _is_hidden(file.name) and _is_image(file)]
     found = dicom_tags.add([{"id": file.relative_to(root).as_posix(), "path": str(file)} for file in images])
-    key, findings, labels = tables.read_labels(Path(data.labels).expanduser().absolute(), data)
+    key, findings, labels = tables.read_labels(expanded(data.labels).absolute(), data)
     found = [row | labels.get(row["id"] if key == "path" else row.get(key, ""), {}) for row in found]
     return rows.finish(found, data, str(root), findings, ignored=len(files) - len(images))
 
