@@ -9,6 +9,7 @@ from kmedtl.cache import Entry, cache_folder, entries, is_damaged, is_unfinished
 from kmedtl.commands.options import recipe_of
 from kmedtl.errors import UserError, nearest
 from kmedtl.quiet import loading_tensorflow
+from kmedtl.system.scratch import remove_abandoned
 
 NOTES = {
     is_unfinished: "  (unfinished: being written, or left by a killed run)",
@@ -39,7 +40,8 @@ def _clear(options: argparse.Namespace) -> int:
     chosen = [known[name] for name in options.names or finished]
     for entry in chosen:
         remove(entry.path)
-    print(f"{len(chosen)} removed, {sum(entry.size for entry in chosen) / 1e6:.1f} MB freed")
+    abandoned = 0 if options.names else remove_abandoned()
+    print(f"{len(chosen)} removed, {(sum(entry.size for entry in chosen) + abandoned) / 1e6:.1f} MB freed")
     if not options.names and len(finished) < len(known):
         print(f"{len(known) - len(finished)} unfinished left, which a run may be writing; name them to remove them")
     return 0
