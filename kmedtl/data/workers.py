@@ -17,9 +17,8 @@ from dataclasses import dataclass
 from multiprocessing.connection import wait
 from typing import Any
 
-from tqdm import tqdm
-
 from kmedtl.errors import UserError
+from kmedtl.progress import progress
 from kmedtl.system import memory, processes
 
 MAX_MEMORY = 1_000_000_000  # bytes, above what a worker starts with
@@ -67,7 +66,7 @@ def in_workers(job: Job, items: Sequence[Any], title: str) -> Iterator[Any]:
     answers: dict[int, Any] = {}
     try:
         workers.extend(_Worker(job) for _ in range(count))
-        for index in tqdm(range(len(items)), title, unit="file", leave=False):
+        for index in progress(range(len(items)), title, unit="file"):
             while True:
                 _send(workers, todo, items, up_to=index + AHEAD * count)
                 _receive(workers, todo, answers, timeout=0 if index in answers else None)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from kmedtl.data.read_image import MAX_BYTES, SUFFIXES, is_dicom
 from kmedtl.errors import UserError
+from kmedtl.printable import shown
 
 STDIN = "-"
 
@@ -58,7 +59,7 @@ def _files(name: str) -> list[str]:
     if not images:
         raise UserError(f"{name}: expected a folder with images. Received: {len(files)} files, none of them an image.")
     if len(images) < len(files):
-        print(f"{name}: {len(files) - len(images)} files that are no images are left out.", file=sys.stderr)
+        print(f"{shown(name)}: {len(files) - len(images)} files that are no images are left out.", file=sys.stderr)
     return images
 
 

@@ -13,6 +13,7 @@ from kmedtl.edge.model_info import MEMBER
 from kmedtl.edge.predictor import Model
 from kmedtl.edge.shapes import check_fits
 from kmedtl.errors import UserError
+from kmedtl.printable import shown
 
 
 def open_tflite(path: Path, threads: int = 1) -> Model:
@@ -30,7 +31,7 @@ def open_tflite(path: Path, threads: int = 1) -> Model:
     if not path.is_file() or path.suffix != ".tflite":
         raise UserError(f"{path}: expected a .tflite file, such as model_int8.tflite of a run folder.")
     if not _carries_document(path):
-        print(f"{path}: carries no {MEMBER}: the answers are its raw outputs for values 0–255.", file=sys.stderr)
+        print(f"{shown(path)}: carries no {MEMBER}: the answers are its raw outputs for values 0–255.", file=sys.stderr)
         return _foreign(path, threads)
     info = model_info.read(path)
     runtime = LiteRTModel(path, threads)

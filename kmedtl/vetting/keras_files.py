@@ -16,10 +16,10 @@ from kmedtl.vetting.hdf5 import check_hdf5
 CONFIG, METADATA, WEIGHTS, DOCUMENT = "config.json", "metadata.json", "model.weights.h5", "kmedtl.json"
 LARGEST = 32_000_000  # bytes of the graph; the largest backbone's has 2 MB
 LAYERS = """
-    Activation Add Average AveragePooling2D BatchNormalization Concatenate Conv2D Dense DepthwiseConv2D Dot Dropout ELU
-    Flatten GlobalAveragePooling2D GlobalMaxPooling2D GroupNormalization InputLayer LayerNormalization LeakyReLU
-    MaxPooling2D Multiply Normalization PReLU Permute ReLU Rescaling Reshape SeparableConv2D Softmax SpatialDropout2D
-    Subtract UpSampling2D ZeroPadding2D
+    Activation Add Average AveragePooling2D BatchNormalization Concatenate Conv2D Cropping2D Dense DepthwiseConv2D
+    Dot Dropout ELU Flatten GlobalAveragePooling2D GlobalMaxPooling2D GroupNormalization InputLayer LayerNormalization
+    LeakyReLU MaxPooling2D Multiply Normalization PReLU Permute ReLU Rescaling Reshape SeparableConv2D Softmax
+    SpatialDropout2D Subtract UpSampling2D ZeroPadding2D
 """
 INITIALIZERS = """
     Constant GlorotNormal GlorotUniform HeNormal HeUniform LecunNormal LecunUniform Ones RandomNormal RandomUniform

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
 from kmedtl.cache import cache_folder, made_once, stamp
 from kmedtl.data.manifest import SPLITS, Manifest
 from kmedtl.data.sources import rows
 from kmedtl.errors import UserError
+from kmedtl.progress import progress
 from kmedtl.recipe import Data
 
 MAX_BYTES = 20_000_000_000  # of the arrays together; they are read one at a time
@@ -89,7 +89,7 @@ def _lay_out(path: Path, folder: Path, labels: dict[str, np.ndarray]) -> None:
         if len(images) != len(array):
             raise UserError(f"{path}: {len(images)} {split}_images, but {len(array)} {split}_labels.")
         (folder / split).mkdir()
-        for number, image in enumerate(tqdm(images, f"Writing {split} images", unit="image", leave=False)):
+        for number, image in enumerate(progress(images, f"Writing {split} images", unit="image")):
             Image.fromarray(image).save(folder / split / f"{number}.png", compress_level=1)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from kmedtl.data.manifest import SPLIT_NAMES, UNKNOWN, Manifest
 from kmedtl.data.sources import rows
 from kmedtl.errors import UserError, nearest
+from kmedtl.printable import cell_read
 from kmedtl.recipe import Data
 
 SUFFIXES = (".csv", ".parquet")
@@ -158,7 +159,7 @@ def _read_csv(path: Path) -> list[dict[str, str]]:
     for line, cells in enumerate(table, 2):
         if None in cells or None in cells.values():
             raise UserError(f"{path}, line {line}: the number of cells differs from the header's.")
-    return table
+    return [{cell_read(name): cell_read(content) for name, content in cells.items()} for cells in table]
 
 
 def _read_parquet(path: Path) -> list[dict[str, str]]:
