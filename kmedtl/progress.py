@@ -42,6 +42,9 @@ class _Lines(tqdm):
         self._told = True
         print(msg or str(self), file=self.fp, flush=True)
 
+    def set_postfix_str(self, s: str = "", refresh: bool = True) -> None:
+        super().set_postfix_str(s, refresh=False)
+
     def close(self) -> None:
         if self.disable:
             return
