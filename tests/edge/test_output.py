@@ -1,9 +1,12 @@
 """Where output goes: nobody who stops to listen stops a training, and a log file gets lines, not bars."""
 
+import fcntl
 import os
 import pty
+import struct
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 
@@ -101,6 +104,7 @@ def test_what_is_to_stay_is_one_line(capsys):
 def test_a_terminal_gets_a_bar():
     code = "from kmedtl.progress import progress\nfor _ in progress(range(3), 'Bar', mininterval=0): pass"
     here, there = pty.openpty()
+    fcntl.ioctl(there, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
     subprocess.run([sys.executable, "-c", code], stderr=there, check=True, env=os.environ | {"PYTHONPATH": "."})
     told = os.read(here, 10_000)
     os.close(there)
