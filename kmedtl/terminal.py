@@ -14,6 +14,7 @@ from typing import TextIO
 
 from kmedtl.errors import UserError
 from kmedtl.printable import shown, shown_lines
+from kmedtl.system.disk import FULL
 
 INTERRUPTED = 130  # as a shell reports SIGINT
 MOVES = ("\x1b[A", "\n\t\r")  # what a progress bar needs of a terminal's commands: a line up, and to its beginning
@@ -48,8 +49,7 @@ def _carry_out(command: Callable[[argparse.Namespace], int], options: argparse.N
     try:
         return command(options)
     except BrokenPipeError:
-        for stream in (sys.stdout, sys.stderr):
-            _close(stream.fileno())
+        _close(sys.stdout.fileno())
         return 0
     except (Exception, KeyboardInterrupt) as error:
         if options.debug:
@@ -64,6 +64,8 @@ def _carry_out(command: Callable[[argparse.Namespace], int], options: argparse.N
 def _one_line(error: Exception) -> str:
     if isinstance(error, UserError):
         return shown(error)
+    if isinstance(error, OSError) and error.errno in FULL:
+        return f"{shown(error.filename or 'output')}: no space left on the disk; make room, or write elsewhere."
     text = shown(" ".join(str(error).split())[:300])
     return f"{type(error).__name__}: {text} (unexpected; --debug shows where)"
 
@@ -80,9 +82,11 @@ def _outputs(lasting: bool) -> Iterator[None]:
         yield
     finally:
         for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(BrokenPipeError):
-                if stream is not None:
+            if stream is not None:
+                try:
                     stream.flush()
+                except BrokenPipeError:
+                    _close(stream.fileno())
         sys.stdout, sys.stderr = before
 
 
