@@ -27,8 +27,8 @@ import numpy as np
 import pandas as pd
 
 import kmedtl
-from kmedtl.memory import bound_arenas
 from kmedtl.quiet import quiet_stderr
+from kmedtl.system.memory import bound_arenas
 
 bound_arenas()
 with quiet_stderr():

@@ -32,8 +32,8 @@ def main():
     parser.add_argument("--audit", metavar="FOLDER", help="time an audit of this folder as well")
     options = parser.parse_args()
 
-    from kmedtl.memory import bound_arenas
     from kmedtl.quiet import quiet_stderr
+    from kmedtl.system.memory import bound_arenas
 
     bound_arenas()  # as `kmedtl run` does
 

@@ -19,8 +19,8 @@ import argparse
 import json
 from pathlib import Path
 
-from kmedtl.memory import bound_arenas
 from kmedtl.quiet import quiet_stderr
+from kmedtl.system.memory import bound_arenas
 
 bound_arenas()
 with quiet_stderr():

@@ -14,8 +14,8 @@ import itertools
 import numpy as np
 import pandas as pd
 
-from kmedtl.memory import bound_arenas
 from kmedtl.quiet import quiet_stderr
+from kmedtl.system.memory import bound_arenas
 
 bound_arenas()
 with quiet_stderr():

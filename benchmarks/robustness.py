@@ -22,8 +22,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t
 
-from kmedtl.memory import bound_arenas
 from kmedtl.quiet import quiet_stderr
+from kmedtl.system.memory import bound_arenas
 
 bound_arenas()
 with quiet_stderr():

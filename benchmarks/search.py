@@ -23,10 +23,10 @@ from pathlib import Path
 
 from kmedtl import config
 from kmedtl import recipe as recipes
-from kmedtl.memory import bound_arenas
 from kmedtl.quiet import quiet_stderr
 from kmedtl.recipe import Search
 from kmedtl.recipes.pneumonia import RECIPE
+from kmedtl.system.memory import bound_arenas
 
 bound_arenas()
 with quiet_stderr():

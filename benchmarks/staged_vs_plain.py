@@ -21,8 +21,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from kmedtl.memory import bound_arenas
 from kmedtl.quiet import quiet_stderr
+from kmedtl.system.memory import bound_arenas
 
 bound_arenas()
 with quiet_stderr():

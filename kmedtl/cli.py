@@ -20,7 +20,7 @@ SOURCE = "phantom, tfds:NAME, a folder of class folders, a CSV or Parquet manife
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit code: 0, 2 (the user can mend it), 3 (a file misses its gate) or 130."""
     options = parser().parse_args(arguments)
-    return carry_out(_command, options)
+    return carry_out(_command, options, lasting=options.command != "predict")
 
 
 def _command(options: argparse.Namespace) -> int:

@@ -1,33 +1,33 @@
 """Typed configuration: mappings (from YAML) to frozen dataclasses and back, with kind errors.
 
 Knows nothing of recipes: any tree of frozen dataclasses whose fields are `str`, `int`, `float`, `bool`,
-`X | Y`, `X | None`, `tuple[X, ...]`, `Mapping[str, X]`, `Literal[...]` or further dataclasses can be read, written and
-overridden.
+`X | Y`, `X | None`, `tuple[X, ...]`, `tuple[X, Y]`, `Mapping[str, X]`, `Literal[...]`, `Any` or further dataclasses can
+be read, written and overridden. The scanner reads the metadata of models with it, and has no YAML.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 import types
 import typing
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
-
-import yaml
 
 from kmedtl.errors import UserError, nearest
 
 T = TypeVar("T")
 
 
-def build(cls: type[T], value: Any, where: str = "") -> T:
+def build(cls: type[T], value: Any, where: str = "", text_as_number: bool = True) -> T:
     """Build the dataclass `cls` from a mapping; missing keys take the dataclass's defaults.
 
     Args:
         cls: a frozen dataclass.
-        value: a mapping with string keys, as `yaml.safe_load` returns it.
+        value: a mapping with string keys, as YAML or JSON are read.
         where: the dotted path of `value` in the whole document, for messages.
+        text_as_number: take text for the number that it says: YAML 1.1 reads 1e-4 as text, since it wants a dot.
 
     Raises:
         UserError: an unknown key (with the nearest valid one), a missing one, or a value of the wrong type.
@@ -42,7 +42,7 @@ def build(cls: type[T], value: Any, where: str = "") -> T:
     missing = [name for name, field in settings.items() if _is_required(field) and name not in value]
     if missing:
         raise UserError(f"{_join(where, missing[0])}: this setting has no default; add it.")
-    arguments = {key: _convert(hints[key], item, _join(where, key)) for key, item in value.items()}
+    arguments = {key: _convert(hints[key], item, _join(where, key), text_as_number) for key, item in value.items()}
     return cls(**arguments)
 
 
@@ -82,16 +82,15 @@ def override(config: T, assignments: Sequence[str]) -> T:
     Raises:
         UserError: an assignment without `=`, an unknown path, an index out of range or a wrong type.
     """
+    from kmedtl.bounded_yaml import parse
+
     document = to_dict(config)
     for assignment in assignments:
         path, equals, text = assignment.partition("=")
         if not equals:
             raise UserError(f"--set {assignment}: expected path=value, such as stages.0.epochs=3.")
-        try:
-            value = yaml.safe_load(text) if text.strip() else ""  # what a shell leaves of path=''
-        except yaml.YAMLError:
-            raise UserError(f"--set {path}: the value is not valid YAML. Received: {text!r}.") from None
-        _assign(document, path.split("."), value, path)
+        # A shell leaves nothing of path=''.
+        _assign(document, path.split("."), parse(text, f"--set {path}") if text.strip() else "", path)
     return build(type(config), document)
 
 
@@ -122,47 +121,54 @@ def _step(node: Any, key: str, path: str) -> Any:
     return key
 
 
-def _convert(hint: Any, value: Any, where: str) -> Any:
+def _convert(hint: Any, value: Any, where: str, text_as_number: bool) -> Any:
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
-        return _one_of(arguments, value, where)
+        return _one_of(arguments, value, where, text_as_number)
     if origin is typing.Literal:
-        if value not in arguments:
+        if not isinstance(value, str | int) or value not in arguments:
             raise UserError(f"{where}: no such choice: {value!r}. {nearest(str(value), arguments)}")
         return value
     if origin is tuple:
         if not isinstance(value, list | tuple):
             raise UserError(f"{where}: expected a list. Received: {value!r}.")
-        return tuple(_convert(arguments[0], item, f"{where}.{i}") for i, item in enumerate(value))
+        kinds = arguments[:1] * len(value) if arguments[-1] is Ellipsis else arguments
+        if len(value) != len(kinds):
+            raise UserError(f"{where}: expected {len(kinds)} values. Received: {value!r}.")
+        pairs = enumerate(zip(kinds, value, strict=True))
+        return tuple(_convert(kind, item, f"{where}.{i}", text_as_number) for i, (kind, item) in pairs)
     if origin is Mapping:
         if not isinstance(value, Mapping):
             raise UserError(f"{where}: expected values by name. Received: {value!r}.")
-        return {str(key): _convert(arguments[1], item, _join(where, key)) for key, item in value.items()}
+        return {
+            str(key): _convert(arguments[1], item, _join(where, key), text_as_number) for key, item in value.items()
+        }
     if dataclasses.is_dataclass(hint):
-        return build(hint, value, where)
-    return _scalar(hint, value, where)
+        return build(hint, value, where, text_as_number)
+    return _scalar(hint, value, where, text_as_number)
 
 
-def _one_of(hints: Sequence[Any], value: Any, where: str) -> Any:
+def _one_of(hints: Sequence[Any], value: Any, where: str, text_as_number: bool) -> Any:
     """Return `value` as the first kind that takes it; the last one says what is wrong."""
     if types.NoneType in hints and (value is None or (value == "" and str not in hints)):
         return None
     *others, last = (hint for hint in hints if hint is not types.NoneType)
     for hint in others:
         with contextlib.suppress(UserError):
-            return _convert(hint, value, where)
-    return _convert(last, value, where)
+            return _convert(hint, value, where, text_as_number)
+    return _convert(last, value, where, text_as_number)
 
 
-def _scalar(kind: type, value: Any, where: str) -> Any:
-    if kind is float and isinstance(value, str):
-        # YAML 1.1 reads 1e-4 as text, because it wants a dot in the mantissa.
+def _scalar(kind: type, value: Any, where: str, text_as_number: bool) -> Any:
+    if kind is Any:
+        return value
+    if kind is float and isinstance(value, str) and text_as_number:
         try:
             value = float(value)
         except ValueError:
             value = str(value)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
+        value = _as_float(value)
     if type(value) is not kind:
         names = {
             str: "text (put it in quotes)",
@@ -172,6 +178,13 @@ def _scalar(kind: type, value: Any, where: str) -> Any:
         }
         raise UserError(f"{where}: expected {names[kind]}. Received: {value!r}.")
     return value
+
+
+def _as_float(value: int) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 def _plain(value: Any, defaults: bool) -> Any:

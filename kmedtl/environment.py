@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import os
 import platform
-import subprocess
+import re
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
 import kmedtl
+from kmedtl.system.memory import physical
 
 PACKAGES = (
     "tensorflow", "keras", "tensorflow-datasets", "ai-edge-litert", "numpy", "scipy", "scikit-learn", "pandas",
@@ -20,42 +22,68 @@ PACKAGES = (
 
 
 def environment() -> dict[str, Any]:
-    """Return versions, `git` and `host` as `environment.json` holds them.
+    """Return versions, code and `host` as `environment.json` holds them.
 
-    - `git`: `commit` of the working directory's repository and whether tracked files have `uncommitted_changes`; null
-      where there is no repository, no commit or no git.
+    - `commit`: of kmedtl's own checkout; null where it is installed without one. `code_sha256`: of its modules, which
+      tells whether it was changed since. Nothing is asked of the folder that the run is started in.
     - `host`: `cpu` (its model), logical `cores`, `memory_gb` (10^9 bytes) and the models of its `gpus`.
     """
+    package = Path(kmedtl.__file__).parent
     return {
         "kmedtl": kmedtl.__version__,
         "python": platform.python_version(),
         "platform": platform.platform(),
         **{name: importlib.metadata.version(name) for name in PACKAGES},
-        "git": git_state(Path.cwd()),
+        "commit": commit_of(package.parent),
+        "code_sha256": code_hash(package),
         "host": {
             "cpu": _cpu(),
             "cores": os.cpu_count(),
-            "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1),
+            "memory_gb": round(memory / 1e9, 1) if (memory := physical()) else None,
             "gpus": [_name(gpu) for gpu in tf.config.list_physical_devices("GPU")],
         },
     }
 
 
-def git_state(folder: Path) -> dict[str, Any] | None:
-    """Return `commit` and `uncommitted_changes` of the repository that `folder` is in, or None if there is none."""
-    commit = _git(folder, "rev-parse", "--verify", "HEAD")
-    if not commit:
+def commit_of(folder: Path) -> str | None:
+    """Return the commit that a checkout is at, or None where `folder` is no top of one.
+
+    Files are read and git is not run: what a repository configures, such as `core.fsmonitor`, may be any program.
+    """
+    place = folder / ".git"
+    head = _text(place / "HEAD")
+    if place.is_file():  # of a worktree or a submodule, whose references may lie in another folder
+        place = folder / _text(place).removeprefix("gitdir:").strip()
+        head = _text(place / "HEAD")
+    common = place / _text(place / "commondir") if (place / "commondir").is_file() else place
+    if not head.startswith("ref:"):
+        return _commit(head)
+    name = head.removeprefix("ref:").strip()
+    if not re.fullmatch(r"refs/[\w./@+-]+", name) or ".." in name:
         return None
-    return {"commit": commit, "uncommitted_changes": _git(folder, "status", "--porcelain", "-uno") != ""}
+    packed = {line.partition(" ")[2]: line.partition(" ")[0] for line in _text(common / "packed-refs").splitlines()}
+    return _commit(_text(place / name)) or _commit(_text(common / name)) or _commit(packed.get(name, ""))
 
 
-def _git(folder: Path, *arguments: str) -> str | None:
-    """Return what git prints; None where it is not installed, or finds no repository."""
+def code_hash(package: Path) -> str:
+    """Return the SHA-256 of a package's modules, names and contents: the same where not a letter was changed."""
+    digest = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        digest.update(f"{path.relative_to(package).as_posix()}\n{path.stat().st_size}\n".encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _commit(text: str) -> str | None:
+    return text if re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", text) else None
+
+
+def _text(path: Path) -> str:
+    """Return what a small text file says, "" where there is none."""
     try:
-        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        return None
-    return None if done.returncode else done.stdout.strip()
+        return path.read_text(encoding="utf-8").strip() if path.is_file() else ""
+    except (OSError, UnicodeDecodeError):
+        return ""
 
 
 def _cpu() -> str:

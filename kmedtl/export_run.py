@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from kmedtl import run_folder
+from kmedtl.csv_tables import read_csv
 from kmedtl.data import sources
 from kmedtl.data.decode import decode_all
 from kmedtl.data.manifest import Manifest
@@ -25,6 +25,7 @@ from kmedtl.export.provenance import hashes
 from kmedtl.export.runtimes import load_keras
 from kmedtl.past_run import PastRun
 from kmedtl.predictions import answers_of
+from kmedtl.progress import progress
 
 REJECTED = ".rejected"
 THREADS = (1, 2)
@@ -53,13 +54,13 @@ def export_run(run: PastRun, formats: Sequence[str], folder: Path, say: Callable
         UserError: a source without the run's images, a model that does not load.
     """
     manifest = sources.load(run.recipe.data, run.recipe.seed)
-    listed = pd.read_csv(run.folder / "manifest.csv", keep_default_na=False, dtype=str)
+    listed = read_csv(run.folder / "manifest.csv", keep_default_na=False, dtype=str)
     files = manifest.table.set_index("id")
     training = files.loc[files.index.intersection(listed.loc[listed["split"] == "train", "id"])]
     if "int8" in formats:
         _refuse_without(training, run)
     subject = Subject(
-        load_keras(run.model),
+        load_keras(run.model, run.info),
         replace(run.info, **hashes(run.recipe, listed)),
         run.recipe,
         lambda count: _decoded(_stratified(training, count, run.recipe.seed), run.info.reading)[1],
@@ -68,7 +69,7 @@ def export_run(run: PastRun, formats: Sequence[str], folder: Path, say: Callable
     rows = export(subject, folder, formats, thorough=True)
     footprints = tuple(
         footprint(folder / row.file, threads, run.info.size, run.info.channels)
-        for row in tqdm(rows, "Measuring", unit="file", leave=False)
+        for row in progress(rows, "Measuring", unit="file")
         for threads in THREADS
     )
     for row in rows:

@@ -11,7 +11,8 @@ from typing import Any
 import jinja2
 import matplotlib
 from matplotlib.figure import Figure
-from tqdm import tqdm
+
+from kmedtl.progress import progress
 
 TYPES = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg", b"<?xml": "image/svg+xml"}
 
@@ -30,7 +31,7 @@ def save_plots(figures: Mapping[str, Figure], folder: Path) -> dict[str, str]:
     folder.mkdir(exist_ok=True)
     addresses = {}
     with matplotlib.rc_context({"svg.hashsalt": "kmedtl"}):  # the same figure is the same file
-        for name, figure in tqdm(figures.items(), "Plots", unit="figure", leave=False, delay=2, ncols=100):
+        for name, figure in progress(figures.items(), "Plots", unit="figure", delay=2):
             figure.savefig(folder / f"{name}.png", dpi=110)
             figure.set_layout_engine("none")  # it is laid out now, which takes longer than to draw it
             drawn = io.BytesIO()

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from kmedtl import recipe as recipes
+from kmedtl.csv_tables import read_csv
 from kmedtl.data import splits
 from kmedtl.data.pipeline import Pipeline
 from kmedtl.edge import model_info
@@ -51,7 +52,7 @@ def open_run(path: Path) -> PastRun:
         if not file.exists():
             raise UserError(f"{path}: expected a run folder or a model in one; {file} is not there.")
     texts = dict.fromkeys(("id", "patient"), str)
-    predictions = pd.read_csv(folder / PREDICTIONS, keep_default_na=False, dtype=texts)
+    predictions = read_csv(folder / PREDICTIONS, keep_default_na=False, dtype=texts)
     return PastRun(folder, model, recipes.read(folder / RECIPE), model_info.read(model), predictions)
 
 

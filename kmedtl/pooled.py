@@ -10,6 +10,7 @@ import pandas as pd
 
 from kmedtl import recipe as recipes
 from kmedtl import run_folder
+from kmedtl.csv_tables import write_csv
 from kmedtl.environment import environment
 from kmedtl.evaluate.answers import Answers
 from kmedtl.evaluate.metrics import Metrics, measure
@@ -63,7 +64,7 @@ def _calibrated(fold: str, result: Result) -> pd.DataFrame:
 def write(pooled: Pooled, folder: Path) -> None:
     """Write recipe, predictions, metrics and report beside the folders of the folds."""
     recipes.write(pooled.recipe, folder / "recipe.yaml")
-    pooled.predictions.to_csv(folder / "predictions.csv", index=False)
+    write_csv(pooled.predictions, folder / "predictions.csv")
     run_folder.write_json(folder / "environment.json", environment())
     run_folder.write_json(folder / "metrics.json", _metrics(pooled))
     tests = {name: result.metrics for name, result in pooled.folds.items()}

@@ -9,7 +9,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 
-from kmedtl.memory import bound_arenas
+from kmedtl.system.memory import bound_arenas
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ import pandas as pd
 from kmedtl import recipe as recipes
 from kmedtl import run_folder
 from kmedtl.audit.audit import Audit
+from kmedtl.csv_tables import write_csv
 from kmedtl.data import manifest as manifests
 from kmedtl.data.manifest import Manifest
 from kmedtl.edge import model_info
@@ -24,6 +25,7 @@ from kmedtl.explain.overlay import Tile
 from kmedtl.export.parity import Parity
 from kmedtl.finetune.state import State
 from kmedtl.predictions import answers_of
+from kmedtl.printable import shown
 from kmedtl.recipe import Recipe
 from kmedtl.report import card, page
 from kmedtl.report.content import Report
@@ -75,8 +77,8 @@ def write(result: Result, folder: Path) -> None:
     recipes.write(result.recipe, folder / "recipe.yaml")
     manifests.write(result.manifest, folder / "manifest.csv")
     history = pd.DataFrame([asdict(epoch) for epoch in (result.learned.history if result.learned else [])])
-    history.to_csv(folder / "history.csv", index=False)
-    result.predictions.to_csv(folder / "predictions.csv", index=False)
+    write_csv(history, folder / "history.csv")
+    write_csv(result.predictions, folder / "predictions.csv")
     run_folder.write_json(folder / "metrics.json", _metrics(result))
     made_on = environment()
     run_folder.write_json(folder / "environment.json", made_on)
@@ -125,7 +127,7 @@ def summary(result: Result, folder: Path) -> str:
         for row in result.parity
     ]
     lines += [f"{row.file} misses its gate: {'; '.join(row.missed)}" for row in result.parity if row.missed]
-    return "\n".join([*lines, *closing(folder, result.audit.synthetic)])
+    return "\n".join(map(shown, [*lines, *closing(folder, result.audit.synthetic)]))
 
 
 def _calibrated(result: Result) -> str:

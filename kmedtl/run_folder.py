@@ -6,7 +6,6 @@ A run that stops, or is killed, after its first epoch leaves what it needs to go
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import shutil
@@ -16,8 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from kmedtl.errors import UserError
+from kmedtl.system.disk import room_on
+from kmedtl.system.locks import try_lock
 
 LOCK = "lock"
+OUTPUT = "output.log"  # what a run says
 STATE = "state.npz"  # of a training that can go on
 
 
@@ -51,14 +53,15 @@ def building(folder: Path, resume: bool = False, say: Callable[[str], None] = pr
     on. The state itself is not part of a finished run.
 
     Raises:
-        UserError: it cannot be made there, another run is writing there, or one was stopped there.
+        UserError: it cannot be made there, the disk is full, another run is writing there, or one was stopped there.
     """
     unfinished = folder.with_name(f".{folder.name}.unfinished")
     _make(unfinished, folder, resume)
     with locked(unfinished):
         try:
-            yield unfinished
-            unfinished.rename(folder)
+            with room_on(folder, "make room, or choose another --out"):
+                yield unfinished
+                unfinished.rename(folder)
         except BaseException:
             if not any(unfinished.rglob(STATE)):
                 shutil.rmtree(unfinished, ignore_errors=True)
@@ -109,11 +112,20 @@ def locked(folder: Path, other: str = "another run is writing there") -> Iterato
         UserError: somebody else holds it.
     """
     with (folder / LOCK).open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"{folder}: {other}; choose another --out.") from None
+        if not try_lock(file):
+            raise UserError(f"{folder}: {other}; choose another --out.")
         yield
+
+
+def logged(say: Callable[[str], None], folder: Path) -> Callable[[str], None]:
+    """Return what says a text and notes it in `OUTPUT`, whether anybody listens or not."""
+
+    def both(text: str) -> None:
+        say(text)
+        with (folder / OUTPUT).open("a", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(f"{text}\n")
+
+    return both
 
 
 def _last_written(unfinished: Path) -> float:

@@ -39,6 +39,7 @@ from kmedtl.learning import build, learn, plan_stages, task_of
 from kmedtl.pooled import Pooled
 from kmedtl.predictions import answers_of, calibrated, predictions_of
 from kmedtl.prepare import Prepared, prepare, refuse
+from kmedtl.printable import shown
 from kmedtl.recipe import Evaluation, Export, Recipe, Search, Training
 from kmedtl.result import Result
 from kmedtl.tracking import log_result
@@ -62,6 +63,7 @@ def run(
     """
     final = run_folder.choose(out, recipe.name, resume)
     with run_folder.building(final, resume, say) as folder:
+        say = run_folder.logged(say, folder)
         tf.config.experimental.enable_op_determinism()
         _begin(recipe, folder)
         data = _prepare(recipe)
@@ -202,7 +204,7 @@ def _describe(audit: Audit, manifest: Manifest, data: dict[str, Pipeline]) -> st
         table = data[split].table
         counts = ", ".join(f"{rows.sum()} {name}" for name, rows in manifest.members(table).items())
         lines.append(f"  {split:<5} {table['patient'].nunique():>5} patients, {len(table):>5} images: {counts}")
-    return "\n".join(lines + [f"  Note: {warning}" for warning in audit.warnings])
+    return "\n".join(map(shown, lines + [f"  Note: {warning}" for warning in audit.warnings]))
 
 
 def _predict(

@@ -3,7 +3,7 @@ from typing import Literal
 
 import pytest
 
-from kmedtl import config
+from kmedtl import config, recipe
 from kmedtl.errors import UserError
 
 
@@ -79,3 +79,37 @@ def test_a_wrong_override_names_path_and_remedy(assignment, words):
         config.override(Whole("a"), [assignment])
     for word in words:
         assert word in str(error.value)
+
+
+def _laughs(levels):
+    """Each level stands for ten of the one before."""
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, levels)]
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        (_laughs(30), "aliases stand for more than"),
+        ("a: &a [*a]", "aliases stand for more than"),
+        ("[" * 100_000, "levels"),
+        ("{a: " * 100_000, "levels"),
+        ("x" * 1_000_001, "characters"),
+        ("2001-99-99", "not valid YAML"),
+        ("!!python/object/apply:os.system [true]", "not valid YAML"),
+        ("9" * 5000, "not valid YAML"),
+    ],
+)
+def test_yaml_that_nobody_would_write_is_refused_in_one_line(text, word, tmp_path):
+    path = tmp_path / "recipe.yaml"
+    path.write_text(text)
+    for read in (lambda: recipe.read(path), lambda: config.override(Whole("a"), [f"limit={text}"])):
+        with pytest.raises(UserError, match=word) as error:
+            read()
+        assert len(str(error.value)) < 400
+        assert "\n" not in str(error.value)
+
+
+def test_an_alias_that_saves_typing_is_fine():
+    assert config.override(Whole("a"), ["names=[&x b, *x]"]).names == ("b", "b")

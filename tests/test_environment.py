@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from kmedtl.environment import environment, git_state
+import kmedtl
+from kmedtl.environment import code_hash, commit_of, environment
 
 
 def git(folder, *arguments):
@@ -32,22 +33,88 @@ def test_versions_and_machine_are_told_but_no_person_and_no_path():
         assert getpass.getuser() not in text
 
 
-def test_git_state_is_the_commit_and_whether_it_is_all(tmp_path):
-    git(tmp_path, "init", "-q")
-    assert git_state(tmp_path) is None  # no commit yet
-    (tmp_path / "code.py").write_text("1")
-    git(tmp_path, "add", "code.py")
-    git(tmp_path, "commit", "-qm", "one")
-    commit = git(tmp_path, "rev-parse", "HEAD").strip()
-    assert git_state(tmp_path) == {"commit": commit, "uncommitted_changes": False}
-    (tmp_path / "code.py").write_text("2")
-    (tmp_path / "below").mkdir()
-    assert git_state(tmp_path / "below") == {"commit": commit, "uncommitted_changes": True}
+@pytest.fixture
+def checkout(tmp_path):
+    folder = tmp_path / "checkout"
+    folder.mkdir()
+    git(folder, "init", "-q")
+    return folder
 
 
-@pytest.mark.parametrize("installed", [True, False])
-def test_without_repository_or_git_nothing_is_claimed(tmp_path, monkeypatch, installed):
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    if not installed:
-        monkeypatch.setenv("PATH", str(tmp_path))
-    assert git_state(tmp_path) is None
+def commit(folder):
+    (folder / "code.py").write_text("1")
+    git(folder, "add", "code.py")
+    git(folder, "commit", "-qm", "one")
+    return git(folder, "rev-parse", "HEAD").strip()
+
+
+def _plain(folder):
+    return folder
+
+
+def _packed(folder):
+    git(folder, "pack-refs", "--all")
+    return folder
+
+
+def _detached(folder):
+    git(folder, "checkout", "-q", "--detach")
+    return folder
+
+
+def _on_a_branch(folder):
+    git(folder, "checkout", "-qb", "feature/a+b")
+    return folder
+
+
+def _worktree(folder):
+    git(folder, "worktree", "add", "-q", "-b", "other", str(folder.parent / "other"))
+    return folder.parent / "other"
+
+
+def _packed_worktree(folder):
+    return _worktree(_packed(folder))
+
+
+@pytest.mark.parametrize("change", [_plain, _packed, _detached, _on_a_branch, _worktree, _packed_worktree])
+def test_the_commit_of_a_checkout_is_what_git_says(checkout, change):
+    expected = commit(checkout)
+    assert commit_of(change(checkout)) == expected
+
+
+@pytest.mark.parametrize(
+    "head",
+    ["ref: refs/heads/gone", "ref: ../../secret", "ref: refs/../../secret", "", "nonsense", "ref: refs/heads/\0"],
+)
+def test_what_is_no_commit_is_none(checkout, head):
+    (checkout / "secret").write_text("0" * 40)
+    (checkout / ".git" / "HEAD").write_text(head)
+    assert commit_of(checkout) is None
+
+
+def test_without_a_repository_nothing_is_claimed(tmp_path):
+    assert commit_of(tmp_path) is None
+    (tmp_path / ".git").write_text("gitdir: nowhere")
+    assert commit_of(tmp_path) is None
+
+
+def test_nothing_that_the_users_folder_configures_is_run(checkout, monkeypatch, tmp_path):
+    commit(checkout)
+    hook = tmp_path / "hook"
+    hook.write_text(f"#!/bin/sh\ntouch {tmp_path / 'ran'}\n")
+    hook.chmod(0o755)
+    git(checkout, "config", "core.fsmonitor", str(hook))
+    git(checkout, "config", "core.fsmonitorHookVersion", "1")
+    monkeypatch.chdir(checkout)
+    found = environment()
+    assert not (tmp_path / "ran").exists()
+    assert found["commit"] == commit_of(Path(kmedtl.__file__).parents[1])
+
+
+def test_the_hash_of_the_code_changes_with_it(tmp_path):
+    (tmp_path / "a.py").write_text("1")
+    before = code_hash(tmp_path)
+    (tmp_path / "a.py").write_text("2")
+    changed = code_hash(tmp_path)
+    (tmp_path / "a.py").rename(tmp_path / "b.py")
+    assert len({before, changed, code_hash(tmp_path)}) == 3

@@ -24,7 +24,7 @@ def test_a_run_folder_holds_everything(trained):
     assert {path.name for path in folder.iterdir()} == {
         "recipe.yaml", "manifest.csv", "audit.json", "audit.html", "history.csv", "predictions.csv", "metrics.json",
         "environment.json", "kmedtl.json", "report.html", "model_card.md", "plots", "model.keras", "saved_model",
-        "model_float32.tflite", "model_int8.tflite", "tensorboard", "tracking.json",
+        "model_float32.tflite", "model_int8.tflite", "tensorboard", "tracking.json", "output.log",
     }  # fmt: skip
 
 

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
-from tqdm import tqdm
 
 from kmedtl.audit.near_duplicates import fingerprint, near_duplicates
 from kmedtl.audit.pixels import POOR, poor_pixels
@@ -18,6 +17,8 @@ from kmedtl.data import splits
 from kmedtl.data.manifest import SPLITS, UNKNOWN, Manifest
 from kmedtl.data.store import Store
 from kmedtl.errors import UserError
+from kmedtl.printable import shown
+from kmedtl.progress import progress
 
 LOOK_BATCH = 128  # images held at once
 PLACES = {"frame": "the border and corners of the images alone", "file": "size, mode and bits of the files alone"}
@@ -121,7 +122,7 @@ def _unreadable(manifest: Manifest, facts: pd.DataFrame, max_unreadable: float) 
 def _look(store: Store) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return fingerprints, border features and `poor_pixels` of every image in the order of `record`, in one pass."""
     batches = store.images().batch(LOOK_BATCH).as_numpy_iterator()
-    bar = tqdm(batches, "Looking at images", -(-store.count // LOOK_BATCH), unit="batch", leave=False)
+    bar = progress(batches, "Looking at images", -(-store.count // LOOK_BATCH), unit="batch")
     features = [(fingerprint(images), frame(images), poor_pixels(images)) for images in bar]
     prints, frames, poor = (np.concatenate(parts) for parts in zip(*features, strict=True))
     return prints, frames, poor
@@ -251,4 +252,4 @@ def describe(audit: Audit) -> str:
     lines += ["  Synthetic images: they show nobody."] if audit.synthetic else []
     lines += [f"  {name}: {count} images, {audit.patients[name]} patients" for name, count in audit.images.items()]
     lines += [f"  {one.finding} from {PLACES[one.what]}: AUC {one.auc}; chance is 0.5" for one in audit.shortcuts]
-    return "\n".join(lines + [f"  Note: {warning}" for warning in audit.warnings])
+    return "\n".join(map(shown, lines + [f"  Note: {warning}" for warning in audit.warnings]))

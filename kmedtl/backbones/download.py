@@ -10,9 +10,8 @@ import threading
 import urllib.request
 from pathlib import Path
 
-from tqdm import tqdm
-
 from kmedtl.errors import UserError
+from kmedtl.progress import bars
 
 PATIENCE = 8.0  # seconds for the first answer, and then for each further piece
 
@@ -28,7 +27,7 @@ def download(url: str, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with _open(url) as response, part.open("wb") as file:
             size = int(response.headers["Content-Length"] or 0)
-            with tqdm.wrapattr(response, "read", total=size, desc=path.name, leave=False) as reader:
+            with bars().wrapattr(response, "read", total=size, desc=path.name, leave=False) as reader:
                 shutil.copyfileobj(reader, file)
         if part.stat().st_size != size:
             raise ConnectionError(f"{part.stat().st_size} bytes came of {size} announced")

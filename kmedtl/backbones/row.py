@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from kmedtl.system.home import home
+
 FEATURES = "features"
 """Name of the layer that hands the last feature map of every backbone to the head."""
 
@@ -64,5 +66,4 @@ def keras_cache() -> Path:
     """Return the folder where Keras keeps downloaded weights, by Keras' rules, without importing it."""
     if "KERAS_HOME" in os.environ:
         return Path(os.environ["KERAS_HOME"]) / "models"
-    home = Path.home()
-    return (home if os.access(home, os.W_OK) else Path("/tmp")) / ".keras" / "models"
+    return (home() or Path("/tmp")) / ".keras" / "models"

@@ -14,6 +14,8 @@ from kmedtl.backbones.legacy_torch import read_state_dict
 from kmedtl.backbones.registry import without_download
 from kmedtl.backbones.row import Backbone
 from kmedtl.errors import UserError
+from kmedtl.system.home import expanded
+from kmedtl.vetting.hdf5 import check_hdf5
 
 
 def load_weights(model: keras.Model, row: Backbone, weights: str) -> None:
@@ -33,7 +35,7 @@ def load_weights(model: keras.Model, row: Backbone, weights: str) -> None:
 
 
 def _checked_path(row: Backbone, weights: str) -> Path:
-    path = Path(weights).expanduser()
+    path = expanded(weights)
     if path.suffix != ".h5":
         raise UserError(
             f"weights of {row.name}: expected imagenet, random or a *.weights.h5 or *.h5 file. Received: {weights}"
@@ -58,11 +60,12 @@ def _cached(row: Backbone) -> Path:
 
 def _load_h5(model: keras.Model, row: Backbone, path: Path, remedy: str) -> None:
     try:
+        check_hdf5(path, path)
         with warnings.catch_warnings():
             # One line for each list that an older Keras did not write; what really is missing raises below.
             warnings.filterwarnings("ignore", message="Skipping nested container")
             model.load_weights(path)
-    except (ValueError, KeyError, OSError) as error:
+    except (ValueError, KeyError, OSError, RuntimeError) as error:
         # Keras' own text goes over many lines; its first says what did not fit.
         reason = str(error).strip().partition("\n")[0]
         raise UserError(

@@ -8,19 +8,18 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from kmedtl import run_folder
 from kmedtl.errors import UserError
 from kmedtl.evaluate import summary
 from kmedtl.evaluate.answers import Answers, read
 from kmedtl.evaluate.metrics import Metrics, measure
 from kmedtl.evaluate.subgroups import Group, subgroups
+from kmedtl.progress import progress
 
 
 def command(options: argparse.Namespace) -> int:
     run = _run(options.predictions)
-    with tqdm(total=2, desc="Reading", leave=False, ncols=100) as bar:
+    with progress(total=2, title="Reading") as bar:
         answers = _answers(options, run)
         if options.ordered and answers.kind != "multi_class":
             raise UserError(

@@ -9,6 +9,7 @@ from kmedtl.edge import model_info
 from kmedtl.edge.answering import answer
 from kmedtl.edge.opening import open_tflite
 from kmedtl.edge.predictor import Model
+from kmedtl.edge.shapes import check_fits
 from kmedtl.export.runtimes import open_runtime
 from kmedtl.quiet import loading_tensorflow
 
@@ -25,4 +26,6 @@ def _open(path: Path) -> Model:
     if path.suffix != ".onnx":
         with loading_tensorflow():
             import tensorflow  # noqa: F401 (the runtime imports it; here it is kept quiet)
-    return Model(open_runtime(path / "model.keras" if is_run else path), info.reading, info)
+    runtime = open_runtime(path / "model.keras" if is_run else path)
+    check_fits(path, runtime.shapes, info)
+    return Model(runtime, info.reading, info)

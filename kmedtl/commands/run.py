@@ -13,9 +13,10 @@ def command(options: argparse.Namespace) -> int:
     recipe = configured(find(options.recipe), options)
     with loading_tensorflow():
         from kmedtl import pooled, result
+        from kmedtl.run_folder import logged
         from kmedtl.runner import run
 
     found, folder = run(recipe, options.out, resume=options.resume)
     summary = pooled.summary if isinstance(found, pooled.Pooled) else result.summary
-    print(summary(found, folder))
+    logged(print, folder)(summary(found, folder))
     return 0

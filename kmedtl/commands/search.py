@@ -18,10 +18,11 @@ def command(options: argparse.Namespace) -> int:
     assignments = [f"search.{name}={json.dumps(value)}" for name, value in said.items() if value is not None]
     recipe = config.override(configured(find(options.recipe), options), assignments)
     with loading_tensorflow():
+        from kmedtl.run_folder import logged
         from kmedtl.search.found import summary
         from kmedtl.search.searching import search
 
     found, folder = search(recipe, options.out, resume=options.resume, ray=options.ray, workers=options.workers)
     if found:
-        print(summary(found, folder))
+        logged(print, folder)(summary(found, folder))
     return 0

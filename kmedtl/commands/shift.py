@@ -19,6 +19,7 @@ MATCHED = 200  # images of another source that its typical histogram is taken fr
 def command(options: argparse.Namespace) -> int:
     with loading_tensorflow():
         from kmedtl import past_run
+        from kmedtl.edge.shapes import check_fits
         from kmedtl.evaluate import shift_page
         from kmedtl.evaluate.corruptions import REFERENCE
         from kmedtl.evaluate.shift import shift
@@ -34,6 +35,7 @@ def command(options: argparse.Namespace) -> int:
         reference = _histogram(run.recipe.data, options.match, run.recipe.seed) if options.match else REFERENCE
         images = past_run.test_images(run, options.limit, print)
         runtime = open_runtime(run.model)
+        check_fits(run.model, runtime.shapes, run.info)
         found = shift(runtime, images.pixels(), images.table, run.info, options.severities, run.recipe.seed, reference)
         notice = SYNTHETIC if run.info.synthetic else ""
         shift_page.write(found, folder, run.model.name, run.info, notice, kmedtl.__version__)

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import shutil
 from datetime import datetime
 
-from kmedtl.cache import Entry, cache_folder, entries, is_unfinished
+from kmedtl.cache import Entry, cache_folder, entries, is_damaged, is_unfinished, remove
 from kmedtl.commands.options import recipe_of
 from kmedtl.errors import UserError, nearest
 from kmedtl.quiet import loading_tensorflow
+from kmedtl.system.scratch import remove_abandoned
+
+NOTES = {
+    is_unfinished: "  (unfinished: being written, or left by a killed run)",
+    is_damaged: "  (damaged: set aside, and made again)",
+}
 
 
 def command(options: argparse.Namespace) -> int:
@@ -21,7 +26,7 @@ def _list(options: argparse.Namespace) -> int:
     print(f"{'NAME':<56} {'MB':>9}  MADE")
     for entry in entries():
         made = datetime.fromtimestamp(entry.made).strftime("%Y-%m-%d %H:%M")
-        note = "  (unfinished: being written, or left by a killed run)" if is_unfinished(entry.path) else ""
+        note = next((text for is_so, text in NOTES.items() if is_so(entry.path)), "")
         print(f"{_name(entry):<56} {entry.size / 1e6:>9.1f}  {made}{note}")
     return 0
 
@@ -34,8 +39,9 @@ def _clear(options: argparse.Namespace) -> int:
     finished = [name for name, entry in known.items() if not is_unfinished(entry.path)]
     chosen = [known[name] for name in options.names or finished]
     for entry in chosen:
-        shutil.rmtree(entry.path)
-    print(f"{len(chosen)} removed, {sum(entry.size for entry in chosen) / 1e6:.1f} MB freed")
+        remove(entry.path)
+    abandoned = 0 if options.names else remove_abandoned()
+    print(f"{len(chosen)} removed, {(sum(entry.size for entry in chosen) + abandoned) / 1e6:.1f} MB freed")
     if not options.names and len(finished) < len(known):
         print(f"{len(known) - len(finished)} unfinished left, which a run may be writing; name them to remove them")
     return 0

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kmedtl.errors import UserError
+from kmedtl.printable import cell_read
 
 SUFFIXES = (".csv", ".tsv", ".txt")
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
@@ -51,7 +52,7 @@ def read_text_table(path: Path, header: tuple[str, ...] | None = None) -> TextTa
     separator = _separator(text.partition("\n")[0])
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
     try:
-        names = [cell.strip() for cell in header or next(reader, [])]
+        names = [cell_read(cell.strip()) for cell in header or next(reader, [])]
         _check_columns(names, path)
         rows, lines, line = [], [], reader.line_num
         for cells in reader:
@@ -131,4 +132,4 @@ def _row(names: list[str], cells: list[str], separator: str, where: str) -> dict
             f"{where}: the number of cells differs from the header's: {len(cells)} where {len(names)} were expected, "
             f"separated by {SEPARATORS[separator]}; put quotes around cells that hold the separator."
         )
-    return {name: cell.strip() for name, cell in zip(names, cells, strict=True) if name}
+    return {name: cell_read(cell.strip()) for name, cell in zip(names, cells, strict=True) if name}

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from kmedtl.csv_tables import write_csv
 from kmedtl.data.read_image import FORMAT_NAMES
 from kmedtl.errors import UserError, nearest
 from kmedtl.question import Kind, findings_of
@@ -202,5 +203,5 @@ def write(manifest: Manifest, path: Path) -> None:
     else:
         table["label"] = [manifest.classes[label] for label in table["label"]]
     unfinished = path.with_name(f".{path.name}.unfinished")
-    table.to_csv(unfinished, index=False)
+    write_csv(table, unfinished)
     unfinished.replace(path)

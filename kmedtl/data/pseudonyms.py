@@ -20,6 +20,7 @@ import pandas as pd
 from kmedtl.cache import cache_folder
 from kmedtl.data.read_image import SUFFIXES
 from kmedtl.errors import UserError
+from kmedtl.system.home import expanded, home
 
 FORM = re.compile(r"p-[0-9a-f]{16}")  # a collision among a million names has a chance of 3 in 10^8
 
@@ -74,7 +75,9 @@ def _salt() -> bytes:
         if not salt:
             raise UserError("KMEDTL_SALT: is set, but empty; set it to a secret text, or unset it.")
         return salt
-    return _own_salt(Path(os.environ.get("XDG_CONFIG_HOME", "~/.config")).expanduser() / "kmedtl" / "salt")
+    if "XDG_CONFIG_HOME" not in os.environ and home() is None:
+        raise UserError("KMEDTL_SALT: no home folder to keep the salt of the pseudonyms in; set it to a secret text.")
+    return _own_salt(expanded(os.environ.get("XDG_CONFIG_HOME", "~/.config")) / "kmedtl" / "salt")
 
 
 @functools.cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from kmedtl.errors import UserError
@@ -28,8 +29,10 @@ class Window:
     def __post_init__(self) -> None:
         if (self.center is None) != (self.width is None):
             raise UserError(f"window: expected center and width together. Received: {self.center}, {self.width}.")
-        if self.width is not None and self.width <= 0:
+        if self.width is not None and not 0 < self.width < math.inf:
             raise UserError(f"window.width: expected more than 0. Received: {self.width}.")
+        if self.center is not None and not math.isfinite(self.center):
+            raise UserError(f"window.center: expected a finite number. Received: {self.center}.")
 
 
 @dataclass(frozen=True)

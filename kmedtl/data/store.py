@@ -19,7 +19,7 @@ import pandas as pd
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from kmedtl.cache import cache_folder, is_unfinished, made_once, stamp
+from kmedtl.cache import cache_folder, is_damaged, is_sound, is_unfinished, made_once, stamp
 from kmedtl.data.decode import Answer, Facts, decode_all
 from kmedtl.data.quiet_tfds import quiet_tfds
 from kmedtl.data.read_image import READER_VERSION
@@ -174,14 +174,16 @@ def _decode_or_copy(files: Sequence[File], reading: Reading, old: Store | None) 
 
 
 def _most_alike(files: Sequence[File], reading: Reading) -> Store | None:
-    """Return the store of the same settings that holds the most of these files, or None."""
+    """Return the store of the same settings that holds the most of these files, or None; damaged ones are set aside."""
     wanted = {_key(file) for file in files}
     shared = {
         settings.parent: len(
             wanted.intersection(_read_facts(settings.parent)[list(KEY)].itertuples(index=False, name=None))
         )
         for settings in (cache_folder() / "stores").glob(f"*/{SETTINGS}")
-        if not is_unfinished(settings.parent) and json.loads(settings.read_text()) == _settings(reading)
+        if not (is_unfinished(settings.parent) or is_damaged(settings.parent))
+        and is_sound(settings.parent)
+        and json.loads(settings.read_text()) == _settings(reading)
     }
     best = max(shared, key=shared.get, default=None)
     return open_store(best) if best and shared[best] else None

@@ -9,21 +9,17 @@ from __future__ import annotations
 
 import importlib
 import os
-import resource
-import signal
-import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing.connection import Connection, Pipe, wait
-from pathlib import Path
+from multiprocessing.connection import wait
 from typing import Any
 
-from tqdm import tqdm
-
 from kmedtl.errors import UserError
+from kmedtl.progress import progress
+from kmedtl.system import memory, processes
 
 MAX_MEMORY = 1_000_000_000  # bytes, above what a worker starts with
 ITEMS_A_WORKER = 100  # fewer are done sooner than another worker starts
@@ -70,7 +66,7 @@ def in_workers(job: Job, items: Sequence[Any], title: str) -> Iterator[Any]:
     answers: dict[int, Any] = {}
     try:
         workers.extend(_Worker(job) for _ in range(count))
-        for index in tqdm(range(len(items)), title, unit="file", leave=False):
+        for index in progress(range(len(items)), title, unit="file"):
             while True:
                 _send(workers, todo, items, up_to=index + AHEAD * count)
                 _receive(workers, todo, answers, timeout=0 if index in answers else None)
@@ -117,17 +113,8 @@ class _Worker:
         self.job = job
         self.unanswered: deque[int] = deque()  # positions of the items sent to it, in order
         self.started = False
-        self.connection, there = Pipe()
-        self.process = subprocess.Popen(
-            [sys.executable, "-P", "-c", _SERVE, str(there.fileno())],
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OPENBLAS_NUM_THREADS": "1"},
-            pass_fds=[there.fileno()],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,  # what C libraries say before they crash
-            process_group=0,  # Ctrl-C reaches the parent alone, which stops the workers
-        )
-        there.close()
+        variables = {"PYTHONPATH": os.pathsep.join(sys.path), "OPENBLAS_NUM_THREADS": "1"}
+        self.process, self.connection = processes.start([sys.executable, "-P", "-c", _SERVE], os.environ | variables)
         self.connection.send(job)
 
     def send(self, index: int, item: Any) -> None:
@@ -147,9 +134,9 @@ class _Worker:
             raise UserError(
                 f"decoding: a worker process does not start. See what `{sys.executable} -c '{_SERVE}'` says."
             )
-        if code == -signal.SIGALRM:
+        if code == processes.TOOK_TOO_LONG:
             return f"took longer than {self.job.seconds:g} s"
-        return f"the decoder crashed on it ({signal.Signals(-code).name if code < 0 else f'exit {code}'})"
+        return f"the decoder crashed on it ({processes.told(code)})"
 
     def stop(self) -> None:
         self.connection.close()
@@ -159,28 +146,19 @@ class _Worker:
 
 def serve() -> None:
     """Do the job for the items that come through the connection named on the command line, until it is closed."""
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # a parent that ignores it would pass that on
-    with Connection(int(sys.argv[1])) as parent:
+    with processes.connected(sys.argv[1]) as parent:
         job = parent.recv()
         for module in job.modules:
             importlib.import_module(module)
-        _bound_memory()
+        memory.bound(MAX_MEMORY)
         parent.send(_READY)
+        sys.excepthook = lambda *_: os._exit(processes.FAILED)
         while True:
             try:
                 item = parent.recv()
             except EOFError:
                 return
-            signal.setitimer(signal.ITIMER_REAL, job.seconds)  # its signal ends the process, within C code too
+            processes.begin_time(job.seconds)
             answer = job.work(item)
-            signal.setitimer(signal.ITIMER_REAL, 0)
+            processes.end_time()
             parent.send(answer)
-
-
-def _bound_memory() -> None:
-    """Make what goes beyond `MAX_MEMORY` a `MemoryError`, on Linux; macOS bounds no process."""
-    usage = Path("/proc/self/statm")
-    if usage.exists():
-        in_use = int(usage.read_text().split()[5]) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_DATA, (in_use + MAX_MEMORY, in_use + MAX_MEMORY))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -18,7 +18,10 @@ from kmedtl.edge.inputs import gathered
 from kmedtl.edge.predictor import Model, Prediction, Seen, look_at
 from kmedtl.edge.writing import WRITERS
 from kmedtl.errors import UserError
+from kmedtl.printable import shown
+from kmedtl.system.disk import room_on
 
+LONGEST = 200  # bytes of a name; file systems take 255
 Step = Callable[[Prediction, str, np.ndarray], Prediction]  # answer, where the file lies, heat map → answer
 
 
@@ -53,7 +56,7 @@ def _predictions(model: Model, places: Mapping[str, str], steps: list[Step]) -> 
 
 def _told(model: Model, seen: Seen, place: str, steps: list[Step]) -> Prediction:
     prediction = seen.prediction
-    if seen.pixels is not None and steps:
+    if prediction.error is None and steps:
         from kmedtl.edge.heat_map import heat_map  # a tenth of the time in which a plain answer is there
 
         picture = heat_map(model, seen)
@@ -65,14 +68,20 @@ def _told(model: Model, seen: Seen, place: str, steps: list[Step]) -> Prediction
 def _explanations(folder: Path, model: Model) -> Step:
     """Return what writes a heat map into `folder` as a PNG, numbered in the order of the answers."""
     _make(folder)
-    written: list[str] = []
+    written: list[Path] = []
 
     def step(prediction: Prediction, place: str, picture: np.ndarray) -> Prediction:
-        written.append(str(folder / f"{len(written) + 1:04d}_{Path(place).stem}.png"))
-        Image.fromarray(picture).save(written[-1])
-        return replace(prediction, explanation=written[-1])
+        written.append(folder / f"{len(written) + 1:04d}_{_short(Path(place).stem)}.png")
+        with room_on(folder, "make room, or name another folder"):
+            Image.fromarray(picture).save(written[-1])
+        return replace(prediction, explanation=str(written[-1]))
 
     return step
+
+
+def _short(name: str) -> str:
+    """Return the beginning of a name, so that with what is put around it no file system finds it too long."""
+    return name.encode(errors="surrogateescape")[:LONGEST].decode(errors="ignore")
 
 
 def _dicom_reports(folder: Path, model: Model) -> Step:
@@ -91,7 +100,7 @@ def _dicom_reports(folder: Path, model: Model) -> Step:
                 raise UnreadableImageError("no DICOM file, so there is no study to report to")
             paths = structured_report.write(Path(place), prediction, model.info, picture, folder)
         except UnreadableImageError as error:
-            print(f"{prediction.image}: no DICOM report: {error}.", file=sys.stderr)
+            print(f"{shown(prediction.image)}: no DICOM report: {shown(error)}.", file=sys.stderr)
             return prediction
         return replace(prediction, dicom_report=paths)
 

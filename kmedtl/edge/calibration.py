@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal, get_args
 
 import numpy as np
 
-from kmedtl.errors import UserError, expect
+from kmedtl.errors import expect
 from kmedtl.question import Kind
 
 Method = Literal["none", "temperature", "vector", "isotonic"]
@@ -57,23 +56,6 @@ class Calibration:
 def uncalibrated(kind: Kind, findings: int) -> Calibration:
     """Return the calibration that leaves logits as they are."""
     return Calibration("none", kind, (1.0,) * findings, (0.0,) * findings)
-
-
-def from_dict(document: Any) -> Calibration:
-    """Return what `dataclasses.asdict` made a document of, through JSON or not.
-
-    Raises:
-        UserError: a field missing or too many, or a value that `Calibration` refuses.
-    """
-    known = [field.name for field in fields(Calibration)]
-    names = sorted(map(str, document)) if isinstance(document, Mapping) else document
-    expect(names == sorted(known), "calibration", f"the fields {', '.join(known)}", names)
-    try:
-        scale, bias = tuple(document["scale"]), tuple(document["bias"])
-        knots = tuple(tuple((logit, probability) for logit, probability in row) for row in document["knots"])
-    except (TypeError, ValueError) as error:
-        raise UserError(f"calibration: expected lists of numbers and of pairs. Received: {error}.") from None
-    return Calibration(document["method"], document["kind"], scale, bias, knots)
 
 
 def probabilities(logits: np.ndarray, calibration: Calibration) -> np.ndarray:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from kmedtl.data.read_image import FORMAT_NAMES, MAX_BYTES, SUFFIXES, is_dicom
 from kmedtl.errors import UserError
+from kmedtl.printable import shown
 
 STDIN = "-"
 
@@ -61,7 +62,7 @@ def _files(name: str) -> list[str]:
             f"{name}: expected a folder with images ({FORMAT_NAMES}). Received: {_counted(files) or 'an empty folder'}."
         )
     if len(images) < len(files):
-        print(f"{name}: {len(files) - len(images)} files that are no images are left out.", file=sys.stderr)
+        print(f"{shown(name)}: {len(files) - len(images)} files that are no images are left out.", file=sys.stderr)
     return images
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kmedtl.edge import model_info
+from kmedtl.printable import shown, shown_json
 
 _LONGEST = 88  # characters of a value in the table; what is longer, such as base64, is told by its length
 
@@ -21,10 +22,10 @@ def inspect(path: Path, as_json: bool = False) -> str:
     """
     document = asdict(model_info.read(path))
     if as_json:
-        return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+        return shown_json(json.dumps(document, indent=2, ensure_ascii=False)) + "\n"
     rows = [("file", str(path)), *_rows(document)]
     width = max(len(name) for name, _ in rows)
-    return "".join(f"{name.ljust(width)}  {value}\n" for name, value in rows)
+    return "".join(f"{shown(name).ljust(width)}  {shown(value)}\n" for name, value in rows)
 
 
 def _rows(document: dict[str, Any], before: str = "") -> Iterator[tuple[str, str]]:

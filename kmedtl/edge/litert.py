@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
+from kmedtl.edge.shapes import Shapes
 from kmedtl.errors import UserError
 from kmedtl.quiet import quiet_stderr
 
 LOGITS, FEATURES = "logits", "features"  # what kmedtl calls the outputs of its files
+PIXELS = (np.uint8, np.int8, np.int16, np.float32)  # types of an image
 
 
 class LiteRTModel:
@@ -30,8 +32,10 @@ class LiteRTModel:
             reason = " ".join(str(error).split())
             raise UserError(f"{path}: not a TFLite model that LiteRT can run ({reason}).") from None
         self._path = path
-        self._input = self._interpreter.get_input_details()[0]
-        outputs = self._interpreter.get_output_details()
+        inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
+        if len(inputs) != 1 or inputs[0]["dtype"] not in PIXELS or not outputs:
+            raise UserError(f"{path}: expected a model of one image. Received: {len(inputs)} inputs, or no numbers.")
+        self._input = inputs[0]
         self._logits = named.get(LOGITS, outputs[0]["index"])
         self._features = named.get(FEATURES)
         self._quantized = {output["index"]: output["quantization"] for output in outputs if output["quantization"][0]}
@@ -41,6 +45,13 @@ class LiteRTModel:
     def input_shape(self) -> tuple[int, ...]:
         """What it takes at a time: (1, height, width, channels) of an image."""
         return tuple(map(int, self._input["shape"]))
+
+    @property
+    def shapes(self) -> Shapes:
+        """What goes in and comes out."""
+        widths = {output["index"]: _width(output["shape"]) for output in self._interpreter.get_output_details()}
+        features = None if self._features is None else widths[self._features]
+        return Shapes(self.input_shape[1:], widths[self._logits], features)
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Return logits, float32 (N, findings), of uint8 images (N, size, size, C)."""
@@ -61,7 +72,10 @@ class LiteRTModel:
         scale, zero = self._input["quantization"]  # (0, 0) for float, and for a file that takes the pixels as they are
         values = np.round(image / scale + zero) if scale else image
         self._interpreter.set_tensor(self._input["index"], values[None].astype(self._input["dtype"]))
-        self._interpreter.invoke()
+        try:
+            self._interpreter.invoke()
+        except RuntimeError as error:
+            raise UserError(f"{self._path}: LiteRT cannot run it ({' '.join(str(error).split())}).") from None
         return [self._value(output) for output in outputs]
 
     def _value(self, output: int) -> np.ndarray:
@@ -70,6 +84,11 @@ class LiteRTModel:
             return value
         scale, zero = self._quantized[output]
         return (value.astype(np.float32) - zero) * np.float32(scale)
+
+
+def _width(shape: np.ndarray) -> int | str:
+    """Return how many numbers an output has for one image."""
+    return int(shape[1]) if len(shape) == 2 and shape[0] == 1 else str(tuple(map(int, shape)))
 
 
 def _named_outputs(interpreter: Interpreter) -> dict[str, int]:

@@ -7,22 +7,26 @@ A `.tflite` carries it as a zip at its end (it stays a valid model), a `.keras` 
 from __future__ import annotations
 
 import json
+import math
 import zipfile
 import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+from kmedtl import config
 from kmedtl.data.reading import Reading, Window
-from kmedtl.edge import calibration, out_of_distribution
 from kmedtl.edge.calibration import Calibration
 from kmedtl.edge.out_of_distribution import OutOfDistribution
-from kmedtl.errors import UserError
+from kmedtl.errors import UserError, expect
 from kmedtl.question import Kind, findings_of
 
 MEMBER = "kmedtl.json"
 VERSION = 2
+LARGEST = 4_000_000  # bytes of a document; that of the widest backbone has 400,000
+LARGEST_SIZE = 8192  # pixels a side
+VALUE_RANGE, NORMALISATION = (0.0, 255.0), "inside the model"  # of every model that kmedtl writes
 INTENDED_USE = "Research only. Not a medical device; no clinical use is claimed."
 
 
@@ -49,6 +53,9 @@ class ModelInfo:
         metrics: of this file on the test images: figure → (value, low, high), 95 % intervals.
         made: how the file was made, where there was a choice.
         parity: how the file differs from the trained model on the test images; see `kmedtl.export.parity.Parity`.
+
+    Raises:
+        UserError: a value that no model has, or values that contradict each other.
     """
 
     classes: tuple[str, ...]
@@ -65,8 +72,8 @@ class ModelInfo:
     window: Window = field(default_factory=Window)
     pixel_offset: float = 0.0
     out_of_distribution: OutOfDistribution | None = None
-    value_range: tuple[float, float] = (0.0, 255.0)
-    normalisation: str = "inside the model"
+    value_range: tuple[float, float] = VALUE_RANGE
+    normalisation: str = NORMALISATION
     recipe_hash: str = ""
     data_hash: str = ""
     metrics: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
@@ -74,6 +81,27 @@ class ModelInfo:
     parity: Mapping[str, Any] = field(default_factory=dict)
     intended_use: str = INTENDED_USE
     version: int = VERSION
+
+    def __post_init__(self) -> None:
+        classes, findings = self.classes, len(self.findings)
+        least, most = {"binary": (1, 2), "multi_class": (2, math.inf), "multi_label": (1, math.inf)}[self.kind]
+        fits = least <= len(classes) <= most and all(classes) and len(set(classes)) == len(classes)
+        expect(fits, "classes", f"a name of its own for each class of a {self.kind} question", classes)
+        expect(1 <= self.size <= LARGEST_SIZE, "size", f"1 to {LARGEST_SIZE} pixels", self.size)
+        expect(self.channels in (1, 3), "channels", "1 or 3", self.channels)
+        expect(self.calibration.kind == self.kind, "calibration.kind", self.kind, self.calibration.kind)
+        scales = len(self.calibration.scale)
+        expect(scales == findings, "calibration.scale", f"a number for each of {findings} findings", scales)
+        wanted = 0 if self.kind == "multi_class" else findings
+        # Just above 1 lies the threshold of a finding that is never called.
+        sound = all(0 <= threshold <= math.nextafter(1, 2) for threshold in self.thresholds)
+        expect(sound and len(self.thresholds) == wanted, "thresholds", f"{wanted} numbers from 0 to 1", self.thresholds)
+        expect(0 <= self.seed < 2**31, "seed", "a whole number from 0 to 2^31 - 1", self.seed)
+        expect(self.value_range == VALUE_RANGE, "value_range", VALUE_RANGE, self.value_range)
+        expect(self.normalisation == NORMALISATION, "normalisation", NORMALISATION, self.normalisation)
+        for name, figure in self.metrics.items():
+            sound = len(figure) == 3 and all(map(math.isfinite, figure))
+            expect(sound, f"metrics.{name}", "a figure and the two ends of its interval", figure)
 
     @property
     def findings(self) -> tuple[str, ...]:
@@ -86,7 +114,7 @@ class ModelInfo:
 
 def attach(info: ModelInfo, path: Path) -> None:
     """Write the document into a `.tflite`, `.keras` or `.onnx` file, a SavedModel folder or a run folder."""
-    text = json.dumps(asdict(info), indent=2)
+    text = json.dumps(asdict(info), indent=2, allow_nan=False)
     if path.suffix == ".onnx":
         _attach_to_onnx(text, path)
         return
@@ -110,35 +138,71 @@ def read(path: Path) -> ModelInfo:
         raise UserError(f"{path}: no such file or folder; expected a run folder or a model file.")
     try:
         if path.is_dir():
-            text = _in_folder(path).read_text(encoding="utf-8")
+            content = _of_folder(path)
         elif path.suffix == ".onnx":
-            text = _of_onnx(path)
+            content = _of_onnx(path)
         else:
-            with zipfile.ZipFile(path) as archive:
-                text = archive.read(MEMBER).decode()
-    except (OSError, KeyError, zipfile.BadZipFile, zlib.error, UnicodeDecodeError):
+            content = _of_archive(path)
+    except (OSError, KeyError, EOFError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error):
         raise UserError(f"{path}: no kmedtl model; it carries no {MEMBER} with classes, size and thresholds.") from None
+    if len(content) > LARGEST:
+        raise UserError(f"{path}: its {MEMBER} has more than {LARGEST} bytes; use a model of known origin.")
     try:
-        document = json.loads(text)
-        version = document["version"]
-        if version == VERSION:
-            known = {setting.name for setting in fields(ModelInfo)}
-            for name in ("classes", "thresholds", "value_range"):
-                if name in document:
-                    document[name] = tuple(document[name])
-            if "metrics" in document:
-                document["metrics"] = {name: tuple(figure) for name, figure in document["metrics"].items()}
-            document["window"] = Window(**document["window"])
-            document["calibration"] = calibration.from_dict(document["calibration"])
-            if document.get("out_of_distribution") is not None:
-                document["out_of_distribution"] = out_of_distribution.from_dict(document["out_of_distribution"])
-            return ModelInfo(**{name: document[name] for name in known & set(document)})
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: its {MEMBER} is damaged ({error}); export the model again.") from None
-    raise UserError(
-        f"{path}: its {MEMBER} has version {version}, this kmedtl reads {VERSION}; use the kmedtl that wrote it, or "
-        "export the model again."
-    )
+        return _parsed(content)
+    except (ValueError, RecursionError, UserError) as error:
+        reason = " ".join(str(error).split()).rstrip(".")[:300]
+        raise UserError(f"{path}: its {MEMBER} is damaged ({reason}); export the model again.") from None
+    except _OtherVersionError as error:
+        raise UserError(
+            f"{path}: its {MEMBER} has version {error}, this kmedtl reads {VERSION}; use the kmedtl that wrote it, or "
+            "export the model again."
+        ) from None
+
+
+class _OtherVersionError(Exception):
+    """A document that is of no concern here."""
+
+
+def _parsed(content: bytes) -> ModelInfo:
+    """Return what a document says; a field that this version does not know is left to those that do.
+
+    Raises:
+        ValueError, RecursionError: it is no JSON.
+        UserError: a field that is missing, or has a value that it cannot have.
+        _OtherVersionError: it is of another version.
+    """
+    document = json.loads(content.decode("utf-8"))
+    expect(isinstance(document, dict), "document", "values by name", type(document).__name__)
+    version = document.get("version")
+    expect(type(version) is int and version > 0, "version", "a whole number from 1 on", version)
+    if version != VERSION:
+        raise _OtherVersionError(version)
+    expect("window" in document, "window", "to be told", "nothing")  # without it images would be read otherwise
+    known = {setting.name for setting in fields(ModelInfo)}
+    told = {name: value for name, value in document.items() if name in known}
+    return config.build(ModelInfo, told, text_as_number=False)
+
+
+def _of_folder(path: Path) -> bytes:
+    place = _in_folder(path)
+    if not place.is_file():  # a pipe would keep us waiting
+        raise KeyError(MEMBER)
+    with place.open("rb") as file:
+        return _bounded(file)
+
+
+def _of_archive(path: Path) -> bytes:
+    with zipfile.ZipFile(path) as archive:
+        member = archive.getinfo(MEMBER)
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # others expand before they are cut
+            raise KeyError(MEMBER)
+        with archive.open(member) as file:
+            return _bounded(file)
+
+
+def _bounded(file: BinaryIO) -> bytes:
+    """Return the file's bytes, no more than one too many."""
+    return file.read(LARGEST + 1)
 
 
 def _in_folder(path: Path) -> Path:
@@ -154,7 +218,7 @@ def _attach_to_onnx(text: str, path: Path) -> None:
     onnx.save(model, path)
 
 
-def _of_onnx(path: Path) -> str:
+def _of_onnx(path: Path) -> bytes:
     """Return the document of an `.onnx` file.
 
     Raises:
@@ -170,4 +234,4 @@ def _of_onnx(path: Path) -> str:
         known = onnx.load(path, load_external_data=False).metadata_props
     except DecodeError:
         raise KeyError(MEMBER) from None
-    return {entry.key: entry.value for entry in known}[MEMBER]
+    return {entry.key: entry.value for entry in known}[MEMBER].encode()

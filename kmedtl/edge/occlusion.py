@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
+
+from kmedtl.progress import progress
 
 BATCH = 32  # covered copies of an image at a time
 
@@ -31,7 +32,7 @@ def occlusion(
         cover: side of the patch in cells.
     """
     falls = np.empty((len(images), grid, grid), np.float32)
-    for number, image in enumerate(tqdm(images, "occlusion", unit="image", leave=False, ncols=100)):
+    for number, image in enumerate(progress(images, "occlusion", unit="image")):
         whole = runtime(image[None])[0, finding]
         copies = _covered(image, grid, cover)
         covered = np.concatenate([runtime(batch)[:, finding] for batch in _batches(copies)])

@@ -11,7 +11,9 @@ from kmedtl.edge import model_info
 from kmedtl.edge.litert import LiteRTModel
 from kmedtl.edge.model_info import MEMBER
 from kmedtl.edge.predictor import Model
+from kmedtl.edge.shapes import check_fits
 from kmedtl.errors import UserError
+from kmedtl.printable import shown
 
 
 def open_tflite(path: Path, threads: int = 1) -> Model:
@@ -21,23 +23,19 @@ def open_tflite(path: Path, threads: int = 1) -> Model:
         threads: cores that one image may use.
 
     Raises:
-        UserError: no such file, no TFLite model, metadata that are damaged or of a newer version, or a model that takes
-            another image than its metadata say, or no square image of one or three channels.
+        UserError: no such file, no TFLite model, metadata that are damaged, of a newer version or of another model, or
+            no square image of one or three channels.
     """
     if not path.exists():
         raise UserError(f"{path}: no such file; expected a .tflite file, such as model_int8.tflite of a run folder.")
     if not path.is_file() or path.suffix != ".tflite":
         raise UserError(f"{path}: expected a .tflite file, such as model_int8.tflite of a run folder.")
     if not _carries_document(path):
-        print(f"{path}: carries no {MEMBER}: the answers are its raw outputs for values 0–255.", file=sys.stderr)
+        print(f"{shown(path)}: carries no {MEMBER}: the answers are its raw outputs for values 0–255.", file=sys.stderr)
         return _foreign(path, threads)
     info = model_info.read(path)
     runtime = LiteRTModel(path, threads)
-    said = (1, info.size, info.size, info.channels)
-    if runtime.input_shape != said:
-        raise UserError(
-            f"{path}: its {MEMBER} says images of {said}, the model takes {runtime.input_shape}; export it again."
-        )
+    check_fits(path, runtime.shapes, info)
     return Model(runtime, info.reading, info)
 
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -88,6 +87,11 @@ class OutOfDistribution:
         wanted = width * len(self.variances)
         expect(values == wanted, "out of distribution: components", f"{wanted} numbers", values)
 
+    @property
+    def width(self) -> int:
+        """How many features an image has."""
+        return len(self.arrays[0])
+
     @cached_property
     def arrays(self) -> tuple[np.ndarray, np.ndarray]:
         """The mean, float32 (D,), and the components, float32 (K, D)."""
@@ -114,25 +118,6 @@ class OutOfDistribution:
         """Return which images count as of another kind, bool (N,), by features (N, D) and uint8 pixels (N, H, W, C)."""
         by_features = self.score(features) > self.threshold
         return by_features | (self.layout.likeness(images) < self.layout.least) if self.layout else by_features
-
-
-def from_dict(document: Any) -> OutOfDistribution:
-    """Return what `dataclasses.asdict` made a document of, through JSON or not.
-
-    Raises:
-        UserError: a field missing or too many, or a value that `OutOfDistribution` refuses.
-    """
-    known = [field.name for field in fields(OutOfDistribution)]
-    names = sorted(map(str, document)) if isinstance(document, Mapping) else document
-    expect(names == sorted(known), "out of distribution", f"the fields {', '.join(known)}", names)
-    variances = document["variances"]
-    expect(isinstance(variances, list | tuple), "out of distribution: variances", "a list of numbers", variances)
-    layout = document["layout"]
-    if layout is not None:
-        named = sorted(layout) if isinstance(layout, Mapping) else layout
-        expect(named == ["least", "typical"], "out of distribution: layout", "the fields typical, least", named)
-        layout = Layout(**layout)
-    return OutOfDistribution(**{**document, "variances": tuple(variances), "layout": layout})
 
 
 def thumbnails(images: np.ndarray) -> np.ndarray:

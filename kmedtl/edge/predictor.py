@@ -103,6 +103,8 @@ def _answer(model: Model, path: str, pixels: np.ndarray) -> Prediction:
         return Prediction(path, logits=tuple(model.runtime(pixels[None])[0].tolist()))
     logits, *features = _outputs(model.runtime, model.info, pixels[None])
     found = probabilities(logits, model.info.calibration)
+    if not all(np.isfinite(numbers).all() for numbers in (found, *features)):  # else it would count as below thresholds
+        return Prediction(path, error="the model answers with what is no number")
     said = dict(zip(model.info.findings, found[0].tolist(), strict=True))
     decision = _named(decide(found, model.info.thresholds)[0], model.info)
     if not features:

@@ -10,6 +10,7 @@ from dataclasses import fields
 
 from kmedtl.edge.model_info import ModelInfo
 from kmedtl.edge.predictor import Prediction
+from kmedtl.printable import cell, shown, shown_json
 from kmedtl.question import columns
 
 Writer = Callable[[Iterable[Prediction], ModelInfo | None], Iterator[str]]
@@ -19,8 +20,10 @@ _ON_REQUEST = ("logits", "explanation", "dicom_report")  # left out of JSON wher
 def _table(predictions: Iterable[Prediction], info: ModelInfo | None) -> Iterator[str]:
     findings = info.findings if info else ()
     header = ["IMAGE", *(f"P({finding})" for finding in findings), f"DECISION ({_rule(info)})" if info else "LOGITS"]
+    header = [shown(name) for name in header]
     rows = [
-        [row.image, *(f"{value:.4f}" for value in row.probabilities.values()), _outcome(row)] for row in predictions
+        [shown(row.image), *(f"{value:.4f}" for value in row.probabilities.values()), shown(_outcome(row))]
+        for row in predictions
     ]
     answered = [header, *(row for row in rows if len(row) == len(header))]
     widths = [max(map(len, column)) for column in zip(*answered, strict=True)]
@@ -46,12 +49,12 @@ def _rule(info: ModelInfo) -> str:
 
 
 def _json(predictions: Iterable[Prediction], info: ModelInfo | None) -> Iterator[str]:
-    yield json.dumps([_document(row, info) for row in predictions], indent=2, ensure_ascii=False) + "\n"
+    yield shown_json(json.dumps([_document(row, info) for row in predictions], indent=2, ensure_ascii=False)) + "\n"
 
 
 def _json_lines(predictions: Iterable[Prediction], info: ModelInfo | None) -> Iterator[str]:
     for row in predictions:
-        yield json.dumps(_document(row, info), ensure_ascii=False) + "\n"
+        yield shown_json(json.dumps(_document(row, info), ensure_ascii=False)) + "\n"
 
 
 def _document(row: Prediction, info: ModelInfo | None) -> dict[str, object]:
@@ -65,13 +68,16 @@ def _document(row: Prediction, info: ModelInfo | None) -> dict[str, object]:
 def _csv(predictions: Iterable[Prediction], info: ModelInfo | None) -> Iterator[str]:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
+    quoting = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
     findings = info.findings if info else ()
     names = columns("probability", info.kind, findings) if info else ["logits"]
-    writer.writerow(["image", *names, "decision", "error", "unlike_training", "out_of_distribution"])
+    writer.writerow(map(cell, ["image", *names, "decision", "error", "unlike_training", "out_of_distribution"]))
     yield _taken(text)
     for row in predictions:
         values = [row.probabilities.get(finding) for finding in findings] if info else [_plain(row.logits)]
-        writer.writerow([row.image, *values, row.decision, row.error, row.unlike_training, row.out_of_distribution])
+        told = [row.image, *values, row.decision, row.error, row.unlike_training, row.out_of_distribution]
+        bare = any("\r" in value for value in told if isinstance(value, str))  # which the writer does not quote
+        (quoting if bare else writer).writerow(map(cell, told))
         yield _taken(text)
 
 

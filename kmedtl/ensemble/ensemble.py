@@ -14,6 +14,7 @@ import pandas as pd
 import kmedtl
 from kmedtl import recipe as recipes
 from kmedtl import run_folder
+from kmedtl.csv_tables import write_csv
 from kmedtl.edge import model_info
 from kmedtl.edge.model_info import ModelInfo
 from kmedtl.ensemble import page
@@ -106,9 +107,9 @@ def _voted(members: Sequence[Member], method: Method, seed: int) -> tuple[Combin
 def write(made: Ensemble, folder: Path) -> None:
     """Write what a run folder holds, but for models: `ensemble.json` says which runs have them."""
     recipes.write(made.recipe, folder / "recipe.yaml")
-    made.predictions.to_csv(folder / "predictions.csv", index=False)
+    write_csv(made.predictions, folder / "predictions.csv")
     shutil.copyfile(made.members[0].folder / "manifest.csv", folder / "manifest.csv")
-    _history(made.members).to_csv(folder / "history.csv", index=False)
+    write_csv(_history(made.members), folder / "history.csv")
     run_folder.write_json(folder / "metrics.json", _metrics(made))
     run_folder.write_json(folder / VOTES, _votes(made))
     model_info.attach(made.info, folder)

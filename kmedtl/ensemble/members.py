@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from kmedtl import recipe as recipes
+from kmedtl.csv_tables import read_csv
 from kmedtl.data.pseudonyms import pseudonym
 from kmedtl.edge import model_info
 from kmedtl.edge.model_info import ModelInfo
@@ -92,7 +93,7 @@ def open_member(folder: Path) -> Member:
             raise UserError(f"{folder}: expected a finished run folder; {folder / name} is not there.")
     info = model_info.read(folder)
     try:
-        predictions = pd.read_csv(folder / "predictions.csv", dtype=TEXTS, keep_default_na=False)
+        predictions = read_csv(folder / "predictions.csv", dtype=TEXTS, keep_default_na=False)
         ordered = predictions.sort_values(["split", "id"], ignore_index=True)
         member = Member(folder, recipes.read(folder / "recipe.yaml"), info, ordered, _notice(folder))
         if not (np.isin(member.targets, (-1, 0, 1)).all() and np.isfinite(member.probabilities).all()):
@@ -132,7 +133,7 @@ def trained_on(folder: Path) -> frozenset[str]:
         UserError: the folder, or that of a run that it was made of, is not there any more.
     """
     try:
-        table = pd.read_csv(folder / "manifest.csv", usecols=["patient", "split"], dtype=str, keep_default_na=False)
+        table = read_csv(folder / "manifest.csv", usecols=["patient", "split"], dtype=str, keep_default_na=False)
     except (OSError, ValueError):
         raise UserError(
             f"{folder}: expected a run folder whose manifest.csv says who it was trained on; it cannot be read."

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import keras
 import numpy as np
-from tqdm import tqdm
 
 from kmedtl.data.pipeline import Pipeline
 from kmedtl.edge.calibration import against_rest
@@ -23,6 +22,7 @@ from kmedtl.export.runtimes import load_keras
 from kmedtl.finetune.losses import cross_entropy
 from kmedtl.finetune.sources import predict_logits
 from kmedtl.past_run import MODEL
+from kmedtl.progress import progress
 from kmedtl.question import Kind
 from kmedtl.recipe import Recipe
 
@@ -70,8 +70,8 @@ def stir(model: keras.Model, recipe: Recipe, kind: Kind, data: dict[str, Pipelin
     for member in members:
         for split in ("val", "test"):
             refuse_seen(member.folder, data[split].table, "the soup")
-    bar = tqdm(members, "Ingredients", unit="run", leave=False, ncols=100)
-    ingredients = {str(member.folder): load_keras(member.folder / MODEL).get_weights() for member in bar}
+    bar = progress(members, "Ingredients", unit="run")
+    ingredients = {str(member.folder): load_keras(member.folder / MODEL, member.info).get_weights() for member in bar}
     chosen = ingredients if recipe.schedule == "uniform_soup" else _greedy(model, ingredients, kind, data["val"])
     model.set_weights(_mean(list(chosen.values())))
     say(f"Soup of {len(chosen)} of {len(ingredients)} runs: {', '.join(chosen)}")
@@ -87,10 +87,10 @@ def _greedy(
         loss = cross_entropy(kind)(validation.targets, logits)
         return mean_auc(validation.targets, ranked), -float(loss)
 
-    alone = {name: merit([weights]) for name, weights in tqdm(ingredients.items(), "Alone", leave=False, ncols=100)}
+    alone = {name: merit([weights]) for name, weights in progress(ingredients.items(), "Alone")}
     ranked = sorted(ingredients, key=alone.get, reverse=True)
     chosen, best = {ranked[0]: ingredients[ranked[0]]}, alone[ranked[0]]
-    for name in tqdm(ranked[1:], "Soup", leave=False, ncols=100):
+    for name in progress(ranked[1:], "Soup"):
         together = merit([*chosen.values(), ingredients[name]])
         if together >= best:
             chosen, best = chosen | {name: ingredients[name]}, together

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from kmedtl.data import store
 from kmedtl.data.pipeline import Pipeline
@@ -27,6 +26,7 @@ from kmedtl.ensemble.votes import Combination, combine, log_odds, opinions
 from kmedtl.errors import UserError
 from kmedtl.export.runtimes import load_keras
 from kmedtl.past_run import MODEL
+from kmedtl.progress import progress
 from kmedtl.recipe import Recipe
 
 PUPIL = "the run that it shall teach"
@@ -102,6 +102,6 @@ def _read_again(images: Pipeline, reading: Reading) -> tuple[Pipeline, np.ndarra
 
 
 def _predict(folder: Path, images: Pipeline) -> np.ndarray:
-    model = load_keras(folder / MODEL)
-    batches = tqdm(images.images(), f"Teacher {folder.name}", images.steps, unit="step", leave=False, ncols=100)
+    model = load_keras(folder / MODEL, model_info.read(folder))
+    batches = progress(images.images(), f"Teacher {folder.name}", images.steps, unit="step")
     return np.concatenate([model.predict_on_batch(batch) for batch in batches])

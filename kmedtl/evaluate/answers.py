@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from kmedtl.csv_tables import restored
 from kmedtl.edge.calibration import softmax
 from kmedtl.errors import UserError
 from kmedtl.question import Kind, columns
@@ -82,7 +83,7 @@ def read(path: Path, split: str = "test", threshold: Threshold = None, finding: 
     twice = header[header.duplicated() & (header != "")]
     if len(twice):
         raise UserError(f"{path}: two columns are called '{twice.iloc[0]}'; rename or remove one.")
-    return from_table(table, str(path), split, threshold, finding)
+    return from_table(restored(table), str(path), split, threshold, finding)
 
 
 def from_table(

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-from tqdm import tqdm
 
 from kmedtl.edge.calibration import Calibration, Knots, Method, against_rest, probabilities, uncalibrated
 from kmedtl.errors import UserError
@@ -15,6 +14,7 @@ from kmedtl.evaluate.clustered import error_by_patient
 from kmedtl.evaluate.confidence import codes_of
 from kmedtl.evaluate.logistic import regress
 from kmedtl.evaluate.reliability import log_losses
+from kmedtl.progress import progress
 from kmedtl.question import Kind
 
 MIN_TEMPERATURE, MAX_TEMPERATURE, MAX_BIAS = 0.25, 20.0, 20.0
@@ -105,7 +105,7 @@ def _choose(
     if count < 2 or not (targets >= 0).any():  # nothing to divide
         return "none", (Candidate("none", float("nan"), float("nan")),)
     fold = (np.random.default_rng(seed).permutation(count) % FOLDS)[codes]
-    shown = tqdm(methods, "Calibrating", unit="method", leave=False, delay=2, ncols=100)
+    shown = progress(methods, "Calibrating", unit="method", delay=2)
     losses = {method: _held_out_losses(method, logits, targets, kind, fold) for method in shown}
     chosen = methods[0]
     for method in methods[1:]:

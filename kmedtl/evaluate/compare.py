@@ -15,6 +15,7 @@ import pandas as pd
 
 from kmedtl import config
 from kmedtl import recipe as recipes
+from kmedtl.csv_tables import read_csv
 from kmedtl.errors import UserError
 from kmedtl.evaluate.agreement import McNemar, mcnemar
 from kmedtl.evaluate.confidence import Estimate, auc_loss
@@ -155,7 +156,7 @@ def read_run(folder: Path, name: str) -> Run:
         _refuse_other_kinds(folder, metrics)
         judged = metrics["pooled" if folds else "test"]
         texts = dict.fromkeys(("id", "patient"), str)
-        predictions = pd.read_csv(folder / "predictions.csv", dtype=texts, keep_default_na=False)
+        predictions = read_csv(folder / "predictions.csv", dtype=texts, keep_default_na=False)
         test = predictions if folds else predictions[predictions["split"] == "test"]
         threshold = test["threshold"] if folds else metrics["operating_point"]["threshold"]
         test = test.assign(right=(test["probability"] >= threshold) == (test["label"] == 1))

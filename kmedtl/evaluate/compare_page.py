@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 
 from kmedtl import pages
+from kmedtl.csv_tables import write_csv
 from kmedtl.evaluate import plots
 from kmedtl.evaluate.compare import Comparison, Run, shown
 from kmedtl.evaluate.summary import aligned
@@ -15,7 +16,7 @@ UNPAIRED = "other test images"
 
 def write(comparison: Comparison, folder: Path, version: str) -> None:
     """Write `compare.csv`, `plots/` and the self-contained `compare.html` into `folder`."""
-    comparison.table().to_csv(folder / "compare.csv", index=False)
+    write_csv(comparison.table(), folder / "compare.csv")
     curves = comparison.curves()
     figures = {"data_efficiency": plots.data_efficiency(curves)} if curves else {"auc": plots.aucs(comparison.runs)}
     pages.write(

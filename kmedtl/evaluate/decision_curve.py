@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from kmedtl.evaluate.clustered import unbounded
 from kmedtl.evaluate.confidence import codes_of
+from kmedtl.progress import progress
 
 THRESHOLDS = np.arange(1, 50) / 50
 
@@ -41,7 +41,7 @@ def decision_curve(
     share = positive.mean() if prevalence is None else prevalence
     weights = np.where(positive, share / positive.sum(), (1 - share) / (~positive).sum())
     rows = []
-    for threshold in tqdm(thresholds, "Net benefit", unit="threshold", leave=False, delay=2, ncols=100):
+    for threshold in progress(thresholds, "Net benefit", unit="threshold", delay=2):
         odds = threshold / (1 - threshold)
         gains = np.where(positive, 1, -odds) * (chances >= threshold)
         benefit = unbounded(float(weights @ gains), _influence(gains, weights, positive, prevalence), owners)

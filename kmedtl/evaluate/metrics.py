@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 
 import numpy as np
-from tqdm import tqdm
 
 from kmedtl.data.manifest import UNKNOWN
 from kmedtl.evaluate.agreement import kappa
@@ -24,6 +23,7 @@ from kmedtl.evaluate.confidence import (
     wilson,
 )
 from kmedtl.evaluate.ranking import auc, average_precision, placements
+from kmedtl.progress import progress
 from kmedtl.question import Kind
 
 STEP = 1e-3  # of a count, where a figure's derivative is taken
@@ -93,7 +93,7 @@ def measure(answers: Answers, ordered: bool = False) -> Metrics:
     if answers.kind == "binary":
         confusion, estimates = _one_finding(answers, 0, patients)
         return Metrics("binary", count, people, answers.classes, confusion, estimates)
-    findings = tqdm(answers.findings, "Findings", unit="finding", leave=False, delay=2, ncols=100)
+    findings = progress(answers.findings, "Findings", unit="finding", delay=2)
     each = {name: _one_finding(answers, number, patients) for number, name in enumerate(findings)}
     confusions, by_finding = ({name: found[part] for name, found in each.items()} for part in (0, 1))
     if answers.kind == "multi_label":

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from kmedtl.edge.calibration import probabilities
 from kmedtl.edge.model_info import ModelInfo
 from kmedtl.edge.predictor import decide
 from kmedtl.evaluate.confidence import Estimate, auc_loss, delong_auc, wilson
 from kmedtl.evaluate.corruptions import PLAUSIBLE, REFERENCE, SEVERITIES, suite
+from kmedtl.progress import progress
 
 CLEAN = "clean"
 
@@ -110,7 +110,7 @@ def shift(
     summarised = PLAUSIBLE if PLAUSIBLE in severities else max(severities)
     rows, at_summarised = [], []
     cases = [(name, corruption, severity) for name, corruption in suite(reference).items() for severity in severities]
-    for name, corruption, severity in tqdm(cases, "Corrupting", unit="severity", leave=False, ncols=100):
+    for name, corruption, severity in progress(cases, "Corrupting", unit="severity"):
         logits = logits_of(corruption(images, severity, seed))
         rows.append(judged(name, severity, corruption.at(severity), logits))
         at_summarised += [logits] if severity == summarised else []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from kmedtl import pages
+from kmedtl.csv_tables import write_csv
 from kmedtl.edge.model_info import ModelInfo
 from kmedtl.evaluate import plots
 from kmedtl.evaluate.shift import Row, Shift
@@ -18,7 +19,7 @@ def write(shift: Shift, folder: Path, model: str, info: ModelInfo, notice: str, 
         notice: what must be said of synthetic images; empty: nothing.
     """
     table = shift.table()
-    table.assign(synthetic=bool(notice)).to_csv(folder / "shift.csv", index=False)
+    write_csv(table.assign(synthetic=bool(notice)), folder / "shift.csv")
     figures = {"severities": plots.severities(table)}
     pages.write(
         folder / "shift.html",

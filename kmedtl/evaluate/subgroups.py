@@ -11,7 +11,6 @@ from statistics import NormalDist
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from kmedtl.errors import UserError, nearest
 from kmedtl.evaluate.answers import Answers
@@ -25,6 +24,7 @@ from kmedtl.evaluate.confidence import (
     wilson,
 )
 from kmedtl.evaluate.ranking import placements
+from kmedtl.progress import progress
 
 FEWEST = 10  # patients of either class, below which a group has no interval
 MOST_GROUPS = 30
@@ -91,7 +91,7 @@ def subgroups(answers: Answers, columns: Sequence[str]) -> tuple[Group, ...]:
     patients = codes_of(answers.patients)
     found = [
         _group(answers, column, name, named[column] == name, finding, patients)
-        for column, name, finding in tqdm(cases, "Subgroups", unit="group", leave=False, delay=2, ncols=100)
+        for column, name, finding in progress(cases, "Subgroups", unit="group", delay=2)
     ]
     # Of two groups, the second's gaps are the first's turned round.
     looked_at = sum(len(group.gaps) / (2 if len(set(named[group.column])) == 2 else 1) for group in found)

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator
 import keras
 import numpy as np
 import tensorflow as tf
-from tqdm import tqdm
 
 from kmedtl.backbones.row import FEATURES
 from kmedtl.edge.occlusion import enlarge
+from kmedtl.progress import progress
 
 BATCH = 8  # images at a time: bounds what the gradients of a large backbone hold in memory
 
@@ -100,5 +100,5 @@ def _pixelwise_gradient(features: tf.Tensor, gradients: tf.Tensor) -> tf.Tensor:
 
 
 def _batches(images: np.ndarray, name: str) -> Iterator[np.ndarray]:
-    starts = tqdm(range(0, len(images), BATCH), name, unit="batch", leave=False, ncols=100)
+    starts = progress(range(0, len(images), BATCH), name, unit="batch")
     return (images[start : start + BATCH].astype(np.float32) for start in starts)

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import keras
 import numpy as np
-from tqdm import tqdm
 
 from kmedtl.data.augment import augmentation
 from kmedtl.edge.calibration import Calibration, probabilities
 from kmedtl.errors import UserError
+from kmedtl.progress import progress
 
 BATCH = 32
 
@@ -98,7 +98,7 @@ def _spread(
     """Return mean and deviation over passes, an array of answers a pass."""
     batches = [images[start : start + BATCH] for start in range(0, len(images), BATCH)]
     said = []
-    with tqdm(total=passes * len(batches), desc=name, unit="batch", leave=False, ncols=100) as bar:
+    with progress(total=passes * len(batches), title=name, unit="batch") as bar:
         for _ in range(passes):
             logits = []
             for batch in batches:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import keras
 import numpy as np
-from tqdm import tqdm
 
 from kmedtl.edge import model_info
 from kmedtl.edge.calibration import probabilities
@@ -24,6 +23,7 @@ from kmedtl.export.formats import FILES, NATIVE, write_all
 from kmedtl.export.int8 import FIRST, Attempt, Sample, Ways, choose
 from kmedtl.export.parity import Parity, compare, missed, size_of
 from kmedtl.export.runtimes import ModelFile, open_runtime
+from kmedtl.progress import progress
 from kmedtl.recipe import Recipe
 
 FORMAT_OF = {file: format for format, file in FILES.items()} | {NATIVE: "keras"}
@@ -78,7 +78,7 @@ def export(subject: Subject, folder: Path, formats: Collection[str], thorough: b
 
     calibration, rows = subject.info.calibration, []
     files = write_all(subject.model, folder, samples, formats, calibration, int8 if thorough else None)
-    for path in tqdm(files, "Exporting", 1 + len(formats), unit="file", leave=False):
+    for path in progress(files, "Exporting", 1 + len(formats), unit="file"):
         format = FORMAT_OF[path.name]
         runtime = open_runtime(path)
         info = subject.info if format in AS_TRAINED else _settled_anew(subject, runtime)

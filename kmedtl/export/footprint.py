@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from kmedtl.errors import UserError
+from kmedtl.system.memory import peak
 
 WARM_UP, IMAGES = 5, 50
 
@@ -64,13 +64,7 @@ def _measure(path: Path, threads: int, size: int, channels: int) -> Footprint:
         runtime(image)
         seconds.append(time.perf_counter() - start)
     p50, p95 = 1000 * np.percentile(seconds[WARM_UP:], [50, 95])
-    return Footprint(path.name, threads, float(p50), float(p95), _peak())
-
-
-def _peak() -> float:
-    """Return the most memory that this process has held, 10^6 bytes; Linux's `ru_maxrss` knows the parent's as well."""
-    status = Path("/proc/self/status").read_text(encoding="utf-8")
-    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) * 1024 / 1e6
+    return Footprint(path.name, threads, float(p50), float(p95), peak() / 1e6)
 
 
 if __name__ == "__main__":

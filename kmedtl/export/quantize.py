@@ -20,9 +20,9 @@ from litert_quantizer.calibrator import CalibrationMode, Calibrator
 from litert_quantizer.qtyping import TFLOperationName
 from litert_quantizer.quantizer import Quantizer
 from litert_quantizer.recipe_manager import RecipeManager
-from tqdm import tqdm
 
 from kmedtl.export.saved_model import EDGE
+from kmedtl.progress import progress
 from kmedtl.quiet import quiet_stderr
 
 BITS = 8
@@ -54,7 +54,7 @@ def ranges_of(model: bytes, images: np.ndarray) -> Ranges:
     """Return what each tensor of a float TFLite file reaches in each of the uint8 images (n, size, size, C)."""
     mode, seen = CalibrationMode.CALIBRATION_PROFILER_BASED, []
     calibrator = Calibrator(memoryview(model), num_threads=1, mode=mode)
-    for image in tqdm(spanning(images), "Calibrating int8", unit="image", leave=False):
+    for image in progress(spanning(images), "Calibrating int8", unit="image"):
         calibrator.reset_model_qsvs()  # else it would keep a moving average, which clips what is rare
         with quiet_stderr():
             calibrator.calibrate({EDGE: [{"image": image[None]}]}, RecipeManager())

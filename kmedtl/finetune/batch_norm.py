@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 import tensorflow as tf
-from tqdm import tqdm
 
 from kmedtl.backbones.blocks import Block, layers_of
 from kmedtl.data.pipeline import Pipeline
+from kmedtl.progress import progress
 
 
 def adapt(model: keras.Model, blocks: Sequence[Block], images: Pipeline) -> None:
@@ -30,7 +30,7 @@ def adapt(model: keras.Model, blocks: Sequence[Block], images: Pipeline) -> None
         drop.rate = 0.0
     run = tf.function(lambda batch: model(batch, training=True))
     seen, counts = [], []
-    for batch in tqdm(images.images(), "BatchNorm", images.steps, unit="step", leave=False, ncols=100):
+    for batch in progress(images.images(), "BatchNorm", images.steps, unit="step"):
         run(batch)
         seen.append([(norm.moving_mean.numpy(), norm.moving_variance.numpy()) for norm in norms])
         counts.append(len(batch))

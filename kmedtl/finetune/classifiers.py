@@ -19,12 +19,12 @@ from sklearn.pipeline import Pipeline as Chain
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
-from tqdm import tqdm
 
 from kmedtl.data.pipeline import Pipeline
 from kmedtl.data.splits import groups
 from kmedtl.errors import UserError
 from kmedtl.heads.classification import LOGITS, pooling_of
+from kmedtl.progress import progress
 
 FOLDS = 5
 C = tuple(10.0**power for power in range(-5, 2))
@@ -85,7 +85,7 @@ def fit_classifier(
 def features_of(model: keras.Model, pipeline: Pipeline) -> np.ndarray:
     """Return what the model pools of each image, float32 (N, channels), in the order of the pipeline's table."""
     extractor = keras.Model(model.inputs, pooling_of(model).output)
-    batches = tqdm(pipeline.images(), "features", pipeline.steps, unit="step", leave=False, ncols=100)
+    batches = progress(pipeline.images(), "features", pipeline.steps, unit="step")
     return np.concatenate([extractor.predict_on_batch(images) for images in batches])
 
 
@@ -131,7 +131,7 @@ def _choose(
     kind, smallest = KINDS[schedule], min(len(train) for train, _ in folds)
     values = [value for value in kind.values if schedule != "knn" or value <= smallest]
     scores = {}
-    for value in tqdm(values, f"{schedule}, cross-validation", unit=kind.setting, leave=False, ncols=100):
+    for value in progress(values, f"{schedule}, cross-validation", unit=kind.setting):
         chain = make_pipeline(StandardScaler(), kind.make(value, seed))
         scores[value] = cross_val_score(chain, features, labels, cv=folds, scoring="roc_auc").mean()
     best = max(scores, key=scores.get)

@@ -8,8 +8,6 @@ time of a stage. Stages that go deeper and deeper share one pass: what a later o
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,15 +16,17 @@ import keras
 import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
-from tqdm import tqdm
 
 from kmedtl.backbones.blocks import HEAD, Block, end_tensors
 from kmedtl.data.pipeline import Batch, Pipeline, Variation
-from kmedtl.errors import UserError
 from kmedtl.heads.classification import pooling_of
+from kmedtl.progress import progress
+from kmedtl.system.disk import reserve, room_on
+from kmedtl.system.scratch import Scratch
 
 VIEW_SEEDS = 20  # apart, so that no two views share a layer's seed
 AT_A_TIME = 8  # images; a processor's caches hold the activations of so many
+REMEDY = "set TMPDIR to a larger disk, or lower training.cache_gigabytes"
 MANY = 500  # images; fewer are through before their graph is rewritten
 
 
@@ -64,9 +64,9 @@ class Activations:
     """
 
     def __init__(self, prefix: keras.Model, count: int, findings: int, views: int, dtype: str) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="kmedtl-activations-")
+        self._folder = Scratch("activations")
         self.arrays = [
-            _allocate(Path(self._folder.name) / str(number), (views, count, *output.shape[1:]), np.dtype(dtype))
+            _allocate(self._folder.path / str(number), (views, count, *output.shape[1:]), np.dtype(dtype))
             for number, output in enumerate(prefix.outputs)
         ]
         self.targets = np.empty((views, count, findings), np.float32)
@@ -89,14 +89,8 @@ def size_of(cut: Cut, images: int, dtype: str) -> int:
 def _allocate(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> np.memmap:
     """Return an array in a file whose space is taken now: a disk that fills up later would kill the process."""
     size = int(np.prod(shape)) * dtype.itemsize
-    try:
-        with path.open("wb") as file:
-            os.posix_fallocate(file.fileno(), 0, size)
-    except OSError as error:
-        raise UserError(
-            f"{path.parent}: no room for {size / 1e9:.1f} GB of activations ({error.strerror}); "
-            "set TMPDIR to a larger disk, or lower training.cache_gigabytes."
-        ) from None
+    with room_on(path.parent, f"{size / 1e9:.1f} GB of activations were wanted; {REMEDY}"), path.open("wb") as file:
+        reserve(file, size)
     return np.memmap(path, dtype, "r+", shape=shape)
 
 
@@ -149,12 +143,10 @@ def cache(
         {split: Activations(part.prefix, *data[split].targets.shape, count, dtype) for split, count in views_of.items()}
         for part in cuts
     ]
-    with tqdm(
+    with progress(
         total=sum(views_of[split] * part.steps for split, part in data.items()),
-        desc="frozen part",
+        title="frozen part",
         unit="step",
-        leave=False,
-        ncols=100,
     ) as bar:
 
         def fill(split: str, view: int, batches: Iterable[Batch]) -> None:

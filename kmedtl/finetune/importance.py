@@ -12,13 +12,13 @@ from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
-from tqdm import tqdm
 
 from kmedtl.backbones.blocks import HEAD, Block, select, set_trainable, trainable_kernels
 from kmedtl.data.pipeline import Variation
 from kmedtl.errors import UserError
 from kmedtl.finetune.losses import cross_entropy
 from kmedtl.finetune.task import Task
+from kmedtl.progress import progress
 from kmedtl.recipe import Stage
 
 BATCHES = 8  # of validation; a gradient's size needs no more
@@ -76,7 +76,7 @@ def relative_gradient_norms(task: Task) -> dict[str, float]:
     steps = min(BATCHES, images.steps)
     batches = images.epoch(0, Variation()).take(steps)
     total = [np.zeros(variable.shape) for variable in flat]
-    for pixels, targets, _ in tqdm(batches, "importance", steps, unit="step", leave=False, ncols=100):
+    for pixels, targets, _ in progress(batches, "importance", steps, unit="step"):
         total = [past + gradient.numpy() for past, gradient in zip(total, gradients(pixels, targets), strict=True)]
     found = iter(total)
     return {

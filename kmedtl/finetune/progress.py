@@ -7,10 +7,10 @@ from types import TracebackType
 
 import keras
 import numpy as np
-from tqdm import tqdm
 
 from kmedtl.errors import UserError
 from kmedtl.finetune.state import Epoch
+from kmedtl.progress import progress
 from kmedtl.recipe import Stage
 
 NAMED = 5  # images of a batch, in a message
@@ -23,7 +23,7 @@ class EpochBar(keras.callbacks.Callback):
         """Take `images` to name those of a step."""
         super().__init__()
         title = f"{stage.name} {number + 1}/{stage.epochs}"
-        self._bar = tqdm(total=steps, desc=f"{title:<14}", unit="step", ncols=100)
+        self._bar = progress(total=steps, title=f"{title:<14}", unit="step", leave=True)
         self._stage, self._number, self._images = stage, number, images
 
     def on_train_batch_end(self, batch: int, logs: dict) -> None:

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import keras
 import numpy as np
-from tqdm import tqdm
 
 from kmedtl.errors import UserError
+from kmedtl.progress import progress
 
 LOWEST, HIGHEST, STEPS = 1e-6, 1.0, 100
 SMOOTHING = 0.9  # decay of the moving average of the loss
@@ -46,7 +46,7 @@ def range_test(trainer: keras.Model, epoch: Callable[[int], Any], seed: int, nam
     """
     rates, losses, average = [], [], 0.0
     steps = zip(np.geomspace(LOWEST, HIGHEST, STEPS), _batches(epoch, seed), strict=False)
-    for number, (rate, batch) in enumerate(tqdm(steps, f"{name} lr", STEPS, unit="step", leave=False, ncols=100), 1):
+    for number, (rate, batch) in enumerate(progress(steps, f"{name} lr", STEPS, unit="step"), 1):
         trainer.optimizer.learning_rate = rate
         trainer.reset_metrics()
         loss = float(np.ravel(trainer.train_on_batch(*batch))[0])

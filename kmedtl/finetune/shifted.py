@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from kmedtl.data.in_memory import ImagesInMemory
 from kmedtl.data.pipeline import Pipeline
 from kmedtl.data.splits import limit
 from kmedtl.evaluate.corruptions import PLAUSIBLE, suite
 from kmedtl.evaluate.metrics import mean_auc
+from kmedtl.progress import progress
 
 
 def shifted(validation: Pipeline, seed: int, images: int = 150) -> Pipeline:
@@ -25,7 +25,7 @@ def shifted(validation: Pipeline, seed: int, images: int = 150) -> Pipeline:
     table, targets = validation.table[sample], validation.targets[sample]
     clean = Pipeline(validation.store, table.reset_index(drop=True), targets, validation.batch_size).pixels()
     corruptions = suite()
-    bar = tqdm(corruptions.values(), "shifted validation", unit="corruption", leave=False, ncols=100)
+    bar = progress(corruptions.values(), "shifted validation", unit="corruption")
     pixels = np.concatenate([corrupt(clean, PLAUSIBLE, seed) for corrupt in bar])
     together = pd.concat([table.assign(corruption=name) for name in corruptions], ignore_index=True)
     return Pipeline(

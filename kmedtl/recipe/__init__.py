@@ -10,6 +10,7 @@ from typing import Literal
 import yaml
 
 from kmedtl import config
+from kmedtl.bounded_yaml import LARGEST, parse
 from kmedtl.errors import UserError, expect
 from kmedtl.recipe.data import Data
 from kmedtl.recipe.export import Export, Gate
@@ -159,13 +160,15 @@ class Recipe:
 def read(path: Path) -> Recipe:
     """Read a recipe from a YAML file; see `kmedtl.config.build` for what is refused."""
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        with path.open(encoding="utf-8") as file:
+            text = file.read(LARGEST + 1)
     except FileNotFoundError:
         raise UserError(f"{path}: no such recipe file; `kmedtl recipes` lists the built-in ones.") from None
     except OSError as error:
         raise UserError(f"{path}: the recipe cannot be read ({error.strerror}).") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not valid YAML ({' '.join(str(error).split())}).") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not valid YAML ({error}).") from None
+    document = parse(text, str(path))
     try:
         return config.build(Recipe, document)
     except UserError as error:

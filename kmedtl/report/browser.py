@@ -8,9 +8,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from tqdm import tqdm
-
 from kmedtl.errors import UserError
+from kmedtl.progress import progress
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 SECONDS = 120  # a page of 8 MB takes a few
@@ -50,7 +49,7 @@ def print_pdf(page: Path, out: Path, browser: Path) -> None:
     Raises:
         UserError: the browser fails, or `out` cannot be written.
     """
-    with tempfile.TemporaryDirectory() as folder, tqdm(total=1, desc="Printing", unit="page", leave=False) as bar:
+    with tempfile.TemporaryDirectory() as folder, progress(total=1, title="Printing", unit="page") as bar:
         printed = Path(folder) / "page.pdf"
         command = [*headless(browser, Path(folder) / "profile"), "--no-pdf-header-footer", f"--print-to-pdf={printed}"]
         try:

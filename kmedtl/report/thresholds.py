@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from kmedtl.evaluate.answers import Answers
 from kmedtl.evaluate.confidence import Estimate, codes_of, undefined, wilson
+from kmedtl.progress import progress
 
 MOST = 1001  # points of all findings together, so that a page of many stays small
 LEAST = 101  # of one finding
@@ -65,7 +65,7 @@ def choices(answers: Answers, thresholds: tuple[float, ...], prevalence: float |
     """
     most = max(LEAST, MOST // max(1, len(thresholds)))
     found = []
-    shown = tqdm(thresholds, "Thresholds", unit="finding", leave=False, delay=2, ncols=100)
+    shown = progress(thresholds, "Thresholds", unit="finding", delay=2)
     for number, threshold in enumerate(shown):
         known = answers.targets[:, number] >= 0
         labels, likely = answers.targets[known, number], answers.probabilities[known, number]

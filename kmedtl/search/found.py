@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from kmedtl import recipe as recipes
+from kmedtl.csv_tables import write_csv
 from kmedtl.errors import UserError
 from kmedtl.evaluate.confidence import Estimate
 from kmedtl.evaluate.summary import title
@@ -173,7 +174,7 @@ def _estimate(written: dict[str, Any]) -> Estimate:
 
 
 def _write(found: Found, folder: Path) -> None:
-    records.table(found.records).to_csv(folder / "search.csv", index=False)
+    write_csv(records.table(found.records), folder / "search.csv")
     page.write(
         folder,
         records.table(found.records),

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -15,6 +13,7 @@ from kmedtl.recipe import Recipe
 from kmedtl.search.development import development
 from kmedtl.search.space import check, declare, recipe_of, tier_of
 from kmedtl.search.trials import FIGURES, fit
+from kmedtl.system.scratch import Scratch
 
 
 class RecipeHyperModel(keras_tuner.HyperModel):
@@ -33,7 +32,7 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         check(recipe)
         self.recipe, self._tier = recipe, tier_of(recipe)
         self._data = development(recipe)
-        self._features = tempfile.TemporaryDirectory(prefix="kmedtl-features-")  # vanishes with this object
+        self._features = Scratch("features")  # vanishes with this object
 
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
         """Return the trial's model, from raw pixels to logits, not compiled."""
@@ -61,7 +60,7 @@ class RecipeHyperModel(keras_tuner.HyperModel):
             data,
             self._data.kind,
             self._tier,
-            Path(self._features.name),
+            self._features.path,
             after_epoch=lambda epoch, number: history.append(epoch),
         )
         best = max(history, key=lambda epoch: epoch.merit)

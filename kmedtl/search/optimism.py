@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from tqdm import tqdm
 
 from kmedtl.evaluate.confidence import codes_of
 from kmedtl.evaluate.metrics import mean_auc
+from kmedtl.progress import progress
 
 RESAMPLES = 200
 
@@ -40,7 +40,7 @@ def auc_after_choice(
     ends = np.cumsum([len(part) for part in targets])[:-1]
     parts = np.split(codes, ends)
     found = []
-    for _ in tqdm(range(resamples), "optimism", unit="resample", leave=False, delay=2, ncols=100):
+    for _ in progress(range(resamples), "optimism", unit="resample", delay=2):
         drawn = np.bincount(random.integers(codes.max() + 1, size=codes.max() + 1), minlength=codes.max() + 1)
         inside = [np.repeat(np.arange(len(part)), drawn[part]) for part in parts]
         outside = [np.flatnonzero(drawn[part] == 0) for part in parts]

@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from kmedtl.errors import UserError
-from kmedtl.memory import bound_arenas
+from kmedtl.system.memory import bound_arenas
 
 if TYPE_CHECKING:
     from kmedtl.search.trials import Job, Outcome

@@ -8,11 +8,11 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tqdm import tqdm
-
 from kmedtl.errors import UserError
+from kmedtl.progress import progress
 from kmedtl.recipe import Recipe
 from kmedtl.recipe.search import Range
+from kmedtl.run_folder import logged
 from kmedtl.search import distributed, folder, records
 from kmedtl.search.found import Found, conclude
 from kmedtl.search.oracles import oracle_of
@@ -56,6 +56,7 @@ def search(
         return None, out
     place = folder.choose(out, recipe.name, resume)
     with folder.held(place, recipe, say):
+        say = logged(say, place)
         study = study_of(recipe, place)
         say(_describe(study))
         if ray:
@@ -127,7 +128,7 @@ def _work(recipe: Recipe, place: Path, say: Callable[[str], None]) -> None:
 def _bar(study: Study) -> Iterator[Callable[[Record], None]]:
     """Yield what moves a progress bar on by a trial."""
     done, search = records.read_all(study.folder / TRIALS), study.recipe.search
-    with tqdm(total=search.trials, initial=len(done), desc="search", unit="trial", ncols=100) as bar:
+    with progress(total=search.trials, initial=len(done), title="search", unit="trial", leave=True) as bar:
 
         def end(record: Record) -> None:
             done.append(record)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -24,6 +23,7 @@ from kmedtl.recipe import Recipe
 from kmedtl.search.development import Development
 from kmedtl.search.features import head_on_features
 from kmedtl.search.space import stages_of
+from kmedtl.system import memory
 
 FIGURES = {"val_auc": "max", "val_loss": "min", "score": "max"}  # of an epoch, and which way is better
 PATIENCE, COMPANY = 2, 5  # a trial is pruned after so many epochs, where so many others got as far
@@ -103,7 +103,7 @@ def carry_out(job: Job) -> Outcome:
         pruned=pruned,
         logits=() if pruned else tuple(logits),
         seconds=time.perf_counter() - start,
-        megabytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6,
+        megabytes=memory.peak() / 1e6,
     )
 
 

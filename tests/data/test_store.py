@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from kmedtl.cli import main
 from kmedtl.data import sources, store
 from kmedtl.data.beam_store import prepare_with_beam
 from kmedtl.data.read_image import read_image
@@ -95,3 +96,74 @@ def test_beam_makes_the_same_shards(manifest):
     found = pixels_by_id(beam)
     assert list(found) == list(expected)
     assert all(np.array_equal(found[name], expected[name]) for name in expected)
+
+
+def _cut(folder):
+    shard = next(folder.rglob("*.tfrecord*"))
+    shard.write_bytes(shard.read_bytes()[:-100])
+
+
+def _flip(folder):
+    shard = next(folder.rglob("*.tfrecord*"))
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 255
+    shard.write_bytes(content)
+
+
+def _empty(folder):
+    shutil.rmtree(folder)
+    folder.mkdir()
+
+
+def _a_file(folder):
+    shutil.rmtree(folder)
+    folder.write_text("")
+
+
+DAMAGES = {
+    "a cut shard": _cut,
+    "a changed shard": _flip,
+    "no shard": lambda folder: next(folder.rglob("*.tfrecord*")).unlink(),
+    "garbled facts": lambda folder: (folder / "facts.csv").write_bytes(b"\x00\xff,no,table\n1"),
+    "cut facts": lambda folder: (folder / "facts.csv").write_text("id,frame"),
+    "no facts": lambda folder: (folder / "facts.csv").unlink(),
+    "no settings": lambda folder: (folder / "settings.json").unlink(),
+    "other settings": lambda folder: (folder / "settings.json").write_text("[1, 2"),
+    "no contents": lambda folder: (folder / "contents.json").unlink(),
+    "other contents": lambda folder: (folder / "contents.json").write_text('{"sizes": 5}'),
+    "an empty folder": _empty,
+    "a file": _a_file,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("own", [True, False])
+def test_a_damaged_store_stops_no_run(damage, own, manifest, monkeypatch, tmp_path, capsys):
+    """Neither one that reads the same images, nor one that might copy some of them."""
+    monkeypatch.setenv("KMEDTL_CACHE", str(tmp_path / "cache"))
+    first = Path(store.prepare(manifest.table, READING).builder.data_path).parents[1]
+    capsys.readouterr()
+    DAMAGES[damage](first)
+    table = manifest.table if own else manifest.table.iloc[:-2]
+    again = store.prepare(table, READING)
+    assert set(pixels_by_id(again)) == set(table["id"])
+    said = [line for line in capsys.readouterr().err.splitlines() if "set aside" in line]
+    unseen = not own and damage in ("no settings", "an empty folder", "a file")  # which no other run looks into
+    assert len(said) == (0 if unseen else 1)
+    assert (first.with_name(f"{first.name}.damaged").exists()) != unseen
+    assert main(["store", "list"]) == 0
+    assert ("set aside" in capsys.readouterr().out) != unseen
+    assert store.prepare(table, READING).count == len(table)
+    assert "set aside" not in capsys.readouterr().err
+    assert main(["store", "clear"]) == 0
+    assert list((tmp_path / "cache" / "stores").iterdir()) == []
+
+
+def test_half_a_phantom_is_rendered_again(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("KMEDTL_CACHE", str(tmp_path / "cache"))
+    rows = sources.load(Data("phantom:6"), seed=0).table
+    for path in rows["path"][:3]:
+        Path(path).unlink()
+    again = sources.load(Data("phantom:6"), seed=0).table
+    assert all(Path(path).is_file() for path in again["path"])
+    assert "set aside" in capsys.readouterr().err

@@ -8,7 +8,8 @@ import pytest
 from scipy.special import expit
 from scipy.special import softmax as scipy_softmax
 
-from kmedtl.edge.calibration import Calibration, against_rest, from_dict, probabilities, uncalibrated
+from kmedtl.config import build
+from kmedtl.edge.calibration import Calibration, against_rest, probabilities, uncalibrated
 from kmedtl.errors import UserError
 
 KNOTS = ((-2.0, 0.1), (0.0, 0.4), (3.0, 0.95))
@@ -23,7 +24,7 @@ CALIBRATIONS = {
 
 @pytest.mark.parametrize("calibration", CALIBRATIONS.values(), ids=CALIBRATIONS)
 def test_a_document_reads_back_equal_and_keeps_probabilities_in_range(calibration):
-    assert from_dict(json.loads(json.dumps(asdict(calibration)))) == calibration
+    assert build(Calibration, json.loads(json.dumps(asdict(calibration)))) == calibration
     logits = np.random.default_rng(0).normal(0, 3, (50, len(calibration.scale)))
     logits[0], logits[1] = 1e5, -1e5
     found = probabilities(logits, calibration)
@@ -62,8 +63,8 @@ def test_the_score_of_a_class_is_its_log_odds_whatever_is_added_to_a_row():
         ({"scale": [1.0, 1.0]}, "scale"),
         ({"scale": [0.0]}, "above 0"),
         ({"scale": [float("nan")]}, "finite"),
-        ({"scale": ["1"]}, "finite"),
-        ({"scale": 1.0}, "lists"),
+        ({"scale": ["1"]}, "a number"),
+        ({"scale": 1.0}, "a list"),
         ({"bias": [float("inf")]}, "finite"),
         ({"bias": [0.0, 0.0]}, "bias"),
         ({"knots": []}, "knots"),
@@ -71,14 +72,14 @@ def test_the_score_of_a_class_is_its_log_odds_whatever_is_added_to_a_row():
         ({"knots": [[[0.0, 0.4], [0.0, 0.5]]]}, "rising"),
         ({"knots": [[[0.0, 0.4], [1.0, 0.3]]]}, "rising"),
         ({"knots": [[[0.0, 1.0]]]}, "probability"),
-        ({"knots": [[[0.0]]]}, "pairs"),
-        ({"temperature": 1.0}, "fields"),
+        ({"knots": [[[0.0]]]}, "2 values"),
+        ({"temperature": 1.0}, "no such setting"),
     ],
 )
 def test_a_damaged_document_is_refused_in_one_line(change, word):
     document = json.loads(json.dumps(asdict(CALIBRATIONS["isotonic"]))) | change
     with pytest.raises(UserError, match=word) as error:
-        from_dict(document)
+        build(Calibration, document, text_as_number=False)
     assert "\n" not in str(error.value)
 
 

@@ -74,7 +74,7 @@ def test_the_wheel_holds_the_edge_and_no_more(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = [name for name in archive.namelist() if name.startswith("kmedtl/")]
         metadata = archive.read(next(name for name in archive.namelist() if name.endswith("METADATA"))).decode()
-    assert {Path(name).parts[1] for name in names if name.count("/") > 1} == {"data", "edge"}
+    assert {Path(name).parts[1] for name in names if name.count("/") > 1} == {"data", "edge", "system"}
     assert {Path(name).name for name in names if name.startswith("kmedtl/edge/")} == {
         path.name for path in (ROOT / "kmedtl" / "edge").glob("*.py")
     }

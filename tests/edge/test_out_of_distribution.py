@@ -4,7 +4,8 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 
-from kmedtl.edge.out_of_distribution import Layout, OutOfDistribution, encoded, from_dict, thumbnails
+from kmedtl.config import build
+from kmedtl.edge.out_of_distribution import Layout, OutOfDistribution, encoded, thumbnails
 from kmedtl.errors import UserError
 
 # Of three features: half-way along the first two is the mean, their difference the only direction, the third is noise.
@@ -28,7 +29,7 @@ def test_the_score_is_the_mahalanobis_distance_of_the_direction_of_the_features(
 
 def test_a_document_reads_back_equal():
     for known in (KNOWN, replace(KNOWN, layout=LAYOUT)):
-        assert from_dict(json.loads(json.dumps(asdict(known)))) == known
+        assert build(OutOfDistribution, json.loads(json.dumps(asdict(known)))) == known
 
 
 def test_likeness_is_the_correlation_of_thumbnails():
@@ -46,25 +47,25 @@ def test_likeness_is_the_correlation_of_thumbnails():
     ("change", "word"),
     [
         ({"mean": "not base64!"}, "base64"),
-        ({"mean": 1.0}, "base64"),
+        ({"mean": 1.0}, "text"),
         ({"mean": encoded(np.array([0.5]))}, "more numbers"),
         ({"mean": encoded(np.array([np.nan, 0.5, 0.0]))}, "finite"),
         ({"components": encoded(np.ones(4))}, "3 numbers"),
         ({"variances": []}, "above 0"),
         ({"variances": [0.0]}, "above 0"),
-        ({"variances": [True]}, "above 0"),
+        ({"variances": [True]}, "a number"),
         ({"variances": 0.25}, "list"),
         ({"residual": float("nan")}, "above 0"),
-        ({"threshold": "2"}, "above 0"),
-        ({"extra": 1}, "fields"),
+        ({"threshold": "2"}, "a number"),
+        ({"extra": 1}, "no such setting"),
         ({"layout": {"typical": encoded(np.ones(4)), "least": 0.5}}, "256 numbers"),
         ({"layout": {"typical": encoded(np.ones(256)), "least": float("nan")}}, "finite"),
-        ({"layout": {"typical": encoded(np.ones(256))}}, "fields"),
+        ({"layout": {"typical": encoded(np.ones(256))}}, "no default"),
     ],
 )
 def test_a_damaged_document_is_refused_in_one_line(change, word):
     with pytest.raises(UserError, match=word) as error:
-        from_dict(json.loads(json.dumps(asdict(KNOWN))) | change)
+        build(OutOfDistribution, json.loads(json.dumps(asdict(KNOWN))) | change, text_as_number=False)
     assert "\n" not in str(error.value)
 
 

@@ -110,8 +110,8 @@ def test_explanations_are_pictures_in_the_files_own_aspect(model, folder, tmp_pa
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ({"size": 48}, ["model.tflite", "(1, 48, 48, 1)", f"(1, {SIZE}, {SIZE}, 1)", "export it again"]),
-        ({"channels": 3}, [f"(1, {SIZE}, {SIZE}, 3)", f"(1, {SIZE}, {SIZE}, 1)"]),
+        ({"size": 48}, ["model.tflite", "(48, 48, 1)", f"({SIZE}, {SIZE}, 1)", "export it again"]),
+        ({"channels": 3}, [f"({SIZE}, {SIZE}, 3)", f"({SIZE}, {SIZE}, 1)"]),
         ({"version": 99}, ["model.tflite", "version 99", "use the kmedtl that wrote it"]),
     ],
 )

@@ -4,7 +4,8 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from kmedtl.edge.out_of_distribution import from_dict
+from kmedtl.config import build
+from kmedtl.edge.out_of_distribution import OutOfDistribution
 from kmedtl.errors import UserError
 from kmedtl.evaluate.out_of_distribution import fit, fit_layout
 
@@ -42,7 +43,7 @@ def test_another_kind_is_told_by_where_it_lies_and_by_how_it_varies(known):
 def test_its_document_is_small_and_says_the_same(known):
     wide = fit(np.random.default_rng(0).normal(1, 1, (80, 1280)), np.random.default_rng(1).normal(1, 1, (20, 1280)))
     assert len(json.dumps(asdict(wide))) < 300_000
-    read = from_dict(json.loads(json.dumps(asdict(known))))
+    read = build(OutOfDistribution, json.loads(json.dumps(asdict(known))))
     features = kind(50, 4)
     assert (read.score(features) == known.score(features)).all()
 

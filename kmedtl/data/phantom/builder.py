@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 from PIL import Image
-from tqdm import tqdm
 
 from kmedtl.data.phantom.film import LABELS, Film, films_of
+from kmedtl.progress import progress
 
 DESCRIPTION = """SYNTHETIC chest radiographs: Beer–Lambert projections of random anatomy with or without
 consolidations. No patient was involved, and a result on these images says nothing about patients."""
@@ -97,7 +97,7 @@ def without_warnings() -> Iterator[None]:
 def render_in_threads(config: PhantomConfig) -> Iterator[Film]:
     """Yield the films in order; a few patients ahead are rendered meanwhile, so memory stays flat."""
     threads = os.cpu_count() or 1
-    numbers = tqdm(range(config.patients), "Rendering phantoms", unit="patient", leave=False)
+    numbers = progress(range(config.patients), "Rendering phantoms", unit="patient")
     ahead: deque[Future[list[Film]]] = deque()
     with ThreadPoolExecutor(threads) as pool:
         for number in numbers:

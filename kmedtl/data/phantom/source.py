@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import tensorflow_datasets as tfds
-from tqdm import tqdm
 
 from kmedtl.cache import cache_folder, made_once
 from kmedtl.data.manifest import Manifest, check_classes, from_rows
@@ -14,6 +13,7 @@ from kmedtl.data.phantom.builder import PhantomConfig, PhantomThorax
 from kmedtl.data.phantom.film import LABELS
 from kmedtl.data.quiet_tfds import quiet_tfds
 from kmedtl.errors import UserError
+from kmedtl.progress import progress
 
 PATIENTS = 320
 ATTRIBUTES = ("side", "pattern", "sex", "age", "area")
@@ -54,7 +54,7 @@ def _examples(builder: PhantomThorax) -> Iterable[dict]:
 def _lay_out(builder: PhantomThorax, folder: Path) -> None:
     folder.mkdir()
     total = builder.info.splits["films"].num_examples
-    for example in tqdm(_examples(builder), "Writing phantoms", total, unit="image", leave=False):
+    for example in progress(_examples(builder), "Writing phantoms", total, unit="image"):
         name = example["id"].decode()
         (folder / f"{name}.png").write_bytes(example["image"])
         (folder / f"{name}_mask.png").write_bytes(example["mask"])

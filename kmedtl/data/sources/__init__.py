@@ -9,6 +9,7 @@ from kmedtl.data.manifest import Manifest
 from kmedtl.data.splits import limit
 from kmedtl.errors import UserError
 from kmedtl.recipe import Data
+from kmedtl.system.home import expanded
 
 KINDS = "phantom, tfds:NAME, a folder of class folders, a .csv or .parquet manifest, or an .npz file"
 
@@ -39,7 +40,7 @@ def _load(data: Data, seed: int, labelled: bool) -> Manifest:
         from kmedtl.data.sources.catalogue import from_catalogue
 
         return from_catalogue(data)
-    path = Path(data.source).expanduser().absolute()
+    path = expanded(data.source).absolute()
     try:
         return _from_path(path, data, labelled)
     except OSError as error:

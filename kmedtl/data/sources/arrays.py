@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
 from kmedtl.cache import cache_folder, made_once, stamp
 from kmedtl.data.manifest import SPLITS, Manifest, check_classes
 from kmedtl.data.sources import rows
 from kmedtl.errors import UserError
+from kmedtl.progress import progress
 from kmedtl.recipe import Data
 
 MAX_BYTES = 100_000_000_000  # of an array of images; they are read one by one
@@ -167,7 +167,7 @@ def _lay_out(path: Path, folder: Path, there: dict[str, dict[str, str]], headers
         (folder / split).mkdir()
         name, header = found["images"], headers[split]
         images = _images(path, name, header)
-        bar = tqdm(images, f"Writing {split} images", header.shape[0], unit="image", leave=False)
+        bar = progress(images, f"Writing {split} images", header.shape[0], unit="image")
         for number, image in enumerate(bar):
             Image.fromarray(image).save(folder / split / f"{number}.png", compress_level=1)
 

@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 import tensorflow_datasets as tfds
 from PIL import Image
-from tqdm import tqdm
 
 from kmedtl.cache import cache_folder, made_once, stamp
 from kmedtl.data.manifest import Manifest, check_classes
 from kmedtl.data.sources import rows
 from kmedtl.data.sources.names import split_of
 from kmedtl.errors import UserError, nearest
+from kmedtl.progress import progress
 from kmedtl.recipe import Data
 
 PATIENTS = ("patient", "patient_id")  # features that say whose image it is, where a data set has one
@@ -97,7 +97,7 @@ def _examples(builder: tfds.core.DatasetBuilder) -> Iterator[tuple[str, int, dic
 
 def _lay_out(builder: tfds.core.DatasetBuilder, folder: Path) -> None:
     total = builder.info.splits.total_num_examples
-    for split, number, example in tqdm(_examples(builder), "Writing images", total, unit="image", leave=False):
+    for split, number, example in progress(_examples(builder), "Writing images", total, unit="image"):
         path = folder / split / str(number)
         path.parent.mkdir(exist_ok=True)
         image = example["image"]

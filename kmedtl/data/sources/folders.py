@@ -17,6 +17,7 @@ from kmedtl.data.sources.listing import Listing, list_folder, suffixes
 from kmedtl.data.sources.names import containers, is_hidden, is_mask_folder, split_of
 from kmedtl.errors import UserError
 from kmedtl.recipe import Data
+from kmedtl.system.home import expanded
 
 MAX_LOST = 0.1  # fraction of a class's files that may be of formats that are not read
 
@@ -85,7 +86,7 @@ def from_tree(root: Path, data: Data) -> Manifest:
     listing = list_folder(root)
     masks = listing.masks.of_images()
     found = dicom_tags.add([_unlabelled(file, root, masks) for file in listing.images])
-    path = Path(data.labels).expanduser().absolute()
+    path = expanded(data.labels).absolute()
     key, findings, labels, said = tables.read_labels(path, data)
     if key == "path":
         finder = FileFinder(root / path.name, listing)

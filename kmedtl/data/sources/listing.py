@@ -8,12 +8,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tqdm import tqdm
-
 from kmedtl.data.read_image import SUFFIXES, is_dicom
 from kmedtl.data.sources.masks import Masks, find_masks
 from kmedtl.data.sources.names import is_hidden
 from kmedtl.errors import UserError
+from kmedtl.progress import progress
 
 MAX_FILES = 5_000_000
 # Formats of images, volumes, videos and archives of them that are named rather than passed over as "other files".
@@ -60,7 +59,7 @@ def list_folder(root: Path, asked: Sequence[str] = ()) -> Listing:
         OSError: a folder that cannot be opened.
     """
     kinds: dict[str, list[Path]] = {"images": [], "unread": [], "others": [], "irregular": []}
-    for count, file in enumerate(tqdm(_files(root), "Listing files", unit="file", leave=False, delay=2)):
+    for count, file in enumerate(progress(_files(root), "Listing files", unit="file", delay=2)):
         if count >= MAX_FILES:
             raise UserError(f"{root}: more than {MAX_FILES} files; point to the folder that holds the images.")
         kinds[_kind(file, root)].append(file)

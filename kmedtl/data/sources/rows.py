@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 from kmedtl.data.manifest import UNKNOWN, Manifest, from_rows
+from kmedtl.data.matching import patients_of
 from kmedtl.data.pseudonyms import hide_file, pseudonym
 from kmedtl.data.sources import dicom_tags
 from kmedtl.data.sources.labels import one_spelling
@@ -91,7 +90,8 @@ def answers(finding: str) -> tuple[str, str]:
 def _find_patients(rows: Sequence[dict], data: Data, source: str, named: bool) -> bool:
     """Fill `patient`: the source's column, else DICOM's PatientID, else the recipe's pattern, else one an image."""
     given = any(row.get("patient") for row in rows)
-    pattern = re.compile(data.patient_pattern) if data.patient_pattern and named else None
+    unnamed = [row for row in rows if not row.get("PatientID")] if data.patient_pattern and named and not given else []
+    matches = iter(patients_of([row.get(NAME, row["id"]) for row in unnamed], data.patient_pattern))
     known = True
     for row in rows:
         if given:
@@ -99,23 +99,21 @@ def _find_patients(rows: Sequence[dict], data: Data, source: str, named: bool) -
                 raise UserError(f"{source}: {_shown(row, data)} has no patient, others have; fill the column.")
         elif row.get("PatientID"):
             row["patient"] = row["PatientID"]
-        elif pattern is not None:
-            row["patient"] = _match(pattern, row, data, source)
+        elif data.patient_pattern and named:
+            row["patient"] = _match(next(matches), row, data, source)
         else:
             row["patient"] = row["id"]
             known = False
     return known
 
 
-def _match(pattern: re.Pattern, row: dict, data: Data, source: str) -> str:
-    name = row.get(NAME, row["id"])
-    match = pattern.search(Path(name).name) or pattern.search(name)
-    if match is None:
+def _match(patient: str | None, row: dict, data: Data, source: str) -> str:
+    if patient is None:
         raise UserError(
             f"{source}: data.patient_pattern finds no patient in the file name '{_shown(row, data)}'; correct the "
             "pattern, or set it to '' to count each image as a patient of its own."
         )
-    return next((group for group in match.groups() if group), match.group(0))
+    return patient
 
 
 def _shown(row: dict, data: Data) -> str:

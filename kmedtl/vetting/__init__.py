@@ -1,0 +1,1 @@
+"""What a file from outside may hold, looked at before a library opens it. See docs/safety.md."""
