@@ -127,7 +127,7 @@ def test_metadata_that_do_not_fit_are_refused_in_one_line(make_model, info, chan
         (["gone.tflite", "a.png"], ["gone.tflite", "expected a .tflite file"]),
         (["run_folder", "a.png"], ["run_folder", "expected a .tflite file"]),
         (["MODEL"], ["images", "Received: none"]),
-        (["MODEL", "empty"], ["empty", "expected a folder with images", "0 files"]),
+        (["MODEL", "empty"], ["empty", "expected a folder with images", "an empty folder"]),
         (["MODEL", "--files-from", "gone.txt"], ["gone.txt", "a name a line"]),
         (["MODEL", "-", "--files-from", "-"], ["stdin", "one image or one list"]),
         (["MODEL", "a.png", "--explain", "nonsense.tflite"], ["nonsense.tflite", "expected a folder"]),
