@@ -179,7 +179,11 @@ def _one_of_several(answers: Answers, patients: np.ndarray, ordered: bool) -> di
     }
     absent = [name for name, share in zip(answers.classes, shares, strict=True) if share == 0]
     lacking = ("macro_auc", "weighted_auc", "balanced_accuracy", "macro_f1") if absent else ()
-    return estimates | {name: undefined(f"no image of class {', '.join(absent)}") for name in lacking}
+    return estimates | {name: undefined(f"no image of class {_listed(absent)}") for name in lacking}
+
+
+def _listed(names: Sequence[str], most: int = 3) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def _several(answers: Answers, patients: np.ndarray) -> dict[str, Estimate]:

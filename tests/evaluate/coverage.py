@@ -1,4 +1,4 @@
-"""How often the intervals hold the truth, by simulation: `python -m tests.evaluate.coverage` prints the table of docs.
+"""How often the intervals hold the truth, by simulation: `python -m tests.evaluate.coverage 500` prints the table of docs.
 
 A test set has 3 to 60 patients of 1 to 30 images each. What is drawn of an image is correlated with the other images of
 its patient, by 0, 0.3 or 0.9. Either a patient's images all have one label, as with a disease of the whole person, or
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import sys
 from collections import defaultdict
 
 import numpy as np
@@ -133,7 +134,8 @@ def lowest(found: pd.DataFrame, least_told: int = 50) -> pd.DataFrame:
 
 
 if __name__ == "__main__":
-    table = lowest(everything())
+    draws = [int(sys.argv[1])] * 2 if len(sys.argv) > 1 else []
+    table = lowest(everything(*draws))
     print("| figure | " + " | ".join(f"{patients} patients" for patients in table) + " |")
     print("| --- |" + " --- |" * len(table.columns))
     for name, row in table.iterrows():
