@@ -12,7 +12,7 @@ from scipy.sparse.csgraph import connected_components
 from tqdm import tqdm
 
 from kmedtl.audit.near_duplicates import fingerprint, near_duplicates
-from kmedtl.audit.shortcuts import Shortcut, file_properties, frame, readability
+from kmedtl.audit.shortcuts import Shortcut, file_properties, frame, readability, readability_of_each
 from kmedtl.data import splits
 from kmedtl.data.manifest import SPLITS, UNKNOWN, Manifest
 from kmedtl.data.store import Store
@@ -20,6 +20,7 @@ from kmedtl.errors import UserError
 
 LOOK_BATCH = 128  # images held at once
 PLACES = {"frame": "the border and corners of the images alone", "file": "size, mode and bits of the files alone"}
+MOST_CLASSES, MOST_TELLING = 12, 4  # that a person is told one by one
 TELLING = 0.6  # a shortcut is a warning where even the lower end of its AUC is above; random labels stay below
 
 
@@ -132,15 +133,19 @@ def _twins(manifest: Manifest, contents: pd.Series, prints: np.ndarray) -> np.nd
 def _shortcuts(manifest: Manifest, table: pd.DataFrame, frames: np.ndarray, seed: int) -> tuple[Shortcut, ...]:
     """Ask of each finding whether something beside the image tells it."""
     features = {"frame": frames, "file": file_properties(table[["width", "height", "mode", "bits"]])}
-    shortcuts = []
-    for name, target in zip(manifest.findings, manifest.targets(table).T, strict=True):
-        known = target != UNKNOWN
-        patients = table["patient"].to_numpy(str)[known]
-        for what, values in features.items():
-            auc = readability(values[known], target[known] == 1, patients, seed)
-            if auc is not None:
-                shortcuts.append(Shortcut(what, name, auc))
-    return tuple(shortcuts)
+    targets, patients = manifest.targets(table), table["patient"].to_numpy(str)
+    if len(manifest.findings) == 1:
+        known = targets[:, 0] != UNKNOWN
+        positive = targets[known, 0] == 1
+        each = {what: [readability(of[known], positive, patients[known], seed)] for what, of in features.items()}
+    else:
+        each = {what: readability_of_each(of, targets, patients, seed) for what, of in features.items()}
+    return tuple(
+        Shortcut(what, name, auc)
+        for number, name in enumerate(manifest.findings)
+        for what, found in each.items()
+        if (auc := found[number]) is not None
+    )
 
 
 def _sum_up(
@@ -185,10 +190,13 @@ def _warnings(found: Audit, manifest: Manifest, table: pd.DataFrame) -> Iterator
     if found.conflicts:
         first = " and ".join(found.conflicts[0])
         yield f"Pictures listed under two labels: {len(found.conflicts)}, first: {first}."
-    for shortcut in found.shortcuts:
-        if shortcut.auc.low > TELLING:
-            place = PLACES[shortcut.what]
+    for what, place in PLACES.items():
+        telling = [one for one in found.shortcuts if one.what == what and one.auc.low > TELLING]
+        telling.sort(key=lambda one: -one.auc.low)
+        for shortcut in telling[:MOST_TELLING]:
             yield f"{shortcut.finding} can be read from {place}: AUC {shortcut.auc}, chance is 0.5."
+        if len(telling) > MOST_TELLING:
+            yield f"{len(telling) - MOST_TELLING} more can be read from {place}: audit.json has their AUCs."
     if found.duplicates:
         files = sum(map(len, found.duplicates))
         yield f"{files} files hold only {len(found.duplicates)} pictures, byte for byte; copies share a split."
@@ -199,9 +207,10 @@ def _warnings(found: Audit, manifest: Manifest, table: pd.DataFrame) -> Iterator
         yield f"{files} files of different patients show only {len(strangers)} pictures; each picture is in one split."
     if found.burned_in:
         yield f"Images with text burned into their pixels, as their header says: {len(found.burned_in)}."
-    for name, count in found.images.items():
-        if not count:
-            yield f"No image shows {name}."
+    absent = [name for name, count in found.images.items() if not count]
+    if absent:
+        more = f" or {len(absent) - MOST_TELLING} more" if len(absent) > MOST_TELLING else ""
+        yield f"No image shows {', '.join(absent[:MOST_TELLING])}{more}."
     if manifest.hidden:
         yield f"Columns left out, since they may name a person (--keep-ids keeps them): {', '.join(manifest.hidden)}."
     if found.unreadable:
@@ -231,6 +240,31 @@ def describe(audit: Audit) -> str:
     said = ", ".join(f"{count} {name}" for name, count in left_out.items())
     lines = [f"{audit.source}: {audit.found} files, {audit.used} images used ({said})"]
     lines += ["  Synthetic images: they show nobody."] if audit.synthetic else []
-    lines += [f"  {name}: {count} images, {audit.patients[name]} patients" for name, count in audit.images.items()]
-    lines += [f"  {one.finding} from {PLACES[one.what]}: AUC {one.auc}; chance is 0.5" for one in audit.shortcuts]
+    lines += [f"  {line}" for line in (*_classes(audit), *_shortcut_lines(audit))]
     return "\n".join(lines + [f"  Note: {warning}" for warning in audit.warnings])
+
+
+def _classes(audit: Audit) -> list[str]:
+    """Return a line a class; of many, the most frequent, what lies between, and the rarest."""
+    told = {name: f"{name}: {count} images, {audit.patients[name]} patients" for name, count in audit.images.items()}
+    if len(told) <= MOST_CLASSES:
+        return list(told.values())
+    order = sorted(told, key=lambda name: -audit.images[name])
+    first, between, last = np.split(order, [MOST_CLASSES // 2, len(order) - MOST_CLASSES // 2])
+    most, least = audit.images[between[0]], audit.images[between[-1]]
+    more = f"… and {len(between)} more, {least} to {most} images each"
+    return [*(told[name] for name in first), more, *(told[name] for name in last)]
+
+
+def _shortcut_lines(audit: Audit) -> list[str]:
+    """Return a line a shortcut; of many findings, the most telling one of each kind, as the notes name the others."""
+    if len(audit.images) <= MOST_TELLING:
+        return [f"{one.finding} from {PLACES[one.what]}: AUC {one.auc}; chance is 0.5" for one in audit.shortcuts]
+    lines = []
+    for what, place in PLACES.items():
+        found = [one for one in audit.shortcuts if one.what == what]
+        if found:
+            best = max(found, key=lambda one: one.auc.low)
+            telling = sum(one.auc.low > TELLING for one in found)
+            lines.append(f"From {place}: {telling} of {len(found)} can be told; best {best.finding}, AUC {best.auc}")
+    return lines

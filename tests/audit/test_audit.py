@@ -1,6 +1,7 @@
 """What the audit says of sources with one fault each, and that every file is accounted for."""
 
 import json
+import time
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from PIL import Image
 
 from kmedtl.audit import page
+from kmedtl.audit.audit import TELLING, describe
 from kmedtl.errors import UserError
 from kmedtl.prepare import prepare
 from kmedtl.recipe import Data
@@ -35,7 +37,9 @@ def folder(tmp_path):
 
 
 def look(root, **settings):
-    data = Data(str(root), patient_pattern=r"/([NP]\d+)-", size=SIZE, channels=1, max_unreadable=0.5, **settings)
+    data = Data(
+        str(root), **({"patient_pattern": r"/([NP]\d+)-"} | settings), size=SIZE, channels=1, max_unreadable=0.5
+    )
     return prepare(data, seed=0)
 
 
@@ -209,3 +213,49 @@ def test_images_of_any_class_count(tmp_path):
     findings = prepare(Data(str(root), size=SIZE, channels=1), seed=0).audit
     assert findings.images == {"COVID": 6, "NORMAL": 12, "PNEUMONIA": 12}
     assert Path(root).name in findings.source
+
+
+def of_classes(root, classes, images=5):
+    for label in range(classes):
+        (root / f"class {label:03d}").mkdir(parents=True)
+        for number in range(images):
+            film(1000 * label + number).save(root / f"class {label:03d}" / f"{number}.png")
+    return root
+
+
+def test_a_hundred_classes_are_audited_quickly_and_told_on_a_screen(tmp_path):
+    start = time.perf_counter()
+    found = look(of_classes(tmp_path / "many", 100), patient_pattern="")
+    seconds = time.perf_counter() - start
+    lines = describe(found.audit).splitlines()
+    assert seconds < 15
+    assert len(lines) <= 40
+    assert "  … and 88 more, 5 to 5 images each" in lines
+    assert sum(line.startswith("  class") for line in lines) == 12
+    assert len(found.audit.images) == 100
+    assert len(found.audit.shortcuts) == 200  # audit.json has them all
+
+
+def test_a_marker_on_one_of_several_classes_is_named_first(tmp_path):
+    root = of_classes(tmp_path / "several", 6, images=20)
+    for path in (root / "class 003").glob("*.png"):
+        pixels = np.array(Image.open(path))
+        pixels[:12, :12] = 255
+        Image.fromarray(pixels).save(path)
+    audit = look(root, patient_pattern="").audit
+    telling = [one.finding for one in audit.shortcuts if one.auc.low > TELLING]
+    assert telling == ["class 003"]
+    assert audit.warnings[0].startswith("class 003 can be read from the border")
+    assert any("1 of 6 can be told; best class 003" in line for line in describe(audit).splitlines())
+
+
+def test_many_telling_borders_are_summed_up(tmp_path):
+    root = of_classes(tmp_path / "sites", 8, images=20)
+    for label, folder in enumerate(sorted(root.iterdir())):
+        for path in folder.glob("*.png"):
+            pixels = np.array(Image.open(path))
+            pixels[:12, 12 * label : 12 * label + 12] = 255
+            Image.fromarray(pixels).save(path)
+    audit = look(root, patient_pattern="").audit
+    assert sum("can be read from the border" in warning for warning in audit.warnings) == 5
+    assert any(warning.startswith("4 more can be read from the border") for warning in audit.warnings)
