@@ -14,6 +14,8 @@ from kmedtl.errors import UserError
 from kmedtl.evaluate.subgroups import check_columns
 from kmedtl.recipe import Data, Recipe
 
+SHOWN = 3  # pairs of images that a message names
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -40,20 +42,28 @@ def prepare(data: Data, seed: int) -> Prepared:
     """
     manifest = sources.load(data, seed)
     images = store.prepare(manifest.table, data.reading)
-    return Prepared(manifest, images, *audit(manifest, images, data.max_unreadable, seed))
+    return Prepared(manifest, images, *audit(manifest, images, data.max_unreadable, seed, data.same_patients))
 
 
 def refuse(data: Prepared, recipe: Recipe) -> None:
     """Refuse what would be trained in vain.
 
     Raises:
-        UserError: groups that are none, leakage that the recipe does not allow.
+        UserError: groups that are none, leakage, certain or suspected, that the recipe does not allow.
     """
-    source, leaks = data.manifest.source, data.audit.leaks
+    source, suspected = data.manifest.source, data.audit.suspected_leaks
+    leaks = [pair for pair in data.audit.leaks if pair not in suspected]
     check_columns(data.manifest.table, recipe.evaluation.groups)
     if leaks and not recipe.data.allow_leakage:
         raise UserError(
             f"{source}: patients or pictures in two of its splits: {len(leaks)}, first: "
             f"{' and '.join(leaks[0])}; the test would measure memory. Move them to one split, empty the split column, "
             "or say --set data.allow_leakage=true; `kmedtl audit` shows them all."
+        )
+    if suspected and not recipe.data.allow_leakage:
+        first = "; ".join(" and ".join(pair) for pair in suspected[:SHOWN])
+        raise UserError(
+            f"{source}: patients in two of its splits whose ids differ only in spelling: {len(suspected)}, first: "
+            f"{first}; if they are one, the test would measure memory. Move them to one split, or, if they are "
+            "different people, say --set data.same_patients=false; `kmedtl audit` shows them all."
         )

@@ -15,6 +15,7 @@ from kmedtl.audit.near_duplicates import fingerprint, near_duplicates
 from kmedtl.audit.shortcuts import Shortcut, file_properties, frame, readability, readability_of_each
 from kmedtl.data import splits
 from kmedtl.data.manifest import SPLITS, UNKNOWN, Manifest
+from kmedtl.data.spelling import one_spelling
 from kmedtl.data.store import Store
 from kmedtl.errors import UserError
 
@@ -47,6 +48,8 @@ class Audit:
         sites, sizes, modes, bits: as found → images.
         shortcuts: how well the label can be read from the border, and from the files' properties.
         warnings: sentences for a person.
+        spellings: groups of ids, an image a spelling, of patients who have several that count as one.
+        suspected_leaks: those of `leaks` that are leaks only if the spellings are of one patient.
     """
 
     source: str
@@ -72,15 +75,20 @@ class Audit:
     bits: dict[str, int]
     shortcuts: tuple[Shortcut, ...]
     warnings: tuple[str, ...]
+    spellings: tuple[tuple[str, ...], ...] = ()
+    suspected_leaks: tuple[tuple[str, str], ...] = ()
 
 
-def audit(manifest: Manifest, store: Store, max_unreadable: float, seed: int) -> tuple[Audit, pd.DataFrame]:
+def audit(
+    manifest: Manifest, store: Store, max_unreadable: float, seed: int, same_patients: bool = True
+) -> tuple[Audit, pd.DataFrame]:
     """Return the audit, and the table of readable images with their `record` in the store and their `twin`.
 
     Images have the same `twin` (an int) where they are the same picture.
 
     Args:
         max_unreadable: fraction of the images that may be unreadable.
+        same_patients: patients whose ids differ only in spelling get the first of them, in the table too.
 
     Raises:
         UserError: more unreadable files than allowed, or a class without a readable image.
@@ -95,8 +103,12 @@ def audit(manifest: Manifest, store: Store, max_unreadable: float, seed: int) ->
             raise UserError(f"{manifest.source}: no image of the class '{name}' can be read; first: {reason}.")
     prints, frames = (features[table["record"]] for features in _look(store))
     table["twin"] = _twins(manifest, table["sha256"], prints)
-    found = _sum_up(manifest, table, unreadable, _shortcuts(manifest, table, frames, seed))
-    return found, manifest.table.merge(table[["id", "record", "twin"]], on="id", validate="1:1")
+    as_spelled = table["patient"]
+    if same_patients and manifest.patients_known and not manifest.synthetic:
+        table["patient"] = one_spelling(as_spelled)
+    found = _sum_up(manifest, table, as_spelled, unreadable, _shortcuts(manifest, table, frames, seed))
+    kept = manifest.table.merge(table[["id", "record", "twin"]], on="id", validate="1:1")
+    return found, kept.assign(patient=kept["id"].map(table.set_index("id")["patient"]))
 
 
 def _unreadable(manifest: Manifest, facts: pd.DataFrame, max_unreadable: float) -> dict[str, str]:
@@ -149,11 +161,17 @@ def _shortcuts(manifest: Manifest, table: pd.DataFrame, frames: np.ndarray, seed
 
 
 def _sum_up(
-    manifest: Manifest, table: pd.DataFrame, unreadable: dict[str, str], shortcuts: tuple[Shortcut, ...]
+    manifest: Manifest,
+    table: pd.DataFrame,
+    as_spelled: pd.Series,
+    unreadable: dict[str, str],
+    shortcuts: tuple[Shortcut, ...],
 ) -> Audit:
     pictures = [part for _, part in table.groupby("twin") if len(part) > 1]
     given = table["split"].value_counts()
     members = manifest.members(table)
+    leaks, certain = splits.leaks(table), splits.leaks(table.assign(patient=as_spelled))
+    spelled = table.assign(spelling=as_spelled).drop_duplicates(["patient", "spelling"])
     found = Audit(
         source=manifest.source,
         synthetic=manifest.synthetic,
@@ -167,7 +185,7 @@ def _sum_up(
         duplicates=_ids([part for _, part in table.groupby("sha256") if len(part) > 1]),
         near_duplicates=_ids([part for part in pictures if part["sha256"].nunique() > 1]),
         conflicts=_ids([part for part in pictures if len(np.unique(manifest.targets(part), axis=0)) > 1]),
-        leaks=tuple(splits.leaks(table)),
+        leaks=tuple(leaks),
         burned_in=tuple(table.loc[table["burned_in"], "id"]),
         images={name: int(rows.sum()) for name, rows in members.items()},
         patients={name: int(table.loc[rows, "patient"].nunique()) for name, rows in members.items()},
@@ -178,6 +196,8 @@ def _sum_up(
         bits=_counts(table["bits"]),
         shortcuts=shortcuts,
         warnings=(),
+        spellings=_ids([part for _, part in spelled.groupby("patient") if len(part) > 1]),
+        suspected_leaks=tuple(pair for pair in leaks if pair not in certain),
     )
     return replace(found, warnings=tuple(_warnings(found, manifest, table)))
 
@@ -187,6 +207,12 @@ def _warnings(found: Audit, manifest: Manifest, table: pd.DataFrame) -> Iterator
     if found.leaks:
         first = " and ".join(found.leaks[0])
         yield f"LEAKAGE: patients or pictures in two of the given splits: {len(found.leaks)}, first: {first}."
+    if found.spellings:
+        first = " and ".join(found.spellings[0][:2])
+        yield (
+            f"Patients whose ids differ only in spelling count as one: {len(found.spellings)}, first: those of "
+            f"{first}; if they are different people, say --set data.same_patients=false."
+        )
     if found.conflicts:
         first = " and ".join(found.conflicts[0])
         yield f"Pictures listed under two labels: {len(found.conflicts)}, first: {first}."

@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,10 @@ from PIL import Image
 
 from kmedtl.audit import page
 from kmedtl.audit.audit import TELLING, describe
+from kmedtl.data import splits
 from kmedtl.errors import UserError
-from kmedtl.prepare import prepare
-from kmedtl.recipe import Data
+from kmedtl.prepare import prepare, refuse
+from kmedtl.recipe import Data, Recipe
 from tests.conftest import write_image_folder
 
 SIZE = 64
@@ -259,3 +261,48 @@ def test_many_telling_borders_are_summed_up(tmp_path):
     audit = look(root, patient_pattern="").audit
     assert sum("can be read from the border" in warning for warning in audit.warnings) == 5
     assert any(warning.startswith("4 more can be read from the border") for warning in audit.warnings)
+
+
+def spelled(tmp_path, split=""):
+    """24 patients of two films; the second film of each ill one spells its patient otherwise."""
+    rows = []
+    for number in range(48):
+        film(number).save(tmp_path / f"{number}.png")
+        patient = f"A{number // 2:03d}" if number % 2 or number >= 24 else f"a {number // 2}"
+        part = ("train", "test")[number % 2] if split == "across" else split
+        rows.append({"path": f"{number}.png", "label": int(number < 24), "patient": patient, "split": part})
+    pd.DataFrame(rows).to_csv(tmp_path / "films.csv", index=False)
+    return tmp_path / "films.csv"
+
+
+def test_patients_by_any_spelling_stay_in_one_split_and_the_audit_says_so(tmp_path):
+    found = prepare(Data(str(spelled(tmp_path)), size=SIZE, channels=1), seed=0)
+    assert found.audit.patients == {"0": 12, "1": 12}
+    assert len(found.audit.spellings) == 12
+    (warning,) = (one for one in found.audit.warnings if "spelling" in one)
+    assert "count as one: 12, first: those of 0.png and 1.png" in warning
+    assert "A00" not in warning
+    divided = splits.split(found.manifest, found.table, 0.2, 0.2, seed=0)
+    assert divided.groupby(divided["id"].str.removesuffix(".png").astype(int) // 2)["split"].nunique().max() == 1
+    apart = prepare(Data(str(tmp_path / "films.csv"), size=SIZE, channels=1, same_patients=False), seed=0)
+    assert apart.audit.patients == {"0": 12, "1": 24}
+    assert apart.audit.spellings == ()
+
+
+def test_spellings_across_given_splits_are_a_suspected_leak(tmp_path):
+    source = spelled(tmp_path, "across")
+    table = pd.read_csv(source)
+    table[table["label"] == 0] = table[table["label"] == 0].assign(split="train")
+    table.loc[table.index >= 40, "split"] = "test"
+    table.to_csv(source, index=False)
+    recipe = Recipe("films", data=Data(str(source), size=SIZE, channels=1))
+    with pytest.raises(UserError) as refused:
+        refuse(prepare(recipe.data, seed=0), recipe)
+    message = str(refused.value)
+    assert "ids differ only in spelling: 12, first: 0.png and 1.png; " in message
+    assert "data.same_patients=false" in message
+    assert "a 0" not in message
+    assert "A000" not in message
+    for settings in ({"same_patients": False}, {"allow_leakage": True}):
+        allowed = Recipe("films", data=replace(recipe.data, **settings))
+        refuse(prepare(allowed.data, seed=0), allowed)
