@@ -295,7 +295,7 @@ def test_spellings_across_given_splits_are_a_suspected_leak(tmp_path):
     table[table["label"] == 0] = table[table["label"] == 0].assign(split="train")
     table.loc[table.index >= 40, "split"] = "test"
     table.to_csv(source, index=False)
-    recipe = Recipe("films", data=Data(str(source), size=SIZE, channels=1))
+    recipe = Recipe("films", schedule="auto", data=Data(str(source), size=SIZE, channels=1))
     with pytest.raises(UserError) as refused:
         refuse(prepare(recipe.data, seed=0), recipe)
     message = str(refused.value)
@@ -304,5 +304,5 @@ def test_spellings_across_given_splits_are_a_suspected_leak(tmp_path):
     assert "a 0" not in message
     assert "A000" not in message
     for settings in ({"same_patients": False}, {"allow_leakage": True}):
-        allowed = Recipe("films", data=replace(recipe.data, **settings))
+        allowed = Recipe("films", schedule="auto", data=replace(recipe.data, **settings))
         refuse(prepare(allowed.data, seed=0), allowed)
