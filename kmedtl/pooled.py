@@ -14,7 +14,7 @@ from kmedtl.csv_tables import write_csv
 from kmedtl.environment import environment
 from kmedtl.evaluate.answers import Answers
 from kmedtl.evaluate.metrics import Metrics, measure
-from kmedtl.evaluate.summary import title
+from kmedtl.evaluate.summary import aligned, no_better_than_chance, title
 from kmedtl.predictions import answers_of
 from kmedtl.question import columns
 from kmedtl.recipe import Recipe
@@ -80,11 +80,13 @@ def summary(pooled: Pooled, folder: Path) -> str:
     ]
     lines += [f"  {title(name):<18} {estimate}" for name, estimate in metrics.estimates.items()]
     area = next(iter(metrics.estimates))  # the AUC, or of several findings the mean
-    lines += ["", f"{'Fold':<16} {'patients':>9} {'images':>7}  {title(area)}"]
-    lines += [
-        f"{name:<16} {result.metrics.patients:>9} {result.metrics.count:>7}  {result.metrics.estimates[area]}"
+    chance = no_better_than_chance(metrics.estimates, metrics.patients)
+    lines += [f"  {chance}"] if chance else []
+    rows = [
+        [name, str(result.metrics.patients), str(result.metrics.count), str(result.metrics.estimates[area])]
         for name, result in pooled.folds.items()
     ]
+    lines += ["", *aligned([["Fold", "Patients", "Images", title(area)], *rows])]
     return "\n".join([*lines, *closing(folder, pooled.synthetic)])
 
 

@@ -15,6 +15,8 @@ from kmedtl.errors import UserError
 from kmedtl.evaluate.subgroups import check_columns
 from kmedtl.recipe import Data, Recipe
 
+SHOWN = 3  # pairs of images that a message names
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -46,7 +48,7 @@ def prepare(data: Data, seed: int, labelled: bool = True) -> Prepared:
     """
     manifest = sources.load(data, seed, labelled)
     images = store.prepare(manifest.table, data.reading)
-    audited, table = audit(manifest, images, data.max_unreadable, seed)
+    audited, table = audit(manifest, images, data.max_unreadable, seed, data.same_patients)
     readable = table.merge(images.facts[["id", "width", "height"]], on="id", suffixes=("_of_source", ""))
     found = mismatches(readable, data, manifest.synthetic)
     warnings = (*audited.warnings, *(mismatch.text for mismatch in found))
@@ -70,9 +72,11 @@ def refuse(data: Prepared, recipe: Recipe) -> None:
     """Refuse what would be trained in vain.
 
     Raises:
-        UserError: groups that are none, leakage, poor pixels or images of another kind that the recipe does not allow.
+        UserError: groups that are none, leakage, certain or suspected, poor pixels, or images of another kind that the
+            recipe does not allow.
     """
-    source, leaks = data.manifest.source, data.audit.leaks
+    source, suspected = data.manifest.source, data.audit.suspected_leaks
+    leaks = [pair for pair in data.audit.leaks if pair not in suspected]
     check_columns(data.manifest.table, recipe.evaluation.groups)
     if not data.manifest.classes:
         raise UserError(f"{source}: no labels to train on; give class folders, or --labels with a table.")
@@ -86,6 +90,13 @@ def refuse(data: Prepared, recipe: Recipe) -> None:
             f"{source}: patients or pictures in two of its splits: {len(leaks)}, first: "
             f"{' and '.join(leaks[0])}; the test would measure memory. Move them to one split, empty the split column, "
             "or say --set data.allow_leakage=true; `kmedtl audit` shows them all."
+        )
+    if suspected and not recipe.data.allow_leakage:
+        first = "; ".join(" and ".join(pair) for pair in suspected[:SHOWN])
+        raise UserError(
+            f"{source}: patients in two of its splits whose ids differ only in spelling: {len(suspected)}, first: "
+            f"{first}; if they are one, the test would measure memory. Move them to one split, or, if they are "
+            "different people, say --set data.same_patients=false; `kmedtl audit` shows them all."
         )
 
 

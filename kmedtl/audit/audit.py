@@ -12,9 +12,10 @@ from scipy.sparse.csgraph import connected_components
 
 from kmedtl.audit.near_duplicates import fingerprint, near_duplicates
 from kmedtl.audit.pixels import POOR, poor_pixels
-from kmedtl.audit.shortcuts import Shortcut, file_properties, frame, readability
+from kmedtl.audit.shortcuts import Shortcut, file_properties, frame, readability, readability_of_each
 from kmedtl.data import splits
 from kmedtl.data.manifest import SPLITS, UNKNOWN, Manifest
+from kmedtl.data.spelling import one_spelling
 from kmedtl.data.store import Store
 from kmedtl.errors import UserError
 from kmedtl.printable import shown
@@ -22,6 +23,7 @@ from kmedtl.progress import progress
 
 LOOK_BATCH = 128  # images held at once
 PLACES = {"frame": "the border and corners of the images alone", "file": "size, mode and bits of the files alone"}
+MOST_CLASSES, MOST_TELLING = 12, 4  # that a person is told one by one
 TELLING = 0.6  # a shortcut is a warning where even the lower end of its AUC is above; random labels stay below
 
 
@@ -51,6 +53,8 @@ class Audit:
         sites, sizes, modes, bits: as found → images.
         shortcuts: how well the label can be read from the border, and from the files' properties.
         warnings: sentences for a person.
+        spellings: groups of ids, an image a spelling, of patients who have several that count as one.
+        suspected_leaks: those of `leaks` that are leaks only if the spellings are of one patient.
     """
 
     source: str
@@ -79,15 +83,20 @@ class Audit:
     bits: dict[str, int]
     shortcuts: tuple[Shortcut, ...]
     warnings: tuple[str, ...]
+    spellings: tuple[tuple[str, ...], ...] = ()
+    suspected_leaks: tuple[tuple[str, str], ...] = ()
 
 
-def audit(manifest: Manifest, store: Store, max_unreadable: float, seed: int) -> tuple[Audit, pd.DataFrame]:
+def audit(
+    manifest: Manifest, store: Store, max_unreadable: float, seed: int, same_patients: bool = True
+) -> tuple[Audit, pd.DataFrame]:
     """Return the audit, and the table of readable images with their `record` in the store, `twin` and `poor`.
 
     Images have the same `twin` (an int) where they are the same picture; `poor` is as of `poor_pixels`.
 
     Args:
         max_unreadable: fraction of the images that may be unreadable.
+        same_patients: patients whose ids differ only in spelling get the first of them, in the table too.
 
     Raises:
         UserError: more unreadable files than allowed, or a class without a readable image.
@@ -103,8 +112,12 @@ def audit(manifest: Manifest, store: Store, max_unreadable: float, seed: int) ->
     prints, frames, poor = (features[table["record"]] for features in _look(store))
     table["twin"] = _twins(manifest, table["sha256"], prints)
     table["poor"] = poor
-    found = _sum_up(manifest, table, unreadable, _shortcuts(manifest, table, frames, seed))
-    return found, manifest.table.merge(table[["id", "record", "twin", "poor"]], on="id", validate="1:1")
+    as_spelled = table["patient"]
+    if same_patients and manifest.patients_known and not manifest.synthetic:
+        table["patient"] = one_spelling(as_spelled)
+    found = _sum_up(manifest, table, as_spelled, unreadable, _shortcuts(manifest, table, frames, seed))
+    kept = manifest.table.merge(table[["id", "record", "twin", "poor"]], on="id", validate="1:1")
+    return found, kept.assign(patient=kept["id"].map(table.set_index("id")["patient"]))
 
 
 def _unreadable(manifest: Manifest, facts: pd.DataFrame, max_unreadable: float) -> dict[str, str]:
@@ -142,23 +155,33 @@ def _twins(manifest: Manifest, contents: pd.Series, prints: np.ndarray) -> np.nd
 def _shortcuts(manifest: Manifest, table: pd.DataFrame, frames: np.ndarray, seed: int) -> tuple[Shortcut, ...]:
     """Ask of each finding whether something beside the image tells it."""
     features = {"frame": frames, "file": file_properties(table[["width", "height", "mode", "bits"]])}
-    shortcuts = []
-    for name, target in zip(manifest.findings, manifest.targets(table).T, strict=True):
-        known = target != UNKNOWN
-        patients = table["patient"].to_numpy(str)[known]
-        for what, values in features.items():
-            auc = readability(values[known], target[known] == 1, patients, seed)
-            if auc is not None:
-                shortcuts.append(Shortcut(what, name, auc))
-    return tuple(shortcuts)
+    targets, patients = manifest.targets(table), table["patient"].to_numpy(str)
+    if len(manifest.findings) == 1:
+        known = targets[:, 0] != UNKNOWN
+        positive = targets[known, 0] == 1
+        each = {what: [readability(of[known], positive, patients[known], seed)] for what, of in features.items()}
+    else:
+        each = {what: readability_of_each(of, targets, patients, seed) for what, of in features.items()}
+    return tuple(
+        Shortcut(what, name, auc)
+        for number, name in enumerate(manifest.findings)
+        for what, found in each.items()
+        if (auc := found[number]) is not None
+    )
 
 
 def _sum_up(
-    manifest: Manifest, table: pd.DataFrame, unreadable: dict[str, str], shortcuts: tuple[Shortcut, ...]
+    manifest: Manifest,
+    table: pd.DataFrame,
+    as_spelled: pd.Series,
+    unreadable: dict[str, str],
+    shortcuts: tuple[Shortcut, ...],
 ) -> Audit:
     pictures = [part for _, part in table.groupby("twin") if len(part) > 1]
     given = table["split"].value_counts()
     members = manifest.members(table)
+    leaks, certain = splits.leaks(table), splits.leaks(table.assign(patient=as_spelled))
+    spelled = table.assign(spelling=as_spelled).drop_duplicates(["patient", "spelling"])
     found = Audit(
         source=manifest.source_name,
         synthetic=manifest.synthetic,
@@ -173,7 +196,7 @@ def _sum_up(
         duplicates=_ids([part for _, part in table.groupby("sha256") if len(part) > 1]),
         near_duplicates=_ids([part for part in pictures if part["sha256"].nunique() > 1]),
         conflicts=_ids([part for part in pictures if len(np.unique(manifest.targets(part), axis=0)) > 1]),
-        leaks=tuple(splits.leaks(table)),
+        leaks=tuple(leaks),
         burned_in=tuple(table.loc[table["burned_in"], "id"]),
         poor={kind: tuple(table.loc[table["poor"] == kind, "id"]) for kind in POOR if (table["poor"] == kind).any()},
         more_pages=int(table["more_pages"].sum()),
@@ -186,6 +209,8 @@ def _sum_up(
         bits=_counts(table["bits"]),
         shortcuts=shortcuts,
         warnings=(),
+        spellings=_ids([part for _, part in spelled.groupby("patient") if len(part) > 1]),
+        suspected_leaks=tuple(pair for pair in leaks if pair not in certain),
     )
     return replace(found, warnings=tuple(_warnings(found, manifest, table)))
 
@@ -195,13 +220,22 @@ def _warnings(found: Audit, manifest: Manifest, table: pd.DataFrame) -> Iterator
     if found.leaks:
         first = " and ".join(found.leaks[0])
         yield f"LEAKAGE: patients or pictures in two of the given splits: {len(found.leaks)}, first: {first}."
+    if found.spellings:
+        first = " and ".join(found.spellings[0][:2])
+        yield (
+            f"Patients whose ids differ only in spelling count as one: {len(found.spellings)}, first: those of "
+            f"{first}; if they are different people, say --set data.same_patients=false."
+        )
     if found.conflicts:
         first = " and ".join(found.conflicts[0])
         yield f"Pictures listed under two labels: {len(found.conflicts)}, first: {first}."
-    for shortcut in found.shortcuts:
-        if shortcut.auc.low > TELLING:
-            place = PLACES[shortcut.what]
+    for what, place in PLACES.items():
+        telling = [one for one in found.shortcuts if one.what == what and one.auc.low > TELLING]
+        telling.sort(key=lambda one: -one.auc.low)
+        for shortcut in telling[:MOST_TELLING]:
             yield f"{shortcut.finding} can be read from {place}: AUC {shortcut.auc}, chance is 0.5."
+        if len(telling) > MOST_TELLING:
+            yield f"{len(telling) - MOST_TELLING} more can be read from {place}: audit.json has their AUCs."
     if found.duplicates:
         files = sum(map(len, found.duplicates))
         yield f"{files} files hold only {len(found.duplicates)} pictures, byte for byte; copies share a split."
@@ -216,9 +250,10 @@ def _warnings(found: Audit, manifest: Manifest, table: pd.DataFrame) -> Iterator
         yield f"Files with further pages, of which the first alone is read: {found.more_pages}."
     if found.burned_in:
         yield f"Images with text burned into their pixels, as their header says: {len(found.burned_in)}."
-    for name, count in found.images.items():
-        if not count:
-            yield f"No image shows {name}."
+    absent = [name for name, count in found.images.items() if not count]
+    if absent:
+        more = f" or {len(absent) - MOST_TELLING} more" if len(absent) > MOST_TELLING else ""
+        yield f"No image shows {', '.join(absent[:MOST_TELLING])}{more}."
     yield from manifest.notes
     if manifest.hidden:
         yield f"Columns left out, since they may name a person (--keep-ids keeps them): {', '.join(manifest.hidden)}."
@@ -250,6 +285,31 @@ def describe(audit: Audit) -> str:
     said = ", ".join(f"{count} {name}" for name, count in left_out.items())
     lines = [f"{audit.source}: {audit.found} files, {audit.used} images used ({said})"]
     lines += ["  Synthetic images: they show nobody."] if audit.synthetic else []
-    lines += [f"  {name}: {count} images, {audit.patients[name]} patients" for name, count in audit.images.items()]
-    lines += [f"  {one.finding} from {PLACES[one.what]}: AUC {one.auc}; chance is 0.5" for one in audit.shortcuts]
+    lines += [f"  {line}" for line in (*_classes(audit), *_shortcut_lines(audit))]
     return "\n".join(map(shown, lines + [f"  Note: {warning}" for warning in audit.warnings]))
+
+
+def _classes(audit: Audit) -> list[str]:
+    """Return a line a class; of many, the most frequent, what lies between, and the rarest."""
+    told = {name: f"{name}: {count} images, {audit.patients[name]} patients" for name, count in audit.images.items()}
+    if len(told) <= MOST_CLASSES:
+        return list(told.values())
+    order = sorted(told, key=lambda name: -audit.images[name])
+    first, between, last = np.split(order, [MOST_CLASSES // 2, len(order) - MOST_CLASSES // 2])
+    most, least = audit.images[between[0]], audit.images[between[-1]]
+    more = f"… and {len(between)} more, {least} to {most} images each"
+    return [*(told[name] for name in first), more, *(told[name] for name in last)]
+
+
+def _shortcut_lines(audit: Audit) -> list[str]:
+    """Return a line a shortcut; of many findings, the most telling one of each kind, as the notes name the others."""
+    if len(audit.images) <= MOST_TELLING:
+        return [f"{one.finding} from {PLACES[one.what]}: AUC {one.auc}; chance is 0.5" for one in audit.shortcuts]
+    lines = []
+    for what, place in PLACES.items():
+        found = [one for one in audit.shortcuts if one.what == what]
+        if found:
+            best = max(found, key=lambda one: one.auc.low)
+            telling = sum(one.auc.low > TELLING for one in found)
+            lines.append(f"From {place}: {telling} of {len(found)} can be told; best {best.finding}, AUC {best.auc}")
+    return lines

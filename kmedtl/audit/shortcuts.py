@@ -16,10 +16,12 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from kmedtl.data.manifest import UNKNOWN
 from kmedtl.evaluate.confidence import Estimate, delong_auc
 
 SEGMENTS = 8  # parts along each side of the frame
 FOLDS = 5  # and the fewest patients of a class
+STEEPEST = 0.25  # curvature of the logistic loss where both answers are as likely
 SHRINK = 0.01  # scikit-learn's C; 0.001 hides weak shortcuts
 
 
@@ -120,6 +122,57 @@ def readability(features: np.ndarray, positive: np.ndarray, patients: Sequence[s
         model = make_pipeline(StandardScaler(), LogisticRegression(C=SHRINK, max_iter=300))
         scores[test] = model.fit(features[learn], positive[learn]).decision_function(features[test])
     return delong_auc(positive, scores, patient)
+
+
+def readability_of_each(
+    features: np.ndarray, targets: np.ndarray, patients: Sequence[str], seed: int
+) -> list[Estimate | None]:
+    """Return `readability` of several findings at once, by ridge regression instead of logistic.
+
+    The folds are the same for all, so that one solution of the normal equations a fold serves every finding: 100
+    classes take as long as one. Its AUC lies close to that of the logistic regression, of which it is the first step
+    of Newton's method, with the same shrinkage where both answers are as frequent.
+
+    Args:
+        targets: (N, F): 1, 0 or `UNKNOWN`, which neither teaches nor counts.
+        features, patients, seed: as of `readability`.
+
+    Source: Hastie, Tibshirani & Friedman, The Elements of Statistical Learning (2009), sections 4.2 and 4.3.
+    """
+    known = targets != UNKNOWN
+    patient = np.unique(np.asarray(patients), return_inverse=True)[1]
+    fold = _common_folds(targets == 1, patient, seed)[patient]
+    scores = np.empty(targets.shape)
+    for held_out in range(FOLDS):
+        learn, test = fold != held_out, fold == held_out
+        if not test.any() or not learn.any():  # fewer patients than folds: no finding has enough of them
+            continue
+        scaler = StandardScaler().fit(features[learn])
+        inside, outside = scaler.transform(features[learn]), scaler.transform(features[test])
+        of_known = np.where(known[learn], targets[learn], 0)
+        mean = of_known.sum(axis=0) / np.maximum(known[learn].sum(axis=0), 1)
+        residual = np.where(known[learn], of_known - mean, 0)
+        penalty = np.eye(features.shape[1]) / (SHRINK * STEEPEST)
+        scores[test] = outside @ np.linalg.solve(inside.T @ inside + penalty, inside.T @ residual)
+    found = []
+    for column in range(targets.shape[1]):
+        rows = known[:, column]
+        positive, people = targets[rows, column] == 1, patient[rows]
+        few = min(len(np.unique(people[positive == answer])) for answer in (True, False)) < FOLDS
+        found.append(None if few else delong_auc(positive, scores[rows, column], people))
+    return found
+
+
+def _common_folds(positive: np.ndarray, patient: np.ndarray, seed: int) -> np.ndarray:
+    """Return the fold of each patient: dealt in turn by the rarest finding that each has, so that all reach all."""
+    rank = np.argsort(np.argsort(positive.sum(axis=0), kind="stable"))
+    of_row = np.where(positive, rank, positive.shape[1]).min(axis=1)
+    rarest = np.full(int(patient.max()) + 1, positive.shape[1])
+    np.minimum.at(rarest, patient, of_row)
+    order = np.lexsort((np.random.default_rng(seed).random(len(rarest)), rarest))
+    fold = np.empty(len(order), int)
+    fold[order] = np.arange(len(order)) % FOLDS
+    return fold
 
 
 def _folds(has_positive: np.ndarray, has_negative: np.ndarray, seed: int) -> np.ndarray:

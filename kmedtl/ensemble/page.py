@@ -11,7 +11,7 @@ from kmedtl.ensemble.standings import Standing
 from kmedtl.evaluate import plots
 from kmedtl.evaluate.answers import Answers
 from kmedtl.evaluate.judgement import Judgement, Settled
-from kmedtl.evaluate.summary import aligned, title
+from kmedtl.evaluate.summary import aligned, no_better_than_chance, title, too_few
 from kmedtl.recipe import Recipe
 
 METHODS = {
@@ -53,6 +53,8 @@ def write(
         notice=notice,
         pictures=pages.save_plots(figures, folder / "plots"),
         title=title,
+        chance=no_better_than_chance(metrics.estimates, metrics.patients),
+        too_few=too_few(judgement.groups),
         version=kmedtl.__version__,
     )
 

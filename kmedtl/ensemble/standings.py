@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,7 +9,18 @@ import numpy as np
 
 from kmedtl.ensemble.members import Member, answers
 from kmedtl.evaluate.answers import Answers
-from kmedtl.evaluate.confidence import Estimate, auc_influence, auc_loss, spread_by_patient, student, undefined
+from kmedtl.evaluate.confidence import (
+    WIDE,
+    Estimate,
+    at_least_by_patients,
+    auc_influence,
+    auc_loss,
+    half_by_patient,
+    leveraged,
+    mean_patients,
+    rarer_class,
+    undefined,
+)
 from kmedtl.evaluate.metrics import measure
 from kmedtl.evaluate.ranking import placements
 
@@ -54,16 +64,17 @@ def gain(ours: Answers, theirs: Answers) -> Estimate:
     scores = theirs.scores[[place[name] for name in ours.ids]]
     if ours.kind == "binary":
         return auc_loss(ours.targets[:, 0], ours.scores[:, 0], scores[:, 0], ours.patients)
-    areas, added = [], np.zeros(len(ours.ids))
+    areas, carrying, added = [], [], np.zeros(len(ours.ids))
     for labels, mine, other in zip(ours.targets.T, ours.scores.T, scores.T, strict=True):
         known = labels >= 0
         if {0, 1} <= set(labels.tolist()):
             labels = labels[known]
             difference = placements(labels, mine[known]) - placements(labels, other[known])
             areas.append(difference[labels == 1].mean())
-            added[known] += auc_influence(difference, labels)
+            added[known] += leveraged(auc_influence(difference, labels), ours.patients[known], labels)
+            carrying.append(rarer_class(labels, ours.patients[known]))
     if not areas:
         return undefined("no finding of which both answers are there")
-    variance, freedom = spread_by_patient(added / len(areas), ours.patients)
-    value, half = float(np.mean(areas)), student(freedom) * math.sqrt(variance)
-    return Estimate(value, max(-1.0, value - half), min(1.0, value + half), "DeLong by patient, paired")
+    value, half = float(np.mean(areas)), half_by_patient(added / len(areas), ours.patients)
+    found = Estimate(value, max(-1.0, value - half), min(1.0, value + half), "DeLong by patient, paired")
+    return at_least_by_patients(found, mean_patients(carrying), WIDE)

@@ -21,6 +21,7 @@ PER_FINDING = re.compile(r"(label|logit|probability|decision|threshold)_(.+)", r
 Threshold = float | Sequence[float] | None  # for all findings, or one for each
 SMALLEST = np.finfo(np.float64).tiny  # a probability of 0 or 1 counts as that far from it where a logit is made of it
 ROUNDED = 0.005  # by which each class's probability may miss, as two decimals do
+ALIKE = 1e-6  # by which scores differ that are the same but for rounding
 YES_NO = {"0": 0, "1": 1, "False": 0, "True": 1}
 EXPECTED = (
     "label with logit or probability (one finding), label with logit_NAME or probability_NAME of each class, or "
@@ -94,7 +95,8 @@ def from_table(
     Columns: `label` (0 or 1, or two names) with `logit`, `probability` (0–1) or both is a `binary` question; `label` (a
     class's name or index) with a score of each class, as `logit_COVID`, is `multi_class`; `label_NAME` with a score of
     each finding is `multi_label`. A probability is taken as it is; a logit that is not there is its log-odds
-    (`multi_class`: its logarithm). `id`, `patient` and `split` may be there; every other column is a group.
+    (`multi_class`: its logarithm). Where a finding has both, they must order the images alike. `id`, `patient` and
+    `split` may be there; every other column is a group.
 
     A finding is called where `decision` (or `decision_NAME`) says so, else where its probability reaches `threshold`,
     the argument before the column of that name before 0.5. Of several classes the most probable is called.
@@ -253,7 +255,29 @@ def _scores(
     if logits is None:
         likely, unlikely = np.maximum(probabilities, SMALLEST), np.maximum(1 - probabilities, SMALLEST)
         logits = np.log(likely) - (0 if kind == "multi_class" else np.log(unlikely))
+    elif kind != "multi_class":  # of several classes a calibration may well reorder the images
+        for number, columns_of in enumerate(zip(names["logit"], names["probability"], strict=True)):
+            _refuse_other_order(table, logits[:, number], probabilities[:, number], columns_of, source)
     return logits, probabilities
+
+
+def _refuse_other_order(
+    table: pd.DataFrame, logits: np.ndarray, probabilities: np.ndarray, called: tuple[str, str], source: str
+) -> None:
+    """Refuse two images of which one has the higher logit and the other the higher probability, beyond rounding."""
+    order = np.argsort(logits, kind="stable")
+    rising, chances = logits[order], probabilities[order]
+    below = np.searchsorted(rising, rising - ALIKE * np.maximum(1, np.abs(rising)))  # how many are clearly lower
+    highest = np.append(-np.inf, np.maximum.accumulate(chances))[below]
+    wrong = highest > chances + ALIKE
+    if wrong.any():
+        at = int(wrong.argmax())
+        lower, higher = int(order[chances[: below[at]].argmax()]), int(order[at])
+        raise UserError(
+            f"{source}: {called[0]} and {called[1]} order the images differently: {_place(table, higher)} has the "
+            f"higher logit ({logits[higher]:g} and {logits[lower]:g}), {_place(table, lower)} the higher probability "
+            f"({probabilities[higher]:g} and {probabilities[lower]:g}); remove the column that is wrong."
+        )
 
 
 def _numbers(table: pd.DataFrame, columns: Sequence[str], source: str) -> np.ndarray:

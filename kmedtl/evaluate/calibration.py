@@ -130,7 +130,7 @@ def _mean_and_error(losses: np.ndarray, patients: np.ndarray) -> tuple[float, fl
     known = ~np.isnan(losses)
     mean = float(losses[known].mean())
     influence = np.where(known, losses - mean, 0).sum(axis=1) / known.sum()
-    return mean, error_by_patient(influence, patients)[0]
+    return mean, error_by_patient(influence, patients)
 
 
 def _enough_for_isotonic(targets: np.ndarray) -> bool:

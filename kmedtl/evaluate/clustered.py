@@ -6,24 +6,18 @@ import math
 
 import numpy as np
 
-from kmedtl.evaluate.confidence import Estimate, codes_of, spread_by_patient, student
+from kmedtl.evaluate.confidence import Estimate, codes_of, half_by_patient, leveraged
 
 
-def error_by_patient(influence: np.ndarray, patients: np.ndarray) -> tuple[float, float]:
-    """Return the standard error of a figure from what each row adds to it (N,), and its degrees of freedom.
-
-    NaN where there is one patient only.
-    """
-    if codes_of(patients).max(initial=0) < 1:
-        return math.nan, math.nan
-    variance, freedom = spread_by_patient(influence, patients)
-    return math.sqrt(variance), freedom
+def error_by_patient(influence: np.ndarray, patients: np.ndarray) -> float:
+    """Return the standard error of a figure from what each row adds to it (N,); NaN where there is one patient only."""
+    sums = np.bincount(codes_of(patients), influence)
+    return math.sqrt(sums @ sums * len(sums) / (len(sums) - 1)) if len(sums) > 1 else math.nan
 
 
 def unbounded(value: float, influence: np.ndarray, patients: np.ndarray) -> Estimate:
     """Return a figure that may be any number with its interval, from what each row adds to it (N,)."""
-    error, freedom = error_by_patient(influence, patients)
-    if math.isnan(error):
+    if codes_of(patients).max(initial=0) < 1:
         return Estimate(value, math.nan, math.nan, "one patient only")
-    reach = student(freedom) * error
-    return Estimate(value, value - reach, value + reach, "sandwich by patient")
+    half = half_by_patient(leveraged(influence, patients), patients)
+    return Estimate(value, value - half, value + half, "jackknife by patient")

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from kmedtl.evaluate.clustered import unbounded
-from kmedtl.evaluate.confidence import codes_of
+from kmedtl.evaluate.confidence import at_least_by_patients, codes_of, rarer_class
 from kmedtl.progress import progress
 
 THRESHOLDS = np.arange(1, 50) / 50
@@ -40,11 +40,13 @@ def decision_curve(
     positive, chances, owners = np.asarray(labels)[known] == 1, probabilities[known], codes_of(patients)[known]
     share = positive.mean() if prevalence is None else prevalence
     weights = np.where(positive, share / positive.sum(), (1 - share) / (~positive).sum())
-    rows = []
+    rows, carriers = [], rarer_class(positive.astype(int), owners)
     for threshold in progress(thresholds, "Net benefit", unit="threshold", delay=2):
         odds = threshold / (1 - threshold)
         gains = np.where(positive, 1, -odds) * (chances >= threshold)
-        benefit = unbounded(float(weights @ gains), _influence(gains, weights, positive, prevalence), owners)
+        added = _influence(gains, weights, positive, prevalence)
+        bounds = (-odds, 1.0) if prevalence is None else (-(1 - share) * odds, share)
+        benefit = at_least_by_patients(unbounded(float(weights @ gains), added, owners), carriers, bounds)
         rows.append(
             {
                 "threshold": threshold,

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import math
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from kmedtl.evaluate.clustered import unbounded
-from kmedtl.evaluate.confidence import Estimate, codes_of, undefined, wilson
+from kmedtl.evaluate.confidence import (
+    SETTLED,
+    Estimate,
+    Z,
+    at_least_by_patients,
+    codes_of,
+    half_by_patient,
+    leveraged,
+    of_mean,
+    rarer_class,
+    student,
+    undefined,
+    wilson,
+)
 from kmedtl.evaluate.logistic import regress
 from kmedtl.question import Kind
 
@@ -67,9 +81,9 @@ def calibration_figures(
 
     - `ece`: mean |claimed − observed| over 15 equal bins of the probability, weighted by images (Naeini et al., AAAI
       2015; of the largest probability for `multi_class`, Guo et al., 2017, section 2). In small samples it is biased
-      upward, as bins differ by chance even where calibration is perfect, and its interval with it: compare it only
-      between the same images. The interval is that of a bootstrap of patients, in its normal limit: the bins' gaps are
-      drawn again from their covariance by patient, as costly with a million images as with a hundred.
+      upward, as bins differ by chance even where calibration is perfect; its interval is not, and reaches down to 0
+      there. For it the bins' gaps are drawn again from their covariance by patient, the normal limit of a bootstrap, as
+      costly with a million images as with a hundred.
     - `adaptive_ece`: the same over 15 bins of equally many images (Nguyen & O'Connor, EMNLP 2015); ties stay together.
     - `brier`: mean squared distance, 0–1; `multi_class`: summed over classes, 0–2 (Brier, 1950).
     - `nll`: mean −log probability of the truth, nats.
@@ -91,9 +105,9 @@ def calibration_figures(
     if kind == "multi_class":
         known = (targets >= 0).all(axis=1)
         return figures | _of_classes(probabilities[known], targets[known], np.asarray(patients)[known])
-    figures["brier"] = _mean(gap**2, claimed.patients)
+    figures["brier"] = of_mean(gap**2, claimed.patients)
     losses = log_losses(claimed.probability[:, None], claimed.hit[:, None], "binary")[:, 0]
-    figures["nll"] = _mean(losses, claimed.patients)
+    figures["nll"] = _mean_loss(losses, claimed.patients)
     return figures | _recalibration(claimed)
 
 
@@ -138,7 +152,8 @@ def _equal_mass(probability: np.ndarray, bins: int = BINS) -> np.ndarray:
 def _calibration_error(gap: np.ndarray, bins: np.ndarray, patients: np.ndarray, resamples: int, seed: int) -> Estimate:
     """Return Σ over bins |Σ gap| / N, in bins that stay where they are when the gaps are drawn again.
 
-    Drawing again adds the bias of absolute values a second time; the interval is moved back by that.
+    The true gaps μ are within |apart| of those seen, S, so that Σ|μ| ≥ Σ|S| − Σ|apart|: that bounds the error from
+    below, also where it is 0. From above, as E Σ|S| ≥ Σ|μ| (Jensen), the spread of Σ|S| about its own mean does.
     """
     if not len(gap):
         return undefined("no known answer")
@@ -148,13 +163,19 @@ def _calibration_error(gap: np.ndarray, bins: np.ndarray, patients: np.ndarray, 
     mean = sums.sum(axis=0) / total
     value = float(np.abs(mean).sum())
     if len(images) < 2:
-        return Estimate(value, float("nan"), float("nan"), "one patient only")
-    influence = (sums - images[:, None] * mean) / total
-    covariance = len(images) / (len(images) - 1) * influence.T @ influence
+        return at_least_by_patients(Estimate(value, value, value, ""), 1)
+    pull = math.sqrt(1 - 1 / len(images)) / (1 - images[:, None] / total)  # as of `leveraged`
+    influence = pull * (sums - images[:, None] * mean) / total
+    furthest = influence[np.abs(influence).sum(axis=1).argmax()]  # one more patient, as of `unseen`
+    influence = np.concatenate([influence, furthest[None]])
     random = np.random.default_rng(seed)
-    drawn = np.abs(random.multivariate_normal(mean, covariance, resamples, method="eigh")).sum(axis=1)
-    low, high = np.percentile(drawn, [2.5, 97.5]) - drawn.mean() + value
-    return Estimate(value, max(0.0, float(low)), min(1.0, float(high)), f"gaps drawn by patient, {resamples} resamples")
+    apart = random.multivariate_normal(np.zeros(BINS), influence.T @ influence, resamples, method="eigh")
+    apart *= student(len(images) - 1) / Z
+    drawn = np.abs(mean + apart).sum(axis=1)
+    low = value - float(np.percentile(np.abs(apart).sum(axis=1), 97.5))
+    high = value + float(np.percentile(drawn, 97.5) - drawn.mean())
+    found = Estimate(value, max(0.0, low), min(1.0, high), f"gaps drawn by patient, {resamples} resamples")
+    return at_least_by_patients(found, len(images))
 
 
 def _recalibration(claimed: Claims) -> dict[str, Estimate]:
@@ -172,8 +193,8 @@ def _recalibration(claimed: Claims) -> dict[str, Estimate]:
 
 def _of_classes(probabilities: np.ndarray, targets: np.ndarray, patients: np.ndarray) -> dict[str, Estimate]:
     return {
-        "brier": _mean(((probabilities - targets) ** 2).sum(axis=1), patients),
-        "nll": _mean(log_losses(probabilities, targets, "multi_class")[:, 0], patients),
+        "brier": of_mean(((probabilities - targets) ** 2).sum(axis=1), patients, most=2.0),
+        "nll": _mean_loss(log_losses(probabilities, targets, "multi_class")[:, 0], patients),
         "calibration_slope": _slope(np.log(np.clip(probabilities, EPSILON, 1))[..., None], targets, patients),
     }
 
@@ -191,18 +212,27 @@ def _slope(design: np.ndarray, targets: np.ndarray, patients: np.ndarray) -> Est
 def _parameter(
     design: np.ndarray, targets: np.ndarray, start: np.ndarray, patients: np.ndarray, offset: np.ndarray | float = 0.0
 ) -> Estimate:
-    """Return the first parameter of a logistic regression, with the sandwich interval by patient."""
+    """Return the first parameter of a logistic regression, with the sandwich interval by patient.
+
+    Of few patients it is no number: those who are surest decide it, and no interval says how far.
+    """
+    several = targets.shape[1] > 1
+    if (len(np.unique(patients)) if several else rarer_class(targets[:, 0], patients)) < SETTLED:
+        return undefined(f"fewer than {SETTLED} patients" + ("" if several else " with one of the answers"))
     fitted = regress(design, targets, start, offset=offset)
     influence = fitted.gradients @ np.linalg.inv(fitted.hessian)
     return unbounded(float(fitted.parameters[0]), influence[:, 0], patients)
 
 
-def _mean(values: np.ndarray, patients: np.ndarray) -> Estimate:
-    if not len(values):
+def _mean_loss(losses: np.ndarray, patients: np.ndarray) -> Estimate:
+    """Return the mean of losses that are 0 or more, with its interval on the log scale."""
+    if not len(losses):
         return undefined("no known answer")
-    mean = float(values.mean())
-    estimate = unbounded(mean, (values - mean) / len(values), patients)
-    return replace(estimate, low=max(estimate.low, 0.0))  # no square and no loss is negative
+    if codes_of(patients).max() + 1 < 2 * SETTLED:
+        return undefined(f"fewer than {2 * SETTLED} patients: one of them decides it")
+    mean = float(losses.mean())
+    half = half_by_patient(leveraged((losses - mean) / len(losses), patients), patients) / mean if mean else 0.0
+    return Estimate(mean, mean * math.exp(-half), mean * math.exp(half), "jackknife by patient, log scale")
 
 
 def _separated(scores: np.ndarray, targets: np.ndarray) -> bool:

@@ -47,6 +47,7 @@ class Group:
         estimates: `auc`, `sensitivity`, `specificity`.
         gaps: of each, the group minus all others; empty where either side is too small.
         flagged: gaps that chance does not explain, however many were looked at.
+        few: fewer than 10 patients of either class; a person is told so in one line instead of its figures.
     """
 
     column: str
@@ -57,6 +58,7 @@ class Group:
     estimates: dict[str, Estimate]
     gaps: dict[str, Estimate]
     flagged: tuple[str, ...] = ()
+    few: bool = False
 
 
 def subgroups(answers: Answers, columns: Sequence[str]) -> tuple[Group, ...]:
@@ -165,17 +167,18 @@ def _group(answers: Answers, column: str, name: str, inside: np.ndarray, finding
     known = answers.targets[:, finding] >= 0
     here, others = known & inside, known & ~inside
     estimates, gaps = _figures(answers, finding, here, patients), {}
-    if _enough(answers, finding, here, patients) and _enough(answers, finding, others, patients):
+    few = not _enough(answers, finding, here, patients)
+    if not few and _enough(answers, finding, others, patients):
         elsewhere = _figures(answers, finding, others, patients)
         added, added_elsewhere = (_added(answers, finding, rows, patients) for rows in (here, others))
         gaps = {
             figure: _gap(estimate, elsewhere[figure], added[figure], added_elsewhere[figure])
             for figure, estimate in estimates.items()
         }
-    elif not _enough(answers, finding, here, patients):
+    elif few:
         estimates = {figure: _bare(estimate) for figure, estimate in estimates.items()}
     people = len(np.unique(patients[here]))
-    return Group(column, name, answers.findings[finding], int(here.sum()), people, estimates, gaps)
+    return Group(column, name, answers.findings[finding], int(here.sum()), people, estimates, gaps, few=few)
 
 
 def _enough(answers: Answers, finding: int, rows: np.ndarray, patients: np.ndarray) -> bool:

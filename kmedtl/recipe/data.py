@@ -29,6 +29,8 @@ class Data:
         patient_pattern: regular expression over a file's name, or else its path below the source; its first matching
             group (or the whole match) is the patient. A manifest's column or a DICOM PatientID goes before it; without
             any of them each image counts as a patient of its own.
+        same_patients: ids that differ only in spelling (case, blanks, invisible characters, Unicode form, leading
+            zeros, a trailing `.0`) are taken as one patient; false: as different people.
         keep_ids: write patient ids as they are; else as pseudonyms (`kmedtl.data.pseudonyms`).
         size: side of the square that the model sees, in pixels.
         channels: 1 (grayscale) or 3 (RGB).
@@ -56,6 +58,7 @@ class Data:
     classes: tuple[str, ...] = ()
     uncertain: Literal["ignore", "ones", "zeros"] = "ignore"
     patient_pattern: str = ""
+    same_patients: bool = True
     keep_ids: bool = False
     size: int = 224
     channels: int = 3

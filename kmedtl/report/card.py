@@ -8,7 +8,7 @@ from pathlib import Path
 from markupsafe import Markup, escape
 
 from kmedtl import pages
-from kmedtl.evaluate.summary import title
+from kmedtl.evaluate.summary import no_better_than_chance, title, too_few
 from kmedtl.report.content import Report
 from kmedtl.report.page import split_rows, stage_rows
 
@@ -29,6 +29,8 @@ def write(report: Report, folder: Path) -> None:
         splits=split_rows(report.manifest),
         stages=stage_rows(report.learned),
         title=title,
+        chance=no_better_than_chance(report.metrics.estimates, report.metrics.patients),
+        too_few=too_few(report.judgement.groups),
         plain=plain,
     )
 

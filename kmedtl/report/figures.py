@@ -106,7 +106,7 @@ def _of_probabilities(report: Report) -> Iterator[tuple[str, Picture]]:
 def _of_groups(report: Report) -> Iterator[tuple[str, Picture]]:
     test = report.test
     for number, finding in enumerate(test.findings):
-        groups = [group for group in report.judgement.groups if group.finding == finding]
+        groups = [group for group in report.judgement.groups if group.finding == finding and not group.few]
         if groups:
             known = int((test.targets[:, number] >= 0).sum())
             rows = [("all", known, report.by_finding[finding]["auc"])]

@@ -10,7 +10,7 @@ from kmedtl import pages
 from kmedtl.evaluate import plots
 from kmedtl.evaluate.answers import Answers
 from kmedtl.evaluate.metrics import Metrics
-from kmedtl.evaluate.summary import title
+from kmedtl.evaluate.summary import no_better_than_chance, title
 from kmedtl.recipe import Recipe
 from kmedtl.report.figures import named_in_legend, precision_in_words, roc_in_words
 
@@ -41,5 +41,6 @@ def write(
         words={"roc": roc_in_words(by_finding), "precision_recall": precision_in_words(by_finding)},
         columns={name: title(name) for name in COLUMNS if name in metrics.estimates},
         title=title,
+        chance=no_better_than_chance(metrics.estimates, metrics.patients),
         version=kmedtl.__version__,
     )

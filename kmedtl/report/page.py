@@ -11,7 +11,7 @@ import yaml
 
 from kmedtl import config, pages
 from kmedtl.data.manifest import SPLITS, Manifest
-from kmedtl.evaluate.summary import title
+from kmedtl.evaluate.summary import no_better_than_chance, title, too_few
 from kmedtl.finetune.state import State
 from kmedtl.report import figures, thresholds
 from kmedtl.report.content import Report
@@ -62,6 +62,8 @@ def write(report: Report, folder: Path) -> None:
         tiles=[(why, list(tiles)) for why, tiles in groupby(report.tiles, lambda tile: tile.case.why)],
         settings=yaml.safe_dump(config.to_dict(report.recipe), sort_keys=False, allow_unicode=True),
         title=title,
+        chance=no_better_than_chance(report.metrics.estimates, report.metrics.patients),
+        too_few=too_few(report.judgement.groups),
         share=share,
         address=pages.address,
     )

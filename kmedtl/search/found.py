@@ -14,7 +14,7 @@ from kmedtl import recipe as recipes
 from kmedtl.csv_tables import write_csv
 from kmedtl.errors import UserError
 from kmedtl.evaluate.confidence import Estimate
-from kmedtl.evaluate.summary import title
+from kmedtl.evaluate.summary import no_better_than_chance, title
 from kmedtl.recipe import Recipe, Search
 from kmedtl.run_folder import write_json
 from kmedtl.runner import run
@@ -129,6 +129,7 @@ def summary(found: Found, folder: Path) -> str:
     lines += [
         f"Test set, seen by the winner alone: {found.test_images} images of {found.test_patients} patients",
         f"  {title(area):<18} {figure}",
+        *(f"  {sentence}" for sentence in [no_better_than_chance(found.test, found.test_patients)] if sentence),
         "",
         *([found.notice] if found.notice else []),
         "Research software; no clinical use is claimed.",

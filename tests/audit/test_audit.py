@@ -1,6 +1,8 @@
 """What the audit says of sources with one fault each, and that every file is accounted for."""
 
 import json
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +11,11 @@ import pytest
 from PIL import Image
 
 from kmedtl.audit import page
+from kmedtl.audit.audit import TELLING, describe
+from kmedtl.data import splits
 from kmedtl.errors import UserError
-from kmedtl.prepare import prepare
-from kmedtl.recipe import Data
+from kmedtl.prepare import prepare, refuse
+from kmedtl.recipe import Data, Recipe
 from tests.conftest import write_image_folder
 
 SIZE = 64
@@ -35,7 +39,9 @@ def folder(tmp_path):
 
 
 def look(root, **settings):
-    data = Data(str(root), patient_pattern=r"/([NP]\d+)-", size=SIZE, channels=1, max_unreadable=0.5, **settings)
+    data = Data(
+        str(root), **({"patient_pattern": r"/([NP]\d+)-"} | settings), size=SIZE, channels=1, max_unreadable=0.5
+    )
     return prepare(data, seed=0)
 
 
@@ -209,3 +215,94 @@ def test_images_of_any_class_count(tmp_path):
     findings = prepare(Data(str(root), size=SIZE, channels=1), seed=0).audit
     assert findings.images == {"COVID": 6, "NORMAL": 12, "PNEUMONIA": 12}
     assert Path(root).name in findings.source
+
+
+def of_classes(root, classes, images=5):
+    for label in range(classes):
+        (root / f"class {label:03d}").mkdir(parents=True)
+        for number in range(images):
+            film(1000 * label + number).save(root / f"class {label:03d}" / f"{number}.png")
+    return root
+
+
+def test_a_hundred_classes_are_audited_quickly_and_told_on_a_screen(tmp_path):
+    start = time.perf_counter()
+    found = look(of_classes(tmp_path / "many", 100), patient_pattern="")
+    seconds = time.perf_counter() - start
+    lines = describe(found.audit).splitlines()
+    assert seconds < 15
+    assert len(lines) <= 40
+    assert "  … and 88 more, 5 to 5 images each" in lines
+    assert sum(line.startswith("  class") for line in lines) == 12
+    assert len(found.audit.images) == 100
+    assert len(found.audit.shortcuts) == 200  # audit.json has them all
+
+
+def test_a_marker_on_one_of_several_classes_is_named_first(tmp_path):
+    root = of_classes(tmp_path / "several", 6, images=20)
+    for path in (root / "class 003").glob("*.png"):
+        pixels = np.array(Image.open(path))
+        pixels[:12, :12] = 255
+        Image.fromarray(pixels).save(path)
+    audit = look(root, patient_pattern="").audit
+    telling = [one.finding for one in audit.shortcuts if one.auc.low > TELLING]
+    assert telling == ["class 003"]
+    assert audit.warnings[0].startswith("class 003 can be read from the border")
+    assert any("1 of 6 can be told; best class 003" in line for line in describe(audit).splitlines())
+
+
+def test_many_telling_borders_are_summed_up(tmp_path):
+    root = of_classes(tmp_path / "sites", 8, images=20)
+    for label, folder in enumerate(sorted(root.iterdir())):
+        for path in folder.glob("*.png"):
+            pixels = np.array(Image.open(path))
+            pixels[:12, 12 * label : 12 * label + 12] = 255
+            Image.fromarray(pixels).save(path)
+    audit = look(root, patient_pattern="").audit
+    assert sum("can be read from the border" in warning for warning in audit.warnings) == 5
+    assert any(warning.startswith("4 more can be read from the border") for warning in audit.warnings)
+
+
+def spelled(tmp_path, split=""):
+    """24 patients of two films; the second film of each ill one spells its patient otherwise."""
+    rows = []
+    for number in range(48):
+        film(number).save(tmp_path / f"{number}.png")
+        patient = f"A{number // 2:03d}" if number % 2 or number >= 24 else f"a {number // 2}"
+        part = ("train", "test")[number % 2] if split == "across" else split
+        rows.append({"path": f"{number}.png", "label": int(number < 24), "patient": patient, "split": part})
+    pd.DataFrame(rows).to_csv(tmp_path / "films.csv", index=False)
+    return tmp_path / "films.csv"
+
+
+def test_patients_by_any_spelling_stay_in_one_split_and_the_audit_says_so(tmp_path):
+    found = prepare(Data(str(spelled(tmp_path)), size=SIZE, channels=1), seed=0)
+    assert found.audit.patients == {"0": 12, "1": 12}
+    assert len(found.audit.spellings) == 12
+    (warning,) = (one for one in found.audit.warnings if "spelling" in one)
+    assert "count as one: 12, first: those of 0.png and 1.png" in warning
+    assert "A00" not in warning
+    divided = splits.split(found.manifest, found.table, 0.2, 0.2, seed=0)
+    assert divided.groupby(divided["id"].str.removesuffix(".png").astype(int) // 2)["split"].nunique().max() == 1
+    apart = prepare(Data(str(tmp_path / "films.csv"), size=SIZE, channels=1, same_patients=False), seed=0)
+    assert apart.audit.patients == {"0": 12, "1": 24}
+    assert apart.audit.spellings == ()
+
+
+def test_spellings_across_given_splits_are_a_suspected_leak(tmp_path):
+    source = spelled(tmp_path, "across")
+    table = pd.read_csv(source)
+    table[table["label"] == 0] = table[table["label"] == 0].assign(split="train")
+    table.loc[table.index >= 40, "split"] = "test"
+    table.to_csv(source, index=False)
+    recipe = Recipe("films", schedule="auto", data=Data(str(source), size=SIZE, channels=1))
+    with pytest.raises(UserError) as refused:
+        refuse(prepare(recipe.data, seed=0), recipe)
+    message = str(refused.value)
+    assert "ids differ only in spelling: 12, first: 0.png and 1.png; " in message
+    assert "data.same_patients=false" in message
+    assert "a 0" not in message
+    assert "A000" not in message
+    for settings in ({"same_patients": False}, {"allow_leakage": True}):
+        allowed = Recipe("films", schedule="auto", data=replace(recipe.data, **settings))
+        refuse(prepare(allowed.data, seed=0), allowed)

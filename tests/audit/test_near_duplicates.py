@@ -54,6 +54,12 @@ CHANGES = {
     "16 grays": lambda pixels: pixels // 16 * 17,
     "mirrored": lambda pixels: pixels[:, ::-1],
     "inverted": lambda pixels: 255 - pixels,
+    "upside down": lambda pixels: pixels[::-1],
+    "turned by 90": lambda pixels: np.rot90(pixels, 1),
+    "turned by 180": lambda pixels: np.rot90(pixels, 2),
+    "turned by 270": lambda pixels: np.rot90(pixels, 3),
+    "turned, mirrored and saved again": lambda pixels: jpeg(np.rot90(pixels, 1)[:, ::-1]),
+    "turned the other way, inverted": lambda pixels: 255 - np.rot90(pixels[:, ::-1], 1),
 }
 
 

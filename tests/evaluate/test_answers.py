@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -182,3 +184,30 @@ def test_a_written_table_is_read_as_it_was(tmp_path):
     assert list(found.ids) == columns["id"]
     assert list(found.patients) == columns["patient"]
     assert np.array_equal(found.targets, np.eye(3))
+
+
+@pytest.mark.parametrize(
+    ("logits", "probabilities", "rows"),
+    [
+        ([-1.0, 0.0, 1.0, 2.0], [0.2, 0.4, 0.6, 0.8], None),
+        ([-1.0, 0.0, 1.0, 2.0], [0.2, 0.2, 0.2, 0.8], None),  # isotonic calibration makes ties
+        ([-1.0, 0.5, 0.5, 2.0], [0.2, 0.6, 0.4, 0.8], None),  # and so do rounded logits
+        ([-1.0, 0.0, 1e-8, 2.0], [0.2, 0.4 + 1e-8, 0.4, 0.8], None),
+        ([1000.0, 1000.0001, 1.0, 2.0], [0.9, 0.8, 0.1, 0.2], None),
+        ([-1.0, 0.0, 1.0, 2.0], [0.2, 0.6, 0.4, 0.8], ("row 4", "row 3")),
+        ([2.0, 1.0, 0.0, -1.0], [0.2, 0.4, 0.6, 0.8], ("row 4", "row 5")),
+    ],
+)
+def test_logits_and_probabilities_must_order_the_images_alike(logits, probabilities, rows):
+    one = {"label": [0, 1, 0, 1], "logit": logits, "probability": probabilities}
+    several = {f"{name}_{finding}": values for finding in "xy" for name, values in one.items()}
+    several["probability_x"] = [0.1, 0.1, 0.1, 0.1]
+    for columns in (one, several):
+        if rows is None:
+            from_table(pd.DataFrame(columns), "table")
+            continue
+        with pytest.raises(UserError) as refused:
+            from_table(pd.DataFrame(columns), "table")
+        message = str(refused.value)
+        assert "\n" not in message
+        assert re.search(f"{rows[0]} has the higher logit.*{rows[1]} the higher probability", message)
