@@ -174,7 +174,7 @@ def test_audit_prints_what_it_found_and_writes_a_page(image_folder, tmp_path, ca
     arguments = ["audit", str(image_folder), "--out", str(out), "--set", "data.size=32"]
     assert main([*arguments, "--set", "data.max_unreadable=0.1"]) == 0
     text = capsys.readouterr().out
-    assert "24 files, 23 images used (0 other files, 0 unlabelled, 0 set aside, 1 unreadable)" in text
+    assert "24 files, 23 images used (0 other files, 0 masks, 0 unlabelled, 0 set aside, 1 unreadable)" in text
     assert "NORMAL: 11 images" in text
     assert str(out / "audit.html") in text
     assert {path.name for path in out.iterdir()} == {"audit.html", "audit.json"}

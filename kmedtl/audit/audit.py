@@ -154,6 +154,8 @@ def _twins(manifest: Manifest, contents: pd.Series, prints: np.ndarray) -> np.nd
 
 def _shortcuts(manifest: Manifest, table: pd.DataFrame, frames: np.ndarray, seed: int) -> tuple[Shortcut, ...]:
     """Ask of each finding whether something beside the image tells it."""
+    if not manifest.findings:
+        return ()
     features = {"frame": frames, "file": file_properties(table[["width", "height", "mode", "bits"]])}
     targets, patients = manifest.targets(table), table["patient"].to_numpy(str)
     if len(manifest.findings) == 1:
