@@ -57,9 +57,9 @@ def is_damaged(folder: Path) -> bool:
 
 def cache_folder() -> Path:
     """Return `$KMEDTL_CACHE`, else `$XDG_CACHE_HOME/kmedtl`, else `~/.cache/kmedtl`, or what stands for a home."""
-    if "KMEDTL_CACHE" in os.environ:
+    if os.environ.get("KMEDTL_CACHE"):
         return expanded(os.environ["KMEDTL_CACHE"]).absolute()
-    if "XDG_CACHE_HOME" in os.environ:
+    if os.environ.get("XDG_CACHE_HOME"):
         return expanded(os.environ["XDG_CACHE_HOME"]).absolute() / "kmedtl"
     return below_home(".cache", "kmedtl")
 

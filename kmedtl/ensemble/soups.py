@@ -71,7 +71,7 @@ def stir(model: keras.Model, recipe: Recipe, kind: Kind, data: dict[str, Pipelin
         for split in ("val", "test"):
             refuse_seen(member.folder, data[split].table, "the soup")
     bar = progress(members, "Ingredients", unit="run")
-    ingredients = {str(member.folder): load_keras(member.folder / MODEL, member.info).get_weights() for member in bar}
+    ingredients = {str(member.folder): load_keras(member.folder / MODEL).get_weights() for member in bar}
     chosen = ingredients if recipe.schedule == "uniform_soup" else _greedy(model, ingredients, kind, data["val"])
     model.set_weights(_mean(list(chosen.values())))
     say(f"Soup of {len(chosen)} of {len(ingredients)} runs: {', '.join(chosen)}")

@@ -34,7 +34,7 @@ def home() -> Path | None:
         return None
     there = next((folder for folder in (found, *found.parents) if folder.exists()), None)
     usable = found.is_absolute() and there is not None and os.access(there, os.W_OK | os.X_OK)
-    return found if usable and there != Path("/") else None
+    return found if usable and there != Path("/") else None  # `/` is what containers set where there is no home
 
 
 def below_home(*parts: str) -> Path:

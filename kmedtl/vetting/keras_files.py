@@ -17,15 +17,19 @@ CONFIG, METADATA, WEIGHTS, DOCUMENT = "config.json", "metadata.json", "model.wei
 LARGEST = 32_000_000  # bytes of the graph; the largest backbone's has 2 MB
 LAYERS = """
     Activation Add Average AveragePooling2D BatchNormalization Concatenate Conv2D Cropping2D Dense DepthwiseConv2D
-    Dot Dropout ELU Flatten GlobalAveragePooling2D GlobalMaxPooling2D GroupNormalization InputLayer LayerNormalization
-    LeakyReLU MaxPooling2D Multiply Normalization PReLU Permute ReLU Rescaling Reshape SeparableConv2D Softmax
-    SpatialDropout2D Subtract UpSampling2D ZeroPadding2D
+    Dot Dropout ELU Embedding Flatten GlobalAveragePooling2D GlobalMaxPooling2D GroupNormalization InputLayer
+    LayerNormalization LeakyReLU MaxPooling2D Multiply Normalization PReLU Permute ReLU Rescaling Reshape
+    SeparableConv2D Softmax SpatialDropout2D Subtract UnitNormalization UpSampling2D ZeroPadding2D
 """
 INITIALIZERS = """
     Constant GlorotNormal GlorotUniform HeNormal HeUniform LecunNormal LecunUniform Ones RandomNormal RandomUniform
     TruncatedNormal VarianceScaling Zeros
 """
-OPERATIONS = "Add Concatenate Divide Maximum Mean Minimum Multiply Reshape Subtract Sum Take Transpose"
+OPERATIONS = """
+    Abs Add Clip Concatenate Divide Dot Einsum Exp ExpandDims Log Log1p Matmul Max Maximum Mean Min Minimum Multiply
+    Negative Power Reciprocal Reshape Sqrt Square Squeeze Stack Subtract Sum Take Tanh Transpose TrueDivide
+"""
+ACTIVATIONS = "Gelu LogSigmoid LogSoftmax Relu Relu6 Sigmoid Silu Softmax Softplus"
 ALLOWED = {
     None: {"__keras_tensor__", "__tuple__"},
     "keras": {"DTypePolicy", "Sequential"},
@@ -34,6 +38,8 @@ ALLOWED = {
     "keras.regularizers": {"L1", "L1L2", "L2"},
     "keras.src.models.functional": {"Functional"},
     "keras.src.ops.numpy": set(OPERATIONS.split()),
+    "keras.src.ops.math": {"Logsumexp", "Rsqrt", "TopK"},
+    "keras.src.ops.nn": set(ACTIVATIONS.split()),
     "keras.src.applications.convnext": {"LayerScale"},
     "keras.src.applications.inception_resnet_v2": {"CustomScaleLayer"},
 }

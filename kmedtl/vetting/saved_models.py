@@ -30,7 +30,9 @@ SHAPES = """
     TensorListStack Tile Transpose Unpack ZerosLike
 """
 CONTROL = "Case If PartitionedCall StatefulPartitionedCall StatelessCase StatelessIf StatelessWhile While"
-VARIABLES = "AssignVariableOp DisableCopyOnRead ReadVariableOp VarHandleOp VarIsInitializedOp VariableShape"
+VARIABLES = (
+    "AssignVariableOp DisableCopyOnRead ReadVariableOp ResourceGather VarHandleOp VarIsInitializedOp VariableShape"
+)
 IMAGES = "DecodeBmp DecodeGif DecodeImage DecodeJpeg DecodePng"
 ALLOWED = frozenset(" ".join((ARITHMETIC, LAYERS, SHAPES, CONTROL, VARIABLES, IMAGES)).split())
 # Of the functions that save and restore variables: nothing that answers may call these.
