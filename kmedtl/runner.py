@@ -28,6 +28,7 @@ from kmedtl.ensemble.teacher import check_teacher
 from kmedtl.errors import UserError
 from kmedtl.evaluate.judgement import Settled, judge, settle
 from kmedtl.evaluate.out_of_distribution import fit, fit_layout
+from kmedtl.evaluate.summary import shortened
 from kmedtl.explain.explained import explained
 from kmedtl.explain.features import logits_and_features
 from kmedtl.export.exporting import Examples, Subject, export
@@ -45,6 +46,7 @@ from kmedtl.result import Result
 from kmedtl.tracking import log_result
 
 KNOWN_IMAGES = 1000  # of training, that tell what kind of image the model knows
+MOST_TOLD = 3  # classes of a split, counted on one line of a terminal
 
 
 def run(
@@ -202,7 +204,9 @@ def _describe(audit: Audit, manifest: Manifest, data: dict[str, Pipeline]) -> st
     lines += [results.SYNTHETIC] if audit.synthetic else []
     for split in SPLITS:
         table = data[split].table
-        counts = ", ".join(f"{rows.sum()} {name}" for name, rows in manifest.members(table).items())
+        told = [f"{rows.sum()} {shortened(name, 28)}" for name, rows in manifest.members(table).items()]
+        more = f" and {len(told) - MOST_TOLD} more classes" if len(told) > MOST_TOLD else ""
+        counts = ", ".join(told[:MOST_TOLD]) + more
         lines.append(f"  {split:<5} {table['patient'].nunique():>5} patients, {len(table):>5} images: {counts}")
     return "\n".join(map(shown, lines + [f"  Note: {warning}" for warning in audit.warnings]))
 

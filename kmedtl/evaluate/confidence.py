@@ -144,9 +144,7 @@ def on_logit_scale(
             Estimate(value, value, value, "score interval of patients"), clusters, bounds, below=math.inf
         )
     center, variation = math.log(place / (1 - place)), place * (1 - place)
-    found, added = variance / reach**2, variation / clusters**2
-    known = (1 + added / found) ** 2  # Satterthwaite's: what is added is no estimate, it has all degrees of freedom
-    half = student(freedom * known) * math.sqrt(found + added) / variation
+    half = student(freedom) * math.sqrt(variance / reach**2 + variation / clusters**2) / variation
     low, high = (least + reach * (0.5 + 0.5 * math.tanh((center + side * half) / 2)) for side in (-1, 1))
     return at_least_by_patients(Estimate(value, low, high, f"{method}, logit scale"), clusters, bounds)
 

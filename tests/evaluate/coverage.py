@@ -1,6 +1,6 @@
 """How often the intervals hold the truth, by simulation.
 
-`python -m tests.evaluate.coverage 300` prints the table of docs/evaluation.md.
+`python -m tests.evaluate.coverage 200` prints the table of docs/evaluation.md.
 
 A test set has 3 to 60 patients of 1 to 30 images each. What is drawn of an image is correlated with the other images of
 its patient, by 0, 0.3 or 0.9. Either a patient's images all have one label, as with a disease of the whole person, or

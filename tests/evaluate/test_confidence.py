@@ -136,7 +136,6 @@ def test_auc_and_its_error_are_those_of_the_textbook():
     assert np.sqrt(variance) == pytest.approx(0.0307, abs=5e-5)
     ends = np.log([estimate.low / (1 - estimate.low), estimate.high / (1 - estimate.high)])
     one_more = estimate.value * (1 - estimate.value) / 51**2
-    freedom *= (1 + one_more / variance) ** 2
     error = np.diff(ends)[0] / 2 / student(freedom) * estimate.value * (1 - estimate.value)
     assert error == pytest.approx(np.sqrt(variance + one_more))
 

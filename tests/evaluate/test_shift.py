@@ -79,3 +79,4 @@ def test_the_summary_names_mean_and_worst(found):
     assert str(found.mean_loss) in text
     assert f"Worst: {found.worst.corruption}" in text
     assert len(text.splitlines()) == 2 + 1 + 12 + 2
+    assert max(map(len, text.splitlines()[:15])) <= 120
