@@ -55,7 +55,7 @@ def small(recipe, source, classes=(), **evaluation):
 
 @pytest.fixture(scope="module")
 def of_classes(small_recipe, three_classes, tmp_path_factory):
-    return run(small(small_recipe, three_classes, ordered=True), tmp_path_factory.mktemp("runs") / "classes")
+    return run(small(small_recipe, three_classes, CLASSES, ordered=True), tmp_path_factory.mktemp("runs") / "classes")
 
 
 @pytest.fixture(scope="module")

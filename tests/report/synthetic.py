@@ -79,9 +79,9 @@ def _audit(manifest) -> Audit:
     count, members = len(manifest.table), manifest.members(manifest.table)
     counts = {name: int(rows.sum()) for name, rows in members.items()}
     shortcut = Shortcut("frame", manifest.findings[0], Estimate(0.5, 0.4, 0.6, "DeLong"))
-    none = dict.fromkeys(("ignored", "unlabelled", "set_aside"), 0)
+    none = dict.fromkeys(("ignored", "masks", "unlabelled", "set_aside", "more_pages"), 0)
     listed = dict.fromkeys(("duplicates", "near_duplicates", "conflicts", "leaks", "burned_in"), ())
-    tables = {name: {} for name in ("unreadable", "splits", "sites", "sizes", "modes", "bits")}
+    tables = {name: {} for name in ("unreadable", "poor", "splits", "sites", "sizes", "modes", "bits")}
     numbers = dict.fromkeys(("found", "listed", "used"), count)
     return Audit(
         manifest.source, False, **none, **numbers, **listed, **tables, images=counts, patients=counts,

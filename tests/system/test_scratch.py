@@ -22,6 +22,7 @@ HOLD = (
 def other(tmp_path, monkeypatch):
     """A process that uses a folder of its own, and the name of that."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setenv("KMEDTL_CACHE", str(tmp_path / "cache"))  # what the command clears
     environment = os.environ | {"TMPDIR": str(tmp_path)}
     with subprocess.Popen([sys.executable, "-c", HOLD], stdout=subprocess.PIPE, text=True, env=environment) as process:
         yield process, tmp_path / process.stdout.readline().strip()
@@ -49,6 +50,7 @@ def test_only_the_folder_of_a_process_that_is_no_more_is_removed(other, again):
 
 def test_a_folder_goes_with_its_object(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setenv("KMEDTL_CACHE", str(tmp_path / "cache"))  # what the command clears
     scratch = Scratch("features")
     assert [path.name for path in tmp_path.iterdir()] == [scratch.path.name]
     assert remove_abandoned() == 0
@@ -58,6 +60,7 @@ def test_a_folder_goes_with_its_object(tmp_path, monkeypatch):
 
 def test_one_that_says_nothing_of_its_process_is_left_for_a_day(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setenv("KMEDTL_CACHE", str(tmp_path / "cache"))  # what the command clears
     folder = tmp_path / "kmedtl-activations-older"
     folder.mkdir()
     remove_abandoned()

@@ -83,7 +83,7 @@ ATTACKS = {
     "WriteFile in a branch": _branch,
     "WriteFile in a loop": _loop,
     "WriteFile in a map": _mapped,
-    "TensorSliceDataset of a dataset": _dataset,
+    "(TensorSlice|TextLine)Dataset of a dataset": _dataset,
 }
 
 
