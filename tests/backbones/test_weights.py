@@ -170,6 +170,7 @@ def test_a_damaged_file_in_the_cache_is_named(tmp_path, monkeypatch):
     assert_refused(f"{path} is damaged.*delete it", "MobileNet", "imagenet")
 
 
+@pytest.mark.slow
 def test_a_server_that_never_answers_is_given_up(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         begin = time.monotonic()

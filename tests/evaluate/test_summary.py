@@ -20,7 +20,7 @@ def judged(classes, name="class {}", rows=900, **columns):
     return from_table(table.assign(label=label, patient=np.arange(rows) // 2, **columns), "table")
 
 
-@pytest.mark.parametrize("classes", [3, 12, 100])
+@pytest.mark.parametrize("classes", [3, 12, pytest.param(100, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", ["c{}", "{}, a class with quite a long name, as dermatology has them: {}"])
 def test_tables_fit_a_terminal_however_many_the_classes_and_long_their_names(classes, name):
     name = name.replace("{}", "{0}")

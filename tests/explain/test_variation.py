@@ -60,6 +60,7 @@ def test_deviation_is_that_of_the_calibrated_probability(finder, images):
     assert probabilities(mc_dropout(finder, images, flat, passes=2).logits, flat) == pytest.approx(0.5, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_dropout_drops_while_batch_norm_rests():
     keras.utils.set_random_seed(0)
     model = build_classifier(Backbone("EfficientNetLite0", "random"), Head(dropout=0.5), 32, 1, findings=2)

@@ -48,6 +48,7 @@ def test_what_stays_in_float_is_nearer_and_what_hurts_is_named(whole, tmp_path):
     assert errors[1] < errors[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("limit", "tried"), [(1.0, 2), (-1.0, 5 + len(IN_FLOAT))])
 def test_ways_are_tried_in_order_until_one_will_do(saved, whole, tmp_path, limit, tried):
     expected = features_of(whole, tmp_path / "float32.tflite", DARK)

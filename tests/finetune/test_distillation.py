@@ -61,6 +61,7 @@ def test_gradients_keep_their_size_at_any_temperature(temperature):
         assert gradient == pytest.approx(np.full((6, 1), 0.5 / 4), rel=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("views", [0, 2])
 @pytest.mark.parametrize("mix", ["none", "mixup"])
 def test_each_finding_is_learned_of_the_teacher_from_cached_and_from_whole_images(data, views, mix):

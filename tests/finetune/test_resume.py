@@ -89,6 +89,7 @@ def test_a_changed_stage_is_measured_by_what_it_started_from(data, tmp_path):
         np.testing.assert_allclose(one, other, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_full_disk_keeps_the_state_before(data, tmp_path, monkeypatch):
     with pytest.raises(Killed):
         learn(data, tmp_path, kill_at=1)

@@ -218,6 +218,7 @@ def test_a_limit_keeps_a_rare_class():
         assert set(splits.limit(rows, 20, seed)["label"]) == {0, 1}
 
 
+@pytest.mark.slow
 def test_rare_patients_at_many_sites_can_be_folded():
     rows = patients_table(200).assign(label=0, stratum=0)
     number = rows["patient"].str[1:].astype(int)
