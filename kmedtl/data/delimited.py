@@ -48,8 +48,8 @@ def read_text_table(path: Path, header: tuple[str, ...] | None = None) -> TextTa
         UserError: a file that cannot be read, that is too large, whose encoding is unknown, whose lines differ in their
             number of cells, or with a column that is there twice.
     """
-    text, notes = _decoded(path)
-    separator = _separator(text.partition("\n")[0])
+    text, notes = read_text(path)
+    separator = separator_of(text.partition("\n")[0])
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
     try:
         names = [cell_read(cell.strip()) for cell in header or next(reader, [])]
@@ -75,10 +75,15 @@ def first_cells(path: Path) -> list[str]:
     except OSError:
         return []
     line = _text(start)[0].partition("\n")[0]
-    return [cell.strip() for cell in next(csv.reader([line.strip("\r")], delimiter=_separator(line)), [])]
+    return [cell.strip() for cell in next(csv.reader([line.strip("\r")], delimiter=separator_of(line)), [])]
 
 
-def _decoded(path: Path) -> tuple[str, tuple[str, ...]]:
+def read_text(path: Path) -> tuple[str, tuple[str, ...]]:
+    """Return the text of a file, and a note where its encoding had to be guessed.
+
+    Raises:
+        UserError: a file that cannot be read, that is too large, or whose encoding is unknown.
+    """
     try:
         if path.stat().st_size > MAX_BYTES:
             raise UserError(f"{path}: {path.stat().st_size} bytes, more than the limit of {MAX_BYTES} for a table.")
@@ -106,7 +111,7 @@ def _text(content: bytes) -> tuple[str, str]:
     return "", ""
 
 
-def _separator(header: str) -> str:
+def separator_of(header: str) -> str:
     """Return what separates the names of the header: whichever of `SEPARATORS` makes the most of them."""
     parts = {one: len(next(csv.reader([header], delimiter=one), [])) for one in SEPARATORS}
     return max(parts, key=parts.get)

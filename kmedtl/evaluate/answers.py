@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from kmedtl.csv_tables import restored
 from kmedtl.edge.calibration import softmax
 from kmedtl.errors import UserError
+from kmedtl.evaluate.prediction_tables import OWN, read_predictions
 from kmedtl.question import Kind, columns
 
 UNKNOWN_LABELS = ("", "-1", "-1.0", "nan", "NaN", "NA")  # labels that say nothing
-OWN = ("id", "patient", "split", "label", "logit", "probability", "decision", "threshold")
 PER_FINDING = re.compile(r"(label|logit|probability|decision|threshold)_(.+)", re.DOTALL)
 Threshold = float | Sequence[float] | None  # for all findings, or one for each
 SMALLEST = np.finfo(np.float64).tiny  # a probability of 0 or 1 counts as that far from it where a logit is made of it
@@ -69,22 +68,9 @@ def read(path: Path, split: str = "test", threshold: Threshold = None, finding: 
     Raises:
         UserError: no such file, no CSV, or what `from_table` refuses.
     """
-    try:
-        table = pd.read_csv(path, dtype={"id": str, "patient": str}, keep_default_na=False, low_memory=False)
-        header = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False).iloc[0]
-    except OSError as error:
-        raise UserError(f"{path}: the predictions cannot be read ({error.strerror}).") from None
-    except pd.errors.EmptyDataError:
-        raise UserError(f"{path}: the file is empty; expected a CSV with the columns {EXPECTED}.") from None
-    except (ValueError, MemoryError) as error:
-        reason = " ".join(str(error).split())[:120]
-        raise UserError(f"{path}: not a CSV ({reason}); expected the columns {EXPECTED}.") from None
-    if not isinstance(table.index, pd.RangeIndex):
-        raise UserError(f"{path}: a row has more values than the header; expected one under each column's name.")
-    twice = header[header.duplicated() & (header != "")]
-    if len(twice):
-        raise UserError(f"{path}: two columns are called '{twice.iloc[0]}'; rename or remove one.")
-    return from_table(restored(table), str(path), split, threshold, finding)
+    table, notes = read_predictions(path, EXPECTED)
+    answers = from_table(table, str(path), split, threshold, finding)
+    return replace(answers, notes=(*notes, *answers.notes))
 
 
 def from_table(

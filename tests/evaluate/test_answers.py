@@ -133,15 +133,44 @@ def test_what_cannot_be_is_refused_in_one_line(columns, message):
 
 
 @pytest.mark.parametrize(
+    "form",
+    [
+        "id,label,probability\n{rows}",
+        "id;label;probability\n{rows}",
+        "id\tlabel\tprobability\n{rows}",
+        "ID, Label ,PROBABILITY\n{rows}",
+        "image,y_true,y_score\n{rows}",
+        "filename;target;prob\n{rows}",
+        ",id,label,probability\n{numbered}",
+    ],
+)
+@pytest.mark.parametrize("decimal", [".", ","])
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_tables_of_other_programs_are_read(tmp_path, form, decimal, encoding):
+    separator = next(one for one in ";\t," if one in form)
+    if decimal == "," and separator != ";":
+        pytest.skip("decimal commas come with semicolons")
+    rows = [(f"00{number}", number % 2, 0.1 + number / 10) for number in range(6)]
+    lines = [
+        separator.join([name, str(label), str(round(chance, 2)).replace(".", decimal)]) for name, label, chance in rows
+    ]
+    numbered = [f"{number}{separator}{line}" for number, line in enumerate(lines)]
+    (tmp_path / "p.csv").write_text(form.format(rows="\n".join(lines), numbered="\n".join(numbered)), encoding=encoding)
+    found = read(tmp_path / "p.csv")
+    assert list(found.ids) == [name for name, _, _ in rows]
+    assert np.allclose(found.probabilities[:, 0], [chance for _, _, chance in rows])
+    assert list(found.targets[:, 0]) == [label for _, label, _ in rows]
+
+
+@pytest.mark.parametrize(
     ("content", "message"),
     [
         (b"", "the file is empty"),
         (b"\x89PNG\r\n\x1a\n\x00\xff", "not a CSV|expected columns"),
-        (b"label;logit\n1;2\n", "Found: label;logit; the file parts its columns by ';', expected commas"),
         (b"label,logit\na,1,2\nb,0,1\n", "more values than the header"),
         (b"label,logit_x,logit_x,logit_y\nx,1,2,3\n", "two columns are called 'logit_x'"),
     ],
-    ids=["empty", "picture", "semicolons", "a column without a name", "a name twice"],
+    ids=["empty", "picture", "a column without a name", "a name twice"],
 )
 def test_a_file_that_is_no_table_is_refused(tmp_path, content, message):
     path = tmp_path / "predictions.csv"
