@@ -101,7 +101,7 @@ def _text(content: bytes) -> tuple[str, str]:
     """Return the text and its encoding: by its byte order mark, else UTF-8, UTF-16 without a mark, or Windows-1252."""
     marked = [encoding for mark, encoding in MARKS.items() if content.startswith(mark)]
     start = content[:1000]
-    if not marked and b"\0" in start:  # ASCII in UTF-16 has a zero in every other byte
+    if not marked and start.count(0) > len(start) / 4:  # ASCII in UTF-16 has a zero in every other byte
         marked = ["utf-16-le" if start[1::2].count(0) > start[::2].count(0) else "utf-16-be"]
     for encoding in marked or ("utf-8", "cp1252"):
         try:
