@@ -18,12 +18,11 @@ from kmedtl.data.manifest import SPLITS, UNKNOWN, Manifest
 from kmedtl.data.spelling import one_spelling
 from kmedtl.data.store import Store
 from kmedtl.errors import UserError
-from kmedtl.printable import shown
 from kmedtl.progress import progress
 
 LOOK_BATCH = 128  # images held at once
 PLACES = {"frame": "the border and corners of the images alone", "file": "size, mode and bits of the files alone"}
-MOST_CLASSES, MOST_TELLING = 12, 4  # that a person is told one by one
+MOST_TELLING = 4  # findings that a person is told one by one
 TELLING = 0.6  # a shortcut is a warning where even the lower end of its AUC is above; random labels stay below
 
 
@@ -273,45 +272,3 @@ def _ids(groups: list[pd.DataFrame]) -> tuple[tuple[str, ...], ...]:
 
 def _counts(values: pd.Series) -> dict[str, int]:
     return {str(value): int(count) for value, count in values.value_counts().items()}
-
-
-def describe(audit: Audit) -> str:
-    """Return the lines that a person reads in the terminal."""
-    left_out = {
-        "other files": audit.ignored,
-        "masks": audit.masks,
-        "unlabelled": audit.unlabelled,
-        "set aside": audit.set_aside,
-        "unreadable": len(audit.unreadable),
-    }
-    said = ", ".join(f"{count} {name}" for name, count in left_out.items())
-    lines = [f"{audit.source}: {audit.found} files, {audit.used} images used ({said})"]
-    lines += ["  Synthetic images: they show nobody."] if audit.synthetic else []
-    lines += [f"  {line}" for line in (*_classes(audit), *_shortcut_lines(audit))]
-    return "\n".join(map(shown, lines + [f"  Note: {warning}" for warning in audit.warnings]))
-
-
-def _classes(audit: Audit) -> list[str]:
-    """Return a line a class; of many, the most frequent, what lies between, and the rarest."""
-    told = {name: f"{name}: {count} images, {audit.patients[name]} patients" for name, count in audit.images.items()}
-    if len(told) <= MOST_CLASSES:
-        return list(told.values())
-    order = sorted(told, key=lambda name: -audit.images[name])
-    first, between, last = np.split(order, [MOST_CLASSES // 2, len(order) - MOST_CLASSES // 2])
-    most, least = audit.images[between[0]], audit.images[between[-1]]
-    more = f"… and {len(between)} more, {least} to {most} images each"
-    return [*(told[name] for name in first), more, *(told[name] for name in last)]
-
-
-def _shortcut_lines(audit: Audit) -> list[str]:
-    """Return a line a shortcut; of many findings, the most telling one of each kind, as the notes name the others."""
-    if len(audit.images) <= MOST_TELLING:
-        return [f"{one.finding} from {PLACES[one.what]}: AUC {one.auc}; chance is 0.5" for one in audit.shortcuts]
-    lines = []
-    for what, place in PLACES.items():
-        found = [one for one in audit.shortcuts if one.what == what]
-        if found:
-            best = max(found, key=lambda one: one.auc.low)
-            telling = sum(one.auc.low > TELLING for one in found)
-            lines.append(f"From {place}: {telling} of {len(found)} can be told; best {best.finding}, AUC {best.auc}")
-    return lines

@@ -13,7 +13,7 @@ def command(options: argparse.Namespace) -> int:
     recipe = recipe_of(options)
     with loading_tensorflow():
         from kmedtl.audit import page
-        from kmedtl.audit.audit import describe
+        from kmedtl.audit.summary import describe
         from kmedtl.prepare import prepare
 
     final = run_folder.choose(options.out, "audit")

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from kmedtl.audit import page
-from kmedtl.audit.audit import TELLING, describe
+from kmedtl.audit.audit import TELLING
+from kmedtl.audit.summary import describe
 from kmedtl.data import splits
 from kmedtl.errors import UserError
 from kmedtl.prepare import prepare, refuse
