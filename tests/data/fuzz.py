@@ -56,6 +56,19 @@ def write_cases(folder: Path, count: int, seed: int = 0) -> list[str]:
 # Valid files
 
 
+def _interlaced(gray: np.ndarray) -> bytes:
+    """Return a PNG of seven passes (Adam7), which Pillow does not write."""
+    passes = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+    parts = [gray[y::down, x::across] for x, y, across, down in passes]
+    rows = b"".join(b"\0" + row.tobytes() for part in parts if part.size for row in part)
+    header = struct.pack(">IIBBBBB", gray.shape[1], gray.shape[0], 8, 0, 0, 0, 1)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+        for kind, content in chunks
+    )
+
+
 def valid_files() -> dict[str, bytes]:
     """Return small images of every format, by a file name that tells which."""
     gray = np.add.outer(np.arange(HEIGHT), np.arange(WIDTH) * 5).astype(np.uint8)
@@ -78,6 +91,14 @@ def valid_files() -> dict[str, bytes]:
         "photo.bmp": _saved(photo, "BMP"),
         "palette.bmp": _saved(photo.quantize(16), "BMP"),
         "photo.gif": _saved(photo, "GIF"),
+        "photo.webp": _saved(photo, "WEBP"),
+        "frames.webp": _saved(photo, "WEBP", save_all=True, append_images=[photo.rotate(90)], lossless=True),
+        "photo.jp2": _saved(photo, "JPEG2000"),
+        "deep.jp2": _saved(Image.fromarray(deep), "JPEG2000"),
+        "gray.pgm": _saved(plain, "PPM"),
+        "deep.pgm": _saved(Image.fromarray(deep), "PPM"),
+        "photo.ppm": _saved(photo, "PPM"),
+        "interlaced.png": _interlaced(gray),
         "frames.gif": _saved(photo, "GIF", save_all=True, append_images=[photo.rotate(90)]),
         "explicit.dcm": dicom(deep, ExplicitVRLittleEndian),
         "implicit.dcm": dicom(deep, ImplicitVRLittleEndian),
