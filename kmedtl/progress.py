@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable
 from typing import Any
@@ -23,7 +24,15 @@ def progress(iterable: Iterable | None = None, title: str = "", total: float | N
 
 def bars() -> type[tqdm]:
     """Return what shows progress where standard error goes to now."""
-    return tqdm if sys.stderr is not None and sys.stderr.isatty() else _Lines
+    return tqdm if sys.stderr is not None and sys.stderr.isatty() and _has_width() else _Lines
+
+
+def _has_width() -> bool:
+    """Tell whether the terminal says how wide it is; some of containers and editors say 0."""
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns > 0
+    except (OSError, ValueError):
+        return False
 
 
 class _Lines(tqdm):
@@ -41,6 +50,9 @@ class _Lines(tqdm):
     def display(self, msg: str | None = None, pos: int | None = None) -> None:
         self._told = True
         print(msg or str(self), file=self.fp, flush=True)
+
+    def set_description(self, desc: str | None = None, refresh: bool = True) -> None:
+        self.set_description_str(desc, refresh=False)
 
     def set_postfix_str(self, s: str = "", refresh: bool = True) -> None:
         super().set_postfix_str(s, refresh=False)

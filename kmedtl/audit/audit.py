@@ -122,7 +122,7 @@ def audit(
 def _unreadable(manifest: Manifest, facts: pd.DataFrame, max_unreadable: float) -> dict[str, str]:
     unreadable = dict(facts.loc[facts["record"] < 0, ["id", "error"]].itertuples(index=False))
     allowed = int(max_unreadable * len(facts))
-    if len(unreadable) > allowed:
+    if len(unreadable) > allowed or len(unreadable) == len(facts):
         first = "; ".join(f"{name}: {reason}" for name, reason in list(unreadable.items())[:10])
         raise UserError(
             f"{manifest.source}: {len(unreadable)} of {len(facts)} images are unreadable, allowed: {allowed}; "

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 
 from kmedtl import run_folder
 from kmedtl.commands.options import recipe_of
+from kmedtl.printable import shown
 from kmedtl.quiet import loading_tensorflow
 
 
@@ -17,9 +19,18 @@ def command(options: argparse.Namespace) -> int:
         from kmedtl.prepare import prepare
 
     final = run_folder.choose(options.out, "audit")
+    lenient = replace(recipe.data, max_unreadable=1.0)  # what cannot be read is what an audit is to show
     with run_folder.building(final) as folder:
-        data = prepare(recipe.data, recipe.seed, labelled=False)
+        data = prepare(lenient, recipe.seed, labelled=False)
         page.write(data.audit, data.store, data.table, folder)
     print(describe(data.audit))
+    unreadable = data.audit.unreadable
+    if len(unreadable) > int(recipe.data.max_unreadable * data.audit.listed):
+        first = "; ".join(f"{name}: {reason}" for name, reason in list(unreadable.items())[:3])
+        print(
+            shown(
+                f"  A run refuses so many unreadable images (data.max_unreadable={recipe.data.max_unreadable}): {first}."
+            )
+        )
     print(f"Page: {final / 'audit.html'}")
     return 0

@@ -177,8 +177,8 @@ def _check_classes(table: pd.DataFrame, classes: tuple[str, ...], source: str) -
         if label not in classes:
             where = table.loc[table["label"] == label, "id"].iloc[0]
             raise UserError(
-                f"{source}: {where} has the label '{label}', which is not one of the classes "
-                f"({', '.join(classes)}); correct the label or set data.classes."
+                f"{source}: {where} has the label '{label}', which is not one of the classes. {nearest(label, classes)} "
+                "Correct the label, or set data.classes, to [] for all that there are."
             )
     if len(found) < 2:
         raise UserError(f"{source}: found only the class '{found[0]}'; a classifier needs at least two.")

@@ -132,11 +132,11 @@ def _names(
 
 
 def _said(names: Mapping[str, str], known: KnownTable | None, path: Path) -> list[str]:
-    if known:
-        return [f"{path.name} was read as a table of {known.name}."]
     renamed = {name: own for name, own in names.items() if name.casefold() != own.casefold()}
     said = ", ".join(f"{own} is '{name}'" for name, own in renamed.items())
-    return [f"Columns of {path.name}: {said}; data.columns says otherwise."] if said else []
+    if known:
+        return [f"{path.name} was read as a table of {known.name}{f': {said}' if said else ''}."]
+    return [f"Columns of {path.name}: {said}; data.columns changes this."] if said else []
 
 
 def _merged(table: Sequence[dict[str, str]], places: Sequence[str]) -> tuple[list[dict[str, str]], list[str]]:

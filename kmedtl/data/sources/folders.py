@@ -110,12 +110,14 @@ def _unlabelled(file: Path, root: Path, masks: dict[Path, str]) -> dict[str, str
 
 
 def _table_inside(listing: Listing) -> Path | None:
-    """Return the table of a known data set that lies in the folder, or one folder below.
+    """Return the table of a known data set that lies in the folder, or in the one folder that all images lie in.
 
     Raises:
         UserError: there are several.
     """
-    near = [file for file in listing.others if len(file.relative_to(listing.root).parts) <= 2]
+    tops = {file.relative_to(listing.root).parts[0] for file in listing.images}
+    places = {listing.root, *(listing.root / top for top in tops if len(tops) == 1)}
+    near = [file for file in listing.others if file.parent in places]
     known = [file for file in near if file.suffix.lower() in TABLES and is_known(file)]
     if len(known) > 1:
         raise UserError(

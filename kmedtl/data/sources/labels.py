@@ -43,6 +43,8 @@ def one_spelling(labels: Sequence[str], classes: Sequence[str]) -> tuple[dict[st
     spelling of `classes`, else in the most frequent one. The numbers 0, 1, … stand for `classes` in their order.
     """
     counts = Counter(labels)
+    if not counts:
+        return {}, []
     merged = _numbers(counts) or _spellings(counts, classes)
     notes = [
         f"Labels that differ in spelling alone were merged: {', '.join(sorted(alike))} are '{name}'."

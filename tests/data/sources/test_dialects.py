@@ -54,7 +54,7 @@ def test_every_separator_and_encoding_is_read(folder, separator, encoding, end):
 def test_headers_go_by_any_usual_name(folder, header):
     found = load(write(folder, ROWS, header))
     assert labels_of(found) == [label for _, label in ROWS]
-    assert any("data.columns says otherwise" in note for note in found.notes) == ("path" not in header.lower())
+    assert any("data.columns changes this" in note for note in found.notes) == ("path" not in header.lower())
 
 
 def test_columns_are_mapped_as_asked(folder):
