@@ -109,7 +109,9 @@ def audit(
             reason = next(iter(unreadable.values()), "none is listed")
             raise UserError(f"{manifest.source}: no image of the class '{name}' can be read; first: {reason}.")
     prints, frames, poor = (features[table["record"]] for features in _look(store))
-    table["twin"] = _twins(manifest, table["sha256"], prints)
+    # Empty slices are alike in everybody: they link no patients.
+    contents = table["sha256"].where(poor != "constant", table["id"])
+    table["twin"] = _twins(manifest, contents, prints)
     table["poor"] = poor
     as_spelled = table["patient"]
     if same_patients and manifest.patients_known and not manifest.synthetic:

@@ -27,10 +27,6 @@ def command(options: argparse.Namespace) -> int:
     unreadable = data.audit.unreadable
     if len(unreadable) > int(recipe.data.max_unreadable * data.audit.listed):
         first = "; ".join(f"{name}: {reason}" for name, reason in list(unreadable.items())[:3])
-        print(
-            shown(
-                f"  A run refuses so many unreadable images (data.max_unreadable={recipe.data.max_unreadable}): {first}."
-            )
-        )
+        print(shown(f"  A run refuses so many unreadable images, see data.max_unreadable: {first}."))
     print(f"Page: {final / 'audit.html'}")
     return 0

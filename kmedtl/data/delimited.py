@@ -8,6 +8,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,7 +51,7 @@ def read_text_table(path: Path, header: tuple[str, ...] | None = None) -> TextTa
     """
     text, notes = read_text(path)
     separator = separator_of(text.partition("\n")[0])
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True, strict=True)
     try:
         names = [cell_read(cell.strip()) for cell in header or next(reader, [])]
         _check_columns(names, path)
@@ -61,7 +62,7 @@ def read_text_table(path: Path, header: tuple[str, ...] | None = None) -> TextTa
                 rows.append(_row(names, cells, separator, f"{path}, line {begins}"))
                 lines.append(begins)
     except csv.Error as error:
-        raise UserError(f"{path}: the table cannot be read ({error}).") from None
+        raise UserError(f"{path}, line {reader.line_num}: the table cannot be read ({error}).") from None
     if not rows:
         raise UserError(f"{path}: the table has no rows.")
     return TextTable(tuple(name for name in names if name), tuple(rows), tuple(lines), notes)
@@ -74,8 +75,11 @@ def first_cells(path: Path) -> list[str]:
             start = file.read(65_536)
     except OSError:
         return []
-    line = _text(start)[0].partition("\n")[0]
-    return [cell.strip() for cell in next(csv.reader([line.strip("\r")], delimiter=separator_of(line)), [])]
+    line = _text(start)[0].replace("\r", "\n").partition("\n")[0]
+    try:
+        return [cell.strip() for cell in next(csv.reader([line], delimiter=separator_of(line)), [])]
+    except csv.Error:
+        return []
 
 
 def read_text(path: Path) -> tuple[str, tuple[str, ...]]:
@@ -93,6 +97,7 @@ def read_text(path: Path) -> tuple[str, tuple[str, ...]]:
     text, encoding = _text(content)
     if not text and content:
         raise UserError(f"{path}: the table is not text of a known encoding; save it as CSV (UTF-8).")
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
     said = f"{path.name} is not UTF-8; it was read as Windows-1252: check names with accents."
     return text, (said,) if encoding == "cp1252" else ()
 
@@ -113,7 +118,8 @@ def _text(content: bytes) -> tuple[str, str]:
 
 def separator_of(header: str) -> str:
     """Return what separates the names of the header: whichever of `SEPARATORS` makes the most of them."""
-    parts = {one: len(next(csv.reader([header], delimiter=one), [])) for one in SEPARATORS}
+    quoted = re.sub(r'"[^"]*"', "", header)
+    parts = {one: quoted.count(one) for one in SEPARATORS}
     return max(parts, key=parts.get)
 
 
@@ -129,6 +135,8 @@ def _check_columns(names: list[str], path: Path) -> None:
 
 
 def _row(names: list[str], cells: list[str], separator: str, where: str) -> dict[str, str]:
+    if any("\n" in cell and separator in cell for cell in cells):
+        raise UserError(f"{where}: a cell goes over several lines; see whether a quotation mark is missing there.")
     missing = len(names) - len(cells)
     if missing < 0 and not any(cell.strip() for cell in cells[len(names) :]):
         cells, missing = cells[: len(names)], 0  # trailing separators

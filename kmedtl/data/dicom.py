@@ -197,6 +197,9 @@ def _padding(values: np.ndarray, data: pydicom.Dataset) -> np.ndarray:
         return np.zeros(values.shape, bool)
     limit = data.get("PixelPaddingRangeLimit")
     ends = [int(data.PixelPaddingValue), int(data.PixelPaddingValue if limit is None else limit)]
+    if values.dtype.kind in "iu":  # files write it with either sign
+        span, signed = 2 ** int(data.BitsAllocated), int(data.get("PixelRepresentation", 0)) == 1
+        ends = [(end + span // 2) % span - span // 2 if signed else end % span for end in ends]
     return (values >= min(ends)) & (values <= max(ends))
 
 

@@ -66,6 +66,8 @@ def read_lut(item: pydicom.Dataset, data: pydicom.Dataset) -> tuple[np.ndarray, 
 
 def look_up(values: np.ndarray, lut: np.ndarray, first: int) -> np.ndarray:
     """Return the entry for each value; values outside the table take its first or last entry."""
+    if first >= 2**15 and values.min() < 0:  # written without its sign
+        first -= 2**16
     return lut[np.clip(np.round(values) - first, 0, len(lut) - 1).astype(np.int64)]
 
 

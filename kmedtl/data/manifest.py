@@ -103,6 +103,7 @@ def from_rows(
     """
     if not rows:
         raise UserError(f"{source}: no labelled images found; expected {FORMAT_NAMES} files.")
+    _check_names([row["path"] for row in rows], source)
     table = pd.DataFrame(rows)
     for column in TEXTS:
         table[column] = table.get(column, pd.Series("", index=table.index)).fillna("").astype(str)
@@ -154,10 +155,13 @@ def _check_columns(table: pd.DataFrame, source: str) -> None:
             raise UserError(f"{source}: expected a frame's number from 0 on, or nothing. Received: '{frame}'.")
 
 
-def _check_files(table: pd.DataFrame, source: str) -> None:
-    for name in table["path"]:
+def _check_names(names: Iterable[str], source: str) -> None:
+    for name in names:
         if name != name.encode(errors="replace").decode() or re.search(r"[\x00-\x1f\x7f]", name):
             raise UserError(f"{source}: the file name {name!r} holds control characters or no UTF-8; rename the file.")
+
+
+def _check_files(table: pd.DataFrame, source: str) -> None:
     # Bytes, since what a link points to may not be UTF-8.
     places = pd.Series(
         [
@@ -177,8 +181,8 @@ def _check_classes(table: pd.DataFrame, classes: tuple[str, ...], source: str) -
         if label not in classes:
             where = table.loc[table["label"] == label, "id"].iloc[0]
             raise UserError(
-                f"{source}: {where} has the label '{label}', which is not one of the classes. {nearest(label, classes)} "
-                "Correct the label, or set data.classes, to [] for all that there are."
+                f"{source}: {where} has the label '{label}', which is not one of the classes. "
+                f"{nearest(label, classes)} Correct the label, or set data.classes, to [] for all that there are."
             )
     if len(found) < 2:
         raise UserError(f"{source}: found only the class '{found[0]}'; a classifier needs at least two.")
@@ -197,6 +201,8 @@ def _rarest(targets: pd.DataFrame) -> np.ndarray:
 def write(manifest: Manifest, path: Path) -> None:
     """Write the table as CSV with class names as labels, ready to be edited and used as a source."""
     table = manifest.table.drop(columns=[name for name in OWN if name in manifest.table])
+    if not manifest.patients_known:
+        table = table.assign(patient="")  # so that whoever reads it is told so
     if manifest.multi_label:
         for name in manifest.classes:  # as CheXpert writes it
             table[name] = table[name].map({1.0: "1", 0.0: "0", UNKNOWN: "-1"})

@@ -24,7 +24,8 @@ MAX_BYTES = 1_000_000_000
 DRAFT = 2  # JPEGs are decoded at no less than this many times the size asked for
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "JPEG2000", "PPM")  # Pillow's names; PPM is all of PNM
 FORMAT_NAMES = "PNG, JPEG, TIFF, BMP, GIF, WebP, JPEG 2000, PGM/PPM or DICOM"
-PAGED = ("TIFF", "GIF", "WEBP")  # formats whose files may hold further pages
+PHOTOMETRIC = 262  # the TIFF tag PhotometricInterpretation
+PAGED = ("TIFF", "GIF", "WEBP", "PNG")  # formats whose files may hold further pages
 # Magic bytes of formats that are named rather than called unknown.
 OTHER_FORMATS = {
     b"II*\0": "a TIFF whose samples are not read, such as 64-bit float", b"MM\0*": "a TIFF whose samples are not read",
@@ -166,7 +167,8 @@ def _to_8_bit(image: Image.Image, reading: Reading) -> Image.Image:
     """Quantise deep gray to 8 bits; lay transparency and palettes out as RGB."""
     if image.mode.startswith("I;16") or image.mode in ("I", "F"):
         values = np.asarray(image, np.uint16 if image.mode.startswith("I;16") else None)
-        return Image.fromarray(_levels(values, reading))
+        levels = _levels(values, reading)
+        return Image.fromarray(255 - levels if _is_white_at_zero(image) else levels)
     if image.mode in ("1", "L", "RGB"):
         return image.convert("L") if image.mode == "1" else image
     if image.mode == "LA":
@@ -182,6 +184,11 @@ def _levels(values: np.ndarray, reading: Reading) -> np.ndarray:
     if window.name:
         raise UnreadableImageError(f"only DICOM files name windows, such as {window.name}; set data.window.center")
     return stretch(values)
+
+
+def _is_white_at_zero(image: Image.Image) -> bool:
+    """Tell whether a deep TIFF counts from white to black, which Pillow turns round for 8 bits alone."""
+    return image.format == "TIFF" and image.tag_v2.get(PHOTOMETRIC) == 0
 
 
 def _has_more_pages(image: Image.Image) -> bool:

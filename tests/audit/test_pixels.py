@@ -84,3 +84,15 @@ def test_values_of_few_bits_in_deep_files_fill_the_range(tmp_path, bits):
     data = prepare(Data(str(tmp_path), size=SIDE, channels=1), 0)
     assert data.audit.poor == {}
     assert all(image.std() > 60 for image in data.store.images().as_numpy_iterator())
+
+
+def test_empty_slices_link_no_patients(tmp_path):
+    for number in range(40):
+        folder_ = tmp_path / "ab"[number // 2 % 2]
+        folder_.mkdir(exist_ok=True)
+        pixels = np.zeros_like(NOISE) if number % 2 else np.random.default_rng(number).integers(0, 256, NOISE.shape)
+        Image.fromarray(pixels.astype(np.uint8)).save(folder_ / f"p{number // 2}-{number % 2}.png")
+    data = prepare(Data(str(tmp_path), size=SIDE, channels=1, patient_pattern=r"(p\d+)-"), 0)
+    assert data.audit.duplicates
+    assert data.audit.conflicts == ()
+    assert data.table["twin"].nunique() == 40

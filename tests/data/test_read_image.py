@@ -63,6 +63,15 @@ def test_every_deep_image_is_read_by_one_rule(tmp_path, name, bits):
     assert (pixels.ravel()[129:] >= 254).all()
 
 
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32])
+def test_a_tiff_that_counts_from_white_is_turned_round(tmp_path, dtype):
+    values = np.arange(256).reshape(16, 16).astype(dtype)
+    Image.fromarray(values).save(tmp_path / "a.tif", tiffinfo={262: 0})
+    with Image.open(tmp_path / "a.tif") as image:
+        assert image.tag_v2[262] == 0
+    assert np.array_equal(read_image(tmp_path / "a.tif", Reading(16, 1)).pixels.ravel(), np.arange(256)[::-1])
+
+
 def test_a_named_window_is_dicoms_alone(tmp_path):
     Image.fromarray(np.arange(256, dtype=np.uint16).reshape(16, 16)).save(tmp_path / "a.png")
     with pytest.raises(UnreadableImageError, match=r"only DICOM files name windows, such as LUNG; set data\.window"):

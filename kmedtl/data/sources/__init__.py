@@ -52,6 +52,8 @@ def _from_path(path: Path, data: Data, labelled: bool) -> Manifest:
 
     if path.is_dir():
         return folders.from_tree(path, data) if data.labels else folders.from_folder(path, data, labelled)
+    if path.is_file() and data.labels:
+        raise UserError(f"data.labels: goes with a folder. Received: {path}; put the labels into that file.")
     if path.is_file() and path.suffix.lower() in tables.SUFFIXES:
         return tables.from_table(path, data)
     if path.is_file() and path.suffix.lower() == ".npz":

@@ -22,6 +22,7 @@ from kmedtl.recipe import Data
 MAX_BYTES = 100_000_000_000  # of an array of images; they are read one by one
 MAX_LABEL_BYTES = 1_000_000_000
 NAMES = {"images": ("{}_images", "x_{}", "{}_x", "X_{}"), "labels": ("{}_labels", "y_{}", "{}_y", "Y_{}")}
+WORDS = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
 READ = "expected uint8, gray uint16, or floats from 0 to 1, as (N, H, W), (N, H, W, 1) or (N, H, W, 3)"
 DAMAGED = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError)
 
@@ -98,7 +99,7 @@ def _members(path: Path, split: str, names: set[str]) -> dict[str, str]:
         UserError: it has one of them alone.
     """
     found = {
-        kind: next((name for pattern in patterns if (name := pattern.format(split)) in names), "")
+        kind: next((name for word in WORDS[split] for one in patterns if (name := one.format(word)) in names), "")
         for kind, patterns in NAMES.items()
     }
     if not any(found.values()):
@@ -158,6 +159,8 @@ def _check_images(path: Path, members: dict[str, str], header: Header, labels: i
     readable = deep or kind == np.uint8 or kind.kind == "f"
     if not readable or len(header.shape) not in (3, 4) or header.shape[3:] not in depths or header.fortran_order:
         raise UserError(f"{path}: {name}: {READ}. Received: {kind} {header.shape}.")
+    if 0 in header.shape[1:]:
+        raise UserError(f"{path}: {name}: expected images of at least one pixel. Received: {header.shape}.")
     if header.shape[0] != labels:
         raise UserError(f"{path}: {header.shape[0]} {name}, but {labels} {members['labels']}.")
 

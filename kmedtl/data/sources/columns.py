@@ -11,6 +11,7 @@ from pathlib import Path
 
 from kmedtl.data import delimited
 from kmedtl.data.delimited import TextTable, first_cells, read_text_table
+from kmedtl.data.read_image import SUFFIXES as IMAGES
 from kmedtl.data.sources.known_tables import ALIASES, KnownTable, is_medmnist_row, recognise
 from kmedtl.errors import UserError, nearest
 from kmedtl.recipe import Data
@@ -50,11 +51,20 @@ def open_table(path: Path, data: Data, keys: Sequence[str] = ()) -> Table:
         UserError: a table that cannot be read, or a column of `data.columns` that is not there.
     """
     found = _read(path)
+    if any(Path(name).suffix.lower() in IMAGES for name in found.columns):
+        raise UserError(
+            f"{path}: its first line, {', '.join(found.columns[:3])}, is no header; put a line with the names of the "
+            "columns before it, such as path,label."
+        )
     known = None if data.columns else recognise(found.columns)
     names, candidates = _names(found.columns, path, data.columns, known, keys)
     table = [{names.get(name, name): cell for name, cell in cells.items()} for cells in found.rows]
     places = [f"{path}, line {line}" for line in found.lines]
     notes = [*found.notes, *_said(names, known, path)]
+    distinct = {tuple(cells.items()): where for cells, where in zip(reversed(table), reversed(places), strict=True)}
+    if len(distinct) < len(table):
+        notes.append(f"Rows of {path.name} that say what another row says, left out: {len(table) - len(distinct)}.")
+        table, places = [dict(cells) for cells in reversed(distinct)], list(reversed(distinct.values()))
     if known and known.repeats:
         table, places = _merged(table, places)
     if known and known.patient_pattern:

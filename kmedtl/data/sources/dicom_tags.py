@@ -28,6 +28,8 @@ NAMES = (
 # Columns that mark a DICOM row until `rows.finish` takes them out; no table has such.
 FRAMES = "\0frames"
 INSTITUTION = "\0institution"
+OBJECT = "\0object"  # what a DICOM object is that is no image
+NO_IMAGES = frozenset({"SEG", "RTDOSE", "RTSTRUCT", "RTPLAN", "RTIMAGE", "SR", "PR", "KO", "REG", "DOC", "AU", "ECG"})
 SECONDS = 5.0  # for one header
 
 
@@ -54,6 +56,7 @@ def _columns(header: dict[str, str] | Failure) -> dict:
         **{name: tags[name] for name in IDENTIFIERS},
         **{name: tags[tag] for name, tag in COLUMNS.items()},
         INSTITUTION: tags["InstitutionName"],
+        OBJECT: tags["Modality"].upper() if tags["Modality"].upper() in NO_IMAGES else "",
         "view": _coded(tags["ViewPosition"], VIEWS),
         "laterality": _coded(tags["ImageLaterality"] or tags["Laterality"], SIDES),
         "modality": _coded(tags["Modality"], MODALITIES),

@@ -22,27 +22,36 @@ class FileFinder:
         self._bases = [table.parent, *list(table.parent.parents)[:ABOVE], Path.cwd()]
         self.listing = listing
         self._by_name: dict[str, list[Path]] = {}
+        self._masks: set[Path] = set()
         if listing:
             self._index(listing)
 
-    def find(self, name: str, where: str) -> Path | None:
+    def find(self, name: str, where: str, masks: bool = False) -> Path | None:
         """Return the file called `name`, or None.
+
+        A name without folders may lie anywhere below the table. One with folders must at least lie in a folder of the
+        same name: data sets call their files alike in each patient's folder.
+
+        Args:
+            masks: of two files of one name, the mask is meant, not the image.
 
         Raises:
             UserError: several files are called so, and nothing says which is meant.
         """
         text = PureWindowsPath(name).as_posix() if "\\" in name else name
-        for number, base in enumerate(self._bases):
+        for base in self._bases:
             if (base / text).is_file():
-                self._bases.insert(0, self._bases.pop(number))  # the next one most likely lies there too
                 return base / text
         if self.listing is None:
             self.listing = list_folder(self._table.parent)
             self._index(self.listing)
-        *_, last = Path(text).parts or ("",)
-        found = self._by_name.get(last.casefold(), [])
+        wanted = Path(text)
+        alike = self._by_name.get(wanted.name.casefold(), [])
+        found = [file for file in alike if (file in self._masks) == masks] or (alike if masks else [])
+        if len(wanted.parts) > 1:
+            found = [file for file in found if _shared_tail(file, wanted) > 1]
         if len(found) > 1:
-            found = _sharing_most(found, Path(text))
+            found = _sharing_most(found, wanted)
         if len(found) > 1:
             raise UserError(f"{where}: {name} may be {found[0]} or {found[1]}; write more of the path.")
         return found[0] if found else None
@@ -55,12 +64,10 @@ class FileFinder:
         )
 
     def _index(self, listing: Listing) -> None:
-        for file in (*listing.images, *listing.masks.owners, *listing.masks.orphans, *listing.others, *listing.unread):
+        self._masks = {*listing.masks.owners, *listing.masks.orphans}
+        for file in (*listing.images, *self._masks):
             for name in {file.name.casefold(), file.stem.casefold()}:
                 self._by_name.setdefault(name, []).append(file)
-        of_images = {*listing.images}
-        for name, files in self._by_name.items():  # a mask may be called like its image
-            self._by_name[name] = [file for file in files if file in of_images] or files
 
 
 def _sharing_most(files: list[Path], wanted: Path) -> list[Path]:

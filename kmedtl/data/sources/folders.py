@@ -14,7 +14,7 @@ from kmedtl.data.sources.columns import SUFFIXES as TABLES
 from kmedtl.data.sources.columns import is_known
 from kmedtl.data.sources.find_files import FileFinder
 from kmedtl.data.sources.listing import Listing, list_folder, suffixes
-from kmedtl.data.sources.names import containers, is_hidden, is_mask_folder, split_of
+from kmedtl.data.sources.names import containers, is_hidden, split_of
 from kmedtl.errors import UserError
 from kmedtl.recipe import Data
 from kmedtl.system.home import expanded
@@ -50,6 +50,7 @@ def from_folder(root: Path, data: Data, labelled: bool = True) -> Manifest:
     _check_tops(listing, within, data.classes)
     places = _places(listing, (*listing.images, *listing.unread), within, data.classes)
     _check_formats(listing, places)
+    _check_level(listing, within, places, data.classes)
     masks = listing.masks.of_images()
     found = [
         {
@@ -70,6 +71,10 @@ def from_folder(root: Path, data: Data, labelled: bool = True) -> Manifest:
     found = dicom_tags.add(found)
     _refuse_people(found, root)
     notes = [*_notes(listing), *_split_notes(listing, within, places)]
+    passed = sorted(set().union(*_folders_below(listing, within, places).values()))
+    if passed:
+        more = f" and {len(passed) - 5} more" if len(passed) > 5 else ""
+        notes.append(f"Folders below the classes say nothing of the class: {', '.join(passed[:5])}{more}.")
     if within:
         notes.append(f"The classes are the folders in {'/'.join(within)}.")
     if loose:
@@ -90,10 +95,20 @@ def from_tree(root: Path, data: Data) -> Manifest:
     key, findings, labels, said = tables.read_labels(path, data)
     if key == "path":
         finder = FileFinder(root / path.name, listing)
-        labels = {str(finder.find(name, f"{path}: {name}")): cells for name, cells in labels.items()}
+        labels = _by_file(labels, finder, path)
     found = [row | labels.get(row["path"] if key == "path" else row.get(key, ""), {}) for row in found]
     notes = (*_notes(listing), *said)
     return rows.finish(found, data, str(root), findings, listing.ignored, listing.masks.count, notes)
+
+
+def _by_file(labels: dict[str, dict], finder: FileFinder, path: Path) -> dict[str, dict]:
+    """Return the cells of each file that a table names; names of files that are not there are left out."""
+    found: dict[str, dict] = {}
+    for name, cells in labels.items():
+        file = finder.find(name, f"{path}: {name}")
+        if file is not None and found.setdefault(str(file), cells) != cells:
+            raise UserError(f"{path}: {name}: two rows of that file disagree; make them agree or remove one.")
+    return found
 
 
 def _without_labels(listing: Listing, data: Data) -> Manifest:
@@ -149,7 +164,7 @@ def _check_tops(listing: Listing, within: Sequence[str], classes: Sequence[str])
     if splits and others:
         raise UserError(
             f"{listing.root}: found split folders ({', '.join(splits)}) and '{others[0]}' side by side; move it away, "
-            f"or name the classes: --set 'data.classes=[{', '.join([*splits, *others][:4])}]'."
+            f"or, if {' and '.join(splits[:2])} are classes, name all classes in data.classes."
         )
 
 
@@ -163,7 +178,7 @@ def _places(
     """
     folders = {file: file.relative_to(listing.root).parts[len(within) : -1] for file in files}
     names = {name for parts in folders.values() for name in parts} - set(classes)
-    plain = containers(names) | {name for name in names if is_mask_folder(name, bool(containers(names)))}
+    plain = containers(names) | listing.masks.folders
     return {file: _place(parts, plain, classes) for file, parts in folders.items()}
 
 
@@ -180,6 +195,33 @@ def _place(folders: Sequence[str], plain: set[str], classes: Sequence[str]) -> P
         else:
             label = name
     return Place(split, label)
+
+
+def _check_level(listing: Listing, within: Sequence[str], places: dict[Path, Place], classes: Sequence[str]) -> None:
+    """Refuse folders that hold the same folders, or one another's: the classes may lie below them."""
+    below = _folders_below(listing, within, places)
+    tops = sorted(below)
+    for number, top in enumerate(tops):
+        for other in tops[number + 1 :]:
+            shared = sorted(max(below[top] & below[other], below[top] & {*tops}, below[other] & {*tops}, key=len))
+            if len(shared) > 1 and not {top, other} <= {*classes}:
+                raise UserError(
+                    f"{listing.root}: are the classes its folders {top} and {other}, or those below them, such as "
+                    f"{' and '.join(shared[:2])}? Name them in data.classes, or point to {listing.root / top}."
+                )
+
+
+def _folders_below(listing: Listing, within: Sequence[str], places: dict[Path, Place]) -> dict[str, set[str]]:
+    """Return the names of the folders right below each class that are no split and do not just hold images."""
+    found: dict[str, set[str]] = {}
+    for file in listing.images:
+        folders = file.relative_to(listing.root).parts[len(within) : -1]
+        label = places[file].label
+        if label:
+            rest = folders[folders.index(label) + 1 :]
+            named = [name for name in rest if not split_of(name) and not containers([name])]
+            found.setdefault(label, set()).update(named[:1])
+    return found
 
 
 def _check_formats(listing: Listing, places: dict[Path, Place]) -> None:
@@ -222,7 +264,7 @@ def _notes(listing: Listing, table: Path | None = None) -> Iterator[str]:
     named = {
         "Masks without their image": masks.orphans,
         "Images that are called like another's mask, but hold many values": masks.photographs,
-        "Pipes, sockets or devices, which are not opened": listing.irregular,
+        "Pipes, sockets, devices or broken links, which are not opened": listing.irregular,
     }
     for what, files in named.items():
         if files:
@@ -253,7 +295,8 @@ def _refuse_people(found: Sequence[dict], root: Path) -> None:
     patients: dict[str, set[str]] = {}
     for row in found:
         patients.setdefault(row.get("label", ""), set()).add(row.get("PatientID", ""))
-    if len(patients) > 1 and all(len(people) == 1 and "" not in people for people in patients.values()):
+    apart = len(set().union(*patients.values())) == len(patients)  # an id that all share, as ANONYMOUS, says nothing
+    if len(patients) > 1 and apart and all(len(people) == 1 and "" not in people for people in patients.values()):
         raise UserError(
             f"{root}: each of its {len(patients)} class folders holds the DICOM files of one patient; are they "
             "patients rather than classes? Name the classes in a table, with --labels."

@@ -108,7 +108,8 @@ ALIASES = {
 def recognise(columns: Collection[str]) -> KnownTable | None:
     """Return the data set whose table has these columns, or None."""
     there = {name.casefold() for name in columns}
-    return next((known for known in KNOWN if known.needs <= there), None)
+    named = there & {"path", "filename", "file", "file_name"}  # a table of somebody's own, whatever else it is like
+    return next((known for known in KNOWN if known.needs <= there and named <= known.needs), None)
 
 
 def is_medmnist_row(cells: Collection[str]) -> bool:

@@ -11,7 +11,7 @@ from kmedtl.data.manifest import UNKNOWN
 from kmedtl.errors import UserError
 
 BLANKS = frozenset({"", "nan", "na", "n/a", "<na>", "#n/a", "null"})  # what programs write where nothing is known
-NUMBER = re.compile(r"[+-]?[0-9]+(\.0*)?")
+NUMBER = re.compile(r"[+-]?[0-9]{1,18}(\.0*)?")
 # Cells of a column that says of each image whether it shows a finding.
 ANSWERS = {
     "1": 1.0, "1.0": 1.0, "true": 1.0, "yes": 1.0, "0": 0.0, "0.0": 0.0, "false": 0.0, "no": 0.0,
@@ -61,7 +61,7 @@ def one_spelling(labels: Sequence[str], classes: Sequence[str]) -> tuple[dict[st
 
 def _numbers(counts: Counter[str]) -> dict[str, str]:
     """Return whole numbers as such where each label is one, else nothing."""
-    return {label: str(int(float(label))) for label in counts} if all(map(NUMBER.fullmatch, counts)) else {}
+    return {label: str(int(label.partition(".")[0])) for label in counts} if all(map(NUMBER.fullmatch, counts)) else {}
 
 
 def _spellings(counts: Counter[str], classes: Sequence[str]) -> dict[str, str]:

@@ -33,7 +33,7 @@ class Listing:
         masks: which mask belongs to which image, and the masks that belong to none.
         unread: files of `UNREAD` formats.
         others: further files: hidden ones, notes, tables.
-        irregular: pipes, sockets and devices, which are never opened.
+        irregular: pipes, sockets, devices and broken links, which are never opened.
     """
 
     root: Path
@@ -79,7 +79,7 @@ def _kind(file: Path, root: Path) -> str:
     if any(map(is_hidden, file.relative_to(root).parts)):
         return "others"
     if not file.is_file():
-        return "irregular" if os.path.lexists(file) and file.exists() else "others"  # else a link that leads nowhere
+        return "irregular"
     if file.suffix.lower() in SUFFIXES or is_dicom(file):
         return "images"
     return "unread" if file.suffix.lower() in UNREAD else "others"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,13 +12,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from kmedtl.data.read_image import DECODING_ERRORS, FORMATS
+from kmedtl.data.read_image import DECODING_ERRORS, DICOM_SUFFIXES, FORMATS, SUFFIXES
 from kmedtl.data.sources.names import containers, is_mask_folder, masked_stem
 from kmedtl.data.workers import Failure, Job, in_workers
 
 FEW = 32  # values of a mask: background and structures; a JPEG's own noise lies within `NOISE` of the two ends
 NOISE = 24
 SECONDS = 20.0  # for one file
+SAMPLE = 12  # files of a folder that is called like masks
 MAX_SIDE = 512  # pixels a side that values are counted in
 
 
@@ -26,11 +28,13 @@ class Masks:
     """Masks of a folder's images.
 
     Attributes:
+        folders: names of folders that hold masks.
         owners: mask → its image.
         orphans: masks whose image is not there.
         photographs: files that are called like another's mask, but hold as many values as an image; they stay images.
     """
 
+    folders: frozenset[str]
     owners: Mapping[Path, Path]
     orphans: tuple[Path, ...]
     photographs: tuple[Path, ...]
@@ -49,32 +53,62 @@ class Masks:
 
 
 def find_masks(files: Sequence[Path], root: Path, asked: Sequence[str] = ()) -> Masks:
-    """Tell masks from images.
+    """Tell masks from images, by names and by how many values they hold.
 
-    A file in a folder called like `masks` is one. So is a file called like another's mask (`a_mask.png` beside `a.png`)
-    or, beside none, like a mask at all, if it holds few values.
+    Masks are the files in a folder called like `masks`, if it holds such of few values or stands beside a folder of
+    images. So is a file of few values that is called like a mask (`a_mask.png`), whose name goes on where another's
+    ends (`a_lesion.png` beside `a.png`), or that differs from an image by its suffix alone.
 
     Args:
         files: below `root`.
         asked: names of folders that are classes whatever they look like.
     """
     folders = {part for file in files for part in file.relative_to(root).parts[:-1]} - set(asked)
-    beside = bool(containers(folders))
-    of_masks = {name for name in folders if is_mask_folder(name, beside)}
+    of_masks = _folders_of_masks(files, root, folders)
     inside = {file: _place(file, root, of_masks) for file in files}
-    images = [file for file, place in inside.items() if place is None]
-    named = [file for file in images if masked_stem(file.stem)]
-    plain = {(file.parent, file.stem.casefold()): file for file in images}
-    partner = {file: plain.get((file.parent, masked_stem(file.stem).casefold())) for file in named}
-    simple = _of_few_values(named)
+    images = [file for file in files if inside[file] is None]
+    partners = _partners(images)
+    simple = _of_few_values([file for file in partners if not masked_stem(file.stem)])
+    simple |= _of_few_values([file for file in partners if masked_stem(file.stem)], unreadable=True)
     pictures = _Pictures([file for file in images if file not in simple])
     owners = {file: pictures.of(file, place) for file, place in inside.items() if place is not None}
-    owners |= {file: partner[file] for file in named if file in simple}
+    owners |= {file: partner for file, partner in partners.items() if file in simple and partner not in simple}
+    called = [file for file, partner in partners.items() if partner is not None and masked_stem(file.stem)]
     return Masks(
+        frozenset(of_masks),
         {mask: image for mask, image in owners.items() if image is not None},
         tuple(mask for mask, image in owners.items() if image is None),
-        tuple(file for file in named if partner[file] is not None and file not in simple),
+        tuple(file for file in called if file not in simple),
     )
+
+
+def _folders_of_masks(files: Sequence[Path], root: Path, folders: set[str]) -> set[str]:
+    """Return the names of folders that hold masks: they say so, and hold few values or stand beside images."""
+    beside = bool(containers(folders))
+    named = {name for name in folders if is_mask_folder(name, beside)}
+    samples = {name: [file for file in files if name in file.relative_to(root).parts[:-1]] for name in named}
+    some = {name: found[:: max(1, len(found) // SAMPLE)][:SAMPLE] for name, found in samples.items()}
+    simple = _of_few_values([file for found in some.values() for file in found])
+    return {name for name, found in some.items() if beside or 2 * len(simple.intersection(found)) > len(found)}
+
+
+def _partners(images: Sequence[Path]) -> dict[Path, Path | None]:
+    """Return the files that may be masks by their names, with the image each would belong to, or None."""
+    by_stem: dict[tuple[Path, str], list[Path]] = {}
+    for file in images:
+        by_stem.setdefault((file.parent, file.stem.casefold()), []).append(file)
+    found: dict[Path, Path | None] = {}
+    for file in images:
+        if file.suffix.lower() not in SUFFIXES - DICOM_SUFFIXES:
+            continue
+        stem = file.stem.casefold()
+        twins = [other for other in by_stem[file.parent, stem] if other != file]
+        starts = [stem[: match.start()] for match in re.finditer(r"[ _\-]+", stem)]
+        named = [masked_stem(file.stem).casefold(), *reversed(starts)]
+        owners = [by_stem[file.parent, start][0] for start in named if start and (file.parent, start) in by_stem]
+        if owners or twins or named[0]:
+            found[file] = (owners or twins or [None])[0]
+    return found
 
 
 def _place(file: Path, root: Path, of_masks: set[str]) -> Path | None:
@@ -119,21 +153,29 @@ def _first_word(stem: str) -> str:
     return stem.casefold().replace("-", "_").replace(" ", "_").partition("_")[0]
 
 
-def _of_few_values(files: Sequence[Path]) -> set[Path]:
-    """Return the files that hold few values; those that cannot be read count by their name, thus as masks."""
+def _of_few_values(files: Sequence[Path], unreadable: bool = False) -> set[Path]:
+    """Return the files that hold few values.
+
+    Args:
+        unreadable: count those that cannot be read as well, as their name says what they are.
+    """
     job = Job(partial(has_few_values), SECONDS)
     answers = in_workers(job, [str(file) for file in files], "Looking for masks")
-    return {file for file, few in zip(files, answers, strict=True) if isinstance(few, Failure) or few}
+    return {
+        file
+        for file, few in zip(files, answers, strict=True)
+        if few is True or (unreadable and (few is None or isinstance(few, Failure)))
+    }
 
 
-def has_few_values(path: str) -> bool:
-    """Tell whether an image file holds no more values than a mask does, or cannot be read."""
+def has_few_values(path: str) -> bool | None:
+    """Tell whether an image file holds no more values than a mask does; None where it cannot be read."""
     try:
         with Image.open(path, formats=FORMATS) as image:
             step = max(1, -(-max(image.size) // MAX_SIDE))
             values = np.asarray(image.convert("RGB") if image.mode in ("CMYK", "YCbCr") else image)[::step, ::step]
     except (*DECODING_ERRORS, MemoryError):
-        return True
+        return None
     colours = np.unique(values.reshape(-1, values.shape[2]) if values.ndim == 3 else values.reshape(-1, 1), axis=0)
     ends = (values.astype(np.float64) <= NOISE) | (values >= 255 - NOISE)
     return len(colours) <= FEW or bool(ends.mean() > 0.99)

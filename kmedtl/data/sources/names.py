@@ -6,13 +6,13 @@ import re
 from collections.abc import Iterable
 
 SPLIT_WORDS = {
-    "train": "train", "training": "train",
-    "val": "val", "valid": "val", "validation": "val", "dev": "val", "development": "val",
-    "test": "test", "testing": "test", "eval": "test", "evaluation": "test", "holdout": "test",
+    "train": "train", "training": "train", "trn": "train",
+    "validate": "val", "val": "val", "valid": "val", "validation": "val", "dev": "val", "development": "val",
+    "tst": "test", "test": "test", "testing": "test", "eval": "test", "evaluation": "test", "holdout": "test",
 }  # fmt: skip
 IMAGE_WORDS = frozenset({"image", "images", "img", "imgs", "picture", "pictures", "jpg", "jpeg", "png", "dicom", "dcm"})
 PART_WORDS = frozenset({"part", "batch", "chunk", "shard", "subset", "fold"})
-FILLERS = frozenset({"set", "data", "dataset", "split", "folder", "folders", "input", "st", "nd"})
+FILLERS = frozenset({"tr", "ts", "set", "data", "dataset", "split", "folder", "folders", "input", "st", "nd"})
 MASK_WORDS = frozenset({
     "mask", "masks", "seg", "segs", "segmentation", "segmentations", "groundtruth", "gt", "manual", "annotation",
     "annotations", "instances", "contours",
@@ -48,10 +48,10 @@ def containers(names: Iterable[str]) -> set[str]:
 
 
 def is_mask_folder(name: str, beside_images: bool) -> bool:
-    """Tell whether a folder's name says that masks are inside; `labels` says so beside a folder of images alone."""
+    """Tell whether a folder's name may say that masks are inside; `labels` says so beside a folder of images alone."""
     words = _words(name)
     meant = MASK_WORDS | LABEL_WORDS if beside_images else MASK_WORDS
-    return bool(words & meant) and words <= meant | FILLERS | IMAGE_WORDS | SPLIT_WORDS.keys()
+    return bool(words & meant) and not words & {"no", "without"}
 
 
 def masked_stem(stem: str) -> str:
@@ -61,13 +61,15 @@ def masked_stem(stem: str) -> str:
 
 
 def is_hidden(name: str) -> bool:
-    """Tell what systems and archivers leave behind: `.DS_Store`, `._a.png`, `__MACOSX`."""
-    return name.startswith((".", "__"))
+    """Tell what systems and archivers leave behind: `.DS_Store`, `._a.png`, `__MACOSX`, `@eaDir`, `$RECYCLE.BIN`."""
+    return name.startswith((".", "__", "@", "$"))
 
 
 def _words(name: str) -> set[str]:
     """Return the words of a name in lower case, numbers left out."""
-    joined = re.sub(r"hold[\W_]?out", "holdout", name.casefold())
+    joined = re.sub(r"(?<=[a-z])(?=[A-Z][a-z])", "_", name).casefold()  # imagesTr, SegmentationClass
+    joined = re.sub(r"hold[\W_]?out", "holdout", joined)
+    joined = re.sub(r"ground[\W_]?truths?", "groundtruth", joined)
     words = set()
     for word in re.findall(r"[^\W\d_]+", joined):
         stem = re.sub(r"(set|data)$", "", word)

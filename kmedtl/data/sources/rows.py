@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
 from kmedtl.data.manifest import UNKNOWN, Manifest, from_rows
 from kmedtl.data.matching import patients_of
@@ -46,6 +48,9 @@ def finish(
         UserError: rows that contradict themselves, or of which not one has a label.
     """
     rows = dicom_tags.add(rows)
+    objects = Counter(kind for row in rows if (kind := row.get(dicom_tags.OBJECT) or _index(row)))
+    rows = [row for row in rows if not (row.get(dicom_tags.OBJECT) or _index(row))]
+    several = sum(row.get(dicom_tags.FRAMES, 1) > 1 for row in rows) if data.frames == "middle" else 0
     rows, said = _spelled(rows, data.classes)
     kept = [row for row in rows if not labelled or _is_labelled(row, findings)]
     if rows and not kept:
@@ -63,12 +68,25 @@ def finish(
         source,
         multi_label=bool(findings) or not labelled,
         patients_known=known,
-        ignored=ignored,
+        ignored=ignored + objects.total(),
         masks=masks,
         unlabelled=len(rows) - len(kept),
         hidden=tuple(sorted(hidden)),
-        notes=(*notes, *said),
+        notes=(*notes, *_notes(objects, several), *said),
     )
+
+
+def _index(row: dict) -> str:
+    """Return what an archive's index of DICOM files is called, for a row of one, else ""."""
+    return "DICOMDIR" if Path(row["path"]).name.upper() == "DICOMDIR" else ""
+
+
+def _notes(objects: Counter[str], several: int) -> Iterator[str]:
+    if objects:
+        counts = ", ".join(f"{count} {kind}" for kind, count in objects.items())
+        yield f"DICOM objects that are no images, left out: {counts}."
+    if several:
+        yield f"Files with several frames, of which the middle one is read (data.frames): {several}."
 
 
 def _is_labelled(row: dict, findings: Sequence[str]) -> bool:
@@ -137,6 +155,7 @@ def _hide(image: dict, findings: Sequence[str], keep_ids: bool) -> set[str]:
     """
     is_dicom_row = image.pop(dicom_tags.FRAMES, None) is not None
     image.pop(NAME, None)
+    image.pop(dicom_tags.OBJECT, None)
     institution = image.pop(dicom_tags.INSTITUTION, None)
     for name in dicom_tags.IDENTIFIERS:
         image.pop(name, None)

@@ -21,6 +21,7 @@ from kmedtl.errors import UserError, nearest
 from kmedtl.recipe import Data
 
 KEYS = ("SOPInstanceUID", "StudyInstanceUID", "PatientID", "path")
+MAY_BE_BLANK = ("patient", "split", "mask", "site", "frame")
 NONE_FOUND = "No Finding"
 POLICIES = {"ignore": UNKNOWN, "ones": 1.0, "zeros": 0.0}
 
@@ -108,20 +109,20 @@ def _files(table: Table, finder: FileFinder, data: Data) -> list[Path]:
 
 
 def _row(cells: dict, file: Path, masks: Mapping[Path, str], finder: FileFinder, where: str) -> dict:
-    row = dict(cells)
+    row = {name: "" if name in MAY_BE_BLANK and is_blank(cell) else cell for name, cell in cells.items()}
     if row.get("split"):
         row["split"] = split_of(row["split"]) or row["split"]
     if row.get("mask"):
-        row["mask"] = "|".join(_mask(part.strip(), finder, where) for part in row["mask"].split("|"))
+        row["mask"] = "|".join(_mask(part.strip(), file, finder, where) for part in row["mask"].split("|"))
     elif file in masks:
         row["mask"] = masks[file]
     name = f"{cells['path']}#{cells['frame']}" if cells.get("frame") else cells["path"]
     return {"id": name, rows.NAME: cells["path"], **row, "path": str(file)}
 
 
-def _mask(name: str, finder: FileFinder, where: str) -> str:
-    file = finder.find(name, where)
-    if file is None:
+def _mask(name: str, image: Path, finder: FileFinder, where: str) -> str:
+    file = finder.find(name, where, masks=True)
+    if file is None or file == image:
         raise UserError(f"{where}: the mask {name} does not exist; correct the path, or empty the cell.")
     return str(file)
 

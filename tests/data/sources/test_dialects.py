@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from kmedtl.data import manifest as manifests
 from kmedtl.data import sources
 from kmedtl.errors import UserError
 from kmedtl.recipe import Data
@@ -113,6 +114,64 @@ def test_missing_files_say_where_they_were_looked_for(folder):
     with pytest.raises(UserError, match=words):
         load(write(folder, rows))
     assert len(load(write(folder, rows), max_unreadable=0.2).table) == 7
+
+
+def test_a_file_of_the_same_name_in_anothers_folder_is_not_taken(tmp_path):
+    for patient in (8, 9):
+        (tmp_path / f"patient{patient}" / "study1").mkdir(parents=True)
+        Image.effect_noise((24, 24), 50).save(tmp_path / f"patient{patient}" / "study1" / "view1.png")
+    rows = [("patient3/study2/view1.png", "a"), ("patient8/study1/view1.png", "b"), ("patient9/study1/view1.png", "a")]
+    with pytest.raises(UserError, match=r"line 2: patient3/study2/view1.png does not exist"):
+        load(write(tmp_path, rows))
+
+
+def test_an_image_is_no_mask_of_its_own(folder):
+    rows = [("img/p00.png", "a", "p00.png"), ("img/p01.png", "b", "")]
+    with pytest.raises(UserError, match=r"line 2: the mask p00.png does not exist"):
+        load(write(folder, rows, "path,label,mask"))
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ('img/p00.png,"a\nimg/p01.png,b"\nimg/p02.png,a\n', "line 2: a cell goes over several lines"),
+        ('img/p00.png,"a\nimg/p01.png,b\n', r"line 3: the table cannot be read \(unexpected end of data\)"),
+    ],
+)
+def test_a_missing_quotation_mark_eats_no_rows(folder, content, words):
+    (folder / "m.csv").write_text(f"path,label\n{content}")
+    with pytest.raises(UserError, match=words) as error:
+        load(folder / "m.csv")
+    assert "\n" not in str(error.value)
+
+
+def test_blanks_after_commas_and_old_line_ends_are_read(folder):
+    (folder / "m.csv").write_bytes(b'path, label\r"img/p00.png", "a"\r"img/p01.png", "b"\r')
+    assert load(folder / "m.csv").classes == ("a", "b")
+
+
+def test_a_table_without_a_header_is_named(folder):
+    with pytest.raises(UserError, match=r"its first line, img/p00.png, cancer, is no header; put a line"):
+        load(write(folder, ROWS[1:], header=",".join(ROWS[0])))
+
+
+def test_rows_that_are_there_twice_are_taken_once(folder):
+    found = load(write(folder, [*ROWS, ROWS[0]]))
+    assert len(found.table) == 6
+    assert any("say what another row says, left out: 1" in note for note in found.notes)
+
+
+@pytest.mark.parametrize("blank", ["nan", "NA", ""])
+def test_blank_patients_are_nobody(folder, blank):
+    rows = [(name, label, blank) for name, label in ROWS]
+    found = load(write(folder, rows, "path,label,patient"))
+    assert not found.patients_known
+    assert found.table["patient"].nunique() == 6
+
+
+def test_a_written_manifest_knows_no_patients_where_none_were_known(folder):
+    manifests.write(load(write(folder, ROWS)), folder / "again.csv")
+    assert not load(folder / "again.csv").patients_known
 
 
 @pytest.mark.parametrize("blank", ["", "nan", "NaN", "NA", "n/a", "<NA>", "null"])

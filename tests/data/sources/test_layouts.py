@@ -76,7 +76,7 @@ def test_names_of_splits_and_images_are_classes_where_they_are_asked_for(tmp_pat
 @pytest.mark.parametrize(
     ("folders", "words"),
     [
-        (("control", "test"), r"split folders \(test\) and 'control' side by side; .*data.classes=\[test, control\]"),
+        (("control", "test"), r"split folders \(test\) and 'control' side by side; move it away, or, if test"),
         (("images", "masks"), "no images in class folders; 3 images and 3 masks elsewhere"),
         (("train", "test"), "no images in class folders; 6 images elsewhere"),
         (("images_001", "images_002"), "no images in class folders; 6 images elsewhere"),
@@ -128,8 +128,7 @@ def test_masks_are_no_images_and_belong_to_theirs(tmp_path, image, of_it):
         noise(tmp_path / image.format(number), number)
         noise(tmp_path / image.format(number).replace("a/", "b/"), 50 + number)
         mask(tmp_path / of_it.format(number))
-    found = load(tmp_path)
-    assert found.classes == ("a", "b")
+    found = load(tmp_path, classes=("a", "b"))
     assert (found.masks, len(found.table)) == (3, 6)
     rows = found.table[found.table["mask"] != ""]
     expected = {str(tmp_path / image.format(number)): str(tmp_path / of_it.format(number)) for number in range(3)}
@@ -238,3 +237,77 @@ def test_a_folder_without_classes_can_be_looked_at(tmp_path):
     found = sources.load(Data(str(tmp_path)), seed=0, labelled=False)
     assert (len(found.table), found.masks, found.classes) == (3, 1, ())
     assert "No labels: these images can be looked at, not trained on." in found.notes
+
+
+@pytest.mark.parametrize(
+    ("image", "of_it"),
+    [
+        ("a/images/{}.png", "a/ground_truth/{}.png"),
+        ("a/images/{}.png", "a/lung masks/{}.png"),
+        ("images/a/{}.png", "mask_binary/a/{}.png"),
+        ("a/images/{}.png", "a/SegmentationClass/{}.png"),
+        ("a/{}.jpg", "Ground Truth/{}.png"),
+        ("a/{}.png", "a/{}_lesion.png"),
+        ("a/{}.png", "a/{}_1stHO.png"),
+        ("a/{}.jpg", "a/{}.png"),
+    ],
+)
+def test_further_names_of_masks_are_told_by_few_values(tmp_path, image, of_it):
+    for number in range(3):
+        noise(tmp_path / image.format(number), number)
+        noise(tmp_path / image.format(number).replace("a/", "b/"), 50 + number)
+        mask(tmp_path / of_it.format(number))
+    found = load(tmp_path)
+    assert (found.classes, found.masks, len(found.table)) == (("a", "b"), 3, 6)
+
+
+@pytest.mark.parametrize("names", [("GT", "WT"), ("Mask", "No Mask"), ("manual", "phone")])
+def test_classes_that_are_called_like_masks_hold_images(tmp_path, names):
+    fill(tmp_path, *names)
+    assert load(tmp_path).classes == names
+
+
+@pytest.mark.parametrize(
+    "folders",
+    [
+        ("Augmented/mild", "Augmented/severe", "Original/mild", "Original/severe"),
+        ("HospitalA/0", "HospitalA/1", "HospitalA/2", "HospitalB/0", "HospitalB/1", "HospitalB/2"),
+        ("a", "b", "cells/a", "cells/b"),
+    ],
+)
+def test_a_level_above_the_classes_is_asked_about(tmp_path, folders):
+    fill(tmp_path, *folders)
+    with pytest.raises(
+        UserError, match=r"are the classes its folders .*, or those below them, .*data.classes, or point"
+    ):
+        load(tmp_path)
+
+
+def test_folders_below_the_classes_are_said(tmp_path):
+    fill(tmp_path, "a/x", "b/y")
+    assert "Folders below the classes say nothing of the class: x, y." in load(tmp_path).notes
+
+
+@pytest.mark.parametrize("folder", ["imagesTr", "imagesTs"])
+def test_decathlons_folders_are_no_classes(tmp_path, folder):
+    fill(tmp_path, folder, "labelsTr")
+    with pytest.raises(UserError, match="no images in class folders"):
+        load(tmp_path)
+
+
+def test_thumbnails_of_file_servers_are_no_images(tmp_path):
+    fill(tmp_path, "a", "b", "a/@eaDir/0.png", "$RECYCLE.BIN")
+    found = load(tmp_path)
+    assert (found.classes, len(found.table)) == (("a", "b"), 6)
+
+
+def test_broken_links_are_named(tmp_path):
+    fill(tmp_path, "a", "b")
+    (tmp_path / "a" / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    assert any("broken links, which are not opened: 1, first: gone.png" in note for note in load(tmp_path).notes)
+
+
+def test_a_table_beside_a_file_is_refused(tmp_path):
+    (tmp_path / "m.csv").write_text("path,label\n")
+    with pytest.raises(UserError, match=r"data.labels: goes with a folder"):
+        load(tmp_path / "m.csv", labels="other.csv")
