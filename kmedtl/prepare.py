@@ -49,7 +49,7 @@ def prepare(data: Data, seed: int, labelled: bool = True) -> Prepared:
     manifest = sources.load(data, seed, labelled)
     images = store.prepare(manifest.table, data.reading)
     audited, table = audit(manifest, images, data.max_unreadable, seed, data.same_patients)
-    readable = table.merge(images.facts[["id", "width", "height"]], on="id", suffixes=("_of_source", ""))
+    readable = table.merge(images.facts[["id", "width", "height", "bits"]], on="id", suffixes=("_of_source", ""))
     found = mismatches(readable, data, manifest.synthetic)
     warnings = (*audited.warnings, *(mismatch.text for mismatch in found))
     return Prepared(manifest, images, replace(audited, warnings=warnings), table, tuple(found))

@@ -51,12 +51,12 @@ def mismatches(table: pd.DataFrame, data: Data, synthetic: bool) -> list[Mismatc
     """Return how the readable images of a manifest do not suit `data`.
 
     Args:
-        table: with `id`, `path`, `frame`, and `width` and `height` in pixels.
+        table: with `id`, `path`, `frame`, `bits`, and `width` and `height` in pixels.
     """
     if synthetic or table.empty:
         return []
     coloured, looked_at = _coloured(table)
-    return [*_colour(coloured, looked_at, data), *_modality(table, data), *_size(table, data)]
+    return [*_colour(coloured, looked_at, data), *_depth(table, data), *_modality(table, data), *_size(table, data)]
 
 
 def _colour(coloured: int, looked_at: int, data: Data) -> Iterator[Mismatch]:
@@ -75,6 +75,20 @@ def _colour(coloured: int, looked_at: int, data: Data) -> Iterator[Mismatch]:
         yield Mismatch(f"{said}; data.augment={data.augment} is for gray ones: skin, retina or histology may suit.")
     if not coloured and for_colour:
         yield Mismatch(f"The images are gray; data.augment={data.augment} is for coloured ones.")
+
+
+def _depth(table: pd.DataFrame, data: Data) -> Iterator[Mismatch]:
+    """Say how images of more than 8 bits are seen."""
+    deep = int((table["bits"] > 8).sum())
+    window = data.window
+    if window.center is not None:
+        seen = f"through the window {window.center:g} ± {window.width / 2:g}, stored offset {data.pixel_offset:g}"
+    elif window.name:
+        seen = f"through their own window '{window.name}'"
+    else:
+        seen = "through the window that a DICOM file names, else each from its smallest to its largest value"
+    if deep:
+        yield Mismatch(f"{deep} images of more than 8 bits are seen {seen} (data.window).")
 
 
 def _modality(table: pd.DataFrame, data: Data) -> Iterator[Mismatch]:

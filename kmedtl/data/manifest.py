@@ -16,6 +16,7 @@ from kmedtl.csv_tables import write_csv
 from kmedtl.data.read_image import FORMAT_NAMES
 from kmedtl.errors import UserError, nearest
 from kmedtl.question import Kind, findings_of
+from kmedtl.recipe.data import last_part
 
 SPLITS = ("train", "val", "test")
 TEXTS = ("split", "mask", "site", "frame")  # columns that are "" where nothing is known
@@ -61,7 +62,7 @@ class Manifest:
     @property
     def source_name(self) -> str:
         """What outputs may call the source: of a path its last part, as folders above may name people or projects."""
-        return Path(self.source).name if os.sep in self.source and not self.source.startswith("tfds:") else self.source
+        return last_part(self.source)
 
     @property
     def findings(self) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from kmedtl.evaluate import plots
 from kmedtl.evaluate.answers import Answers
 from kmedtl.evaluate.judgement import Judgement, Settled
 from kmedtl.evaluate.summary import aligned, no_better_than_chance, title, too_few
-from kmedtl.recipe import Recipe
+from kmedtl.recipe import Recipe, without_folders
 
 METHODS = {
     "mean": "the mean of their probabilities (soft voting)",
@@ -43,7 +43,7 @@ def write(
     pages.write(
         folder / "report.html",
         Path(report.__file__).with_name("ensemble.html"),  # beside the macros that reports share
-        recipe=recipe,
+        recipe=without_folders(recipe),
         method=METHODS[method],
         standings=standings,
         findings=test.findings,

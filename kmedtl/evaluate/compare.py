@@ -19,7 +19,7 @@ from kmedtl.csv_tables import read_csv
 from kmedtl.errors import UserError
 from kmedtl.evaluate.agreement import McNemar, mcnemar
 from kmedtl.evaluate.confidence import Estimate, auc_loss
-from kmedtl.recipe import Recipe
+from kmedtl.recipe import Recipe, without_folders
 
 FILES = ("recipe.yaml", "metrics.json", "predictions.csv", "manifest.csv", "history.csv")
 UNRELATED = re.compile(
@@ -211,14 +211,15 @@ def _seconds(folder: Path) -> float:
 
 def _differing(found: Sequence[Recipe]) -> dict[str, tuple[Any, ...]]:
     """Return the settings that differ; of stages that train other blocks, those blocks instead of every setting."""
-    flat = [config.flat(recipe) for recipe in found]
+    flat, shown = ([config.flat(recipe) for recipe in of] for of in (found, map(without_folders, found)))
     trained = [", ".join(stage.train for stage in recipe.stages) for recipe in found]
     if len(set(trained)) > 1:
         kept = [{path: value for path, value in one.items() if not path.startswith("stages.")} for one in flat]
         flat = [one | {"stages": blocks} for one, blocks in zip(kept, trained, strict=True)]
+        shown = [one | {"stages": blocks} for one, blocks in zip(shown, trained, strict=True)]
     paths = [path for path in dict.fromkeys(path for one in flat for path in one) if not UNRELATED.fullmatch(path)]
-    values = {path: tuple(one.get(path) for one in flat) for path in paths}
-    return {path: column for path, column in values.items() if len(set(map(str, column))) > 1}
+    differing = [path for path in paths if len({str(one.get(path)) for one in flat}) > 1]
+    return {path: tuple(one.get(path) for one in shown) for path in differing}
 
 
 def _same_images(run: Run, first: Run) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -12,7 +12,7 @@ import yaml
 from kmedtl import config
 from kmedtl.bounded_yaml import LARGEST, parse
 from kmedtl.errors import UserError, expect
-from kmedtl.recipe.data import Data
+from kmedtl.recipe.data import Data, last_part
 from kmedtl.recipe.export import Export, Gate
 from kmedtl.recipe.rule import parse_rule
 from kmedtl.recipe.search import Search
@@ -155,6 +155,17 @@ class Recipe:
         names = [stage.name for stage in self.stages]
         expect(len(set(names)) == len(names), "stages", "a name of its own for each", names)
         expect(0 <= self.seed < 2**31, "seed", "a whole number from 0 to 2^31 - 1", self.seed)
+
+
+def without_folders(recipe: Recipe) -> Recipe:
+    """Return the recipe for a page that others read: of each path the last part alone."""
+    return replace(
+        recipe,
+        data=replace(recipe.data, source=last_part(recipe.data.source), labels=last_part(recipe.data.labels)),
+        backbone=replace(recipe.backbone, weights=last_part(recipe.backbone.weights)),
+        soup=tuple(map(last_part, recipe.soup)),
+        distill=last_part(recipe.distill),
+    )
 
 
 def read(path: Path) -> Recipe:

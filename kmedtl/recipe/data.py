@@ -5,11 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Literal
 
 from kmedtl.data.reading import Reading, Window
 from kmedtl.errors import UserError, expect
 from kmedtl.recipe.stage import Preset
+
+
+def last_part(path: str) -> str:
+    """Return what may be shown of a path or source: the last part, as folders above may name people or projects."""
+    return PurePath(path).name if PurePath(path).name and not path.startswith("tfds:") else path
 
 
 @dataclass(frozen=True)

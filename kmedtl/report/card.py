@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from markupsafe import Markup, escape
 
 from kmedtl import pages
 from kmedtl.evaluate.summary import no_better_than_chance, title, too_few
+from kmedtl.recipe import without_folders
 from kmedtl.report.content import Report
 from kmedtl.report.page import split_rows, stage_rows
 
@@ -25,7 +27,7 @@ def write(report: Report, folder: Path) -> None:
     pages.write(
         folder / NAME,
         Path(__file__).with_name(NAME),
-        report=report,
+        report=replace(report, recipe=without_folders(report.recipe)),
         splits=split_rows(report.manifest),
         stages=stage_rows(report.learned),
         title=title,

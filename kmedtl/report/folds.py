@@ -11,7 +11,7 @@ from kmedtl.evaluate import plots
 from kmedtl.evaluate.answers import Answers
 from kmedtl.evaluate.metrics import Metrics
 from kmedtl.evaluate.summary import no_better_than_chance, title
-from kmedtl.recipe import Recipe
+from kmedtl.recipe import Recipe, without_folders
 from kmedtl.report.figures import named_in_legend, precision_in_words, roc_in_words
 
 COLUMNS = ("auc", "macro_auc", "micro_auc", "accuracy", "sensitivity", "specificity")  # of each fold, where it has them
@@ -32,7 +32,7 @@ def write(
     pages.write(
         folder / "report.html",
         Path(__file__).with_name("folds.html"),
-        recipe=recipe,
+        recipe=without_folders(recipe),
         folds=folds,
         metrics=metrics,
         by_finding=by_finding,

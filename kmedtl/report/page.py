@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from kmedtl import config, pages
 from kmedtl.data.manifest import SPLITS, Manifest
 from kmedtl.evaluate.summary import no_better_than_chance, title, too_few
 from kmedtl.finetune.state import State
+from kmedtl.recipe import without_folders
 from kmedtl.report import figures, thresholds
 from kmedtl.report.content import Report
 from kmedtl.report.hundred import of_hundred, share
@@ -44,7 +45,8 @@ class StageRow:
 
 
 def write(report: Report, folder: Path) -> None:
-    """Write `plots/` and the self-contained `report.html` into `folder`."""
+    """Write `plots/` and the self-contained `report.html` into `folder`; no path in it tells where the images lie."""
+    report = replace(report, recipe=without_folders(report.recipe))
     pictures = figures.draw(report)
     drawn = pages.save_plots({name: picture.figure for name, picture in pictures.items()}, folder / "plots")
     choices = thresholds.choices(report.test, report.settled.thresholds, report.recipe.evaluation.prevalence)

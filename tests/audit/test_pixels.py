@@ -83,6 +83,10 @@ def test_values_of_few_bits_in_deep_files_fill_the_range(tmp_path, bits):
         Image.fromarray(pixels).save(tmp_path / "ab"[number % 2] / f"{number}.png")
     data = prepare(Data(str(tmp_path), size=SIDE, channels=1), 0)
     assert data.audit.poor == {}
+    said = (
+        "8 images of more than 8 bits are seen through the window that a DICOM file names, else each from its smallest"
+    )
+    assert any(said in warning for warning in data.audit.warnings)
     assert all(image.std() > 60 for image in data.store.images().as_numpy_iterator())
 
 

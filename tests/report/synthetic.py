@@ -84,6 +84,6 @@ def _audit(manifest) -> Audit:
     tables = {name: {} for name in ("unreadable", "poor", "splits", "sites", "sizes", "modes", "bits")}
     numbers = dict.fromkeys(("found", "listed", "used"), count)
     return Audit(
-        manifest.source, False, **none, **numbers, **listed, **tables, images=counts, patients=counts,
+        manifest.source_name, False, **none, **numbers, **listed, **tables, images=counts, patients=counts,
         shortcuts=(shortcut,), warnings=(f"{manifest.classes[0]} is rare.",),
     )  # fmt: skip

@@ -10,7 +10,7 @@ from PIL import Image
 
 from kmedtl.explain.cases import Case
 from kmedtl.explain.overlay import Tile
-from kmedtl.report import folds, page, thresholds
+from kmedtl.report import card, folds, page, thresholds
 from tests.report.synthetic import KINDS, report_of, without_positives
 
 ATTACK = "<script>alert(1)</script>"
@@ -93,6 +93,18 @@ def test_a_page_stands_alone_and_is_small(written, kind):
     assert {"roc.png", "precision_recall.png", "reliability.png"} <= {
         file.name for file in (folder / "plots").iterdir()
     }
+
+
+def test_no_page_tells_where_the_images_lie(tmp_path):
+    report = report_of("binary", source="/home/jane/secret/films")
+    data = replace(report.recipe.data, source="/home/jane/secret/films", labels="/home/jane/labels.csv")
+    backbone = replace(report.recipe.backbone, weights="/home/jane/own.weights.h5")
+    page.write(replace(report, recipe=replace(report.recipe, data=data, backbone=backbone)), tmp_path)
+    card.write(replace(report, recipe=replace(report.recipe, data=data, backbone=backbone)), tmp_path)
+    text = (tmp_path / "report.html").read_text() + (tmp_path / "model_card.md").read_text()
+    assert "films" in text
+    assert "own.weights.h5" in text
+    assert "jane" not in text
 
 
 def test_the_sections_are_in_their_order(written):
