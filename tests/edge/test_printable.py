@@ -82,7 +82,7 @@ def _films(folder, names):
 def test_a_manifest_that_kmedtl_wrote_is_read_as_it_was(tmp_path, monkeypatch):
     names = ["=1+1/-a.png", "=1+1/@b.png", "-none/=c.png", "-none/+d.png"]
     _films(tmp_path / "films", names)
-    first = sources.load(Data(str(tmp_path / "films"), patient_pattern=""), seed=0)
+    first = sources.load(Data(str(tmp_path / "films"), patient_pattern="([-@=+][a-d])"), seed=0)
     manifests.write(first, tmp_path / "films" / "manifest.csv")
     with (tmp_path / "films" / "manifest.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
