@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-NARROW = 12  # levels of 256 that hold next to all pixels of an almost constant image
+NARROW = 16  # levels of 256 that hold next to all pixels of an almost constant image, as 12 bits in 16 leave
 NEARLY_ALL = 0.998
 SATURATED = 0.75  # fraction of pixels that are white
 CLIPPED, BOTH_ENDS = 0.95, 0.02  # fraction of pixels that are black or white, and at least so many of each
@@ -17,7 +17,7 @@ POOR = ("constant", "almost constant", "saturated", "clipped")
 def poor_pixels(images: np.ndarray) -> np.ndarray:
     """Return for each image which of `POOR` it is, or "".
 
-    `constant`: one level throughout. `almost constant`: 99.8 % of the pixels within 12 levels. `saturated`: three
+    `constant`: one level throughout. `almost constant`: 99.8 % of the pixels within 16 levels. `saturated`: three
     quarters of the pixels are white. `clipped`: 95 % of the pixels are black or white, at least 2 % of each.
 
     Args:
