@@ -115,6 +115,10 @@ class _Output(io.TextIOWrapper):
         super().__init__(raw, stream.encoding, "backslashreplace", line_buffering=True)
         self._sequence, self._kept = sequence, kept
 
+    def __reduce__(self) -> tuple:
+        """Travel to another process, as Ray's workers are, as what that one writes to."""
+        return getattr, (sys, "stdout" if self is sys.stdout else "stderr")
+
     def write(self, text: str) -> int:
         if self._sequence:
             parts = (shown_lines(part, self._kept) for part in text.split(self._sequence))
