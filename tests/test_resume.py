@@ -1,9 +1,12 @@
 """kill -9 anywhere, then the same command with --resume: the predictions of a run that nobody disturbed."""
 
+import os
+import pty
 import random
 import signal
 import subprocess
 import sys
+import termios
 import time
 from dataclasses import replace
 
@@ -16,13 +19,17 @@ from kmedtl.recipe import Backbone, Evaluation, Export
 from kmedtl.run_folder import STATE
 from kmedtl.runner import run
 
-KILLED_AT = ("  test ", "head 1/2", "head 2/2", "last blocks 1/1", "Exporting")
+KILLED_AT = ("frozen part", "head 1/2", "head 2/2", "last blocks 1/1", "Exporting")
 MOMENTS = random.Random(5)
 
 
+def command(recipe, out, *arguments):
+    return [sys.executable, "-m", "kmedtl", "run", str(recipe), "--out", str(out), *arguments]
+
+
 def start(recipe, out, *arguments):
-    command = [sys.executable, "-m", "kmedtl", "run", str(recipe), "--out", str(out), *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    words = command(recipe, out, *arguments)
+    return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
 @pytest.fixture
@@ -36,21 +43,31 @@ def light_recipe(small_recipe, tmp_path):
     return recipe
 
 
-def killed_at(process, *said):
-    """Kill the process a random moment after it said one thing after the other; nothing of it can tidy up.
+def killed_at(words, *said):
+    """Kill a run a random moment after it said one thing after the other; nothing of it can tidy up.
 
-    A tuple is whichever comes first: what a run had done when it was killed, it does not say again.
+    It has a terminal, where bars say what begins.
     """
+    ours, terminal = pty.openpty()
+    termios.tcsetwinsize(terminal, (24, 120))
+    process = subprocess.Popen(words, stdout=terminal, stderr=terminal)
+    os.close(terminal)
     for text in said:
         heard = ""
-        while not any(one in heard for one in ((text,) if isinstance(text, str) else text)):
-            letter = process.stdout.read(1)
-            assert letter, f"it ended without {text!r}: {heard[-2000:]}"
-            heard += letter
+        while text not in heard:
+            heard += _read(ours, text, heard)
     time.sleep(MOMENTS.uniform(0, 0.4))
     process.send_signal(signal.SIGKILL)
-    process.communicate()
+    process.wait()
+    os.close(ours)
     assert process.returncode == -signal.SIGKILL
+
+
+def _read(terminal, awaited, heard):
+    try:
+        return os.read(terminal, 1).decode(errors="replace")
+    except OSError:  # how a terminal says that nobody writes to it any more
+        raise AssertionError(f"it ended without {awaited!r}: {heard[-2000:]}") from None
 
 
 def resumed_predicts_as_undisturbed(folder):
@@ -66,9 +83,8 @@ def resumed_predicts_as_undisturbed(folder):
 
 @pytest.mark.slow
 def test_a_run_killed_five_times_predicts_as_an_undisturbed_one(light_recipe, tmp_path):
-    for number in range(len(KILLED_AT)):
-        process = start(tmp_path / "recipe.yaml", tmp_path / "killed", *["--resume"][: number > 0])
-        killed_at(process, KILLED_AT[number:])
+    for number, said in enumerate(KILLED_AT):
+        killed_at(command(tmp_path / "recipe.yaml", tmp_path / "killed", *["--resume"][: number > 0]), said)
     resumed_predicts_as_undisturbed(tmp_path)
 
 
@@ -76,7 +92,7 @@ def test_a_run_killed_five_times_predicts_as_an_undisturbed_one(light_recipe, tm
 def test_folds_go_on_in_the_fold_that_was_killed(light_recipe, tmp_path):
     light = replace(light_recipe, stages=light_recipe.stages[:1], data=replace(light_recipe.data, folds=2))
     recipes.write(light, tmp_path / "recipe.yaml")
-    killed_at(start(tmp_path / "recipe.yaml", tmp_path / "killed"), "fold-2", "head 2/2")
+    killed_at(command(tmp_path / "recipe.yaml", tmp_path / "killed"), "fold-2", "head 2/2")
     resumed_predicts_as_undisturbed(tmp_path)
 
 

@@ -60,11 +60,12 @@ def carry_out(study: Study, trial: str, values: Mapping[str, Any], process: Tria
     except (TrialError, UserError) as error:
         failure = str(error)
     record = _record(trial, ordered, outcome, failure, worker)
+    if outcome and study.recipe.training.tensorboard:
+        _log(record, study.folder / TENSORBOARD / trial)
+    # Late, since the trial is made again if the search dies before it notes that the trial is done.
     records.keep(record, outcome, _place(study, trial))
     for path in _place(study, trial).glob("fold-*"):  # the states of a trial that ended
         shutil.rmtree(path)
-    if outcome and study.recipe.training.tensorboard:
-        _log(record, study.folder / TENSORBOARD / trial)
     return record
 
 
