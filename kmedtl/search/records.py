@@ -54,10 +54,19 @@ def keep(record: Record, outcome: Outcome | None, folder: Path) -> None:
     write_json(folder / RECORD, asdict(record))
 
 
+def read(folder: Path) -> Record | None:
+    """Return the record of the trial of a folder; None where it has not ended."""
+    path = folder / RECORD
+    if not path.exists():
+        return None
+    document = json.loads(path.read_text(encoding="utf-8"))
+    return Record(**document | {"course": tuple(document["course"])})
+
+
 def read_all(trials: Path) -> list[Record]:
     """Return the records of all trials that ended, in their order."""
-    documents = (json.loads(path.read_text(encoding="utf-8")) for path in sorted(trials.glob(f"trial_*/{RECORD}")))
-    return [Record(**document | {"course": tuple(document["course"])}) for document in documents]
+    found = (read(folder) for folder in sorted(trials.glob("trial_*")))
+    return [record for record in found if record]
 
 
 def logits_of(record: Record, trials: Path) -> list[np.ndarray]:

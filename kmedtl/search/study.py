@@ -52,8 +52,14 @@ def study_of(recipe: Recipe, folder: Path) -> Study:
 
 
 def carry_out(study: Study, trial: str, values: Mapping[str, Any], process: TrialProcess, worker: str) -> Record:
-    """Carry out a trial in a process of its own, and keep its record; a failure is recorded as well."""
+    """Carry out a trial in a process of its own, and keep its record; a failure is recorded as well.
+
+    A search that died between a trial's record and its own note gives the trial out again: its record holds.
+    """
     ordered = _ordered(study, values)
+    kept = records.read(_place(study, trial))
+    if kept and kept.values == ordered and not kept.failure:
+        return kept
     outcome, failure = None, ""
     try:
         outcome = process.carry_out(_job(study, trial, ordered))
@@ -62,7 +68,6 @@ def carry_out(study: Study, trial: str, values: Mapping[str, Any], process: Tria
     record = _record(trial, ordered, outcome, failure, worker)
     if outcome and study.recipe.training.tensorboard:
         _log(record, study.folder / TENSORBOARD / trial)
-    # Late, since the trial is made again if the search dies before it notes that the trial is done.
     records.keep(record, outcome, _place(study, trial))
     for path in _place(study, trial).glob("fold-*"):  # the states of a trial that ended
         shutil.rmtree(path)
