@@ -27,8 +27,8 @@ import numpy as np
 import pandas as pd
 
 import kmedtl
-from kmedtl.quiet import quiet_stderr
 from kmedtl.system.memory import bound_arenas
+from kmedtl.system.native_logs import quiet_stderr
 
 bound_arenas()
 with quiet_stderr():
@@ -36,13 +36,13 @@ with quiet_stderr():
 
     from kmedtl.backbones.blocks import set_trainable
     from kmedtl.config import override
-    from kmedtl.evaluate import compare_page
-    from kmedtl.evaluate.compare import compare
-    from kmedtl.finetune.losses import MaskedCrossEntropy
-    from kmedtl.learning import build
     from kmedtl.recipe import Recipe
     from kmedtl.recipes.pneumonia import RECIPE
     from kmedtl.runner import run
+    from kmedtl.runs import compare_page
+    from kmedtl.runs.compare import compare
+    from kmedtl.runs.train import build
+    from kmedtl.tasks.classification.losses import MaskedCrossEntropy
 
 SCRATCH = "{{name: scratch, train: all, epochs: {epochs}, lr: 1e-3, batch_norm: train, views: 0}}"
 

@@ -32,8 +32,8 @@ def main():
     parser.add_argument("--audit", metavar="FOLDER", help="time an audit of this folder as well")
     options = parser.parse_args()
 
-    from kmedtl.quiet import quiet_stderr
     from kmedtl.system.memory import bound_arenas
+    from kmedtl.system.native_logs import quiet_stderr
 
     bound_arenas()  # as `kmedtl run` does
 
@@ -81,8 +81,8 @@ class Films:
 
 def decode(paths, rounds):
     """Return images a second of decoding and resizing, by turns so that both meet the same machine."""
-    from kmedtl.data.decode import decode_all
-    from kmedtl.data.reading import Reading
+    from kmedtl.images.decode import decode_all
+    from kmedtl.images.reading import Reading
 
     contenders = {"first epoch: kmedtl": lambda: decode_all([(path, None) for path in paths], Reading(SIZE, 1))}
     try:
@@ -108,8 +108,8 @@ def read_epochs(paths, epochs):
 
     from kmedtl.data.manifest import from_rows
     from kmedtl.data.pipeline import Pipeline, Variation
-    from kmedtl.data.reading import Reading
     from kmedtl.data.store import prepare
+    from kmedtl.images.reading import Reading
 
     rows = [{"id": path, "path": path, "label": "ab"[n % 2], "patient": str(n)} for n, path in enumerate(paths)]
     manifest = from_rows(rows, (), "films")
@@ -164,8 +164,8 @@ def report(rates):
 
 
 def audit(folder):
-    from kmedtl.prepare import prepare
     from kmedtl.recipe import Data
+    from kmedtl.runs.prepare import prepare
 
     start = time.perf_counter()
     found = prepare(Data(folder, size=SIZE, channels=1, max_unreadable=1.0), seed=0)

@@ -29,11 +29,11 @@ BATCH = 64  # images, of the throughput
 
 def write_files(size: int, folder: Path) -> list[Path]:
     """Write the files of an untrained model of the recipe into `folder`."""
-    from kmedtl.quiet import loading_tensorflow
+    from kmedtl.system.native_logs import loading_tensorflow
 
     with loading_tensorflow():
         from kmedtl.export.formats import write_all
-        from kmedtl.learning import build
+        from kmedtl.runs.train import build
     from kmedtl.recipes.pneumonia import RECIPE
 
     model, _ = build(replace(RECIPE, data=replace(RECIPE.data, size=size)))

@@ -19,21 +19,21 @@ import argparse
 import json
 from pathlib import Path
 
-from kmedtl.quiet import quiet_stderr
 from kmedtl.system.memory import bound_arenas
+from kmedtl.system.native_logs import quiet_stderr
 
 bound_arenas()
 with quiet_stderr():
     from kmedtl.cli import main as kmedtl
     from kmedtl.config import override
+    from kmedtl.ensemble.combine import METHODS
+    from kmedtl.ensemble.member_comparison import standings
     from kmedtl.ensemble.members import answers, open_member
-    from kmedtl.ensemble.standings import standings
-    from kmedtl.ensemble.votes import METHODS
-    from kmedtl.evaluate.compare import read_run
-    from kmedtl.evaluate.summary import aligned
     from kmedtl.recipe import SOUPS, Recipe
     from kmedtl.recipes.pneumonia import RECIPE
     from kmedtl.runner import run
+    from kmedtl.runs.compare import read_run
+    from kmedtl.tasks.classification.summary import aligned
 
 STUDENT = "EfficientNetLite0"
 

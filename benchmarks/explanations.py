@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kmedtl.quiet import loading_tensorflow
+from kmedtl.system.native_logs import loading_tensorflow
 
 with loading_tensorflow():
     import keras
@@ -24,9 +24,9 @@ with loading_tensorflow():
     from kmedtl.backbones.blocks import block_map
     from kmedtl.data.pipeline import pipelines
     from kmedtl.explain.methods import METHODS
-    from kmedtl.explain.pointing import judge_pointing, read_masks
+    from kmedtl.explain.pointing_game import judge_pointing, read_masks
     from kmedtl.explain.sanity import sanity
-    from kmedtl.prepare import prepare
+    from kmedtl.runs.prepare import prepare
 
 SEED, RANDOMISED = 7, 8
 

@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
-from kmedtl.quiet import loading_tensorflow
+from kmedtl.system.native_logs import loading_tensorflow
 
 with loading_tensorflow():
     import keras
@@ -28,14 +28,14 @@ with loading_tensorflow():
     from kmedtl.config import override
     from kmedtl.data import splits
     from kmedtl.data.pipeline import pipelines
-    from kmedtl.data.read_image import SUFFIXES, read_image
     from kmedtl.edge.out_of_distribution import to_length_one
     from kmedtl.evaluate.confidence import wilson
     from kmedtl.evaluate.out_of_distribution import PASSED, fit, fit_layout
     from kmedtl.explain.features import penultimate_features
-    from kmedtl.prepare import prepare
+    from kmedtl.images.read_image import SUFFIXES, read_image
     from kmedtl.recipes.pneumonia import RECIPE
     from kmedtl.runner import run
+    from kmedtl.runs.prepare import prepare
 
 SEED = 7
 

@@ -14,8 +14,8 @@ import itertools
 import numpy as np
 import pandas as pd
 
-from kmedtl.quiet import quiet_stderr
 from kmedtl.system.memory import bound_arenas
+from kmedtl.system.native_logs import quiet_stderr
 
 bound_arenas()
 with quiet_stderr():
@@ -25,10 +25,10 @@ with quiet_stderr():
     from kmedtl.data.in_memory import ImagesInMemory
     from kmedtl.data.pipeline import Pipeline
     from kmedtl.finetune.distribution import devices
+    from kmedtl.finetune.job import Task
     from kmedtl.finetune.stages import fine_tune
-    from kmedtl.finetune.task import Task
-    from kmedtl.heads.classification import build_classifier
     from kmedtl.recipe import Backbone, Head, Stage, Training
+    from kmedtl.tasks.classification.model import build_classifier
 
 BATCH = 32
 

@@ -22,24 +22,24 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t
 
-from kmedtl.quiet import quiet_stderr
 from kmedtl.system.memory import bound_arenas
+from kmedtl.system.native_logs import quiet_stderr
 
 bound_arenas()
 with quiet_stderr():
     from kmedtl.config import override
     from kmedtl.data import splits
+    from kmedtl.data.corruptions import PLAUSIBLE
     from kmedtl.data.pipeline import pipelines
-    from kmedtl.edge.calibration import uncalibrated
     from kmedtl.edge.model_info import ModelInfo
+    from kmedtl.edge.tasks.classification.calibration import uncalibrated
     from kmedtl.evaluate.confidence import bootstrap, delong_auc
-    from kmedtl.evaluate.corruptions import PLAUSIBLE
-    from kmedtl.evaluate.shift import shift
-    from kmedtl.finetune.sources import predict_logits
+    from kmedtl.finetune.stage_data import predict_logits
     from kmedtl.finetune.stages import fine_tune
-    from kmedtl.learning import build, task_of
-    from kmedtl.prepare import prepare
     from kmedtl.recipes.pneumonia import RECIPE
+    from kmedtl.runs.prepare import prepare
+    from kmedtl.runs.shift import shift
+    from kmedtl.runs.train import build, task_of
 
 INTERPOLATE = {"interpolate": (0.0, 0.25, 0.5, 0.75, 1.0)}
 # Name → what it sets in every stage, and in `training`.

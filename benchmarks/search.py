@@ -23,19 +23,19 @@ from pathlib import Path
 
 from kmedtl import config
 from kmedtl import recipe as recipes
-from kmedtl.quiet import quiet_stderr
 from kmedtl.recipe import Search
 from kmedtl.recipes.pneumonia import RECIPE
 from kmedtl.system.memory import bound_arenas
+from kmedtl.system.native_logs import quiet_stderr
 
 bound_arenas()
 with quiet_stderr():
-    from kmedtl.evaluate.compare import compare
     from kmedtl.runner import run
+    from kmedtl.runs.compare import compare
     from kmedtl.search import records
-    from kmedtl.search.found import summary
     from kmedtl.search.process import TRIALS
-    from kmedtl.search.searching import search
+    from kmedtl.search.result import summary
+    from kmedtl.search.run import search
 
 
 def main():

@@ -21,8 +21,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from kmedtl.quiet import quiet_stderr
 from kmedtl.system.memory import bound_arenas
+from kmedtl.system.native_logs import quiet_stderr
 
 bound_arenas()
 with quiet_stderr():
@@ -32,12 +32,12 @@ with quiet_stderr():
     from kmedtl.data import splits
     from kmedtl.data.pipeline import Variation, pipelines
     from kmedtl.evaluate.confidence import delong_auc
-    from kmedtl.finetune.sources import predict_logits
+    from kmedtl.finetune.stage_data import predict_logits
     from kmedtl.finetune.stages import fine_tune
-    from kmedtl.learning import build, task_of
-    from kmedtl.prepare import prepare
     from kmedtl.recipe import Stage
     from kmedtl.recipes.pneumonia import RECIPE
+    from kmedtl.runs.prepare import prepare
+    from kmedtl.runs.train import build, task_of
 
 RATES = {"head": 3e-3, "last:1": 3e-4, "last:2": 1e-4}
 

@@ -14,7 +14,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from kmedtl.quiet import quiet_stderr
+from kmedtl.system.native_logs import quiet_stderr
 
 with quiet_stderr():
     import keras
@@ -25,11 +25,11 @@ with quiet_stderr():
     from kmedtl.data.pipeline import Variation, pipelines
     from kmedtl.edge.litert import LiteRTModel
     from kmedtl.export.formats import write_all
-    from kmedtl.finetune.losses import MaskedCrossEntropy
     from kmedtl.finetune.optimizers import optimizer
-    from kmedtl.finetune.sources import predict_logits
-    from kmedtl.heads.classification import build_classifier
+    from kmedtl.finetune.stage_data import predict_logits
     from kmedtl.recipes.pneumonia import RECIPE
+    from kmedtl.tasks.classification.losses import MaskedCrossEntropy
+    from kmedtl.tasks.classification.model import build_classifier
 
 
 def timed(label, images, work):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import kmedtl
 from kmedtl.edge.cli import add_inspect_options, add_predict_options
-from kmedtl.terminal import carry_out
+from kmedtl.system.terminal import carry_out
 
 SOURCE = "phantom, tfds:NAME, a folder of class folders, a CSV or Parquet manifest, or an .npz file"
 

@@ -82,7 +82,7 @@ def override(config: T, assignments: Sequence[str]) -> T:
     Raises:
         UserError: an assignment without `=`, an unknown path, an index out of range or a wrong type.
     """
-    from kmedtl.bounded_yaml import parse
+    from kmedtl.files.bounded_yaml import parse
 
     document = to_dict(config)
     for assignment in assignments:

@@ -12,10 +12,8 @@ import pandas as pd
 import tensorflow as tf
 
 import kmedtl
-from kmedtl import config, run_folder
-from kmedtl import pooled as pooled_results
+from kmedtl import config
 from kmedtl import recipe as recipes
-from kmedtl import result as results
 from kmedtl.audit import page
 from kmedtl.audit.audit import Audit
 from kmedtl.data import splits
@@ -26,24 +24,27 @@ from kmedtl.edge.model_info import ModelInfo
 from kmedtl.edge.out_of_distribution import OutOfDistribution
 from kmedtl.ensemble.teacher import check_teacher
 from kmedtl.errors import UserError
-from kmedtl.evaluate.judgement import Settled, judge, settle
 from kmedtl.evaluate.out_of_distribution import fit, fit_layout
-from kmedtl.evaluate.summary import shortened
-from kmedtl.explain.explained import explained
 from kmedtl.explain.features import logits_and_features
+from kmedtl.explain.gallery import explained
 from kmedtl.export.exporting import Examples, Subject, export
 from kmedtl.export.provenance import hashes
 from kmedtl.finetune import stages
 from kmedtl.finetune.distribution import devices
-from kmedtl.finetune.range_test import RangeTest
-from kmedtl.learning import build, learn, plan_stages, task_of
-from kmedtl.pooled import Pooled
-from kmedtl.predictions import answers_of, calibrated, predictions_of
-from kmedtl.prepare import Prepared, prepare, refuse
-from kmedtl.printable import shown
+from kmedtl.finetune.lr_range import RangeTest
 from kmedtl.recipe import Evaluation, Export, Recipe, Search, Training
-from kmedtl.result import Result
-from kmedtl.tracking import log_result
+from kmedtl.runs import cross_validation as pooled_results
+from kmedtl.runs import result as results
+from kmedtl.runs import run_folder
+from kmedtl.runs.cross_validation import Pooled
+from kmedtl.runs.prepare import Prepared, prepare, refuse
+from kmedtl.runs.result import Result
+from kmedtl.runs.tracking import log_result
+from kmedtl.runs.train import build, learn, plan_stages, task_of
+from kmedtl.system.printable import shown
+from kmedtl.tasks.classification.evaluation import Settled, judge, settle
+from kmedtl.tasks.classification.prediction_table import answers_of, calibrated, predictions_of
+from kmedtl.tasks.classification.summary import shortened
 
 KNOWN_IMAGES = 1000  # of training, that tell what kind of image the model knows
 MOST_TOLD = 3  # classes of a split, counted on one line of a terminal

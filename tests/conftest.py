@@ -80,7 +80,7 @@ def trained(small_recipe, tmp_path_factory):
 
 def made_for_all(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
     """Return a folder that whichever of pytest's processes needs it first makes, for all of them."""
-    from kmedtl.cache import made_once
+    from kmedtl.files.cache import made_once
 
     own = tmp_path_factory.getbasetemp()
     shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own

@@ -11,7 +11,7 @@ import pytest
 
 from kmedtl.cli import main, parser
 from kmedtl.commands.options import configured
-from kmedtl.evaluate.corruptions import suite
+from kmedtl.data.corruptions import suite
 from kmedtl.recipes import find
 from tests.conftest import write_image_folder
 from tests.data.sources.test_dicom_tree import label, write_dicom, write_labels

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from kmedtl.cli import main
-from kmedtl.data.read_image import read_image
+from kmedtl.images.read_image import read_image
 from kmedtl.recipe import Evaluation
 from kmedtl.runner import run
 

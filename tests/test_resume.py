@@ -16,8 +16,8 @@ import pytest
 from kmedtl import recipe as recipes
 from kmedtl.errors import UserError
 from kmedtl.recipe import Backbone, Evaluation, Export
-from kmedtl.run_folder import STATE
 from kmedtl.runner import run
+from kmedtl.runs.run_folder import STATE
 
 KILLED_AT = ("frozen part", "head 1/2", "head 2/2", "last blocks 1/1", "Exporting")
 MOMENTS = random.Random(5)

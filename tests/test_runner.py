@@ -6,14 +6,14 @@ import pandas as pd
 import pytest
 
 from kmedtl import recipe as recipes
-from kmedtl.data.read_image import read_image
 from kmedtl.edge import model_info
 from kmedtl.edge.litert import LiteRTModel
 from kmedtl.edge.predictor import predict
 from kmedtl.errors import UserError
+from kmedtl.images.read_image import read_image
 from kmedtl.recipe import Evaluation, Export
-from kmedtl.result import summary
 from kmedtl.runner import run
+from kmedtl.runs.result import summary
 
 QUIET = {"say": lambda text: None}
 LIGHT = Export(formats=(), calibration_images=16)

@@ -18,7 +18,7 @@ from kmedtl.data.manifest import SPLITS, UNKNOWN, Manifest
 from kmedtl.data.spelling import one_spelling
 from kmedtl.data.store import Store
 from kmedtl.errors import UserError
-from kmedtl.progress import progress
+from kmedtl.system.progress import progress
 
 LOOK_BATCH = 128  # images held at once
 PLACES = {"frame": "the border and corners of the images alone", "file": "size, mode and bits of the files alone"}

@@ -13,10 +13,10 @@ import pandas as pd
 from PIL import Image
 
 import kmedtl
-from kmedtl import pages
 from kmedtl.audit.audit import PLACES, Audit
 from kmedtl.data.store import Store
-from kmedtl.run_folder import write_json
+from kmedtl.files import html
+from kmedtl.runs.run_folder import write_json
 
 GROUPS = 12  # of each kind with thumbnails; the rest is in audit.json
 MEMBERS = 4  # thumbnails a group
@@ -37,7 +37,7 @@ def write(audit: Audit, store: Store, table: pd.DataFrame, folder: Path) -> None
         "The same picture in different files": audit.near_duplicates,
     }
     shown = {title: [group[:MEMBERS] for group in found[:GROUPS]] for title, found in groups.items()}
-    pages.write(
+    html.write(
         folder / "audit.html",
         Path(__file__).with_name("audit.html"),
         audit=audit,

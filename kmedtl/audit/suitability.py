@@ -10,10 +10,10 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from kmedtl.data.pixels import UnreadableImageError
-from kmedtl.data.read_image import read_image
-from kmedtl.data.reading import Reading
-from kmedtl.data.workers import Failure, Job, in_workers
+from kmedtl.images.pixels import UnreadableImageError
+from kmedtl.images.read_image import read_image
+from kmedtl.images.reading import Reading
+from kmedtl.images.workers import Failure, Job, in_workers
 from kmedtl.recipe import Data
 
 SAMPLE = 200  # images that are looked at for colour

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from kmedtl.audit.audit import MOST_TELLING, PLACES, TELLING, Audit
-from kmedtl.printable import shown
+from kmedtl.system.printable import shown
 
 MOST_CLASSES = 12  # that are told one by one
 

@@ -16,7 +16,7 @@ import keras
 from keras import KerasTensor
 
 from kmedtl.backbones import registry
-from kmedtl.backbones.row import FEATURES
+from kmedtl.backbones.spec import FEATURES
 from kmedtl.errors import UserError, nearest
 
 HEAD = "head"

@@ -11,7 +11,7 @@ import numpy as np
 from keras import KerasTensor, layers
 
 from kmedtl.backbones import registry
-from kmedtl.backbones.row import FEATURES, Backbone
+from kmedtl.backbones.spec import FEATURES, Backbone
 from kmedtl.backbones.weights import load_weights
 from kmedtl.errors import UserError, nearest
 

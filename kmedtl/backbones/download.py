@@ -11,7 +11,7 @@ import urllib.request
 from pathlib import Path
 
 from kmedtl.errors import UserError
-from kmedtl.progress import bars
+from kmedtl.system.progress import bars
 
 PATIENCE = 8.0  # seconds for the first answer, and then for each further piece
 

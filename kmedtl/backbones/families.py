@@ -6,7 +6,7 @@ import math
 import string
 from collections.abc import Iterator, Sequence
 
-from kmedtl.backbones.row import FEATURES, Backbone
+from kmedtl.backbones.spec import FEATURES, Backbone
 
 KERAS_URL = "https://storage.googleapis.com/tensorflow/keras-applications"
 NO_TOP = (("include_top", False), ("weights", None))

@@ -6,7 +6,7 @@ import fnmatch
 from typing import Any
 
 from kmedtl.backbones.families import all_rows
-from kmedtl.backbones.row import Backbone
+from kmedtl.backbones.spec import Backbone
 from kmedtl.errors import UserError, nearest
 
 __all__ = ["ROWS", "Backbone", "describe", "get", "names", "without_download"]

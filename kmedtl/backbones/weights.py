@@ -12,7 +12,7 @@ from kmedtl.backbones.download import download
 from kmedtl.backbones.efficientnet_lite import assign_reference
 from kmedtl.backbones.legacy_torch import read_state_dict
 from kmedtl.backbones.registry import without_download
-from kmedtl.backbones.row import Backbone
+from kmedtl.backbones.spec import Backbone
 from kmedtl.errors import UserError
 from kmedtl.system.home import expanded
 from kmedtl.vetting.hdf5 import check_hdf5

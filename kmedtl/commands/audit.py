@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 
-from kmedtl import run_folder
 from kmedtl.commands.options import recipe_of
-from kmedtl.printable import shown
-from kmedtl.quiet import loading_tensorflow
+from kmedtl.runs import run_folder
+from kmedtl.system.native_logs import loading_tensorflow
+from kmedtl.system.printable import shown
 
 
 def command(options: argparse.Namespace) -> int:
@@ -16,7 +16,7 @@ def command(options: argparse.Namespace) -> int:
     with loading_tensorflow():
         from kmedtl.audit import page
         from kmedtl.audit.summary import describe
-        from kmedtl.prepare import prepare
+        from kmedtl.runs.prepare import prepare
 
     final = run_folder.choose(options.out, "audit")
     lenient = replace(recipe.data, max_unreadable=1.0)  # what cannot be read is what an audit is to show

@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 
 import kmedtl
-from kmedtl import run_folder
+from kmedtl.runs import run_folder
 
 
 def command(options: argparse.Namespace) -> int:
-    from kmedtl.evaluate import compare_page
-    from kmedtl.evaluate.compare import compare
+    from kmedtl.runs import compare_page
+    from kmedtl.runs.compare import compare
 
     comparison = compare(options.runs)
     final = run_folder.choose(options.out, "compare")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from kmedtl import run_folder
-from kmedtl.quiet import loading_tensorflow
 from kmedtl.recipe import SOUPS
+from kmedtl.runs import run_folder
+from kmedtl.system.native_logs import loading_tensorflow
 
 
 def command(options: argparse.Namespace) -> int:
@@ -27,14 +27,14 @@ def _votes(options: argparse.Namespace) -> list[str]:
 
 def _soup(options: argparse.Namespace) -> list[str]:
     from kmedtl.ensemble import page
+    from kmedtl.ensemble.member_comparison import standings
     from kmedtl.ensemble.members import answers, open_members
-    from kmedtl.ensemble.standings import standings
 
     members = open_members(options.runs)
     with loading_tensorflow():
-        from kmedtl import result
         from kmedtl.ensemble.soups import recipe_of_soup
         from kmedtl.runner import run
+        from kmedtl.runs import result
 
     made, folder = run(recipe_of_soup(members, options.method), options.out)
     beside = standings(members, answers(made.predictions, made.info, "test"), made.recipe.evaluation.ordered)

@@ -8,13 +8,13 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from kmedtl import run_folder
 from kmedtl.errors import UserError
-from kmedtl.evaluate import summary
-from kmedtl.evaluate.answers import Answers, read
-from kmedtl.evaluate.metrics import Metrics, measure
-from kmedtl.evaluate.subgroups import Group, subgroups
-from kmedtl.progress import progress
+from kmedtl.runs import run_folder
+from kmedtl.system.progress import progress
+from kmedtl.tasks.classification import summary
+from kmedtl.tasks.classification.labelled_predictions import Answers, read
+from kmedtl.tasks.classification.metrics import Metrics, measure
+from kmedtl.tasks.classification.subgroups import Group, subgroups
 
 
 def command(options: argparse.Namespace) -> int:

@@ -6,8 +6,8 @@ import argparse
 
 from kmedtl.commands.options import configured
 from kmedtl.errors import UserError
-from kmedtl.quiet import loading_tensorflow
 from kmedtl.recipes import find
+from kmedtl.system.native_logs import loading_tensorflow
 
 
 def command(options: argparse.Namespace) -> int:

@@ -6,12 +6,12 @@ import argparse
 from pathlib import Path
 
 from kmedtl.edge import model_info
-from kmedtl.edge.answering import answer
-from kmedtl.edge.opening import open_tflite
+from kmedtl.edge.open_model import open_tflite
+from kmedtl.edge.predict_files import answer
 from kmedtl.edge.predictor import Model
 from kmedtl.edge.shapes import check_fits
 from kmedtl.export.runtimes import open_runtime
-from kmedtl.quiet import loading_tensorflow
+from kmedtl.system.native_logs import loading_tensorflow
 
 
 def command(options: argparse.Namespace) -> int:

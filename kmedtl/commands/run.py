@@ -5,18 +5,18 @@ from __future__ import annotations
 import argparse
 
 from kmedtl.commands.options import configured
-from kmedtl.quiet import loading_tensorflow
 from kmedtl.recipes import find
+from kmedtl.system.native_logs import loading_tensorflow
 
 
 def command(options: argparse.Namespace) -> int:
     recipe = configured(find(options.recipe), options)
     with loading_tensorflow():
-        from kmedtl import pooled, result
-        from kmedtl.run_folder import logged
         from kmedtl.runner import run
+        from kmedtl.runs import cross_validation, result
+        from kmedtl.runs.run_folder import logged
 
     found, folder = run(recipe, options.out, resume=options.resume)
-    summary = pooled.summary if isinstance(found, pooled.Pooled) else result.summary
+    summary = cross_validation.summary if isinstance(found, cross_validation.Pooled) else result.summary
     logged(print, folder)(summary(found, folder))
     return 0

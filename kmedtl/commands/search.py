@@ -7,8 +7,8 @@ import json
 
 from kmedtl import config
 from kmedtl.commands.options import configured
-from kmedtl.quiet import loading_tensorflow
 from kmedtl.recipes import find
+from kmedtl.system.native_logs import loading_tensorflow
 
 SETTINGS = ("trials", "tuner", "objective", "hours")
 
@@ -18,9 +18,9 @@ def command(options: argparse.Namespace) -> int:
     assignments = [f"search.{name}={json.dumps(value)}" for name, value in said.items() if value is not None]
     recipe = config.override(configured(find(options.recipe), options), assignments)
     with loading_tensorflow():
-        from kmedtl.run_folder import logged
-        from kmedtl.search.found import summary
-        from kmedtl.search.searching import search
+        from kmedtl.runs.run_folder import logged
+        from kmedtl.search.result import summary
+        from kmedtl.search.run import search
 
     found, folder = search(recipe, options.out, resume=options.resume, ray=options.ray, workers=options.workers)
     if found:

@@ -8,32 +8,31 @@ from dataclasses import replace
 import numpy as np
 
 import kmedtl
-from kmedtl import run_folder
 from kmedtl.errors import UserError
-from kmedtl.quiet import loading_tensorflow
 from kmedtl.recipe import Data
+from kmedtl.runs import run_folder
+from kmedtl.system.native_logs import loading_tensorflow
 
 MATCHED = 200  # images of another source that its typical histogram is taken from
 
 
 def command(options: argparse.Namespace) -> int:
     with loading_tensorflow():
-        from kmedtl import past_run
+        from kmedtl.data.corruptions import REFERENCE
         from kmedtl.edge.shapes import check_fits
-        from kmedtl.evaluate import shift_page
-        from kmedtl.evaluate.corruptions import REFERENCE
-        from kmedtl.evaluate.shift import shift
         from kmedtl.export.runtimes import open_runtime
-        from kmedtl.result import SYNTHETIC
+        from kmedtl.runs import reopen, shift_page
+        from kmedtl.runs.result import SYNTHETIC
+        from kmedtl.runs.shift import shift
 
-    run = past_run.open_run(options.run)
+    run = reopen.open_run(options.run)
     if run.info.kind != "binary":
         raise UserError(f"{options.run}: shift judges a yes-or-no question. Received: {', '.join(run.info.classes)}.")
-    whole = run.model.name == past_run.MODEL
+    whole = run.model.name == reopen.MODEL
     final = run_folder.choose(options.out or run.folder / ("shift" if whole else f"shift-{run.model.stem}"), "shift")
     with run_folder.building(final) as folder:
         reference = _histogram(run.recipe.data, options.match, run.recipe.seed) if options.match else REFERENCE
-        images = past_run.test_images(run, options.limit, print)
+        images = reopen.test_images(run, options.limit, print)
         runtime = open_runtime(run.model)
         check_fits(run.model, runtime.shapes, run.info)
         found = shift(runtime, images.pixels(), images.table, run.info, options.severities, run.recipe.seed, reference)
@@ -47,7 +46,7 @@ def command(options: argparse.Namespace) -> int:
 def _histogram(data: Data, source: str, seed: int) -> np.ndarray:
     """Return the typical histogram of another source, read as the run reads its own."""
     from kmedtl.data import sources, store
-    from kmedtl.evaluate.corruptions import quantiles_of
+    from kmedtl.data.corruptions import quantiles_of
 
     other = replace(data, source=source, labels="", classes=(), patient_pattern="", limit=MATCHED)
     images = store.prepare(sources.load(other, seed).table, data.reading)

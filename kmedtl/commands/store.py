@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from datetime import datetime
 
-from kmedtl.cache import Entry, cache_folder, entries, is_damaged, is_unfinished, remove
 from kmedtl.commands.options import recipe_of
 from kmedtl.errors import UserError, nearest
-from kmedtl.quiet import loading_tensorflow
+from kmedtl.files.cache import Entry, cache_folder, entries, is_damaged, is_unfinished, remove
+from kmedtl.system.native_logs import loading_tensorflow
 from kmedtl.system.scratch import remove_abandoned
 
 NOTES = {

@@ -11,12 +11,12 @@ from typing import Any
 import pandas as pd
 import tensorflow_datasets as tfds
 
-from kmedtl.cache import made_once
-from kmedtl.data.decode import Answer, Facts, decode_all
 from kmedtl.data.quiet_tfds import quiet_tfds
-from kmedtl.data.reading import Reading
 from kmedtl.data.store import DecodedImages, File, Store, files_of, folder_of, open_store, write_facts
 from kmedtl.errors import UserError
+from kmedtl.files.cache import made_once
+from kmedtl.images.decode import Answer, Facts, decode_all
+from kmedtl.images.reading import Reading
 
 CHUNK = 256  # files that one worker decodes at a time
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kmedtl.errors import UserError
-from kmedtl.printable import cell_read
+from kmedtl.system.printable import cell_read
 
 SUFFIXES = (".csv", ".tsv", ".txt")
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}

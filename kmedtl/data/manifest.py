@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from kmedtl.csv_tables import write_csv
-from kmedtl.data.read_image import FORMAT_NAMES
+from kmedtl.edge.tasks.classification.labels import Kind, findings_of
 from kmedtl.errors import UserError, nearest
-from kmedtl.question import Kind, findings_of
+from kmedtl.files.csv_tables import write_csv
+from kmedtl.images.read_image import FORMAT_NAMES
 from kmedtl.recipe.data import last_part
 
 SPLITS = ("train", "val", "test")

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import PurePath
 
-from kmedtl.data.workers import Failure, Job, in_workers
 from kmedtl.errors import UserError
+from kmedtl.images.workers import Failure, Job, in_workers
 
 SECONDS = 5.0  # for so many names, which a sound expression does in milliseconds
 AT_A_TIME = 1000

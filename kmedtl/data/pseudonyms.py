@@ -17,9 +17,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from kmedtl.cache import cache_folder
-from kmedtl.data.read_image import SUFFIXES
 from kmedtl.errors import UserError
+from kmedtl.files.cache import cache_folder
+from kmedtl.images.read_image import SUFFIXES
 from kmedtl.system.home import expanded, home
 
 FORM = re.compile(r"p-[0-9a-f]{16}")  # a collision among a million names has a chance of 3 in 10^8

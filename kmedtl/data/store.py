@@ -19,11 +19,11 @@ import pandas as pd
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from kmedtl.cache import cache_folder, is_damaged, is_sound, is_unfinished, made_once, stamp
-from kmedtl.data.decode import Answer, Facts, decode_all
 from kmedtl.data.quiet_tfds import quiet_tfds
-from kmedtl.data.read_image import READER_VERSION
-from kmedtl.data.reading import Reading
+from kmedtl.files.cache import cache_folder, is_damaged, is_sound, is_unfinished, made_once, stamp
+from kmedtl.images.decode import Answer, Facts, decode_all
+from kmedtl.images.read_image import READER_VERSION
+from kmedtl.images.reading import Reading
 
 FACTS, SETTINGS = "facts.csv", "settings.json"
 KEY = ("id", "frame", "stamp")  # of a file
@@ -50,7 +50,7 @@ class Store:
     Attributes:
         builder: the TFDS builder whose one split holds the images that could be read.
         facts: one row a file, in the store's order: `id`, `frame` and `stamp` of the `File`, `record` (position among
-            the decoded images, −1 where unreadable), and the fields of `kmedtl.data.decode.Facts`.
+            the decoded images, −1 where unreadable), and the fields of `kmedtl.images.decode.Facts`.
     """
 
     builder: tfds.core.DatasetBuilder

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import kmedtl
-from kmedtl.terminal import carry_out
+from kmedtl.system.terminal import carry_out
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def add_predict_options(parser: argparse.ArgumentParser) -> None:
-    """Add what `kmedtl.edge.answering.answer` reads."""
+    """Add what `kmedtl.edge.predict_files.answer` reads."""
     parser.add_argument(
         "images", nargs="*", metavar="IMAGE", help="PNG, JPEG, TIFF or DICOM files, folders, '-' for one from stdin"
     )
@@ -57,8 +57,8 @@ def add_inspect_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _predict(options: argparse.Namespace) -> int:
-    from kmedtl.edge.answering import answer
-    from kmedtl.edge.opening import open_tflite
+    from kmedtl.edge.open_model import open_tflite
+    from kmedtl.edge.predict_files import answer
 
     return answer(open_tflite(options.model, options.threads), options)
 

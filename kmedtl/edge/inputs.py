@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from kmedtl.data.read_image import FORMAT_NAMES, MAX_BYTES, SUFFIXES, is_dicom
 from kmedtl.errors import UserError
-from kmedtl.printable import shown
+from kmedtl.images.read_image import FORMAT_NAMES, MAX_BYTES, SUFFIXES, is_dicom
+from kmedtl.system.printable import shown
 
 STDIN = "-"
 

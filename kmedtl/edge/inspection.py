@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kmedtl.edge import model_info
-from kmedtl.printable import shown, shown_json
+from kmedtl.system.printable import shown, shown_json
 
 _LONGEST = 88  # characters of a value in the table; what is longer, such as base64, is told by its length
 

@@ -9,7 +9,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 from kmedtl.edge.shapes import Shapes
 from kmedtl.errors import UserError
-from kmedtl.quiet import quiet_stderr
+from kmedtl.system.native_logs import quiet_stderr
 
 LOGITS, FEATURES = "logits", "features"  # what kmedtl calls the outputs of its files
 PIXELS = (np.uint8, np.int8, np.int16, np.float32)  # types of an image

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from kmedtl import config
-from kmedtl.data.reading import Reading, Window
-from kmedtl.edge.calibration import Calibration
 from kmedtl.edge.out_of_distribution import OutOfDistribution
+from kmedtl.edge.tasks.classification.calibration import Calibration
+from kmedtl.edge.tasks.classification.labels import Kind, findings_of
 from kmedtl.errors import UserError, expect
-from kmedtl.question import Kind, findings_of
+from kmedtl.images.reading import Reading, Window
 
 MEMBER = "kmedtl.json"
 VERSION = 2

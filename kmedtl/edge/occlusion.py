@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from PIL import Image
 
-from kmedtl.progress import progress
+from kmedtl.system.progress import progress
 
 BATCH = 32  # covered copies of an image at a time
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from kmedtl.data.decode import Facts, decode_all
-from kmedtl.data.reading import Reading
-from kmedtl.edge.calibration import probabilities
 from kmedtl.edge.model_info import ModelInfo
+from kmedtl.edge.tasks.classification.calibration import probabilities
+from kmedtl.images.decode import Facts, decode_all
+from kmedtl.images.reading import Reading
 
 Runtime = Callable[[np.ndarray], np.ndarray]  # uint8 (N, size, size, C) → logits float32 (N, findings)
 NOTHING = "none"  # the decision where no finding is called
@@ -77,7 +77,7 @@ def predict(runtime: Runtime, info: ModelInfo, paths: Sequence[str | Path]) -> I
 def look_at(model: Model, paths: Sequence[str]) -> Iterator[Seen]:
     """Yield the prediction for each file, in order, with its pixels; shows a progress bar.
 
-    Files are decoded in processes that may die of them (`kmedtl.data.workers`): a damaged one takes neither the time
+    Files are decoded in processes that may die of them (`kmedtl.images.workers`): a damaged one takes neither the time
     nor the memory of the others.
     """
     decoded = decode_all([(path, None) for path in paths], model.reading)

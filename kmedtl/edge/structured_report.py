@@ -18,9 +18,9 @@ from pydicom.errors import InvalidDicomError
 from pydicom.sr.codedict import codes
 from pydicom.uid import generate_uid
 
-from kmedtl.data.pixels import UnreadableImageError
 from kmedtl.edge.model_info import ModelInfo
 from kmedtl.edge.predictor import Prediction
+from kmedtl.images.pixels import UnreadableImageError
 
 SCHEME = "99KMEDTL"  # PS3.16, section 8.2: what begins with 99 is private
 SERIES = 9900  # and 9901, far from a scanner's own

@@ -13,21 +13,21 @@ import pandas as pd
 
 import kmedtl
 from kmedtl import recipe as recipes
-from kmedtl import run_folder
-from kmedtl.csv_tables import write_csv
 from kmedtl.edge import model_info
 from kmedtl.edge.model_info import ModelInfo
+from kmedtl.edge.tasks.classification.labels import columns
 from kmedtl.ensemble import page
+from kmedtl.ensemble.combine import Combination, Method, combine, fit, opinions, out_of_fold
+from kmedtl.ensemble.member_comparison import Standing, standings
 from kmedtl.ensemble.members import VOTES, Member, answers, open_members
-from kmedtl.ensemble.standings import Standing, standings
-from kmedtl.ensemble.votes import Combination, Method, combine, fit, opinions, out_of_fold
-from kmedtl.evaluate import judgement as judgements
-from kmedtl.evaluate import summary as summaries
-from kmedtl.evaluate.answers import Answers
-from kmedtl.evaluate.judgement import Judgement, Settled, judge, settle
-from kmedtl.predictions import calibrated
-from kmedtl.question import columns
+from kmedtl.files.csv_tables import write_csv
 from kmedtl.recipe import Recipe
+from kmedtl.runs import run_folder
+from kmedtl.tasks.classification import evaluation as judgements
+from kmedtl.tasks.classification import summary as summaries
+from kmedtl.tasks.classification.evaluation import Judgement, Settled, judge, settle
+from kmedtl.tasks.classification.labelled_predictions import Answers
+from kmedtl.tasks.classification.prediction_table import calibrated
 
 
 @dataclass(frozen=True)

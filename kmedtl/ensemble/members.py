@@ -12,14 +12,14 @@ import numpy as np
 import pandas as pd
 
 from kmedtl import recipe as recipes
-from kmedtl.csv_tables import read_csv
 from kmedtl.data.pseudonyms import pseudonym
 from kmedtl.edge import model_info
 from kmedtl.edge.model_info import ModelInfo
+from kmedtl.edge.tasks.classification.labels import columns
 from kmedtl.errors import UserError
-from kmedtl.evaluate.answers import Answers, from_table
-from kmedtl.question import columns
+from kmedtl.files.csv_tables import read_csv
 from kmedtl.recipe import Recipe
+from kmedtl.tasks.classification.labelled_predictions import Answers, from_table
 
 FILES = ("recipe.yaml", "kmedtl.json", "metrics.json", "manifest.csv", "predictions.csv", "history.csv")
 VOTES = "ensemble.json"  # in the folder of an ensemble: how it was made, and of which runs

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import kmedtl
-from kmedtl import pages, report
-from kmedtl.ensemble.standings import Standing
+from kmedtl import report
+from kmedtl.ensemble.member_comparison import Standing
 from kmedtl.evaluate import plots
-from kmedtl.evaluate.answers import Answers
-from kmedtl.evaluate.judgement import Judgement, Settled
-from kmedtl.evaluate.summary import aligned, no_better_than_chance, title, too_few
+from kmedtl.files import html
 from kmedtl.recipe import Recipe, without_folders
+from kmedtl.tasks.classification.evaluation import Judgement, Settled
+from kmedtl.tasks.classification.labelled_predictions import Answers
+from kmedtl.tasks.classification.summary import aligned, no_better_than_chance, title, too_few
 
 METHODS = {
     "mean": "the mean of their probabilities (soft voting)",
@@ -40,7 +41,7 @@ def write(
         "precision_recall": plots.precision_recall_by_finding(*curves),
         "reliability": plots.reliability(judgement.reliability),
     }
-    pages.write(
+    html.write(
         folder / "report.html",
         Path(report.__file__).with_name("ensemble.html"),  # beside the macros that reports share
         recipe=without_folders(recipe),
@@ -51,7 +52,7 @@ def write(
         judgement=judgement,
         metrics=metrics,
         notice=notice,
-        pictures=pages.save_plots(figures, folder / "plots"),
+        pictures=html.save_plots(figures, folder / "plots"),
         title=title,
         chance=no_better_than_chance(metrics.estimates, metrics.patients),
         too_few=too_few(judgement.groups),

@@ -14,17 +14,17 @@ import keras
 import numpy as np
 
 from kmedtl.data.pipeline import Pipeline
-from kmedtl.edge.calibration import against_rest
+from kmedtl.edge.tasks.classification.calibration import against_rest
+from kmedtl.edge.tasks.classification.labels import Kind
 from kmedtl.ensemble.members import Member, open_members, refuse_seen
 from kmedtl.errors import UserError
-from kmedtl.evaluate.metrics import mean_auc
 from kmedtl.export.runtimes import load_keras
-from kmedtl.finetune.losses import cross_entropy
-from kmedtl.finetune.sources import predict_logits
-from kmedtl.past_run import MODEL
-from kmedtl.progress import progress
-from kmedtl.question import Kind
+from kmedtl.finetune.stage_data import predict_logits
 from kmedtl.recipe import Recipe
+from kmedtl.runs.reopen import MODEL
+from kmedtl.system.progress import progress
+from kmedtl.tasks.classification.losses import cross_entropy
+from kmedtl.tasks.classification.metrics import mean_auc
 
 Weights = list[np.ndarray]
 SHAPES = ("backbone.name", "backbone.truncate_at", "head.kind", "head.hidden", "data.size", "data.channels")

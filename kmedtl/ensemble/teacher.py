@@ -18,16 +18,16 @@ import pandas as pd
 
 from kmedtl.data import store
 from kmedtl.data.pipeline import Pipeline
-from kmedtl.data.reading import Reading
 from kmedtl.edge import model_info
-from kmedtl.edge.calibration import probabilities, sigmoid, softmax
+from kmedtl.edge.tasks.classification.calibration import probabilities, sigmoid, softmax
+from kmedtl.ensemble.combine import Combination, combine, log_odds, opinions
 from kmedtl.ensemble.members import read_votes, refuse_other_classes, refuse_seen
-from kmedtl.ensemble.votes import Combination, combine, log_odds, opinions
 from kmedtl.errors import UserError
 from kmedtl.export.runtimes import load_keras
-from kmedtl.past_run import MODEL
-from kmedtl.progress import progress
+from kmedtl.images.reading import Reading
 from kmedtl.recipe import Recipe
+from kmedtl.runs.reopen import MODEL
+from kmedtl.system.progress import progress
 
 PUPIL = "the run that it shall teach"
 

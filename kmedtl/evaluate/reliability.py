@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from kmedtl.edge.tasks.classification.labels import Kind
 from kmedtl.evaluate.clustered import unbounded
 from kmedtl.evaluate.confidence import (
     SETTLED,
@@ -24,7 +25,6 @@ from kmedtl.evaluate.confidence import (
     wilson,
 )
 from kmedtl.evaluate.logistic import regress
-from kmedtl.question import Kind
 
 BINS = 15
 EPSILON = float(np.finfo(np.float64).eps)  # a probability of 0 or 1 counts as that far from it, as in scikit-learn

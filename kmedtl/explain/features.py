@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 
-from kmedtl.heads.classification import LOGITS, pooling_of
+from kmedtl.tasks.classification.model import LOGITS, pooling_of
 
 BATCH = 32
 

@@ -12,9 +12,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kmedtl.backbones.row import FEATURES
+from kmedtl.backbones.spec import FEATURES
 from kmedtl.edge.occlusion import enlarge
-from kmedtl.progress import progress
+from kmedtl.system.progress import progress
 
 BATCH = 8  # images at a time: bounds what the gradients of a large backbone hold in memory
 
@@ -27,7 +27,7 @@ def grad_cam(model: keras.Model, images: np.ndarray, finding: int) -> np.ndarray
     Source: Selvaraju et al., Grad-CAM (2017), equations 1 and 2.
 
     Args:
-        model: of `kmedtl.heads.classification.build_classifier`, whatever its head.
+        model: of `kmedtl.tasks.classification.model.build_classifier`, whatever its head.
         finding: the logit's number, from 0 on.
     """
     return _class_activation(model, images, finding, _mean_gradient, "Grad-CAM")

@@ -11,20 +11,20 @@ import keras
 import numpy as np
 
 from kmedtl.edge import model_info
-from kmedtl.edge.calibration import probabilities
 from kmedtl.edge.litert import LiteRTModel
 from kmedtl.edge.model_info import ModelInfo
 from kmedtl.edge.predictor import decide
-from kmedtl.evaluate.answers import Answers
-from kmedtl.evaluate.judgement import settle
-from kmedtl.evaluate.metrics import measure
+from kmedtl.edge.tasks.classification.calibration import probabilities
 from kmedtl.evaluate.out_of_distribution import PASSED
 from kmedtl.export.formats import FILES, NATIVE, write_all
 from kmedtl.export.int8 import FIRST, Attempt, Sample, Ways, choose
 from kmedtl.export.parity import Parity, compare, missed, size_of
 from kmedtl.export.runtimes import ModelFile, open_runtime
-from kmedtl.progress import progress
 from kmedtl.recipe import Recipe
+from kmedtl.system.progress import progress
+from kmedtl.tasks.classification.evaluation import settle
+from kmedtl.tasks.classification.labelled_predictions import Answers
+from kmedtl.tasks.classification.metrics import measure
 
 FORMAT_OF = {file: format for format, file in FILES.items()} | {NATIVE: "keras"}
 AS_TRAINED = ("keras", "saved_model")  # they are the model itself, and keep its calibration

@@ -10,10 +10,10 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from kmedtl.edge.calibration import Calibration
+from kmedtl.edge.tasks.classification.calibration import Calibration
 from kmedtl.errors import UserError, nearest
 from kmedtl.export import quantize, saved_model
-from kmedtl.quiet import quiet_stderr
+from kmedtl.system.native_logs import quiet_stderr
 
 NATIVE = "model.keras"
 FILES = {

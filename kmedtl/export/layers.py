@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
-from kmedtl.quiet import quiet_stderr
+from kmedtl.system.native_logs import quiet_stderr
 
 IMAGES = 8  # are enough to rank layers
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from kmedtl.data.manifest import UNKNOWN
-from kmedtl.edge.calibration import probabilities
 from kmedtl.edge.model_info import ModelInfo
 from kmedtl.edge.predictor import decide
-from kmedtl.evaluate.answers import Answers
+from kmedtl.edge.tasks.classification.calibration import probabilities
 from kmedtl.evaluate.confidence import auc_loss
-from kmedtl.evaluate.metrics import mean_auc
 from kmedtl.recipe import Gate
+from kmedtl.tasks.classification.labelled_predictions import Answers
+from kmedtl.tasks.classification.metrics import mean_auc
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,8 @@ from litert_quantizer.quantizer import Quantizer
 from litert_quantizer.recipe_manager import RecipeManager
 
 from kmedtl.export.saved_model import EDGE
-from kmedtl.progress import progress
-from kmedtl.quiet import quiet_stderr
+from kmedtl.system.native_logs import quiet_stderr
+from kmedtl.system.progress import progress
 
 BITS = 8
 Ranges = dict[str, np.ndarray]  # tensor → float64 (n, 2): its least and largest value in each of n images

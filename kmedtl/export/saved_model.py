@@ -8,9 +8,9 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from kmedtl.edge.calibration import Calibration, Knots
+from kmedtl.edge.tasks.classification.calibration import Calibration, Knots
 from kmedtl.explain.features import penultimate
-from kmedtl.quiet import quiet_stderr
+from kmedtl.system.native_logs import quiet_stderr
 
 EDGE = "pixels"  # the signature that TFLite files are made of
 LUMA = (19595, 38470, 7471)  # of red, green and blue in 65536, ITU-R BT.601, as Pillow rounds it
@@ -26,7 +26,7 @@ def write(model: keras.Model, folder: Path, calibration: Calibration | None = No
 
     - `serving_default`: `image`, float32 (N, size, size, C) in 0–255 → `logits`, `probabilities` (N, findings).
     - `from_bytes`: `image_bytes`, N encoded JPEG, PNG, BMP or GIF files → the same. It decodes and resizes as
-      `kmedtl.data.read_image` does, up to the rounding of another decoder; it turns no image by its EXIF tag.
+      `kmedtl.images.read_image` does, up to the rounding of another decoder; it turns no image by its EXIF tag.
     - `features`: `image` as above → `features` (N, D), `logits`.
     - `pixels`: `image`, uint8 → `features`, `logits`.
     """
@@ -69,7 +69,7 @@ def _decode(file: tf.Tensor, size: int, channels: int) -> tf.Tensor:
 
 
 def _probabilities(logits: tf.Tensor, calibration: Calibration) -> tf.Tensor:
-    """Return what `kmedtl.edge.calibration.probabilities` returns, float32."""
+    """Return what `kmedtl.edge.tasks.classification.calibration.probabilities` returns, float32."""
     logits = tf.cast(logits, tf.float64)
     several = calibration.kind == "multi_class"
     if calibration.method != "isotonic":

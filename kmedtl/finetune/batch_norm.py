@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from kmedtl.backbones.blocks import Block, layers_of
 from kmedtl.data.pipeline import Pipeline
-from kmedtl.progress import progress
+from kmedtl.system.progress import progress
 
 
 def adapt(model: keras.Model, blocks: Sequence[Block], images: Pipeline) -> None:

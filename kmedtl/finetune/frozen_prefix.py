@@ -19,10 +19,10 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 
 from kmedtl.backbones.blocks import HEAD, Block, end_tensors
 from kmedtl.data.pipeline import Batch, Pipeline, Variation
-from kmedtl.heads.classification import pooling_of
-from kmedtl.progress import progress
 from kmedtl.system.disk import reserve, room_on
+from kmedtl.system.progress import progress
 from kmedtl.system.scratch import Scratch
+from kmedtl.tasks.classification.model import pooling_of
 
 VIEW_SEEDS = 20  # apart, so that no two views share a layer's seed
 AT_A_TIME = 8  # images; a processor's caches hold the activations of so many

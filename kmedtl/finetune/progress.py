@@ -9,9 +9,9 @@ import keras
 import numpy as np
 
 from kmedtl.errors import UserError
-from kmedtl.finetune.state import Epoch
-from kmedtl.progress import progress
+from kmedtl.finetune.checkpoint import Epoch
 from kmedtl.recipe import Stage
+from kmedtl.system.progress import progress
 
 NAMED = 5  # images of a batch, in a message
 

@@ -16,22 +16,22 @@ import numpy as np
 
 from kmedtl.backbones.blocks import set_trainable, trainable_kernels
 from kmedtl.errors import UserError
-from kmedtl.finetune import state as states
+from kmedtl.finetune import checkpoint as states
 from kmedtl.finetune.batch_norm import adapt, remember_an_epoch
-from kmedtl.finetune.importance import check_stage, is_adaptive, most_important
+from kmedtl.finetune.block_importance import check_stage, is_adaptive, most_important
+from kmedtl.finetune.checkpoint import Epoch, Pass, State
+from kmedtl.finetune.epoch_score import judged
+from kmedtl.finetune.job import Task
 from kmedtl.finetune.l2sp import pulled_to_start
-from kmedtl.finetune.losses import Distillation, cross_entropy
+from kmedtl.finetune.lr_range import RangeTest, range_test
 from kmedtl.finetune.moving_average import MovingAverage
 from kmedtl.finetune.optimizers import optimizer
-from kmedtl.finetune.plans import Plan, plan_pass
 from kmedtl.finetune.progress import EpochBar
-from kmedtl.finetune.range_test import RangeTest, range_test
-from kmedtl.finetune.selection import judged
-from kmedtl.finetune.shifted import shifted
-from kmedtl.finetune.sources import Source, sources
-from kmedtl.finetune.state import Epoch, Pass, State
-from kmedtl.finetune.task import Task
+from kmedtl.finetune.shifted_validation import shifted
+from kmedtl.finetune.stage_data import Source, sources
+from kmedtl.finetune.stage_plan import Plan, plan_pass
 from kmedtl.recipe import Stage
+from kmedtl.tasks.classification.losses import Distillation, cross_entropy
 
 EPOCH_SEEDS = 1000  # apart, so that epochs share no seed with each other's views and layers
 

@@ -10,8 +10,8 @@ from typing import Literal
 import yaml
 
 from kmedtl import config
-from kmedtl.bounded_yaml import LARGEST, parse
 from kmedtl.errors import UserError, expect
+from kmedtl.files.bounded_yaml import LARGEST, parse
 from kmedtl.recipe.data import Data, last_part
 from kmedtl.recipe.export import Export, Gate
 from kmedtl.recipe.rule import parse_rule
@@ -73,7 +73,8 @@ class Evaluation:
     Attributes:
         calibration: how logits become probabilities; `auto`: the simplest of the others that is as good as the best.
         operating_point: from which probability a finding is called: `youden`, `sensitivity>=0.95`, `specificity>=0.9`
-            or `cost`, see `kmedtl.evaluate.operating_point`. Of several classes the most probable is called.
+            or `cost`, see `kmedtl.tasks.classification.operating_point`. Of several classes the most probable is
+            called.
         cost_fn, cost_fp: what a missed finding and a false alarm cost; only their ratio matters.
         prevalence: of the finding where the model will be used; `cost` reckons with it, PPV, NPV and net benefit are
             stated for it as well. None: as in the images.

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Literal
 
-from kmedtl.data.reading import Reading, Window
 from kmedtl.errors import UserError, expect
+from kmedtl.images.reading import Reading, Window
 from kmedtl.recipe.stage import Preset
 
 

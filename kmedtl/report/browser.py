@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from kmedtl.errors import UserError
-from kmedtl.progress import progress
+from kmedtl.system.progress import progress
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 SECONDS = 120  # a page of 8 MB takes a few

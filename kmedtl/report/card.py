@@ -8,11 +8,11 @@ from pathlib import Path
 
 from markupsafe import Markup, escape
 
-from kmedtl import pages
-from kmedtl.evaluate.summary import no_better_than_chance, title, too_few
+from kmedtl.files import html
 from kmedtl.recipe import without_folders
 from kmedtl.report.content import Report
 from kmedtl.report.page import split_rows, stage_rows
+from kmedtl.tasks.classification.summary import no_better_than_chance, title, too_few
 
 NAME = "model_card.md"
 MARKS = re.compile(r"([\\`*_{}\[\]#+!|~])")
@@ -24,7 +24,7 @@ def write(report: Report, folder: Path) -> None:
     Its first part has the fields of a model card (Mitchell et al., Model Cards for Model Reporting, 2019, section 4),
     its second the items of MI-CLAIM (Norgeot et al., Nature Medicine 2020, table 1).
     """
-    pages.write(
+    html.write(
         folder / NAME,
         Path(__file__).with_name(NAME),
         report=replace(report, recipe=without_folders(report.recipe)),

@@ -9,14 +9,14 @@ from typing import Any
 from kmedtl.audit.audit import Audit
 from kmedtl.data.manifest import Manifest
 from kmedtl.edge.model_info import ModelInfo
-from kmedtl.evaluate.answers import Answers
 from kmedtl.evaluate.confidence import Estimate
-from kmedtl.evaluate.judgement import Judgement, Settled
-from kmedtl.evaluate.metrics import Metrics
 from kmedtl.explain.overlay import Tile
 from kmedtl.export.parity import Parity
-from kmedtl.finetune.state import State
+from kmedtl.finetune.checkpoint import State
 from kmedtl.recipe import Recipe
+from kmedtl.tasks.classification.evaluation import Judgement, Settled
+from kmedtl.tasks.classification.labelled_predictions import Answers
+from kmedtl.tasks.classification.metrics import Metrics
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Report:
         learned: how the model was fine-tuned; None where a classifier was fitted to its features.
         test: its answers, decided at the operating points of `settled`.
         parity: a row an exported file.
-        environment: of `kmedtl.environment.environment`.
+        environment: of `kmedtl.runs.environment.environment`.
         audit_page: where the audit is, seen from the report.
         tiles: images with what the model looked at.
     """

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import kmedtl
-from kmedtl import pages
 from kmedtl.evaluate import plots
-from kmedtl.evaluate.answers import Answers
-from kmedtl.evaluate.metrics import Metrics
-from kmedtl.evaluate.summary import no_better_than_chance, title
+from kmedtl.files import html
 from kmedtl.recipe import Recipe, without_folders
-from kmedtl.report.figures import named_in_legend, precision_in_words, roc_in_words
+from kmedtl.tasks.classification.figures import named_in_legend, precision_in_words, roc_in_words
+from kmedtl.tasks.classification.labelled_predictions import Answers
+from kmedtl.tasks.classification.metrics import Metrics
+from kmedtl.tasks.classification.summary import no_better_than_chance, title
 
 COLUMNS = ("auc", "macro_auc", "micro_auc", "accuracy", "sensitivity", "specificity")  # of each fold, where it has them
 
@@ -29,7 +29,7 @@ def write(
     by_finding = metrics.by_finding or {answers.findings[0]: metrics.estimates}
     curves = answers.targets, answers.scores, named_in_legend(metrics)
     figures = {"roc": plots.roc_by_finding(*curves), "precision_recall": plots.precision_recall_by_finding(*curves)}
-    pages.write(
+    html.write(
         folder / "report.html",
         Path(__file__).with_name("folds.html"),
         recipe=without_folders(recipe),
@@ -37,7 +37,7 @@ def write(
         metrics=metrics,
         by_finding=by_finding,
         synthetic=synthetic,
-        pictures=pages.save_plots(figures, folder / "plots"),
+        pictures=html.save_plots(figures, folder / "plots"),
         words={"roc": roc_in_words(by_finding), "precision_recall": precision_in_words(by_finding)},
         columns={name: title(name) for name in COLUMNS if name in metrics.estimates},
         title=title,

@@ -9,14 +9,15 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from kmedtl import config, pages
+from kmedtl import config
 from kmedtl.data.manifest import SPLITS, Manifest
-from kmedtl.evaluate.summary import no_better_than_chance, title, too_few
-from kmedtl.finetune.state import State
+from kmedtl.files import html
+from kmedtl.finetune.checkpoint import State
 from kmedtl.recipe import without_folders
-from kmedtl.report import figures, thresholds
 from kmedtl.report.content import Report
-from kmedtl.report.hundred import of_hundred, share
+from kmedtl.tasks.classification import figures, thresholds
+from kmedtl.tasks.classification.natural_frequencies import of_hundred, share
+from kmedtl.tasks.classification.summary import no_better_than_chance, title, too_few
 
 NAME = "report.html"
 
@@ -48,9 +49,9 @@ def write(report: Report, folder: Path) -> None:
     """Write `plots/` and the self-contained `report.html` into `folder`; no path in it tells where the images lie."""
     report = replace(report, recipe=without_folders(report.recipe))
     pictures = figures.draw(report)
-    drawn = pages.save_plots({name: picture.figure for name, picture in pictures.items()}, folder / "plots")
+    drawn = html.save_plots({name: picture.figure for name, picture in pictures.items()}, folder / "plots")
     choices = thresholds.choices(report.test, report.settled.thresholds, report.recipe.evaluation.prevalence)
-    pages.write(
+    html.write(
         folder / NAME,
         Path(__file__).with_name("report.html"),
         report=report,
@@ -67,7 +68,7 @@ def write(report: Report, folder: Path) -> None:
         chance=no_better_than_chance(report.metrics.estimates, report.metrics.patients),
         too_few=too_few(report.judgement.groups),
         share=share,
-        address=pages.address,
+        address=html.address,
     )
 
 

@@ -13,9 +13,9 @@ from kmedtl.data import splits
 from kmedtl.data.manifest import Manifest
 from kmedtl.data.pipeline import Pipeline, pipelines
 from kmedtl.data.store import files_of, folder_of, open_store
-from kmedtl.prepare import prepare, refuse
-from kmedtl.question import Kind
+from kmedtl.edge.tasks.classification.labels import Kind
 from kmedtl.recipe import Recipe
+from kmedtl.runs.prepare import prepare, refuse
 
 
 @dataclass(frozen=True)

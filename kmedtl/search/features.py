@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 
 from kmedtl.backbones.blocks import Block
-from kmedtl.cache import made_once
 from kmedtl.data.pipeline import Pipeline, Variation
 from kmedtl.errors import UserError
+from kmedtl.files.cache import made_once
 from kmedtl.finetune.frozen_prefix import CachedEpoch, Cut, cache, cut, size_of
 from kmedtl.recipe import Recipe, Stage
 

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from kmedtl.evaluate.plots.style import ACCENT, INK, SIDE, SOFT, bare
 from kmedtl.recipe.search import Range, Span
-from kmedtl.search.importance import Importance
+from kmedtl.search.setting_importance import Importance
 
 TICKS = 5
 MAP = "viridis"  # even to the eye, in greyscale too

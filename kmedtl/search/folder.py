@@ -17,7 +17,7 @@ from kmedtl import config
 from kmedtl import recipe as recipes
 from kmedtl.errors import UserError
 from kmedtl.recipe import Recipe
-from kmedtl.run_folder import LOCK, locked
+from kmedtl.runs.run_folder import LOCK, locked
 
 RECIPE, IMAGES, RESULT = "recipe.yaml", "images.sha256", "search.json"
 

@@ -8,8 +8,8 @@ from typing import Any
 import keras
 import keras_tuner
 
-from kmedtl.learning import build
 from kmedtl.recipe import Recipe
+from kmedtl.runs.train import build
 from kmedtl.search.development import development
 from kmedtl.search.space import check, declare, recipe_of, tier_of
 from kmedtl.search.trials import FIGURES, fit

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from kmedtl.evaluate.confidence import codes_of
-from kmedtl.evaluate.metrics import mean_auc
-from kmedtl.progress import progress
+from kmedtl.system.progress import progress
+from kmedtl.tasks.classification.metrics import mean_auc
 
 RESAMPLES = 200
 

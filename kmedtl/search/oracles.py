@@ -14,7 +14,7 @@ from keras_tuner.engine.trial import Trial, TrialStatus
 from sklearn.exceptions import ConvergenceWarning
 
 from kmedtl.recipe import Recipe
-from kmedtl.run_folder import write_json
+from kmedtl.runs.run_folder import write_json
 from kmedtl.search.space import as_it_stands, declare, most_epochs, tier_of
 from kmedtl.search.trials import FIGURES
 

@@ -9,10 +9,10 @@ from typing import Any
 import pandas as pd
 
 import kmedtl
-from kmedtl import pages
+from kmedtl.files import html
 from kmedtl.recipe import Recipe
 from kmedtl.search import figures
-from kmedtl.search.importance import Importance
+from kmedtl.search.setting_importance import Importance
 from kmedtl.search.space import space_of
 from kmedtl.search.trials import FIGURES
 
@@ -42,11 +42,11 @@ def write(
         plots["importance"] = figures.importances(found)
     ordered = trials.sort_values(objective, ascending=FIGURES[objective] == "min", na_position="last")
     columns = ["trial", "status", *FIGURES, "epochs", "seconds", *space, "failure"]
-    pages.write(
+    html.write(
         folder / "search.html",
         Path(__file__).with_name("search.html"),
         name=recipe.name,
-        plots=pages.save_plots(plots, folder / "plots"),
+        plots=html.save_plots(plots, folder / "plots"),
         columns=columns,
         rows=[[_shown(value) for value in row] for row in ordered[columns].itertuples(index=False)],
         best=best,

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from kmedtl.run_folder import write_json
+from kmedtl.runs.run_folder import write_json
 from kmedtl.search.trials import FIGURES, Outcome, sign_of
 
 RECORD, LOGITS = "record.json", "logits.npz"

@@ -13,9 +13,9 @@ import keras_tuner
 
 from kmedtl import config
 from kmedtl.errors import UserError, nearest
-from kmedtl.learning import build
 from kmedtl.recipe import Recipe, Stage
 from kmedtl.recipe.search import Range, Span
+from kmedtl.runs.train import build
 
 MAY_VARY = re.compile(r"stages\.\d+\.(?!name$).+|head\..+|backbone\..+|data\.(augment|batch_size)")
 OF_BLOCKS = re.compile(r"stages\.\d+\.(train|batch_norm)|backbone\..+")  # what the frozen part of the model depends on

@@ -12,14 +12,14 @@ import numpy as np
 
 from kmedtl.backbones.blocks import Block, block_map
 from kmedtl.data.pipeline import Pipeline
-from kmedtl.edge.calibration import against_rest
+from kmedtl.edge.tasks.classification.calibration import against_rest
+from kmedtl.edge.tasks.classification.labels import Kind
+from kmedtl.finetune.checkpoint import Epoch
 from kmedtl.finetune.distribution import devices
-from kmedtl.finetune.sources import predict_logits
+from kmedtl.finetune.stage_data import predict_logits
 from kmedtl.finetune.stages import fine_tune
-from kmedtl.finetune.state import Epoch
-from kmedtl.learning import build, task_of
-from kmedtl.question import Kind
 from kmedtl.recipe import Recipe
+from kmedtl.runs.train import build, task_of
 from kmedtl.search.development import Development
 from kmedtl.search.features import head_on_features
 from kmedtl.search.space import stages_of

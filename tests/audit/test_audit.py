@@ -15,8 +15,8 @@ from kmedtl.audit.audit import TELLING
 from kmedtl.audit.summary import describe
 from kmedtl.data import splits
 from kmedtl.errors import UserError
-from kmedtl.prepare import prepare, refuse
 from kmedtl.recipe import Data, Recipe
+from kmedtl.runs.prepare import prepare, refuse
 from tests.conftest import write_image_folder
 
 SIZE = 64

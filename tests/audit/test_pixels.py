@@ -8,8 +8,8 @@ from PIL import Image
 
 from kmedtl.audit.pixels import poor_pixels
 from kmedtl.errors import UserError
-from kmedtl.prepare import prepare, refuse
 from kmedtl.recipe import Data, Recipe, Stage
+from kmedtl.runs.prepare import prepare, refuse
 
 SIDE = 40
 random = np.random.default_rng(0)

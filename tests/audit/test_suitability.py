@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from kmedtl.errors import UserError
-from kmedtl.prepare import prepare, refuse
 from kmedtl.recipe import Data, Evaluation, Recipe, Stage
+from kmedtl.runs.prepare import prepare, refuse
 from tests.data.sources.test_dicom_tree import write_dicom
 
 RECIPE = Recipe("r", (Stage("head", "head", 1, 0.01),))

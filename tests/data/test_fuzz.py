@@ -13,9 +13,9 @@ from concurrent.futures import ProcessPoolExecutor
 import numpy as np
 import pytest
 
-from kmedtl.data.decode import decode_all
-from kmedtl.data.reading import Reading
-from kmedtl.data.workers import MAX_MEMORY
+from kmedtl.images.decode import decode_all
+from kmedtl.images.reading import Reading
+from kmedtl.images.workers import MAX_MEMORY
 from tests.data.fuzz import valid_files, write_cases
 
 CASES = int(os.environ.get("KMEDTL_FUZZ_CASES", "2000"))

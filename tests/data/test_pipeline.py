@@ -8,8 +8,8 @@ from kmedtl.data import splits
 from kmedtl.data.augment import PRESETS, augmentation
 from kmedtl.data.manifest import UNKNOWN
 from kmedtl.data.pipeline import Variation, pipelines
-from kmedtl.prepare import prepare
 from kmedtl.recipe import Data
+from kmedtl.runs.prepare import prepare
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from PIL import Image
 from kmedtl.cli import main
 from kmedtl.data import sources, store
 from kmedtl.data.beam_store import prepare_with_beam
-from kmedtl.data.read_image import read_image
-from kmedtl.data.reading import Reading, Window
+from kmedtl.images.read_image import read_image
+from kmedtl.images.reading import Reading, Window
 from kmedtl.recipe import Data
 
 READING = Reading(40, 1)

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from kmedtl.edge import model_info
-from kmedtl.edge.calibration import Calibration
 from kmedtl.edge.model_info import ModelInfo
+from kmedtl.edge.tasks.classification.calibration import Calibration
 from kmedtl.evaluate import out_of_distribution
 
 SIZE = 32
@@ -40,7 +40,7 @@ def bare_model(tmp_path_factory) -> Path:
     """Without metadata; the logit is 8 · (mean − 0.5) of the pixels as shares of full brightness."""
     import tensorflow as tf
 
-    from kmedtl.quiet import quiet_stderr
+    from kmedtl.system.native_logs import quiet_stderr
 
     class Brightness(tf.Module):
         @tf.function(input_signature=[tf.TensorSpec((1, SIZE, SIZE, 1), tf.uint8, name="image")])

@@ -74,9 +74,9 @@ def test_the_wheel_holds_the_edge_and_no_more(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = [name for name in archive.namelist() if name.startswith("kmedtl/")]
         metadata = archive.read(next(name for name in archive.namelist() if name.endswith("METADATA"))).decode()
-    assert {Path(name).parts[1] for name in names if name.count("/") > 1} == {"data", "edge", "system"}
+    assert {Path(name).parts[1] for name in names if name.count("/") > 1} == {"edge", "images", "system"}
     assert {Path(name).name for name in names if name.startswith("kmedtl/edge/")} == {
-        path.name for path in (ROOT / "kmedtl" / "edge").glob("*.py")
+        path.name for path in (ROOT / "kmedtl" / "edge").rglob("*.py")
     }
     required = [line for line in metadata.splitlines() if line.startswith("Requires-Dist") and "extra" not in line]
     assert sorted(re.match(r"Requires-Dist: ([\w-]+)", line)[1] for line in required) == sorted(REQUIREMENTS)
@@ -140,8 +140,8 @@ def lite0_int8(tmp_path_factory):
     from dataclasses import replace
 
     from kmedtl.export.formats import write_all
-    from kmedtl.learning import build
     from kmedtl.recipes.pneumonia import RECIPE
+    from kmedtl.runs.train import build
 
     network, _ = build(replace(RECIPE, data=replace(RECIPE.data, size=224)))
     samples = np.random.default_rng(0).integers(0, 256, (4, 224, 224, RECIPE.data.channels), np.uint8)

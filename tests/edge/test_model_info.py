@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from kmedtl.edge import model_info
-from kmedtl.edge.calibration import Calibration
 from kmedtl.edge.cli import main
 from kmedtl.edge.model_info import LARGEST, MEMBER, ModelInfo
+from kmedtl.edge.tasks.classification.calibration import Calibration
 from kmedtl.errors import UserError
 from tests.edge.conftest import INFO
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from kmedtl import progress as shown
-from kmedtl.progress import progress
+from kmedtl.system import progress as shown
+from kmedtl.system.progress import progress
 
 SMALL = (
     "data.size=64", "backbone.weights=random", "export.calibration_images=8", "export.formats=[]",
@@ -102,7 +102,7 @@ def test_what_is_to_stay_is_one_line(capsys):
 
 
 def test_a_terminal_gets_a_bar():
-    code = "from kmedtl.progress import progress\nfor _ in progress(range(3), 'Bar', mininterval=0): pass"
+    code = "from kmedtl.system.progress import progress\nfor _ in progress(range(3), 'Bar', mininterval=0): pass"
     here, there = pty.openpty()
     fcntl.ioctl(there, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
     subprocess.run([sys.executable, "-c", code], stderr=there, check=True, env=os.environ | {"PYTHONPATH": "."})

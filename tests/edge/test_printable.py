@@ -12,11 +12,11 @@ import pytest
 from PIL import Image
 
 from kmedtl.cli import main
-from kmedtl.csv_tables import read_csv, write_csv
 from kmedtl.data import manifest as manifests
 from kmedtl.data import sources
-from kmedtl.printable import cell, cell_read, shown, shown_json
+from kmedtl.files.csv_tables import read_csv, write_csv
 from kmedtl.recipe import Data
+from kmedtl.system.printable import cell, cell_read, shown, shown_json
 
 FORMULAS = [
     "=1+1",

@@ -4,14 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kmedtl import run_folder
 from kmedtl.config import override
 from kmedtl.edge import model_info
-from kmedtl.edge.calibration import probabilities, uncalibrated
 from kmedtl.edge.model_info import ModelInfo
-from kmedtl.question import columns, findings_of
+from kmedtl.edge.tasks.classification.calibration import probabilities, uncalibrated
+from kmedtl.edge.tasks.classification.labels import columns, findings_of
 from kmedtl.recipe import write
 from kmedtl.recipes.pneumonia import RECIPE
+from kmedtl.runs import run_folder
 
 CLASSES = {"binary": ("NORMAL", "ILL"), "multi_class": ("A", "B", "C"), "multi_label": ("Mass", "Edema")}
 

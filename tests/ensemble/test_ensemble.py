@@ -8,11 +8,11 @@ import pytest
 
 from kmedtl.cli import main
 from kmedtl.data.pseudonyms import pseudonym
-from kmedtl.edge.calibration import sigmoid
+from kmedtl.edge.tasks.classification.calibration import sigmoid
+from kmedtl.ensemble.combine import METHODS
 from kmedtl.ensemble.ensemble import ensemble
+from kmedtl.ensemble.member_comparison import gain
 from kmedtl.ensemble.members import answers
-from kmedtl.ensemble.standings import gain
-from kmedtl.ensemble.votes import METHODS
 from kmedtl.errors import UserError
 from kmedtl.evaluate.confidence import auc_loss
 

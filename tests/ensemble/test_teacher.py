@@ -6,19 +6,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kmedtl import run_folder
 from kmedtl.config import override
 from kmedtl.data import splits
 from kmedtl.data.pipeline import pipelines
 from kmedtl.data.pseudonyms import pseudonym
 from kmedtl.edge import model_info
-from kmedtl.edge.calibration import Calibration, sigmoid
+from kmedtl.edge.tasks.classification.calibration import Calibration, sigmoid
 from kmedtl.ensemble.teacher import check_teacher, taught
 from kmedtl.errors import UserError
-from kmedtl.prepare import prepare
 from kmedtl.recipe import Training
 from kmedtl.recipes.pneumonia import RECIPE
 from kmedtl.runner import run
+from kmedtl.runs import run_folder
+from kmedtl.runs.prepare import prepare
 
 SCALE = 0.02  # of a pixel's brightness in the teacher's logit
 

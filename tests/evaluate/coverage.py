@@ -17,13 +17,13 @@ from collections import defaultdict
 import numpy as np
 import pandas as pd
 
-from kmedtl.evaluate.answers import Answers, from_table
 from kmedtl.evaluate.confidence import auc_loss
-from kmedtl.evaluate.conformal import coverage_and_size, sets
-from kmedtl.evaluate.decision_curve import decision_curve
-from kmedtl.evaluate.metrics import measure
 from kmedtl.evaluate.reliability import calibration_figures
-from kmedtl.evaluate.selective import decision_confidence, selective_curve
+from kmedtl.tasks.classification.conformal import coverage_and_size, sets
+from kmedtl.tasks.classification.decision_curve import decision_curve
+from kmedtl.tasks.classification.labelled_predictions import Answers, from_table
+from kmedtl.tasks.classification.metrics import measure
+from kmedtl.tasks.classification.selective import decision_confidence, selective_curve
 
 PATIENTS = (3, 5, 10, 20, 60)
 CORRELATIONS = (0.0, 0.3, 0.9)

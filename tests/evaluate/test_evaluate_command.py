@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from kmedtl.cli import main
-from kmedtl.evaluate.answers import from_table
-from kmedtl.evaluate.metrics import measure
+from kmedtl.tasks.classification.labelled_predictions import from_table
+from kmedtl.tasks.classification.metrics import measure
 
 NOTICE = "SYNTHETIC IMAGES: these figures say nothing about patients."
 HEAVY = ("tensorflow", "keras", "sklearn", "scipy", "matplotlib")

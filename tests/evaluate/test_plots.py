@@ -6,12 +6,12 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from kmedtl.edge.calibration import sigmoid, softmax
+from kmedtl.edge.tasks.classification.calibration import sigmoid, softmax
 from kmedtl.evaluate import plots
 from kmedtl.evaluate.confidence import Estimate, delong_auc, undefined
-from kmedtl.evaluate.decision_curve import decision_curve
 from kmedtl.evaluate.reliability import reliability
-from kmedtl.evaluate.selective import selective_curve
+from kmedtl.tasks.classification.decision_curve import decision_curve
+from kmedtl.tasks.classification.selective import selective_curve
 
 RANDOM = np.random.default_rng(0)
 LOGITS = RANDOM.normal(0, 2, 200)

@@ -3,7 +3,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss, log_loss
 
-from kmedtl.edge.calibration import sigmoid, softmax
+from kmedtl.edge.tasks.classification.calibration import sigmoid, softmax
 from kmedtl.evaluate.reliability import calibration_figures, reliability
 
 PATIENTS = np.arange(2000) // 2

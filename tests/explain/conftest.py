@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from kmedtl.backbones.blocks import Block
-from kmedtl.backbones.row import FEATURES
-from kmedtl.heads.classification import LOGITS, POOLING
+from kmedtl.backbones.spec import FEATURES
+from kmedtl.tasks.classification.model import LOGITS, POOLING
 
 SIZE, SIDE = 48, 12
 BLOCKS = (

@@ -12,9 +12,9 @@ import pytest
 from kmedtl.backbones import registry
 from kmedtl.explain.gradients import grad_cam, smooth_grad
 from kmedtl.explain.methods import METHODS
-from kmedtl.explain.pointing import pointing_game
-from kmedtl.heads.classification import build_classifier
+from kmedtl.explain.pointing_game import pointing_game
 from kmedtl.recipe import Backbone, Head
+from kmedtl.tasks.classification.model import build_classifier
 from tests.explain.conftest import planted
 from tests.rows import EVERY, SMALLEST, quick_first
 

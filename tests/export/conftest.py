@@ -6,9 +6,9 @@ import keras
 import numpy as np
 import pytest
 
-from kmedtl.backbones.row import FEATURES
+from kmedtl.backbones.spec import FEATURES
 from kmedtl.export import quantize, saved_model
-from kmedtl.heads.classification import LOGITS, POOLING
+from kmedtl.tasks.classification.model import LOGITS, POOLING
 
 SIZE = 16
 

@@ -13,11 +13,11 @@ import pytest
 
 from kmedtl.cli import main, parser
 from kmedtl.config import override
-from kmedtl.data.read_image import read_image
 from kmedtl.edge import model_info
-from kmedtl.edge.calibration import probabilities
+from kmedtl.edge.tasks.classification.calibration import probabilities
 from kmedtl.export.formats import check
 from kmedtl.export.runtimes import open_runtime
+from kmedtl.images.read_image import read_image
 from kmedtl.recipes.pneumonia import RECIPE
 from tests.conftest import made_for_all
 from tests.test_docs import commands_of

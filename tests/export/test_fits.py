@@ -6,7 +6,7 @@ import pytest
 
 from kmedtl.cli import main
 from kmedtl.edge import model_info
-from kmedtl.edge.calibration import uncalibrated
+from kmedtl.edge.tasks.classification.calibration import uncalibrated
 from kmedtl.export.formats import FILES, NATIVE, write_all
 from tests.export.conftest import SIZE, classifier
 from tests.export.test_onnx import INFO

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from kmedtl.edge import model_info
-from kmedtl.edge.calibration import uncalibrated
 from kmedtl.edge.model_info import ModelInfo
+from kmedtl.edge.tasks.classification.calibration import uncalibrated
 from kmedtl.errors import UserError
 from kmedtl.export.formats import write_all
 from kmedtl.export.runtimes import keras_runtime, open_runtime

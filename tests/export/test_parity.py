@@ -3,14 +3,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from kmedtl.edge.calibration import Calibration, probabilities
 from kmedtl.edge.model_info import ModelInfo
+from kmedtl.edge.tasks.classification.calibration import Calibration, probabilities
 from kmedtl.errors import UserError
-from kmedtl.evaluate.answers import from_table
 from kmedtl.evaluate.confidence import auc_loss
 from kmedtl.export.formats import FILES, check
 from kmedtl.export.parity import Parity, compare, missed
 from kmedtl.recipe import Gate
+from kmedtl.tasks.classification.labelled_predictions import from_table
 
 KEPT = Parity("file", 1.0, 0.9, 0.005, 0.03, 1e-3, 0.02)
 

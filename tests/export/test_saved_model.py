@@ -11,10 +11,10 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from kmedtl.data.read_image import read_image
-from kmedtl.data.reading import Reading
-from kmedtl.edge.calibration import Calibration, probabilities
+from kmedtl.edge.tasks.classification.calibration import Calibration, probabilities
 from kmedtl.export import saved_model
+from kmedtl.images.read_image import read_image
+from kmedtl.images.reading import Reading
 from tests.export.conftest import SIZE, classifier, pictures
 
 # What TensorFlow Serving does with a request to its predict API: `b64` becomes bytes, the list becomes a tensor of the

@@ -9,8 +9,8 @@ import pytest
 
 from kmedtl.data.in_memory import ImagesInMemory
 from kmedtl.data.pipeline import Pipeline
-from kmedtl.heads.classification import build_classifier
 from kmedtl.recipe import Backbone, Head
+from kmedtl.tasks.classification.model import build_classifier
 
 BACKBONE = Backbone("MobileNet", "random", truncate_at="block5")  # seven blocks with the head
 

@@ -8,9 +8,9 @@ from kmedtl.backbones.blocks import block_map, select, set_trainable
 from kmedtl.data.pipeline import Variation
 from kmedtl.finetune import frozen_prefix
 from kmedtl.finetune.frozen_prefix import CachedEpoch, cache, cut
-from kmedtl.finetune.losses import MaskedCrossEntropy
-from kmedtl.heads.classification import build_classifier
 from kmedtl.recipe import Backbone, Head
+from kmedtl.tasks.classification.losses import MaskedCrossEntropy
+from kmedtl.tasks.classification.model import build_classifier
 
 
 @pytest.fixture

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from kmedtl.backbones.blocks import block_map
-from kmedtl.edge.calibration import sigmoid, softmax
-from kmedtl.finetune.losses import Distillation, cross_entropy
-from kmedtl.finetune.sources import predict_logits
+from kmedtl.edge.tasks.classification.calibration import sigmoid, softmax
+from kmedtl.finetune.job import Task
+from kmedtl.finetune.stage_data import predict_logits
 from kmedtl.finetune.stages import fine_tune
-from kmedtl.finetune.task import Task
 from kmedtl.recipe import Stage, Training
+from kmedtl.tasks.classification.losses import Distillation, cross_entropy
 from tests.finetune.conftest import BACKBONE, tiny_model
 
 RANDOM = np.random.default_rng(0)

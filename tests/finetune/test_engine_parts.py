@@ -12,11 +12,11 @@ from kmedtl.backbones.blocks import block_map
 from kmedtl.data.manifest import UNKNOWN
 from kmedtl.errors import UserError
 from kmedtl.finetune.batch_norm import adapt
-from kmedtl.finetune.importance import most_important, relative_gradient_norms
+from kmedtl.finetune.block_importance import most_important, relative_gradient_norms
+from kmedtl.finetune.epoch_score import judged, sensitivity_at
+from kmedtl.finetune.job import Task
+from kmedtl.finetune.lr_range import range_test
 from kmedtl.finetune.moving_average import MovingAverage
-from kmedtl.finetune.range_test import range_test
-from kmedtl.finetune.selection import judged, sensitivity_at
-from kmedtl.finetune.task import Task
 from kmedtl.recipe import Stage, Training
 from tests.finetune.conftest import BACKBONE
 

@@ -3,8 +3,8 @@ import pytest
 
 from kmedtl.backbones.blocks import block_map, select
 from kmedtl.finetune.frozen_prefix import Activations, CachedEpoch, cut
-from kmedtl.heads.classification import build_classifier
 from kmedtl.recipe import Backbone, Head
+from kmedtl.tasks.classification.model import build_classifier
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,11 @@ import pytest
 
 from kmedtl.backbones.blocks import block_map
 from kmedtl.errors import UserError
-from kmedtl.finetune import state as states
+from kmedtl.finetune import checkpoint as states
+from kmedtl.finetune.job import Task
 from kmedtl.finetune.stages import fine_tune
-from kmedtl.finetune.task import Task
 from kmedtl.recipe import Stage, Training
-from kmedtl.run_folder import STATE
+from kmedtl.runs.run_folder import STATE
 from tests.finetune.conftest import BACKBONE, tiny_model
 
 STAGES = (

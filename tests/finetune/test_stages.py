@@ -7,9 +7,9 @@ from kmedtl.backbones.blocks import block_map
 from kmedtl.data.manifest import UNKNOWN
 from kmedtl.errors import UserError
 from kmedtl.finetune.batch_norm import adapt
-from kmedtl.finetune.sources import predict_logits
+from kmedtl.finetune.job import Task
+from kmedtl.finetune.stage_data import predict_logits
 from kmedtl.finetune.stages import fine_tune
-from kmedtl.finetune.task import Task
 from kmedtl.recipe import Stage, Training
 from tests.finetune.conftest import BACKBONE, tiny_model
 
@@ -82,11 +82,11 @@ def test_several_findings_train_together_and_unknown_labels_have_no_say(data):
 
 def record_of_passes(monkeypatch):
     """Return a list that fills with the number of cuts of each pass through a frozen part."""
-    from kmedtl.finetune import sources
+    from kmedtl.finetune import stage_data
 
     passes = []
-    cache = sources.cache
-    monkeypatch.setattr(sources, "cache", lambda cuts, *rest: passes.append(len(cuts)) or cache(cuts, *rest))
+    cache = stage_data.cache
+    monkeypatch.setattr(stage_data, "cache", lambda cuts, *rest: passes.append(len(cuts)) or cache(cuts, *rest))
     return passes
 
 

@@ -15,12 +15,12 @@ from kmedtl.backbones.blocks import block_map  # noqa: E402 (after the processor
 from kmedtl.data import splits  # noqa: E402
 from kmedtl.data.pipeline import pipelines  # noqa: E402
 from kmedtl.finetune.distribution import devices  # noqa: E402
+from kmedtl.finetune.job import Task  # noqa: E402
 from kmedtl.finetune.stages import fine_tune  # noqa: E402
-from kmedtl.finetune.task import Task  # noqa: E402
-from kmedtl.heads.classification import build_classifier  # noqa: E402
-from kmedtl.prepare import prepare  # noqa: E402
 from kmedtl.recipe import Backbone, Head, Stage, Training  # noqa: E402
 from kmedtl.recipes.pneumonia import RECIPE  # noqa: E402
+from kmedtl.runs.prepare import prepare  # noqa: E402
+from kmedtl.tasks.classification.model import build_classifier  # noqa: E402
 
 # Without dropout: each processor would draw its own.
 STAGES = [Stage("cached", "last:1", 1, 1e-2, optimizer="sgd"), Stage("whole", "head", 1, 1e-2, views=0)]

@@ -10,11 +10,11 @@ from kmedtl.audit.shortcuts import Shortcut
 from kmedtl.data.manifest import Manifest, from_rows
 from kmedtl.edge.model_info import ModelInfo
 from kmedtl.evaluate.confidence import Estimate
-from kmedtl.evaluate.judgement import judge, settle
 from kmedtl.export.parity import Parity
-from kmedtl.predictions import answers_of, calibrated, predictions_of
 from kmedtl.recipe import Evaluation, Recipe
 from kmedtl.report.content import Report
+from kmedtl.tasks.classification.evaluation import judge, settle
+from kmedtl.tasks.classification.prediction_table import answers_of, calibrated, predictions_of
 
 KINDS = {
     "binary": ("NORMAL", "PNEUMONIA"),

@@ -10,7 +10,8 @@ from PIL import Image
 
 from kmedtl.explain.cases import Case
 from kmedtl.explain.overlay import Tile
-from kmedtl.report import card, folds, page, thresholds
+from kmedtl.report import card, folds, page
+from kmedtl.tasks.classification import thresholds
 from tests.report.synthetic import KINDS, report_of, without_positives
 
 ATTACK = "<script>alert(1)</script>"

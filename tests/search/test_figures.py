@@ -4,8 +4,8 @@ import pytest
 
 from kmedtl.recipe.search import Span
 from kmedtl.search.figures import parallel_coordinates
-from kmedtl.search.importance import importance
 from kmedtl.search.optimism import auc_after_choice
+from kmedtl.search.setting_importance import importance
 
 PATIENTS = [np.repeat(np.arange(60), 2).astype(str)]
 TARGETS = [(np.arange(120) // 2 % 2)[:, None].astype(np.float32)]
@@ -14,7 +14,7 @@ TARGETS = [(np.arange(120) // 2 % 2)[:, None].astype(np.float32)]
 def test_the_best_of_many_that_know_nothing_is_expected_to_know_nothing():
     random = np.random.default_rng(0)
     logits = [[random.normal(size=(120, 1))] for _ in range(30)]
-    from kmedtl.evaluate.metrics import mean_auc
+    from kmedtl.tasks.classification.metrics import mean_auc
 
     best = max(mean_auc(TARGETS[0], trial[0]) for trial in logits)
     assert best > 0.6
@@ -25,7 +25,7 @@ def test_one_trial_that_stands_out_is_hardly_flattered():
     random = np.random.default_rng(0)
     noise = [[random.normal(size=(120, 1))] for _ in range(9)]
     good = [3 * TARGETS[0] + random.normal(size=(120, 1))]
-    from kmedtl.evaluate.metrics import mean_auc
+    from kmedtl.tasks.classification.metrics import mean_auc
 
     expected = auc_after_choice([*noise, good], TARGETS, PATIENTS, seed=1)
     assert expected == pytest.approx(mean_auc(TARGETS[0], good[0]), abs=0.01)

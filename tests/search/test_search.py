@@ -115,7 +115,7 @@ def test_a_trial_that_fails_says_why_and_does_not_end_the_search(found):
 
 
 def test_all_trials_failing_tells_the_first_error(tmp_path):
-    from kmedtl.search.found import conclude
+    from kmedtl.search.result import conclude
 
     for number, failure in enumerate(("no room", "no time")):
         record = Record(str(number), "failed", {"head.dropout": 0.1}, "tuner0", failure=failure)

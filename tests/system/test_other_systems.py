@@ -43,8 +43,10 @@ def without(code, *arguments, folder):
 
 
 def _shipped():
-    listed = tomllib.loads((ROOT / "edge" / "pyproject.toml").read_text(encoding="utf-8"))
-    return [name for name in listed["tool"]["setuptools"]["py-modules"] if not name.endswith("__main__")]
+    """Return the names of all modules in the wheel but those that start a program."""
+    shipped = tomllib.loads((ROOT / "edge" / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
+    files = [path for name in shipped["packages"] for path in (ROOT / name.replace(".", "/")).glob("[!_]*.py")]
+    return shipped["py-modules"] + [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in files]
 
 
 def test_all_that_a_scanner_ships_is_imported(tmp_path):
@@ -61,7 +63,7 @@ def test_both_programs_say_what_they_can(module, tmp_path):
 
 
 def test_the_rooms_that_need_tensorflow_are_imported(tmp_path):
-    names = ("kmedtl.runner", "kmedtl.search.searching", "kmedtl.environment", "kmedtl.export_run")
+    names = ("kmedtl.runner", "kmedtl.search.run", "kmedtl.runs.environment", "kmedtl.runs.export_run")
     done = without(f"import importlib\nfor name in {names!r}: importlib.import_module(name)", folder=tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
 

@@ -13,7 +13,7 @@ import tensorflow as tf
 from kmedtl.edge.litert import LiteRTModel
 from kmedtl.errors import UserError
 from kmedtl.export.runtimes import load_keras, open_runtime
-from kmedtl.quiet import quiet_stderr
+from kmedtl.system.native_logs import quiet_stderr
 from kmedtl.vetting.hdf5 import check_hdf5
 from tests.export.conftest import classifier
 

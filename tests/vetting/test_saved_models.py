@@ -7,13 +7,13 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from kmedtl.backbones.registry import get
-from kmedtl.edge.calibration import Calibration
+from kmedtl.edge.tasks.classification.calibration import Calibration
 from kmedtl.errors import UserError
 from kmedtl.export import saved_model
 from kmedtl.export.runtimes import load_keras, open_runtime
-from kmedtl.heads.classification import HEADS, build_classifier
-from kmedtl.quiet import quiet_stderr
 from kmedtl.recipe import Backbone, Head
+from kmedtl.system.native_logs import quiet_stderr
+from kmedtl.tasks.classification.model import HEADS, build_classifier
 from kmedtl.vetting.saved_models import check_saved_model
 from tests.export.conftest import pictures
 

@@ -22,7 +22,7 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 from kmedtl.data.phantom.film import LABELS, Film, films_of
-from kmedtl.progress import progress
+from kmedtl.system.progress import progress
 
 DESCRIPTION = """SYNTHETIC chest radiographs: Beer–Lambert projections of random anatomy with or without
 consolidations. No patient was involved, and a result on these images says nothing about patients."""

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import tensorflow_datasets as tfds
 
-from kmedtl.cache import cache_folder, made_once
 from kmedtl.data.manifest import Manifest, check_classes, from_rows
 from kmedtl.data.phantom.builder import PhantomConfig, PhantomThorax
 from kmedtl.data.phantom.film import LABELS
 from kmedtl.data.quiet_tfds import quiet_tfds
 from kmedtl.errors import UserError
-from kmedtl.progress import progress
+from kmedtl.files.cache import cache_folder, made_once
+from kmedtl.system.progress import progress
 
 PATIENTS = 320
 ATTRIBUTES = ("side", "pattern", "sex", "age", "area")

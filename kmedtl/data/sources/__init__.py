@@ -37,7 +37,7 @@ def _load(data: Data, seed: int, labelled: bool) -> Manifest:
 
         return phantom_manifest(data.source, data.classes, seed)
     if kind == "tfds":
-        from kmedtl.data.sources.catalogue import from_catalogue
+        from kmedtl.data.sources.tfds import from_catalogue
 
         return from_catalogue(data)
     path = expanded(data.source).absolute()

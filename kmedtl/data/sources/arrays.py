@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from kmedtl.cache import cache_folder, made_once, stamp
 from kmedtl.data.manifest import SPLITS, Manifest, check_classes
-from kmedtl.data.sources import rows
+from kmedtl.data.sources import to_manifest
 from kmedtl.errors import UserError
-from kmedtl.progress import progress
+from kmedtl.files.cache import cache_folder, made_once, stamp
 from kmedtl.recipe import Data
+from kmedtl.system.progress import progress
 
 MAX_BYTES = 100_000_000_000  # of an array of images; they are read one by one
 MAX_LABEL_BYTES = 1_000_000_000
@@ -81,7 +81,7 @@ def from_npz(path: Path, data: Data) -> Manifest:
     notes = [f"Labels are one-hot: {width} classes of one question."] if one_hot else []
     if any(header.dtype.kind == "f" for header in headers.values()):
         notes.append("Images are floats from 0 to 1; they were multiplied by 255.")
-    return rows.finish(found, data, str(path), findings, notes=notes, named=False)
+    return to_manifest.finish(found, data, str(path), findings, notes=notes, named=False)
 
 
 def _names(path: Path) -> set[str]:

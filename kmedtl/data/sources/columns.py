@@ -11,9 +11,9 @@ from pathlib import Path
 
 from kmedtl.data import delimited
 from kmedtl.data.delimited import TextTable, first_cells, read_text_table
-from kmedtl.data.read_image import SUFFIXES as IMAGES
 from kmedtl.data.sources.known_tables import ALIASES, KnownTable, is_medmnist_row, recognise
 from kmedtl.errors import UserError, nearest
+from kmedtl.images.read_image import SUFFIXES as IMAGES
 from kmedtl.recipe import Data
 
 SUFFIXES = (*delimited.SUFFIXES, ".parquet")

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from kmedtl.data.dicom import read_tags
-from kmedtl.data.read_image import is_dicom
-from kmedtl.data.workers import Failure, Job, in_workers
+from kmedtl.images.dicom import read_tags
+from kmedtl.images.read_image import is_dicom
+from kmedtl.images.workers import Failure, Job, in_workers
 
 IDENTIFIERS = ("PatientID", "SOPInstanceUID", "StudyInstanceUID")  # needed to find labels, never written
 COLUMNS = {"study": "StudyInstanceUID", "site": "InstitutionName"}
@@ -42,7 +42,7 @@ def add(rows: Sequence[dict]) -> list[dict]:
         UserError: the workers that read headers cannot start.
     """
     dicom = [number for number, row in enumerate(rows) if FRAMES not in row and is_dicom(Path(row["path"]))]
-    job = Job(partial(read_tags, names=NAMES), SECONDS, ("kmedtl.data.dicom",))
+    job = Job(partial(read_tags, names=NAMES), SECONDS, ("kmedtl.images.dicom",))
     headers = in_workers(job, [rows[number]["path"] for number in dicom], "Reading DICOM headers")
     columns = {number: _columns(header) for number, header in zip(dicom, headers, strict=True)}
     known = [{name: value for name, value in row.items() if value != ""} for row in rows]

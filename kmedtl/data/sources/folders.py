@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kmedtl.data.manifest import Manifest
-from kmedtl.data.read_image import DICOM_SUFFIXES, FORMAT_NAMES, SUFFIXES
-from kmedtl.data.sources import dicom_tags, rows, tables
+from kmedtl.data.sources import dicom_tags, tables, to_manifest
 from kmedtl.data.sources.columns import SUFFIXES as TABLES
 from kmedtl.data.sources.columns import is_known
 from kmedtl.data.sources.find_files import FileFinder
 from kmedtl.data.sources.listing import Listing, list_folder, suffixes
 from kmedtl.data.sources.names import containers, is_hidden, split_of
 from kmedtl.errors import UserError
+from kmedtl.images.read_image import DICOM_SUFFIXES, FORMAT_NAMES, SUFFIXES
 from kmedtl.recipe import Data
 from kmedtl.system.home import expanded
 
@@ -79,7 +79,9 @@ def from_folder(root: Path, data: Data, labelled: bool = True) -> Manifest:
         notes.append(f"The classes are the folders in {'/'.join(within)}.")
     if loose:
         notes.append(f"Images outside of class folders that were left out: {loose}.")
-    return rows.finish(found, data, str(root), ignored=listing.ignored + loose, masks=listing.masks.count, notes=notes)
+    return to_manifest.finish(
+        found, data, str(root), ignored=listing.ignored + loose, masks=listing.masks.count, notes=notes
+    )
 
 
 def from_tree(root: Path, data: Data) -> Manifest:
@@ -98,7 +100,7 @@ def from_tree(root: Path, data: Data) -> Manifest:
         labels = _by_file(labels, finder, path)
     found = [row | labels.get(row["path"] if key == "path" else row.get(key, ""), {}) for row in found]
     notes = (*_notes(listing), *said)
-    return rows.finish(found, data, str(root), findings, listing.ignored, listing.masks.count, notes)
+    return to_manifest.finish(found, data, str(root), findings, listing.ignored, listing.masks.count, notes)
 
 
 def _by_file(labels: dict[str, dict], finder: FileFinder, path: Path) -> dict[str, dict]:
@@ -117,7 +119,7 @@ def _without_labels(listing: Listing, data: Data) -> Manifest:
     found = [_unlabelled(file, listing.root, masks) for file in listing.images]
     notes = ["No labels: these images can be looked at, not trained on.", *_notes(listing)]
     source = str(listing.root)
-    return rows.finish(found, data, source, (), listing.ignored, listing.masks.count, notes, labelled=False)
+    return to_manifest.finish(found, data, source, (), listing.ignored, listing.masks.count, notes, labelled=False)
 
 
 def _unlabelled(file: Path, root: Path, masks: dict[Path, str]) -> dict[str, str]:

@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kmedtl.data.read_image import SUFFIXES, is_dicom
 from kmedtl.data.sources.masks import Masks, find_masks
 from kmedtl.data.sources.names import is_hidden
 from kmedtl.errors import UserError
-from kmedtl.progress import progress
+from kmedtl.images.read_image import SUFFIXES, is_dicom
+from kmedtl.system.progress import progress
 
 MAX_FILES = 5_000_000
 # Formats of images, volumes, videos and archives of them that are named rather than passed over as "other files".

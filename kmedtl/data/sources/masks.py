@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from kmedtl.data.read_image import DECODING_ERRORS, DICOM_SUFFIXES, FORMATS, SUFFIXES
 from kmedtl.data.sources.names import containers, is_mask_folder, masked_stem
-from kmedtl.data.workers import Failure, Job, in_workers
+from kmedtl.images.read_image import DECODING_ERRORS, DICOM_SUFFIXES, FORMATS, SUFFIXES
+from kmedtl.images.workers import Failure, Job, in_workers
 
 FEW = 32  # values of a mask: background and structures; a JPEG's own noise lies within `NOISE` of the two ends
 NOISE = 24

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from kmedtl.data.manifest import UNKNOWN, Manifest
-from kmedtl.data.sources import rows
+from kmedtl.data.sources import to_manifest
 from kmedtl.data.sources.columns import SUFFIXES, Table, open_table
 from kmedtl.data.sources.find_files import FileFinder
 from kmedtl.data.sources.labels import ANSWERS, answer, is_blank
@@ -44,7 +44,7 @@ def from_table(path: Path, data: Data, listing: Listing | None = None, notes: Se
     each = zip(labelled, files, table.places, strict=True)
     found = [_row(cells, file, masks, finder, where) for cells, file, where in each]
     inside = _beside(listing, files) if listing else {}
-    return rows.finish(found, data, str(path), findings, notes=(*notes, *table.notes, *said), **inside)
+    return to_manifest.finish(found, data, str(path), findings, notes=(*notes, *table.notes, *said), **inside)
 
 
 def _beside(listing: Listing, files: Sequence[Path]) -> dict[str, int]:
@@ -117,7 +117,7 @@ def _row(cells: dict, file: Path, masks: Mapping[Path, str], finder: FileFinder,
     elif file in masks:
         row["mask"] = masks[file]
     name = f"{cells['path']}#{cells['frame']}" if cells.get("frame") else cells["path"]
-    return {"id": name, rows.NAME: cells["path"], **row, "path": str(file)}
+    return {"id": name, to_manifest.NAME: cells["path"], **row, "path": str(file)}
 
 
 def _mask(name: str, image: Path, finder: FileFinder, where: str) -> str:
@@ -204,4 +204,4 @@ def _decided(answers: Mapping[str, float], uncertain: str) -> dict[str, float]:
 def _one_answer(answers: Mapping[str, float], finding: str) -> dict[str, str]:
     """Return the class of a yes-or-no question; nothing where the answer is uncertain."""
     value = answers.get(finding, UNKNOWN)
-    return {} if value == UNKNOWN else {"label": rows.answers(finding)[int(value)]}
+    return {} if value == UNKNOWN else {"label": to_manifest.answers(finding)[int(value)]}

@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from kmedtl.evaluate.confidence import Estimate
-from kmedtl.evaluate.metrics import Metrics
 from kmedtl.evaluate.plots.style import ACCENT, INK, SIDE, SOFT, series, single, square
 from kmedtl.evaluate.roc import steps
+from kmedtl.tasks.classification.metrics import Metrics
 
 
 def roc(table: pd.DataFrame, metrics: Metrics) -> Figure:

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from kmedtl.evaluate.plots.style import ACCENT, INK, SIDE, SOFT, bare, series, single
-from kmedtl.evaluate.selective import SelectiveCurve
+from kmedtl.tasks.classification.selective import SelectiveCurve
 
 
 def reliability(tables: Mapping[str, pd.DataFrame]) -> Figure:

@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from kmedtl.evaluate.compare import Run
 from kmedtl.evaluate.plots.style import ACCENT, SIDE, SOFT, bare
+from kmedtl.runs.compare import Run
 
 
 def severities(table: pd.DataFrame) -> Figure:
-    """Draw AUC against severity, a panel a corruption, over the table of `kmedtl.evaluate.shift.Shift`.
+    """Draw AUC against severity, a panel a corruption, over the table of `kmedtl.runs.shift.Shift`.
 
     Each line starts from the clean images, severity 0; the band is the 95 % interval.
     """

@@ -173,7 +173,7 @@ def test_nothing_in_a_folder_goes_uncounted(image_folder, tmp_path):
 
 
 def test_frames_of_a_file_are_no_copies(tmp_path):
-    from kmedtl.prepare import prepare
+    from kmedtl.runs.prepare import prepare
 
     for number in range(12):
         write_dicom(tmp_path / "set" / label(number) / f"{number}.dcm", number, frames=3)

@@ -1,0 +1,120 @@
+"""The command `predict`, whatever runs the model: files in, answers and what explains them out."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from kmedtl.edge.inputs import gathered
+from kmedtl.edge.output_formats import WRITERS
+from kmedtl.edge.predictor import Model, Prediction, Seen, look_at
+from kmedtl.errors import UserError
+from kmedtl.images.pixels import UnreadableImageError
+from kmedtl.images.read_image import is_dicom
+from kmedtl.system.disk import room_on
+from kmedtl.system.printable import shown
+
+LONGEST = 200  # bytes of a name; file systems take 255
+Step = Callable[[Prediction, str, np.ndarray], Prediction]  # answer, where the file lies, heat map → answer
+
+
+def answer(model: Model, options: argparse.Namespace) -> int:
+    """Print the answers of `model` to the images that `options` (of `kmedtl.edge.cli.add_predict_options`) names.
+
+    Returns 2 where a file could not be read, else 0: an answer that is marked as out of distribution is an answer.
+
+    Raises:
+        UserError: as of `gathered`; a folder cannot be made; `options.dicom_report` without highdicom, or with a model
+            that says nothing of itself.
+    """
+    answered: list[Prediction] = []
+    steps = [make(Path(folder), model) for make, folder in _wanted(options) if folder]
+    with gathered(options.images, options.files_from) as places:
+        predictions = _kept(_predictions(model, places, steps), answered)
+        for text in WRITERS[options.format](predictions, model.info):
+            print(text, end="", flush=True)
+    if model.info and model.info.synthetic:
+        print("Trained on synthetic images: the answers say nothing about patients.", file=sys.stderr)
+    return 2 if any(prediction.error for prediction in answered) else 0
+
+
+def _wanted(options: argparse.Namespace) -> list[tuple[Callable[[Path, Model], Step], Path | None]]:
+    return [(_explanations, options.explain), (_dicom_reports, options.dicom_report)]
+
+
+def _predictions(model: Model, places: Mapping[str, str], steps: list[Step]) -> Iterator[Prediction]:
+    for name, seen in zip(places, look_at(model, list(places.values())), strict=True):
+        yield _told(model, replace(seen, prediction=replace(seen.prediction, image=name)), places[name], steps)
+
+
+def _told(model: Model, seen: Seen, place: str, steps: list[Step]) -> Prediction:
+    prediction = seen.prediction
+    if prediction.error is None and steps:
+        from kmedtl.edge.heat_map import heat_map  # a tenth of the time in which a plain answer is there
+
+        picture = heat_map(model, seen)
+        for step in steps:
+            prediction = step(prediction, place, picture)
+    return prediction
+
+
+def _explanations(folder: Path, model: Model) -> Step:
+    """Return what writes a heat map into `folder` as a PNG, numbered in the order of the answers."""
+    _make(folder)
+    written: list[Path] = []
+
+    def step(prediction: Prediction, place: str, picture: np.ndarray) -> Prediction:
+        written.append(folder / f"{len(written) + 1:04d}_{_short(Path(place).stem)}.png")
+        with room_on(folder, "make room, or name another folder"):
+            Image.fromarray(picture).save(written[-1])
+        return replace(prediction, explanation=str(written[-1]))
+
+    return step
+
+
+def _short(name: str) -> str:
+    """Return the beginning of a name, so that with what is put around it no file system finds it too long."""
+    return name.encode(errors="surrogateescape")[:LONGEST].decode(errors="ignore")
+
+
+def _dicom_reports(folder: Path, model: Model) -> Step:
+    """Return what writes a structured report and a secondary capture of each DICOM file into `folder`."""
+    if model.info is None:
+        raise UserError("--dicom-report: expected a model with kmedtl's metadata; raw outputs are no report.")
+    if find_spec("highdicom") is None:
+        raise UserError("--dicom-report: needs the package highdicom: pip install highdicom")
+    from kmedtl.edge import structured_report  # slow to import, and seldom wanted
+
+    _make(folder)
+
+    def step(prediction: Prediction, place: str, picture: np.ndarray) -> Prediction:
+        try:
+            if not is_dicom(Path(place)):
+                raise UnreadableImageError("no DICOM file, so there is no study to report to")
+            paths = structured_report.write(Path(place), prediction, model.info, picture, folder)
+        except UnreadableImageError as error:
+            print(f"{shown(prediction.image)}: no DICOM report: {shown(error)}.", file=sys.stderr)
+            return prediction
+        return replace(prediction, dicom_report=paths)
+
+    return step
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{folder}: expected a folder that can be written to ({error.strerror}).") from None
+
+
+def _kept(predictions: Iterator[Prediction], answered: list[Prediction]) -> Iterator[Prediction]:
+    for prediction in predictions:
+        answered.append(prediction)
+        yield prediction

@@ -1,0 +1,151 @@
+"""How the answers of several models become one answer. NumPy only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+
+from kmedtl.edge.tasks.classification.labels import Kind
+from kmedtl.evaluate.confidence import codes_of
+from kmedtl.evaluate.logistic import regress
+
+Method = Literal["mean", "vote", "weighted", "stack"]
+METHODS: tuple[Method, ...] = get_args(Method)
+FOLDS = 5
+CERTAIN = 1e-12  # no nearer to 0 or 1 does a probability count, else one member would outshout all others
+MOST_WEIGHT = 4.0  # of a stacked member: where no image contradicts them, weights would grow without end
+STEPS, SETTLED = 1000, 1e-9  # of expectation maximisation
+
+
+@dataclass(frozen=True)
+class Opinions:
+    """What M members say of N images and F findings.
+
+    Attributes:
+        probabilities: (M, N, F), calibrated.
+        decisions: (M, N, F) bool, each at its member's own operating point.
+        kind: what is asked of an image.
+    """
+
+    probabilities: np.ndarray
+    decisions: np.ndarray
+    kind: Kind
+
+    @property
+    def logits(self) -> np.ndarray:
+        return log_odds(self.probabilities, self.kind)
+
+    def of(self, rows: np.ndarray) -> Opinions:
+        """Return what is said of some of the images."""
+        return Opinions(self.probabilities[:, rows], self.decisions[:, rows], self.kind)
+
+
+@dataclass(frozen=True)
+class Combination:
+    """A method, and how much each of the M members counts."""
+
+    method: Method
+    weights: tuple[float, ...]
+
+
+def opinions(probabilities: Sequence[np.ndarray], thresholds: Sequence[Sequence[float]], kind: Kind) -> Opinions:
+    """Return opinions of each member's probabilities (N, F) and thresholds (F; of `multi_class` none)."""
+    stacked = np.stack(probabilities)
+    if kind == "multi_class":
+        decisions = stacked.argmax(axis=2)[..., None] == np.arange(stacked.shape[2])
+    else:
+        decisions = stacked >= np.asarray(thresholds, np.float64)[:, None]
+    return Opinions(stacked, decisions, kind)
+
+
+def log_odds(probabilities: np.ndarray, kind: Kind) -> np.ndarray:
+    """Return logits whose sigmoid, or of `multi_class` whose softmax, the probabilities are."""
+    likely = np.log(np.maximum(probabilities, CERTAIN))
+    return likely if kind == "multi_class" else likely - np.log(np.maximum(1 - probabilities, CERTAIN))
+
+
+def combine(combination: Combination, said: Opinions) -> np.ndarray:
+    """Return logits (N, F) of what the members say together.
+
+    - `mean`, `weighted`: of their probabilities' mean (soft voting, a linear opinion pool).
+    - `vote`: of the share of members that call the finding, half a vote being added to yes and to no, of several
+      classes 1/F to each, so that a unanimous vote is no certainty (Krichevsky & Trofimov, 1981).
+    - `stack`: the weighted sum of their logits.
+    """
+    weights = np.array(combination.weights)
+    if combination.method == "stack":
+        return np.tensordot(weights, said.logits, 1)
+    if combination.method != "vote":
+        return log_odds(np.tensordot(weights, said.probabilities, 1), said.kind)
+    members, _, findings = said.decisions.shape
+    prior = 1 / findings if said.kind == "multi_class" else 0.5
+    return log_odds((said.decisions.sum(axis=0) + prior) / (members + 1), said.kind)
+
+
+def fit(method: Method, said: Opinions, targets: np.ndarray) -> Combination:
+    """Choose how much each member counts, on validation images.
+
+    - `mean`, `vote`: all alike.
+    - `weighted`: shares that make validation likeliest under the mixture of the members' probabilities, by
+      expectation maximisation (Smyth & Wolpert, Linearly Combining Density Estimators via Stacking, 1999, section 3).
+    - `stack`: logistic regression on the members' logits (Wolpert, Stacked Generalization, 1992) with weights of 0 or
+      more, the same for all findings (Breiman, Stacked Regressions, 1996, section 3); the calibration that
+      follows fits the intercept.
+
+    Where only one answer is known, nothing tells the members apart, and all count alike.
+
+    Args:
+        targets: (N, F): 1, 0 or −1, unknown.
+    """
+    count = len(said.probabilities)
+    alike = (1 / count,) * count
+    known = targets >= 0
+    if method in ("mean", "vote") or len(np.unique(targets[known])) < 2:
+        return Combination(method, alike)
+    found = _stacked(said, targets) if method == "stack" else _likeliest(said, targets)
+    return Combination(method, tuple(found.tolist()))
+
+
+def out_of_fold(method: Method, said: Opinions, targets: np.ndarray, patients: np.ndarray, seed: int) -> np.ndarray:
+    """Return logits (N, F) of validation images, each from weights that were chosen without its patient.
+
+    Calibration and operating point are fitted on these: on the images that chose the weights, the ensemble looks
+    surer than it is. Five folds of whole patients, in an order that follows from the seed.
+    """
+    codes = codes_of(patients)
+    fold = (np.random.default_rng(seed).permutation(codes.max() + 1) % FOLDS)[codes]
+    found = np.empty(targets.shape)
+    for number in np.unique(fold):
+        held = fold == number
+        found[held] = combine(fit(method, said.of(~held), targets[~held]), said.of(held))
+    return found
+
+
+def _likeliest(said: Opinions, targets: np.ndarray) -> np.ndarray:
+    if said.kind == "multi_class":
+        given = said.probabilities[:, targets == 1]
+    else:
+        known = targets >= 0
+        given = np.where(targets == 1, said.probabilities, 1 - said.probabilities)[:, known]
+    given = np.maximum(given, CERTAIN)
+    weights = np.full(len(given), 1 / len(given))
+    for _ in range(STEPS):
+        before, parts = weights, weights[:, None] * given
+        weights = (parts / parts.sum(axis=0)).mean(axis=1)
+        if np.abs(weights - before).max() < SETTLED:
+            break
+    return weights
+
+
+def _stacked(said: Opinions, targets: np.ndarray) -> np.ndarray:
+    design, known = np.moveaxis(said.logits, 0, 2), targets >= 0
+    if said.kind == "multi_class":
+        rows = known.all(axis=1)
+        design, answers = design[rows], targets[rows]
+    else:
+        design, answers = design[known][:, None], targets[known][:, None]
+    start = np.full(design.shape[2], 1 / design.shape[2])
+    return regress(design, answers, start, 0.0, MOST_WEIGHT).parameters

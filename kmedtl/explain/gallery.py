@@ -1,0 +1,31 @@
+"""The cases of a report, chosen and explained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+
+from kmedtl.explain.cases import choose_cases
+from kmedtl.explain.methods import METHODS
+from kmedtl.explain.overlay import Tile, gallery
+from kmedtl.tasks.classification.labelled_predictions import Answers
+
+
+def explained(
+    model: keras.Model, answers: Answers, thresholds: Sequence[float], images: np.ndarray, method: str, count: int
+) -> list[Tile]:
+    """Return up to `count` tiles of each kind of case, each with the map of the finding that it was chosen for.
+
+    Args:
+        images: uint8 (N, H, W, C), in the order of the answers.
+        method: a key of `METHODS`.
+    """
+    cases = choose_cases(answers.targets, answers.probabilities, thresholds, count)
+    pixels = images[[case.row for case in cases]]
+    maps = np.zeros(pixels.shape[:3], np.float32)
+    for finding in {case.finding for case in cases}:
+        rows = [number for number, case in enumerate(cases) if case.finding == finding]
+        maps[rows] = METHODS[method](model, pixels[rows], finding)
+    return gallery(cases, answers.findings, answers.targets, answers.probabilities, answers.decisions, pixels, maps)

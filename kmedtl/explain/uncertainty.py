@@ -1,0 +1,109 @@
+"""How much an answer varies: over augmented copies of the image, and over networks that dropout thins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+
+from kmedtl.data.augment import augmentation
+from kmedtl.edge.tasks.classification.calibration import Calibration, probabilities
+from kmedtl.errors import UserError
+from kmedtl.system.progress import progress
+
+BATCH = 32
+
+
+@dataclass(frozen=True)
+class Spread:
+    """What several passes over the same images said.
+
+    Attributes:
+        logits: float32 (N, F), their mean.
+        deviation: float64 (N, F), standard deviation of the calibrated probability, 0–0.5; the larger the less sure.
+    """
+
+    logits: np.ndarray
+    deviation: np.ndarray
+
+
+class _Dropping(keras.layers.Dropout):
+    """Dropout that also drops when a model predicts."""
+
+    def call(self, inputs: keras.KerasTensor, training: bool | None = None) -> keras.KerasTensor:
+        return super().call(inputs, training=True)
+
+
+def augmented(
+    model: keras.Model, images: np.ndarray, preset: str, calibration: Calibration, passes: int = 8, seed: int = 0
+) -> Spread:
+    """Answer images varied as in training: test-time augmentation.
+
+    Source: Wang et al., Aleatoric Uncertainty Estimation with Test-Time Augmentation (2019), section 3.3.
+
+    Args:
+        images: uint8 (N, H, W, C).
+        preset: of `kmedtl.data.augment.PRESETS`; the recipe's own.
+        calibration: F findings.
+        passes: 2 or more.
+        seed: of the variations.
+    """
+    layers = augmentation(preset, images.shape[-1], seed)
+
+    def answer(batch: np.ndarray) -> np.ndarray:
+        varied = batch
+        for layer in layers:
+            varied = layer(varied, training=True)
+        return model.predict_on_batch(varied)
+
+    return _spread(answer, images, calibration, passes, "augmented")
+
+
+def mc_dropout(
+    model: keras.Model, images: np.ndarray, calibration: Calibration, passes: int = 20, seed: int = 0
+) -> Spread:
+    """Answer with dropout at work and BatchNorm at rest: Monte Carlo dropout. The model itself is left as it is.
+
+    Source: Gal & Ghahramani, Dropout as a Bayesian Approximation (2016), section 4. Arguments as of `augmented`.
+
+    Raises:
+        UserError: a model without dropout, which would always say the same.
+    """
+    rates = [layer.rate for layer in model.layers if isinstance(layer, keras.layers.Dropout)]
+    if not any(rates):
+        raise UserError("MC dropout: expected a model with dropout. Received: none; train with head.dropout above 0.")
+    thinned = _always_dropping(model, seed)
+    return _spread(thinned.predict_on_batch, images, calibration, passes, "MC dropout")
+
+
+def _always_dropping(model: keras.Model, seed: int) -> keras.Model:
+    """Return a copy whose dropout never rests, each layer with a seed of its own."""
+    names = [layer.name for layer in model.layers]
+
+    def copied(layer: keras.Layer) -> keras.Layer:
+        if type(layer) is keras.layers.Dropout:
+            return _Dropping.from_config(layer.get_config() | {"seed": seed + names.index(layer.name)})
+        return type(layer).from_config(layer.get_config())
+
+    thinned = keras.models.clone_model(model, clone_function=copied)
+    thinned.set_weights(model.get_weights())
+    return thinned
+
+
+def _spread(
+    answer: Callable[[np.ndarray], np.ndarray], images: np.ndarray, calibration: Calibration, passes: int, name: str
+) -> Spread:
+    """Return mean and deviation over passes, an array of answers a pass."""
+    batches = [images[start : start + BATCH] for start in range(0, len(images), BATCH)]
+    said = []
+    with progress(total=passes * len(batches), title=name, unit="batch") as bar:
+        for _ in range(passes):
+            logits = []
+            for batch in batches:
+                logits.append(answer(batch.astype(np.float32)))
+                bar.update()
+            said.append(np.concatenate(logits))
+    found = np.stack([probabilities(logits, calibration) for logits in said])
+    return Spread(np.mean(said, axis=0), found.std(axis=0))

@@ -1,0 +1,46 @@
+"""Validation images as another hospital might send them: `training.select=worst_shift` chooses the epoch by them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from kmedtl.data.corruptions import PLAUSIBLE, suite
+from kmedtl.data.in_memory import ImagesInMemory
+from kmedtl.data.pipeline import Pipeline
+from kmedtl.data.splits import limit
+from kmedtl.system.progress import progress
+from kmedtl.tasks.classification.metrics import mean_auc
+
+
+def shifted(validation: Pipeline, seed: int, images: int = 150) -> Pipeline:
+    """Return a sample of the validation images under every corruption of `kmedtl shift` at severity 3.
+
+    The sample is about `images` images, whole patients, each label by its share. It goes through what takes any
+    pipeline; its table is that of validation with the column `corruption` and a new `record`, the corruptions one after
+    the other.
+    """
+    kept = limit(validation.table, images, seed)["record"]
+    sample = validation.table["record"].isin(kept).to_numpy()
+    table, targets = validation.table[sample], validation.targets[sample]
+    clean = Pipeline(validation.store, table.reset_index(drop=True), targets, validation.batch_size).pixels()
+    corruptions = suite()
+    bar = progress(corruptions.values(), "shifted validation", unit="corruption")
+    pixels = np.concatenate([corrupt(clean, PLAUSIBLE, seed) for corrupt in bar])
+    together = pd.concat([table.assign(corruption=name) for name in corruptions], ignore_index=True)
+    return Pipeline(
+        ImagesInMemory(pixels),
+        together.assign(record=np.arange(len(together))),
+        np.tile(targets, (len(corruptions), 1)),
+        validation.batch_size,
+    )
+
+
+def worst_auc(pipeline: Pipeline, logits: np.ndarray) -> float:
+    """Return the lowest AUC over the corruptions of `shifted`, each the mean over findings, unknown labels left out.
+
+    Args:
+        logits: (N, findings), in the order of the pipeline's table.
+    """
+    rows = pipeline.table.groupby("corruption").indices.values()
+    return min(mean_auc(pipeline.targets[part], logits[part]) for part in rows)

@@ -1,0 +1,74 @@
+"""What a stage trains on: the images through the whole model, or the cached activations through its last part."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kmedtl.data.pipeline import Pipeline
+from kmedtl.finetune.frozen_prefix import Activations, CachedEpoch, Cut, cache
+from kmedtl.finetune.stage_plan import Plan
+
+Logits = dict[str, np.ndarray]  # of each split: float32 (N, findings), in the order of its table
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a stage trains on and with.
+
+    Attributes:
+        trainer: the model, or its part behind the frozen one; the layers are the model's own.
+        epoch: from an epoch's seed to its batches.
+        rows: from an epoch's seed and a step to the rows of the training table in that step's batch.
+        validate: returns the logits of every split but the training images.
+    """
+
+    trainer: keras.Model
+    epoch: Callable[[int], tf.data.Dataset | keras.utils.PyDataset]
+    rows: Callable[[int, int], np.ndarray]
+    validate: Callable[[], Logits]
+
+
+def predict_logits(model: keras.Model, pipeline: Pipeline) -> np.ndarray:
+    """Return the logits, float32 (N, findings), in the order of the pipeline's table."""
+    return model.predict(pipeline.images(), verbose=0)
+
+
+def sources(
+    model: keras.Model, group: Sequence[Plan], data: dict[str, Pipeline], dtype: str, seed: int
+) -> Iterator[Source]:
+    """Yield the source of each stage of a group; of the frozen part, all are computed at the first."""
+    if group[0].cut is None:
+        yield _whole(model, group[0], data)
+        return
+    first = group[0]
+    cuts = [plan.cut for plan in group]
+    cached = cache(cuts, data, first.views, first.variation, first.stage.class_weights, dtype, seed)
+    for cut in cuts:
+        yield _behind(cut, cached.pop(0), data["train"].batch_size)
+
+
+def _whole(model: keras.Model, plan: Plan, data: dict[str, Pipeline]) -> Source:
+    train = data["train"]
+    return Source(
+        # A second model of the same layers: `model` itself is never compiled, so nothing of an optimizer is saved.
+        keras.Model(model.inputs, model.outputs),
+        lambda seed: train.epoch(seed, plan.variation, plan.stage.class_weights),
+        train.rows_of_step,
+        lambda: {name: predict_logits(model, part) for name, part in data.items() if name != "train"},
+    )
+
+
+def _behind(cut: Cut, cached: dict[str, Activations], batch_size: int) -> Source:
+    scorer = keras.Model(cut.suffix.inputs, cut.suffix.outputs)
+    held = {name: [array[0] for array in part.arrays] for name, part in cached.items() if name != "train"}
+    return Source(
+        cut.suffix,
+        lambda seed: CachedEpoch(cached["train"], batch_size, seed),
+        lambda seed, step: CachedEpoch(cached["train"], batch_size, seed).rows(step),
+        lambda: {name: scorer.predict(arrays, batch_size=batch_size, verbose=0) for name, arrays in held.items()},
+    )

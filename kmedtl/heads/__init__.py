@@ -1,1 +1,0 @@
-"""What is stacked on a backbone, by task."""

@@ -1,0 +1,164 @@
+"""Work on files in processes of their own, so that no file can crash, stall or starve the program.
+
+A damaged file may send a C library into a crash or an endless loop, or expand to any size. Each worker therefore bounds
+its own memory and time and may die: the item that it died of is reported, the next ones go to a new worker. Workers
+import neither TensorFlow nor Keras, nor the user's script (as `multiprocessing` would).
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import wait
+from typing import Any
+
+from kmedtl.errors import UserError
+from kmedtl.system import memory, processes
+from kmedtl.system.progress import progress
+
+MAX_MEMORY = 1_000_000_000  # bytes, above what a worker starts with
+ITEMS_A_WORKER = 100  # fewer are done sooner than another worker starts
+AT_HAND = 8  # items that wait at each worker, so that it need not wait for the parent
+AHEAD = 16  # results a worker that may be done before the one that is next in order: bounds memory
+
+_READY = None  # a worker's first message
+_SERVE = "from kmedtl.images.workers import serve; serve()"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What stands for a result where the worker died of the item."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Job:
+    """What workers do.
+
+    Attributes:
+        work: a function of one item that other processes can import; it answers with anything but an exception.
+        seconds: that it may take for one item.
+        modules: what it will import, loaded before the first item: that time is no item's fault.
+    """
+
+    work: Callable[[Any], Any]
+    seconds: float
+    modules: tuple[str, ...] = ()
+
+
+def in_workers(job: Job, items: Sequence[Any], title: str) -> Iterator[Any]:
+    """Yield the result of each item, or a `Failure`, in order, with a progress bar.
+
+    Raises:
+        UserError: the workers cannot start.
+    """
+    if not items:
+        return
+    count = min(os.cpu_count() or 1, -(-len(items) // ITEMS_A_WORKER))
+    workers: list[_Worker] = []
+    todo = deque(range(len(items)))
+    answers: dict[int, Any] = {}
+    try:
+        workers.extend(_Worker(job) for _ in range(count))
+        for index in progress(range(len(items)), title, unit="file"):
+            while True:
+                _send(workers, todo, items, up_to=index + AHEAD * count)
+                _receive(workers, todo, answers, timeout=0 if index in answers else None)
+                if index in answers:
+                    break
+            yield answers.pop(index)
+    finally:
+        for worker in workers:
+            worker.stop()
+
+
+def _send(workers: list[_Worker], todo: deque[int], items: Sequence[Any], up_to: int) -> None:
+    for worker in sorted(workers, key=lambda one: len(one.unanswered)):
+        while todo and todo[0] < up_to and len(worker.unanswered) < AT_HAND:
+            worker.send(todo[0], items[todo[0]])
+            todo.popleft()
+
+
+def _receive(workers: list[_Worker], todo: deque[int], answers: dict[int, Any], timeout: float | None) -> None:
+    """Take what the workers have answered; replace one that died, of the first item that it had not answered."""
+    ready = wait([worker.connection for worker in workers], timeout)
+    for position, worker in enumerate(workers):
+        if worker.connection not in ready:
+            continue
+        try:
+            answer = worker.connection.recv()
+        except (EOFError, OSError):
+            reason = worker.reason_of_death()
+            if worker.unanswered:
+                answers[worker.unanswered.popleft()] = Failure(reason)
+                todo.extendleft(reversed(worker.unanswered))
+            workers[position] = _Worker(worker.job)
+            continue
+        if answer is _READY:
+            worker.started = True
+        else:
+            answers[worker.unanswered.popleft()] = answer
+
+
+class _Worker:
+    """The parent's end of a process that runs `serve`."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.unanswered: deque[int] = deque()  # positions of the items sent to it, in order
+        self.started = False
+        variables = {"PYTHONPATH": os.pathsep.join(sys.path), "OPENBLAS_NUM_THREADS": "1"}
+        self.process, self.connection = processes.start([sys.executable, "-P", "-c", _SERVE], os.environ | variables)
+        self.connection.send(job)
+
+    def send(self, index: int, item: Any) -> None:
+        self.unanswered.append(index)
+        with suppress(OSError):  # it has died: `recv` will tell
+            self.connection.send(item)
+
+    def reason_of_death(self) -> str:
+        """Clean up after a worker that closed its connection.
+
+        Raises:
+            UserError: it failed before the first file.
+        """
+        self.connection.close()
+        code = self.process.wait()
+        if not self.started and code > 0:
+            raise UserError(
+                f"decoding: a worker process does not start. See what `{sys.executable} -c '{_SERVE}'` says."
+            )
+        if code == processes.TOOK_TOO_LONG:
+            return f"took longer than {self.job.seconds:g} s"
+        return f"the decoder crashed on it ({processes.told(code)})"
+
+    def stop(self) -> None:
+        self.connection.close()
+        self.process.kill()
+        self.process.wait()
+
+
+def serve() -> None:
+    """Do the job for the items that come through the connection named on the command line, until it is closed."""
+    with processes.connected(sys.argv[1]) as parent:
+        job = parent.recv()
+        for module in job.modules:
+            importlib.import_module(module)
+        memory.bound(MAX_MEMORY)
+        parent.send(_READY)
+        sys.excepthook = lambda *_: os._exit(processes.FAILED)
+        while True:
+            try:
+                item = parent.recv()
+            except EOFError:
+                return
+            processes.begin_time(job.seconds)
+            answer = job.work(item)
+            processes.end_time()
+            parent.send(answer)

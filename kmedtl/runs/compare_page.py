@@ -1,0 +1,67 @@
+"""A comparison of runs, told: a CSV, a plot, a page that stands alone, and a few lines for the terminal."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from kmedtl.evaluate import plots
+from kmedtl.files import html
+from kmedtl.files.csv_tables import write_csv
+from kmedtl.runs.compare import Comparison, Run, shown
+from kmedtl.tasks.classification.summary import aligned
+
+UNPAIRED = "other test images"
+
+
+def write(comparison: Comparison, folder: Path, version: str) -> None:
+    """Write `compare.csv`, `plots/` and the self-contained `compare.html` into `folder`."""
+    write_csv(comparison.table(), folder / "compare.csv")
+    curves = comparison.curves()
+    figures = {"data_efficiency": plots.data_efficiency(curves)} if curves else {"auc": plots.aucs(comparison.runs)}
+    html.write(
+        folder / "compare.html",
+        Path(__file__).with_name("compare.html"),
+        plots=html.save_plots(figures, folder / "plots"),
+        header=_header(comparison),
+        rows=_rows(comparison),
+        first=comparison.runs[0].name,
+        all_paired=all(comparison.gains),
+        unpaired=UNPAIRED,
+        notice=comparison.notice,
+        version=version,
+    )
+
+
+def summary(comparison: Comparison) -> list[str]:
+    """Return the table as lines, columns aligned."""
+    first = comparison.runs[0].name
+    return [
+        *aligned([_header(comparison), *_rows(comparison)]),
+        f"95 % intervals in brackets; gain: AUC minus that of {first}, image by image.",
+        f"There: in {first}. Decisions are taken at each run's own operating point; p is McNemar's, by patient.",
+    ]
+
+
+def _header(comparison: Comparison) -> list[str]:
+    counts = ["Training images", "Epochs", "Minutes"]
+    return ["Run", *comparison.settings, *counts, "AUC", "Balanced accuracy", "AUC gain", "Right only here : there"]
+
+
+def _rows(comparison: Comparison) -> list[list[str]]:
+    return [_row(comparison, number, run) for number, run in enumerate(comparison.runs)]
+
+
+def _row(comparison: Comparison, number: int, run: Run) -> list[str]:
+    gain = comparison.gains[number]
+    return [
+        run.name,
+        *(shown(values[number]) for values in comparison.settings.values()),
+        str(run.training_images),
+        str(run.epochs),
+        "–" if math.isnan(run.seconds) else f"{run.seconds / 60:.1f}",
+        str(run.auc),
+        str(run.balanced_accuracy),
+        "–" if number == 0 else str(gain or UNPAIRED),
+        "–" if number == 0 else str(comparison.decisions[number] or UNPAIRED),
+    ]

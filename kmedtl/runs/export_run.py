@@ -1,0 +1,150 @@
+"""A finished run exported again: its images are read from the original files, as whoever uses the files will."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from kmedtl.data import sources
+from kmedtl.data.manifest import Manifest
+from kmedtl.errors import UserError
+from kmedtl.export.exporting import Examples, Subject, export
+from kmedtl.export.footprint import Footprint, footprint
+from kmedtl.export.parity import Parity
+from kmedtl.export.provenance import hashes
+from kmedtl.export.runtimes import load_keras
+from kmedtl.files.csv_tables import read_csv
+from kmedtl.images.decode import decode_all
+from kmedtl.images.reading import Reading
+from kmedtl.runs import run_folder
+from kmedtl.runs.reopen import PastRun
+from kmedtl.system.progress import progress
+from kmedtl.tasks.classification.labelled_predictions import Answers
+from kmedtl.tasks.classification.prediction_table import answers_of
+from kmedtl.tasks.classification.summary import aligned
+
+REJECTED = ".rejected"
+THREADS = (1, 2)
+TABLE = "parity.json"
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What became of an export: a row a file, and what each needs; a rejected file's row says why."""
+
+    rows: tuple[Parity, ...]
+    footprints: tuple[Footprint, ...]
+
+    @property
+    def rejected(self) -> tuple[Parity, ...]:
+        return tuple(row for row in self.rows if row.missed)
+
+
+def export_run(run: PastRun, formats: Sequence[str], folder: Path, say: Callable[[str], None]) -> Exported:
+    """Write a run's files into `folder`, measure each, and set apart those that miss the recipe's gate.
+
+    Args:
+        say: receives what a person should know: test images that the source no longer has.
+
+    Raises:
+        UserError: a source without the run's images, a model that does not load.
+    """
+    manifest = sources.load(run.recipe.data, run.recipe.seed)
+    listed = read_csv(run.folder / "manifest.csv", keep_default_na=False, dtype=str)
+    files = manifest.table.set_index("id")
+    training = files.loc[files.index.intersection(listed.loc[listed["split"] == "train", "id"])]
+    if "int8" in formats:
+        _refuse_without(training, run)
+    subject = Subject(
+        load_keras(run.model, run.info),
+        replace(run.info, **hashes(run.recipe, listed)),
+        run.recipe,
+        lambda count: _decoded(_stratified(training, count, run.recipe.seed), run.info.reading)[1],
+        *(_examples(run, manifest, split, say) for split in ("val", "test")),
+    )
+    rows = export(subject, folder, formats, thorough=True)
+    footprints = tuple(
+        footprint(folder / row.file, threads, run.info.size, run.info.channels)
+        for row in progress(rows, "Measuring", unit="file")
+        for threads in THREADS
+    )
+    for row in rows:
+        if row.missed:
+            (folder / row.file).rename(folder / f"{row.file}{REJECTED}")
+    document = {"files": [asdict(row) for row in rows], "footprints": [asdict(found) for found in footprints]}
+    run_folder.write_json(folder / TABLE, document)
+    return Exported(rows, footprints)
+
+
+def summary(exported: Exported) -> list[str]:
+    """Return the table that a person reads, and why a file was rejected."""
+    header = ["File", "MB", "AUC lost", "mean |Δp|", "max |Δp|", "Decisions changed", "ms, 1 thread", "ms, 2 threads"]
+    measured = {(found.file, found.threads): found for found in exported.footprints}
+    cells = [
+        [
+            row.file,
+            f"{row.megabytes:.1f}",
+            f"{row.auc_loss:+.4f} ({row.auc_loss_low:+.4f} to {row.auc_loss_high:+.4f})",
+            f"{row.mean_difference:.1e}",
+            f"{row.max_difference:.1e}",
+            f"{row.flips:.1%}",
+            *(f"{found.p50:.1f} (95 %: {found.p95:.1f})" for found in (measured[row.file, n] for n in THREADS)),
+            f"{measured[row.file, 1].peak_megabytes:.0f}",
+        ]
+        for row in exported.rows
+    ]
+    lines = ["", *aligned([[*header, "Peak MB"], *cells]), ""]
+    lines += [f"{row.file}: {row.made}" for row in exported.rows if row.made]
+    lines += [f"Rejected: {row.file}{REJECTED}: {'; '.join(row.missed)}" for row in exported.rejected]
+    return lines
+
+
+def _examples(run: PastRun, manifest: Manifest, split: str, say: Callable[[str], None]) -> Examples:
+    """Return a split's images, from their files, and the run's answers to those that can still be read."""
+    answers = answers_of(run.predictions, manifest, split, run.info.thresholds)
+    files = manifest.table.set_index("id").reindex(answers.ids)
+    there = files["path"].notna().to_numpy(copy=True)
+    readable, images = _decoded(files[there], run.info.reading)
+    there[there] = readable
+    absent = answers.ids[~there]
+    if len(absent):
+        told = f"{len(absent)} of the run's {len(there)} {split} images, first: {absent[0]}"
+        if there.sum() < 2:
+            raise UserError(f"{manifest.source}: has no longer {told}; put them back.")
+        say(f"Note: {manifest.source} has no longer {told}; the others are used.")
+    return Examples(images, _part(answers, there))
+
+
+def _part(answers: Answers, chosen: np.ndarray) -> Answers:
+    names = ("ids", "patients", "targets", "logits", "probabilities", "decisions")
+    return replace(answers, groups=answers.groups[chosen], **{name: getattr(answers, name)[chosen] for name in names})
+
+
+def _refuse_without(training: pd.DataFrame, run: PastRun) -> None:
+    if not len(training):
+        raise UserError(
+            f"int8: expected the run's training images, which tell its ranges. {run.recipe.data.source} has none of "
+            f"them now; put them back, or train on what is there: kmedtl run {run.folder / 'recipe.yaml'}."
+        )
+
+
+def _stratified(table: pd.DataFrame, count: int, seed: int) -> pd.DataFrame:
+    """Return about `count` rows, each stratum by its share."""
+    share = min(1.0, count / len(table))
+    parts = [part.sample(n=max(1, round(share * len(part))), random_state=seed) for _, part in table.groupby("stratum")]
+    return pd.concat(parts)
+
+
+def _decoded(table: pd.DataFrame, reading: Reading) -> tuple[np.ndarray, np.ndarray]:
+    """Return which of the files can be read, bool (N,), and the pixels of those, uint8 (n, size, size, C)."""
+    places = [(path, int(frame) if frame else None) for path, frame in zip(table["path"], table["frame"], strict=True)]
+    found = [pixels for _, pixels in decode_all(places, reading)]
+    shape = (0, reading.size, reading.size, reading.channels)
+    images = [pixels for pixels in found if pixels is not None]
+    return np.array([pixels is not None for pixels in found], bool), np.stack(images) if images else np.empty(
+        shape, np.uint8
+    )

@@ -1,0 +1,113 @@
+"""From a source to audited images: what `kmedtl run`, `search` and `audit` have in common."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import pandas as pd
+
+from kmedtl.audit.audit import Audit, audit
+from kmedtl.audit.suitability import Mismatch, mismatches
+from kmedtl.data import sources, store
+from kmedtl.data.manifest import Manifest, are_numbers
+from kmedtl.data.store import Store
+from kmedtl.errors import UserError
+from kmedtl.recipe import Data, Recipe
+from kmedtl.tasks.classification.subgroups import check_columns
+
+SHOWN = 3  # pairs of images that a message names
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A source, looked at.
+
+    Attributes:
+        manifest: every image that the source lists.
+        store: the pixels of those that could be read.
+        audit: what is in them.
+        table: the manifest's rows of readable images, with `record`, `twin` and `poor`; not divided into splits yet.
+        mismatches: how the images do not suit the recipe.
+    """
+
+    manifest: Manifest
+    store: Store
+    audit: Audit
+    table: pd.DataFrame
+    mismatches: tuple[Mismatch, ...] = ()
+
+
+def prepare(data: Data, seed: int, labelled: bool = True) -> Prepared:
+    """List, decode and audit what a recipe's `data` asks for.
+
+    Args:
+        labelled: False where images without any class are to be looked at all the same.
+
+    Raises:
+        UserError: a source that cannot be used; leakage is reported, not refused.
+    """
+    manifest = sources.load(data, seed, labelled)
+    images = store.prepare(manifest.table, data.reading)
+    audited, table = audit(manifest, images, data.max_unreadable, seed, data.same_patients)
+    readable = table.merge(images.facts[["id", "width", "height", "bits"]], on="id", suffixes=("_of_source", ""))
+    found = mismatches(readable, data, manifest.synthetic)
+    warnings = (*audited.warnings, *(mismatch.text for mismatch in found))
+    return Prepared(manifest, images, replace(audited, warnings=warnings), table, tuple(found))
+
+
+def _check_order(manifest: Manifest, recipe: Recipe) -> None:
+    """Refuse grades whose order nobody gave: that of the alphabet is none.
+
+    Raises:
+        UserError: `evaluation.ordered`, and neither `data.classes` nor classes that are numbers.
+    """
+    if recipe.evaluation.ordered and not recipe.data.classes and not are_numbers(manifest.classes):
+        raise UserError(
+            "evaluation.ordered: the names of the classes are no numbers, so their order is not known; name them from "
+            f"the lowest grade to the highest: --set 'data.classes=[…]', of {', '.join(manifest.classes)}."
+        )
+
+
+def refuse(data: Prepared, recipe: Recipe) -> None:
+    """Refuse what would be trained in vain.
+
+    Raises:
+        UserError: groups that are none, leakage, certain or suspected, poor pixels, or images of another kind that the
+            recipe does not allow.
+    """
+    source, suspected = data.manifest.source, data.audit.suspected_leaks
+    leaks = [pair for pair in data.audit.leaks if pair not in suspected]
+    check_columns(data.manifest.table, recipe.evaluation.groups)
+    if not data.manifest.classes:
+        raise UserError(f"{source}: no labels to train on; give class folders, or --labels with a table.")
+    _check_order(data.manifest, recipe)
+    _refuse_poor(data, recipe.data.max_poor)
+    grave = [mismatch.text for mismatch in data.mismatches if mismatch.grave]
+    if grave and not recipe.data.allow_mismatch:
+        raise UserError(f"{source}: {grave[0]}")
+    if leaks and not recipe.data.allow_leakage:
+        raise UserError(
+            f"{source}: patients or pictures in two of its splits: {len(leaks)}, first: "
+            f"{' and '.join(leaks[0])}; the test would measure memory. Move them to one split, empty the split column, "
+            "or say --set data.allow_leakage=true; `kmedtl audit` shows them all."
+        )
+    if suspected and not recipe.data.allow_leakage:
+        first = "; ".join(" and ".join(pair) for pair in suspected[:SHOWN])
+        raise UserError(
+            f"{source}: patients in two of its splits whose ids differ only in spelling: {len(suspected)}, first: "
+            f"{first}; if they are one, the test would measure memory. Move them to one split, or, if they are "
+            "different people, say --set data.same_patients=false; `kmedtl audit` shows them all."
+        )
+
+
+def _refuse_poor(data: Prepared, allowed: float) -> None:
+    """Refuse a class of whose images too many show next to nothing."""
+    for name, members in data.manifest.members(data.table).items():
+        poor = data.table.loc[members & (data.table["poor"] != "").to_numpy(), ["id", "poor"]]
+        if len(poor) > allowed * members.sum():
+            first = poor.iloc[0]
+            raise UserError(
+                f"{data.manifest.source}: {len(poor)} of {members.sum()} images of the class '{name}' show next to "
+                f"nothing, first: {first['id']}, {first['poor']}; see `kmedtl audit`, set data.window or "
+                f"data.pixel_offset, or raise data.max_poor ({allowed})."
+            )

@@ -1,0 +1,84 @@
+"""A finished run, opened again: its model, and the test images that it was judged on, from where they came."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from kmedtl import recipe as recipes
+from kmedtl.data import splits
+from kmedtl.data.pipeline import Pipeline
+from kmedtl.edge import model_info
+from kmedtl.edge.model_info import ModelInfo
+from kmedtl.errors import UserError
+from kmedtl.files.csv_tables import read_csv
+from kmedtl.recipe import Recipe
+from kmedtl.runs.prepare import prepare
+
+MODEL, RECIPE, PREDICTIONS = "model.keras", "recipe.yaml", "predictions.csv"
+
+
+@dataclass(frozen=True)
+class PastRun:
+    """What a run folder holds.
+
+    Attributes:
+        folder: the run folder.
+        model: `model.keras`, or the exported file that was asked for.
+        predictions: of `kmedtl.runs.result.Result`.
+    """
+
+    folder: Path
+    model: Path
+    recipe: Recipe
+    info: ModelInfo
+    predictions: pd.DataFrame
+
+
+def open_run(path: Path) -> PastRun:
+    """Open a run folder, or a model inside one.
+
+    Raises:
+        UserError: no run folder, a folder of folds, a model that is damaged.
+    """
+    if (path / "fold-1").is_dir():
+        raise UserError(f"{path}: holds several folds; name one of them, as {path / 'fold-1'}.")
+    is_run = (path / RECIPE).is_file()
+    folder, model = (path, path / MODEL) if is_run else (path.parent, path)
+    for file in (folder / RECIPE, folder / PREDICTIONS, model):
+        if not file.exists():
+            raise UserError(f"{path}: expected a run folder or a model in one; {file} is not there.")
+    texts = dict.fromkeys(("id", "patient"), str)
+    predictions = read_csv(folder / PREDICTIONS, keep_default_na=False, dtype=texts)
+    return PastRun(folder, model, recipes.read(folder / RECIPE), model_info.read(model), predictions)
+
+
+def test_images(run: PastRun, limit: int | None, say: Callable[[str], None]) -> Pipeline:
+    """Return the run's test images from its source, decoded as the run did, with the labels and patients it judged by.
+
+    Args:
+        limit: about so many of them, whole patients, each label by its share; None: all.
+        say: receives what a person should know: test images that the source no longer has.
+
+    Raises:
+        UserError: a source that is gone, or that has none of them.
+    """
+    judged = run.predictions[run.predictions["split"] == "test"].set_index("id")[["patient", "label"]]
+    found = prepare(run.recipe.data, run.recipe.seed)
+    table = found.table[found.table["id"].isin(judged.index)].assign(split="test")
+    absent = judged.index.difference(table["id"])
+    if len(absent):
+        told = f"{len(absent)} of the run's {len(judged)} test images, first: {absent[0]}"
+        if table["label"].nunique() < 2:
+            raise UserError(
+                f"{run.recipe.data.source}: has no longer {told}. Put them back, or use the KMEDTL_SALT of the run, "
+                "from which the names of DICOM files follow."
+            )
+        say(f"Note: {run.recipe.data.source} has no longer {told}; the others are judged.")
+    if limit:
+        table = splits.limit(table, limit, run.recipe.seed)
+    table = table.drop(columns=["patient", "label"]).join(judged, on="id").sort_values("record", ignore_index=True)
+    return Pipeline(found.store, table, found.manifest.targets(table), run.recipe.data.batch_size)

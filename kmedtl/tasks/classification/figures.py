@@ -1,0 +1,167 @@
+"""The page's figures, and what each shows in words and numbers, for who cannot see it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from kmedtl.evaluate import plots
+from kmedtl.evaluate.confidence import Estimate
+from kmedtl.finetune.checkpoint import State
+from kmedtl.report.content import Report
+from kmedtl.tasks.classification.metrics import Metrics
+from kmedtl.tasks.classification.selective import SelectiveCurve
+
+READ_AT = (0.1, 0.2, 0.3, 0.5)  # threshold probabilities that the words on a decision curve name
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure, and the same in words."""
+
+    figure: Figure
+    words: str
+
+
+def draw(report: Report) -> dict[str, Picture]:
+    """Return the figures by name; of those of which there is one a finding, the name ends in its number."""
+    return dict(
+        [*_of_training(report.learned), *_of_decisions(report), *_of_probabilities(report), *_of_groups(report)]
+    )
+
+
+def named_in_legend(metrics: Metrics) -> Mapping[str, Mapping[str, Estimate]]:
+    """Return the figures of each finding; a single one needs no name beside its curve."""
+    return metrics.by_finding or {"": metrics.estimates}
+
+
+def roc_in_words(by_finding: Mapping[str, Mapping[str, Estimate]]) -> str:
+    """Return the areas under the ROC curves and their operating points."""
+    told = [
+        f"{finding}: AUC {figures['auc']}, operating point at sensitivity {figures['sensitivity']} and specificity "
+        f"{figures['specificity']}"
+        for finding, figures in by_finding.items()
+    ]
+    return f"ROC curve. {'. '.join(told)}."
+
+
+def precision_in_words(by_finding: Mapping[str, Mapping[str, Estimate]]) -> str:
+    """Return the average precisions, and the PPVs at the operating points."""
+    told = [
+        f"{finding}: average precision {figures['average_precision']}, operating point at sensitivity "
+        f"{figures['sensitivity']} and PPV {figures['ppv']}"
+        for finding, figures in by_finding.items()
+    ]
+    return f"Precision over recall. {'. '.join(told)}."
+
+
+def _of_training(learned: State | None) -> Iterator[tuple[str, Picture]]:
+    if learned is None:
+        return
+    history = pd.DataFrame([asdict(epoch) for epoch in learned.history])
+    if len(history):
+        yield "training", Picture(plots.training(history), _training_in_words(history))
+    if learned.importance:
+        told = "; ".join(
+            f"stage {stage}: " + ", ".join(f"{block} {value:.2g}" for block, value in blocks.items())
+            for stage, blocks in learned.importance.items()
+        )
+        yield "importance", Picture(plots.importance(learned.importance), f"Gradient beside weights by block. {told}.")
+    if learned.range_tests:
+        told = "; ".join(f"stage {stage}: rate {tested.lr:.1e}" for stage, tested in learned.range_tests.items())
+        yield "range_tests", Picture(plots.range_tests(learned.range_tests), f"Loss over rate; chosen: {told}.")
+
+
+def _of_decisions(report: Report) -> Iterator[tuple[str, Picture]]:
+    test, by_finding = report.test, report.by_finding
+    curves = test.targets, test.scores, named_in_legend(report.metrics)
+    yield "roc", Picture(plots.roc_by_finding(*curves), roc_in_words(by_finding))
+    yield "precision_recall", Picture(plots.precision_recall_by_finding(*curves), precision_in_words(by_finding))
+    if report.metrics.confusion:
+        yield (
+            "confusion",
+            Picture(plots.confusion(report.metrics, test.classes), _confusion_in_words(report.metrics)),
+        )
+
+
+def _of_probabilities(report: Report) -> Iterator[tuple[str, Picture]]:
+    test, judgement = report.test, report.judgement
+    yield "reliability", Picture(plots.reliability(judgement.reliability), _reliability_in_words(judgement.reliability))
+    if test.kind == "binary":
+        names = dict(enumerate(test.classes))
+        chances, truth = test.probabilities[:, 0], test.targets[:, 0]
+        medians = {names[at]: np.median(chances[truth == at]) for at in names if (truth == at).any()}
+        told = ", ".join(f"of {name} {median:.3f}" for name, median in medians.items())
+        yield "histogram", Picture(plots.histogram(chances, truth, names), f"Probabilities by class; median {told}.")
+    for number, (finding, table) in enumerate(judgement.net_benefit.items()):
+        yield f"decision_curve-{number}", Picture(plots.decision_curve(table), _benefit_in_words(finding, table))
+    if judgement.selective:
+        yield "selective", Picture(plots.selective(judgement.selective), _selective_in_words(judgement.selective))
+
+
+def _of_groups(report: Report) -> Iterator[tuple[str, Picture]]:
+    test = report.test
+    for number, finding in enumerate(test.findings):
+        groups = [group for group in report.judgement.groups if group.finding == finding and not group.few]
+        if groups:
+            known = int((test.targets[:, number] >= 0).sum())
+            rows = [("all", known, report.by_finding[finding]["auc"])]
+            rows += [(f"{group.column} {group.name}", group.images, group.estimates["auc"]) for group in groups]
+            told = "; ".join(f"{name} ({count} images) {estimate}" for name, count, estimate in rows)
+            yield f"subgroups-{number}", Picture(plots.subgroups(rows), f"AUC for {finding} by group: {told}.")
+
+
+def _training_in_words(history: pd.DataFrame) -> str:
+    epochs = history[history["alpha"] == 1].reset_index(drop=True)
+    best = epochs["val_auc"].idxmax() if epochs["val_auc"].notna().any() else 0
+    return (
+        f"Training over {len(epochs)} epochs. Training loss {epochs['loss'].iloc[0]:.3f} at first, "
+        f"{epochs['loss'].iloc[-1]:.3f} at last; validation loss {epochs['val_loss'].iloc[0]:.3f} and "
+        f"{epochs['val_loss'].iloc[-1]:.3f}. Highest validation AUC {epochs['val_auc'][best]:.3f}, in epoch {best + 1}."
+    )
+
+
+def _confusion_in_words(metrics: Metrics) -> str:
+    told = [
+        f"of {sum(row)} images of {truth} "
+        + ", ".join(f"{count} called {name}" for name, count in zip(metrics.classes, row, strict=True))
+        for truth, row in zip(metrics.classes, metrics.confusion, strict=True)
+    ]
+    return f"Confusion matrix: {'; '.join(told)}."
+
+
+def _reliability_in_words(tables: Mapping[str, pd.DataFrame]) -> str:
+    told = [
+        f"{name} calibration, claimed and observed: "
+        + ", ".join(f"{row.claimed:.2f} and {row.observed:.2f} ({row.answers})" for row in _rows(table))
+        for name, table in tables.items()
+    ]
+    return f"Reliability diagram, number of answers in brackets. {'; '.join(told)}."
+
+
+def _benefit_in_words(finding: str, table: pd.DataFrame) -> str:
+    rows = [table.iloc[(table["threshold"] - at).abs().argmin()] for at in READ_AT]
+    told = "; ".join(
+        f"at {row['threshold']:.2f} the model {row['model']:.3f} ({row['model_low']:.3f} to {row['model_high']:.3f}), "
+        f"treating all {row['treat_all']:.3f}, treating none 0"
+        for row in rows
+    )
+    return f"Decision curve for {finding}. Net benefit {told}."
+
+
+def _selective_in_words(curve: SelectiveCurve) -> str:
+    rows = [curve.table.iloc[(curve.table["coverage"] - share).abs().argmin()] for share in (0.25, 0.5, 0.75, 1)]
+    told = "; ".join(
+        f"of the surest {row['coverage']:.0%} it is {row['error']:.3f} ({row['error_low']:.3f}–{row['error_high']:.3f})"
+        for row in rows
+    )
+    return f"Error over coverage: {told}."
+
+
+def _rows(table: pd.DataFrame) -> Iterator:
+    """Yield the rows by attribute; `count` would be a tuple's method."""
+    return table.rename(columns={"count": "answers"}).itertuples(index=False)

@@ -1,0 +1,51 @@
+import keras
+import numpy as np
+import pytest
+
+from kmedtl.data.manifest import UNKNOWN
+from kmedtl.tasks.classification.losses import MaskedCrossEntropy, SoftmaxCrossEntropy, cross_entropy
+
+RANDOM = np.random.default_rng(0)
+LOGITS = RANDOM.normal(size=(6, 3)).astype("float32")
+TARGETS = RANDOM.integers(0, 2, (6, 3)).astype("float32")
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_with_everything_known_it_is_binary_cross_entropy(smoothing):
+    known = keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=smoothing)
+    assert float(MaskedCrossEntropy(smoothing)(TARGETS, LOGITS)) == pytest.approx(float(known(TARGETS, LOGITS)))
+
+
+def test_what_is_unknown_adds_neither_loss_nor_gradient():
+    import tensorflow as tf
+
+    targets = TARGETS.copy()
+    targets[:, 1] = UNKNOWN
+    targets[2] = UNKNOWN
+    logits = tf.Variable(LOGITS)
+    with tf.GradientTape() as tape:
+        loss = MaskedCrossEntropy()(targets, logits)
+    gradient = tape.gradient(loss, logits).numpy()
+    assert np.all(gradient[targets == UNKNOWN] == 0)
+    assert np.all(gradient[targets != UNKNOWN] != 0)
+    rows = [0, 1, 3, 4, 5]
+    kept = MaskedCrossEntropy()(TARGETS[rows][:, [0, 2]], LOGITS[rows][:, [0, 2]])
+    assert float(loss) == pytest.approx(float(kept) * 5 / 6)
+
+
+def test_focal_loss_weighs_by_what_is_missing():
+    plain = keras.ops.binary_crossentropy(TARGETS, LOGITS, from_logits=True)
+    missing = np.abs(TARGETS - 1 / (1 + np.exp(-LOGITS)))
+    expected = np.mean(np.asarray(plain) * missing**2)
+    assert float(MaskedCrossEntropy(focal_gamma=2.0)(TARGETS, LOGITS)) == pytest.approx(float(expected), rel=1e-5)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_of_classes_that_exclude_each_other_it_is_softmax_cross_entropy(smoothing):
+    one_hot = np.eye(3, dtype="float32")[[0, 2, 1, 1, 0, 2]]
+    known = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=smoothing)
+    found = cross_entropy("multi_class", smoothing)(one_hot, LOGITS)
+    assert float(found) == pytest.approx(float(known(one_hot, LOGITS)), rel=1e-5)
+    focal = keras.losses.CategoricalFocalCrossentropy(alpha=1.0, gamma=2.0, from_logits=True)
+    found = SoftmaxCrossEntropy(focal_gamma=2.0)(one_hot, LOGITS)
+    assert float(found) == pytest.approx(float(focal(one_hot, LOGITS)), rel=1e-5)
