@@ -27,7 +27,7 @@ with quiet_stderr():
     from kmedtl.cli import main as kmedtl
     from kmedtl.config import override
     from kmedtl.ensemble.combine import METHODS
-    from kmedtl.ensemble.member_comparison import standings
+    from kmedtl.ensemble.member_comparison import member_comparisons
     from kmedtl.ensemble.members import answers, open_member
     from kmedtl.recipe import SOUPS, Recipe
     from kmedtl.recipes.pneumonia import RECIPE
@@ -91,7 +91,7 @@ def table(made: list[Path], others: list[Path]) -> list[str]:
     members = [open_member(other) for other in others]
     for folder in made:
         mine = open_member(folder)
-        beside = standings(members, answers(mine.predictions, mine.info, "test"))
+        beside = member_comparisons(members, answers(mine.predictions, mine.info, "test"))
         gains = [f"{one.gain.value:+.4f} ({one.gain.low:+.4f} to {one.gain.high:+.4f})" for one in beside]
         rows.append([folder.name, str(read_run(folder, folder.name).auc), *gains])
     rows += [[other.name, str(read_run(other, other.name).auc), *[""] * len(others)] for other in others]

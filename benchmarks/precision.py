@@ -25,7 +25,7 @@ with quiet_stderr():
     from kmedtl.data.in_memory import ImagesInMemory
     from kmedtl.data.pipeline import Pipeline
     from kmedtl.finetune.distribution import devices
-    from kmedtl.finetune.job import Task
+    from kmedtl.finetune.job import TrainingJob
     from kmedtl.finetune.stages import fine_tune
     from kmedtl.recipe import Backbone, Head, Stage, Training
     from kmedtl.tasks.classification.model import build_classifier
@@ -46,7 +46,7 @@ def main():
         with devices(training):
             keras.utils.set_random_seed(0)
             model = build_classifier(Backbone(options.backbone, "random"), Head(), options.size, 1, findings=1)
-            task = Task(model, block_map(model, options.backbone), data, "none", training, seed=0)
+            task = TrainingJob(model, block_map(model, options.backbone), data, "none", training, seed=0)
             first, second = fine_tune(task, [Stage("step", "last:2", 2, 1e-4, views=1)]).history
         print(f"{precision:<10} {jit!s:<6} {first.seconds:>15.1f} {second.step_ms:>10.0f}", flush=True)
 

@@ -39,7 +39,7 @@ with quiet_stderr():
     from kmedtl.recipes.pneumonia import RECIPE
     from kmedtl.runs.prepare import prepare
     from kmedtl.runs.shift import shift
-    from kmedtl.runs.train import build, task_of
+    from kmedtl.runs.train import build, training_job
 
 INTERPOLATE = {"interpolate": (0.0, 0.25, 0.5, 0.75, 1.0)}
 # Name → what it sets in every stage, and in `training`.
@@ -122,7 +122,7 @@ def with_option(recipe, name, seed):
 
 def trained(recipe, data):
     model, blocks = build(recipe)
-    fine_tune(task_of(recipe, model, blocks, data, "binary", print), recipe.stages)
+    fine_tune(training_job(recipe, model, blocks, data, "binary", print), recipe.stages)
     return model
 
 

@@ -37,7 +37,7 @@ with quiet_stderr():
     from kmedtl.recipe import Stage
     from kmedtl.recipes.pneumonia import RECIPE
     from kmedtl.runs.prepare import prepare
-    from kmedtl.runs.train import build, task_of
+    from kmedtl.runs.train import build, training_job
 
 RATES = {"head": 3e-3, "last:1": 3e-4, "last:2": 1e-4}
 
@@ -91,7 +91,7 @@ def kmedtl(recipe, data):
     def stamp(epoch, number):
         seconds.append(time.perf_counter() - start)
 
-    task = task_of(recipe, model, blocks, data, "binary", print)
+    task = training_job(recipe, model, blocks, data, "binary", print)
     history = fine_tune(replace(task, after_epoch=stamp), recipe.stages).history
     last_of_stage = np.cumsum([stage.epochs for stage in recipe.stages]) - 1
     assert len(history) == last_of_stage[-1] + 1

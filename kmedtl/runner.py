@@ -27,7 +27,7 @@ from kmedtl.errors import UserError
 from kmedtl.evaluate.out_of_distribution import fit, fit_layout
 from kmedtl.explain.features import logits_and_features
 from kmedtl.explain.gallery import explained
-from kmedtl.export.exporting import Examples, Subject, export
+from kmedtl.export.exporting import LabelledImages, TrainedModel, export
 from kmedtl.export.provenance import hashes
 from kmedtl.finetune import stages
 from kmedtl.finetune.distribution import devices
@@ -36,11 +36,11 @@ from kmedtl.recipe import Evaluation, Export, Recipe, Search, Training
 from kmedtl.runs import cross_validation as pooled_results
 from kmedtl.runs import result as results
 from kmedtl.runs import run_folder
-from kmedtl.runs.cross_validation import Pooled
+from kmedtl.runs.cross_validation import CrossValidation
 from kmedtl.runs.prepare import Prepared, prepare, refuse
 from kmedtl.runs.result import Result
 from kmedtl.runs.tracking import log_result
-from kmedtl.runs.train import build, learn, plan_stages, task_of
+from kmedtl.runs.train import build, plan_stages, train, training_job
 from kmedtl.system.printable import shown
 from kmedtl.tasks.classification.evaluation import Settled, judge, settle
 from kmedtl.tasks.classification.prediction_table import answers_of, calibrated, predictions_of
@@ -51,13 +51,13 @@ MOST_TOLD = 3  # classes of a split, counted on one line of a terminal
 
 
 def run(
-    recipe: Recipe, out: Path | None = None, say: Callable[[str], None] = print, resume: bool = False
-) -> tuple[Result | Pooled, Path]:
+    recipe: Recipe, out: Path | None = None, log: Callable[[str], None] = print, resume: bool = False
+) -> tuple[Result | CrossValidation, Path]:
     """Carry out a recipe; return what it found and the run folder.
 
     Args:
         out: the folder to make; None: a new one under `saved_models/`.
-        say: receives what a person reads, a few lines at a time.
+        log: receives what a person reads, a few lines at a time.
         resume: go on with a run that stopped or was killed, after its last epoch; without `out`: with the youngest one
             of the recipe. It ends with the predictions that it would have ended with.
 
@@ -65,17 +65,17 @@ def run(
         UserError: whatever the user can mend; nothing is left half-written.
     """
     final = run_folder.choose(out, recipe.name, resume)
-    with run_folder.building(final, resume, say) as folder:
-        say = run_folder.logged(say, folder)
+    with run_folder.building(final, resume, log) as folder:
+        log = run_folder.logged(log, folder)
         tf.config.experimental.enable_op_determinism()
         _begin(recipe, folder)
         data = _prepare(recipe)
         page.write(data.audit, data.store, data.table, folder)
         if recipe.data.folds:
-            result = _cross_validate(recipe, data, folder, say)
+            result = _cross_validate(recipe, data, folder, log)
         else:
             table = splits.split(data.manifest, data.table, recipe.data.validation, recipe.data.test, recipe.seed)
-            result = _train_and_judge(recipe, data, table, folder, say)
+            result = _train_and_judge(recipe, data, table, folder, log)
     return result, final
 
 
@@ -91,29 +91,29 @@ def _prepare(recipe: Recipe) -> Prepared:
     return data
 
 
-def _cross_validate(recipe: Recipe, data: Prepared, folder: Path, say: Callable[[str], None]) -> Pooled:
+def _cross_validate(recipe: Recipe, data: Prepared, folder: Path, log: Callable[[str], None]) -> CrossValidation:
     """Run once for each fold, in a folder of its own, and pool what the folds say of their tests."""
     found = {}
     divided = splits.folds(data.manifest, data.table, recipe.data.folds, recipe.data.validation, recipe.seed)
     # All at once: a fold that cannot be is refused before the first trains.
     for number, (name, table) in enumerate(list(divided), 1):
-        say(f"\n{name}")
+        log(f"\n{name}")
         place = folder / f"fold-{number}"  # a site's name may be anything
         place.mkdir(exist_ok=True)
-        found[name] = _train_and_judge(recipe, data, table, place, say)
+        found[name] = _train_and_judge(recipe, data, table, place, log)
     pooled = pooled_results.pool(found, recipe)
     pooled_results.write(pooled, folder)
     return pooled
 
 
 def _train_and_judge(
-    recipe: Recipe, data: Prepared, table: pd.DataFrame, folder: Path, say: Callable[[str], None]
+    recipe: Recipe, data: Prepared, table: pd.DataFrame, folder: Path, log: Callable[[str], None]
 ) -> Result:
     """Train on one division of the images, judge on its test, write everything into `folder`."""
     table, parts = _divided(recipe, data, table)
-    say(_describe(data.audit, data.manifest, parts))
+    log(_describe(data.audit, data.manifest, parts))
 
-    model, recipe, learned = learn(recipe, data.manifest.kind, parts, folder, say)
+    model, recipe, trained = train(recipe, data.manifest.kind, parts, folder, log)
 
     manifest = replace(data.manifest, table=table)
     pixels = {split: parts[split].pixels() for split in ("val", "test")}
@@ -125,14 +125,14 @@ def _train_and_judge(
     judgement = judge(test, settled, recipe.evaluation, recipe.seed)
 
     validation = answers_of(predictions, manifest, "val", settled.thresholds)
-    seen = Examples(pixels["val"], validation), Examples(pixels["test"], test)
-    subject = Subject(model, info, recipe, lambda count: parts["train"].sample(count, recipe.seed), *seen)
+    seen = LabelledImages(pixels["val"], validation), LabelledImages(pixels["test"], test)
+    subject = TrainedModel(model, info, recipe, lambda count: parts["train"].sample(count, recipe.seed), *seen)
     parity = export(subject, folder, recipe.export.formats)
     tiles = explained(
         model, test, settled.thresholds, pixels["test"], recipe.evaluation.explain, recipe.evaluation.cases
     )
 
-    result = Result(recipe, manifest, data.audit, learned, predictions, info, settled, judgement, parity, tuple(tiles))
+    result = Result(recipe, manifest, data.audit, trained, predictions, info, settled, judgement, parity, tuple(tiles))
     results.write(result, folder)
     log_result(recipe, folder, {name: estimate.value for name, estimate in result.metrics.estimates.items()})
     return result
@@ -181,7 +181,7 @@ def _unchangeable(recipe: Recipe) -> Recipe:
     )
 
 
-def find_rate(recipe: Recipe, number: int, say: Callable[[str], None] = print) -> RangeTest:
+def find_rate(recipe: Recipe, number: int, log: Callable[[str], None] = print) -> RangeTest:
     """Train the stages before `number`, and return its range test.
 
     Raises:
@@ -193,8 +193,8 @@ def find_rate(recipe: Recipe, number: int, say: Callable[[str], None] = print) -
     _, parts = _divided(recipe, data, table)
     with devices(recipe.training):
         findings = len(data.manifest.findings)
-        task = task_of(recipe, *build(recipe, findings), parts, data.manifest.kind, say)
-        planned = plan_stages(recipe, len(parts["train"].table), task.blocks, say)
+        task = training_job(recipe, *build(recipe, findings), parts, data.manifest.kind, log)
+        planned = plan_stages(recipe, len(parts["train"].table), task.blocks, log)
         if not 0 <= number < len(planned):
             raise UserError(f"--stage: expected 0 to {len(planned) - 1}. Received: {number}.")
         return stages.find_rate(task, planned[: number + 1])

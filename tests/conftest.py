@@ -70,7 +70,7 @@ def trained(small_recipe, tmp_path_factory):
     from kmedtl.runner import run
 
     def make(folder):
-        result, _ = run(small_recipe, folder / "run", say=lambda text: None)
+        result, _ = run(small_recipe, folder / "run", log=lambda text: None)
         (folder / "result.pickle").write_bytes(pickle.dumps(result))
 
     made = made_for_all(tmp_path_factory, "trained", make)

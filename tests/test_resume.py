@@ -102,5 +102,5 @@ def test_a_run_goes_on_only_with_the_settings_it_began_with(light_recipe, tmp_pa
     recipes.write(light_recipe, unfinished / "recipe.yaml")
     other = replace(light_recipe, seed=8)
     with pytest.raises(UserError, match=r"--resume: the run began with seed=7. Received: 8;"):
-        run(other, tmp_path / "run", resume=True, say=lambda text: None)
+        run(other, tmp_path / "run", resume=True, log=lambda text: None)
     assert not (tmp_path / "run").exists()

@@ -79,10 +79,10 @@ def test_exported_files_answer_as_keras_does(trained):
 
 def test_a_file_that_misses_its_gate_is_named(trained):
     result, folder = trained
-    kept = tuple(replace(row, missed=()) for row in result.parity)
+    kept = tuple(replace(row, failed_gates=()) for row in result.parity)
     assert "misses its gate" not in summary(replace(result, parity=kept), folder)
-    missed = (*kept[:-1], replace(kept[-1], missed=("mean |Δp| 0.04 > 0.03",)))
-    said = summary(replace(result, parity=missed), folder)
+    failed_gates = (*kept[:-1], replace(kept[-1], failed_gates=("mean |Δp| 0.04 > 0.03",)))
+    said = summary(replace(result, parity=failed_gates), folder)
     assert f"{kept[-1].file} misses its gate: mean |Δp| 0.04 > 0.03\n" in said
 
 
@@ -147,7 +147,7 @@ def test_folds_judge_every_image_once_by_their_own_schedule(small_recipe, tmp_pa
     backbone = replace(small_recipe.backbone, truncate_at="block3")
     recipe = replace(small_recipe, data=data, backbone=backbone, stages=(), schedule="auto")
     recipe = replace(recipe, export=replace(LIGHT, formats=("float32",)), evaluation=Evaluation(cases=1, resamples=100))
-    pooled, folder = run(recipe, tmp_path / "folds", say=said.append)
+    pooled, folder = run(recipe, tmp_path / "folds", log=said.append)
     predictions = pd.read_csv(folder / "predictions.csv")
     assert predictions["id"].is_unique
     assert len(predictions) == pooled.folds["A"].audit.used

@@ -27,7 +27,7 @@ def _votes(options: argparse.Namespace) -> list[str]:
 
 def _soup(options: argparse.Namespace) -> list[str]:
     from kmedtl.ensemble import page
-    from kmedtl.ensemble.member_comparison import standings
+    from kmedtl.ensemble.member_comparison import member_comparisons
     from kmedtl.ensemble.members import answers, open_members
 
     members = open_members(options.runs)
@@ -37,5 +37,5 @@ def _soup(options: argparse.Namespace) -> list[str]:
         from kmedtl.runs import result
 
     made, folder = run(recipe_of_soup(members, options.method), options.out)
-    beside = standings(members, answers(made.predictions, made.info, "test"), made.recipe.evaluation.ordered)
+    beside = member_comparisons(members, answers(made.predictions, made.info, "test"), made.recipe.evaluation.ordered)
     return [result.summary(made, folder), "", *page.lines(beside)]

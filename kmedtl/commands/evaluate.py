@@ -12,7 +12,7 @@ from kmedtl.errors import UserError
 from kmedtl.runs import run_folder
 from kmedtl.system.progress import progress
 from kmedtl.tasks.classification import summary
-from kmedtl.tasks.classification.labelled_predictions import Answers, read
+from kmedtl.tasks.classification.labelled_predictions import LabelledPredictions, read
 from kmedtl.tasks.classification.metrics import Metrics, measure
 from kmedtl.tasks.classification.subgroups import Group, subgroups
 
@@ -51,7 +51,7 @@ def _run(path: Path) -> dict[str, Any]:
         raise UserError(f"{path / 'metrics.json'}: not as a run wrote it; give its predictions.csv instead.") from None
 
 
-def _answers(options: argparse.Namespace, run: dict[str, Any]) -> Answers:
+def _answers(options: argparse.Namespace, run: dict[str, Any]) -> LabelledPredictions:
     """Read the predictions; a run's at its own operating point and by its own names, unless the options differ."""
     path = options.predictions / "predictions.csv" if run else options.predictions
     chosen = run.get("operating_point", {}).get("threshold")
@@ -63,7 +63,11 @@ def _answers(options: argparse.Namespace, run: dict[str, Any]) -> Answers:
 
 
 def _document(
-    options: argparse.Namespace, run: dict[str, Any], answers: Answers, metrics: Metrics, groups: tuple[Group, ...]
+    options: argparse.Namespace,
+    run: dict[str, Any],
+    answers: LabelledPredictions,
+    metrics: Metrics,
+    groups: tuple[Group, ...],
 ) -> dict[str, Any]:
     marking = {name: run[name] for name in ("synthetic", "notice") if name in run}
     return {

@@ -17,6 +17,6 @@ def command(options: argparse.Namespace) -> int:
         from kmedtl.runs.run_folder import logged
 
     found, folder = run(recipe, options.out, resume=options.resume)
-    summary = cross_validation.summary if isinstance(found, cross_validation.Pooled) else result.summary
+    summary = cross_validation.summary if isinstance(found, cross_validation.CrossValidation) else result.summary
     logged(print, folder)(summary(found, folder))
     return 0

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from kmedtl.edge.tasks.classification.labels import Kind, findings_of
+from kmedtl.edge.tasks.classification.labels import LabelKind, findings_of
 from kmedtl.errors import UserError, nearest
 from kmedtl.files.csv_tables import write_csv
 from kmedtl.images.read_image import FORMAT_NAMES
@@ -70,7 +70,7 @@ class Manifest:
         return findings_of(self.kind, self.classes)
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> LabelKind:
         """What is asked of an image."""
         if self.multi_label:
             return "multi_label"

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from kmedtl.edge.occlusion import occlusion
-from kmedtl.edge.predictor import Model, Seen
+from kmedtl.edge.predictor import ImageResult, Model
 
 LONGEST = 512  # pixels of the picture's longer side
 STRONGEST = 0.6  # opacity of the map's maximum; where the map is 0 the image shows as it is
@@ -19,7 +19,7 @@ _COLOURS = np.array(
 )  # fmt: skip
 
 
-def heat_map(model: Model, seen: Seen) -> np.ndarray:
+def heat_map(model: Model, seen: ImageResult) -> np.ndarray:
     """Return uint8 RGB (height, width, 3), in the file's own aspect: what the most probable finding rests on.
 
     The image as the model saw it, with the occlusion map laid on.
@@ -33,7 +33,7 @@ def heat_map(model: Model, seen: Seen) -> np.ndarray:
     return overlay(ground, np.asarray(Image.fromarray(found).resize(size, bilinear)))
 
 
-def most_probable(seen: Seen) -> int:
+def most_probable(seen: ImageResult) -> int:
     """Return the number of the finding with the highest probability, or the highest logit where there is none."""
     answer = seen.prediction
     return int(np.argmax(list(answer.probabilities.values()) or answer.logits))

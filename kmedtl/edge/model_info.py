@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 from kmedtl import config
 from kmedtl.edge.out_of_distribution import OutOfDistribution
 from kmedtl.edge.tasks.classification.calibration import Calibration
-from kmedtl.edge.tasks.classification.labels import Kind, findings_of
+from kmedtl.edge.tasks.classification.labels import LabelKind, findings_of
 from kmedtl.errors import UserError, expect
 from kmedtl.images.reading import Reading, Window
 
@@ -59,7 +59,7 @@ class ModelInfo:
     """
 
     classes: tuple[str, ...]
-    kind: Kind
+    kind: LabelKind
     size: int
     channels: int
     calibration: Calibration

@@ -14,7 +14,7 @@ from PIL import Image
 
 from kmedtl.edge.inputs import gathered
 from kmedtl.edge.output_formats import WRITERS
-from kmedtl.edge.predictor import Model, Prediction, Seen, look_at
+from kmedtl.edge.predictor import ImageResult, Model, Prediction, predict_files
 from kmedtl.errors import UserError
 from kmedtl.images.pixels import UnreadableImageError
 from kmedtl.images.read_image import is_dicom
@@ -50,11 +50,11 @@ def _wanted(options: argparse.Namespace) -> list[tuple[Callable[[Path, Model], S
 
 
 def _predictions(model: Model, places: Mapping[str, str], steps: list[Step]) -> Iterator[Prediction]:
-    for name, seen in zip(places, look_at(model, list(places.values())), strict=True):
+    for name, seen in zip(places, predict_files(model, list(places.values())), strict=True):
         yield _told(model, replace(seen, prediction=replace(seen.prediction, image=name)), places[name], steps)
 
 
-def _told(model: Model, seen: Seen, place: str, steps: list[Step]) -> Prediction:
+def _told(model: Model, seen: ImageResult, place: str, steps: list[Step]) -> Prediction:
     prediction = seen.prediction
     if prediction.error is None and steps:
         from kmedtl.edge.heat_map import heat_map  # a tenth of the time in which a plain answer is there

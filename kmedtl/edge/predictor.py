@@ -60,7 +60,7 @@ class Prediction:
 
 
 @dataclass(frozen=True)
-class Seen:
+class ImageResult:
     """A prediction with what it was made of: the `pixels`, uint8 (size, size, C), are None where unreadable."""
 
     prediction: Prediction
@@ -70,11 +70,11 @@ class Seen:
 
 def predict(runtime: Runtime, info: ModelInfo, paths: Sequence[str | Path]) -> Iterator[Prediction]:
     """Yield a prediction for each file, in order; an unreadable one is answered with its reason."""
-    for seen in look_at(Model(runtime, info.reading, info), [str(path) for path in paths]):
+    for seen in predict_files(Model(runtime, info.reading, info), [str(path) for path in paths]):
         yield seen.prediction
 
 
-def look_at(model: Model, paths: Sequence[str]) -> Iterator[Seen]:
+def predict_files(model: Model, paths: Sequence[str]) -> Iterator[ImageResult]:
     """Yield the prediction for each file, in order, with its pixels; shows a progress bar.
 
     Files are decoded in processes that may die of them (`kmedtl.images.workers`): a damaged one takes neither the time
@@ -82,7 +82,7 @@ def look_at(model: Model, paths: Sequence[str]) -> Iterator[Seen]:
     """
     decoded = decode_all([(path, None) for path in paths], model.reading)
     for path, (facts, pixels) in zip(paths, decoded, strict=True):
-        yield Seen(
+        yield ImageResult(
             Prediction(path, error=facts.error) if pixels is None else _answer(model, path, pixels), facts, pixels
         )
 

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from kmedtl.edge.tasks.classification.labels import Kind
+from kmedtl.edge.tasks.classification.labels import LabelKind
 from kmedtl.evaluate.confidence import codes_of
 from kmedtl.evaluate.logistic import regress
 
@@ -21,7 +21,7 @@ STEPS, SETTLED = 1000, 1e-9  # of expectation maximisation
 
 
 @dataclass(frozen=True)
-class Opinions:
+class MemberPredictions:
     """What M members say of N images and F findings.
 
     Attributes:
@@ -32,15 +32,15 @@ class Opinions:
 
     probabilities: np.ndarray
     decisions: np.ndarray
-    kind: Kind
+    kind: LabelKind
 
     @property
     def logits(self) -> np.ndarray:
         return log_odds(self.probabilities, self.kind)
 
-    def of(self, rows: np.ndarray) -> Opinions:
+    def of(self, rows: np.ndarray) -> MemberPredictions:
         """Return what is said of some of the images."""
-        return Opinions(self.probabilities[:, rows], self.decisions[:, rows], self.kind)
+        return MemberPredictions(self.probabilities[:, rows], self.decisions[:, rows], self.kind)
 
 
 @dataclass(frozen=True)
@@ -51,23 +51,25 @@ class Combination:
     weights: tuple[float, ...]
 
 
-def opinions(probabilities: Sequence[np.ndarray], thresholds: Sequence[Sequence[float]], kind: Kind) -> Opinions:
+def member_predictions(
+    probabilities: Sequence[np.ndarray], thresholds: Sequence[Sequence[float]], kind: LabelKind
+) -> MemberPredictions:
     """Return opinions of each member's probabilities (N, F) and thresholds (F; of `multi_class` none)."""
     stacked = np.stack(probabilities)
     if kind == "multi_class":
         decisions = stacked.argmax(axis=2)[..., None] == np.arange(stacked.shape[2])
     else:
         decisions = stacked >= np.asarray(thresholds, np.float64)[:, None]
-    return Opinions(stacked, decisions, kind)
+    return MemberPredictions(stacked, decisions, kind)
 
 
-def log_odds(probabilities: np.ndarray, kind: Kind) -> np.ndarray:
+def log_odds(probabilities: np.ndarray, kind: LabelKind) -> np.ndarray:
     """Return logits whose sigmoid, or of `multi_class` whose softmax, the probabilities are."""
     likely = np.log(np.maximum(probabilities, CERTAIN))
     return likely if kind == "multi_class" else likely - np.log(np.maximum(1 - probabilities, CERTAIN))
 
 
-def combine(combination: Combination, said: Opinions) -> np.ndarray:
+def combine(combination: Combination, said: MemberPredictions) -> np.ndarray:
     """Return logits (N, F) of what the members say together.
 
     - `mean`, `weighted`: of their probabilities' mean (soft voting, a linear opinion pool).
@@ -85,7 +87,7 @@ def combine(combination: Combination, said: Opinions) -> np.ndarray:
     return log_odds((said.decisions.sum(axis=0) + prior) / (members + 1), said.kind)
 
 
-def fit(method: Method, said: Opinions, targets: np.ndarray) -> Combination:
+def fit(method: Method, said: MemberPredictions, targets: np.ndarray) -> Combination:
     """Choose how much each member counts, on validation images.
 
     - `mean`, `vote`: all alike.
@@ -109,7 +111,9 @@ def fit(method: Method, said: Opinions, targets: np.ndarray) -> Combination:
     return Combination(method, tuple(found.tolist()))
 
 
-def out_of_fold(method: Method, said: Opinions, targets: np.ndarray, patients: np.ndarray, seed: int) -> np.ndarray:
+def out_of_fold(
+    method: Method, said: MemberPredictions, targets: np.ndarray, patients: np.ndarray, seed: int
+) -> np.ndarray:
     """Return logits (N, F) of validation images, each from weights that were chosen without its patient.
 
     Calibration and operating point are fitted on these: on the images that chose the weights, the ensemble looks
@@ -124,7 +128,7 @@ def out_of_fold(method: Method, said: Opinions, targets: np.ndarray, patients: n
     return found
 
 
-def _likeliest(said: Opinions, targets: np.ndarray) -> np.ndarray:
+def _likeliest(said: MemberPredictions, targets: np.ndarray) -> np.ndarray:
     if said.kind == "multi_class":
         given = said.probabilities[:, targets == 1]
     else:
@@ -140,7 +144,7 @@ def _likeliest(said: Opinions, targets: np.ndarray) -> np.ndarray:
     return weights
 
 
-def _stacked(said: Opinions, targets: np.ndarray) -> np.ndarray:
+def _stacked(said: MemberPredictions, targets: np.ndarray) -> np.ndarray:
     design, known = np.moveaxis(said.logits, 0, 2), targets >= 0
     if said.kind == "multi_class":
         rows = known.all(axis=1)

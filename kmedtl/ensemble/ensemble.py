@@ -17,8 +17,8 @@ from kmedtl.edge import model_info
 from kmedtl.edge.model_info import ModelInfo
 from kmedtl.edge.tasks.classification.labels import columns
 from kmedtl.ensemble import page
-from kmedtl.ensemble.combine import Combination, Method, combine, fit, opinions, out_of_fold
-from kmedtl.ensemble.member_comparison import Standing, standings
+from kmedtl.ensemble.combine import Combination, Method, combine, fit, member_predictions, out_of_fold
+from kmedtl.ensemble.member_comparison import MemberComparison, member_comparisons
 from kmedtl.ensemble.members import VOTES, Member, answers, open_members
 from kmedtl.files.csv_tables import write_csv
 from kmedtl.recipe import Recipe
@@ -26,7 +26,7 @@ from kmedtl.runs import run_folder
 from kmedtl.tasks.classification import evaluation as judgements
 from kmedtl.tasks.classification import summary as summaries
 from kmedtl.tasks.classification.evaluation import Judgement, Settled, judge, settle
-from kmedtl.tasks.classification.labelled_predictions import Answers
+from kmedtl.tasks.classification.labelled_predictions import LabelledPredictions
 from kmedtl.tasks.classification.prediction_table import calibrated
 
 
@@ -38,7 +38,7 @@ class Ensemble:
         recipe: of the first run, under a name that says the method; it tells how the ensemble is judged.
         predictions: as of a run; a logit is what the members say together.
         test: the test's answers, decided at the operating points of `settled`.
-        standings: each member beside the ensemble, on the same test images.
+        member_comparisons: each member beside the ensemble, on the same test images.
     """
 
     members: tuple[Member, ...]
@@ -48,8 +48,8 @@ class Ensemble:
     predictions: pd.DataFrame
     settled: Settled
     judgement: Judgement
-    test: Answers
-    standings: tuple[Standing, ...]
+    test: LabelledPredictions
+    member_comparisons: tuple[MemberComparison, ...]
 
     @property
     def notice(self) -> str:
@@ -84,7 +84,7 @@ def ensemble(folders: Sequence[Path], method: Method) -> Ensemble:
     predictions = calibrated(table, info)
     test = answers(predictions, info, "test")
     judgement = judge(test, settled, recipe.evaluation, recipe.seed)
-    beside = standings(members, test, recipe.evaluation.ordered)
+    beside = member_comparisons(members, test, recipe.evaluation.ordered)
     return Ensemble(members, combination, recipe, info, predictions, settled, judgement, test, beside)
 
 
@@ -92,7 +92,7 @@ def _voted(members: Sequence[Member], method: Method, seed: int) -> tuple[Combin
     """Return how the members were combined, and the table of predictions but for its probabilities."""
     first = members[0]
     kind, findings = first.info.kind, first.info.findings
-    said = opinions([run.probabilities for run in members], [run.info.thresholds for run in members], kind)
+    said = member_predictions([run.probabilities for run in members], [run.info.thresholds for run in members], kind)
     targets, validation = first.targets, (first.predictions["split"] == "val").to_numpy()
     patients = first.predictions.loc[validation, "patient"].to_numpy()
     combination = fit(method, said.of(validation), targets[validation])
@@ -116,7 +116,7 @@ def write(made: Ensemble, folder: Path) -> None:
     page.write(
         made.recipe,
         made.combination.method,
-        made.standings,
+        made.member_comparisons,
         made.test,
         made.settled,
         made.judgement,
@@ -138,7 +138,7 @@ def summary(made: Ensemble, folder: Path) -> list[str]:
         ),
         *summaries.group_lines(made.judgement.groups),
         "",
-        *page.lines(made.standings),
+        *page.lines(made.member_comparisons),
         "",
         *([made.notice] if made.notice else []),
         "Research software; no clinical use is claimed.",
@@ -163,7 +163,7 @@ def _metrics(made: Ensemble) -> dict[str, Any]:
         **marking,
         "classes": list(made.info.classes),
         **judgements.to_dict(made.settled, made.judgement),
-        "ensemble": {**_votes(made), "standings": [asdict(standing) for standing in made.standings]},
+        "ensemble": {**_votes(made), "standings": [asdict(standing) for standing in made.member_comparisons]},
     }
 
 

@@ -21,12 +21,12 @@ from kmedtl.evaluate.confidence import (
     undefined,
 )
 from kmedtl.evaluate.ranking import placements
-from kmedtl.tasks.classification.labelled_predictions import Answers
+from kmedtl.tasks.classification.labelled_predictions import LabelledPredictions
 from kmedtl.tasks.classification.metrics import measure
 
 
 @dataclass(frozen=True)
-class Standing:
+class MemberComparison:
     """One run beside what was made of it and others.
 
     Attributes:
@@ -41,17 +41,19 @@ class Standing:
     gain: Estimate
 
 
-def standings(members: Sequence[Member], made: Answers, ordered: bool = False) -> tuple[Standing, ...]:
+def member_comparisons(
+    members: Sequence[Member], made: LabelledPredictions, ordered: bool = False
+) -> tuple[MemberComparison, ...]:
     """Return each run beside what was made of them all, on the images of the test."""
     found = []
     for member in members:
         alone = answers(member.predictions, member.info, "test")
         figure, area = next(iter(measure(alone, ordered).estimates.items()))
-        found.append(Standing(str(member.folder), figure, area, gain(made, alone)))
+        found.append(MemberComparison(str(member.folder), figure, area, gain(made, alone)))
     return tuple(found)
 
 
-def gain(ours: Answers, theirs: Answers) -> Estimate:
+def gain(ours: LabelledPredictions, theirs: LabelledPredictions) -> Estimate:
     """Return the AUC of `ours` minus that of `theirs`, paired by image, with an interval by patient.
 
     Of several findings it is the mean over those of which both answers are there, and what an image adds to it is the

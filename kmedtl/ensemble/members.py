@@ -19,7 +19,7 @@ from kmedtl.edge.tasks.classification.labels import columns
 from kmedtl.errors import UserError
 from kmedtl.files.csv_tables import read_csv
 from kmedtl.recipe import Recipe
-from kmedtl.tasks.classification.labelled_predictions import Answers, from_table
+from kmedtl.tasks.classification.labelled_predictions import LabelledPredictions, from_table
 
 FILES = ("recipe.yaml", "kmedtl.json", "metrics.json", "manifest.csv", "predictions.csv", "history.csv")
 VOTES = "ensemble.json"  # in the folder of an ensemble: how it was made, and of which runs
@@ -104,7 +104,7 @@ def open_member(folder: Path) -> Member:
     return member
 
 
-def answers(table: pd.DataFrame, info: ModelInfo, split: str) -> Answers:
+def answers(table: pd.DataFrame, info: ModelInfo, split: str) -> LabelledPredictions:
     """Return a split of a table of predictions as what evaluation reads, decided at the operating point of `info`."""
     found = from_table(table, info.source, split, info.thresholds or None)
     return replace(found, classes=info.classes, findings=info.findings)

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import kmedtl
 from kmedtl import report
-from kmedtl.ensemble.member_comparison import Standing
+from kmedtl.ensemble.member_comparison import MemberComparison
 from kmedtl.evaluate import plots
 from kmedtl.files import html
 from kmedtl.recipe import Recipe, without_folders
 from kmedtl.tasks.classification.evaluation import Judgement, Settled
-from kmedtl.tasks.classification.labelled_predictions import Answers
+from kmedtl.tasks.classification.labelled_predictions import LabelledPredictions
 from kmedtl.tasks.classification.summary import aligned, no_better_than_chance, title, too_few
 
 METHODS = {
@@ -26,8 +26,8 @@ METHODS = {
 def write(
     recipe: Recipe,
     method: str,
-    standings: Sequence[Standing],
-    test: Answers,
+    member_comparisons: Sequence[MemberComparison],
+    test: LabelledPredictions,
     settled: Settled,
     judgement: Judgement,
     notice: str,
@@ -46,7 +46,7 @@ def write(
         Path(report.__file__).with_name("ensemble.html"),  # beside the macros that reports share
         recipe=without_folders(recipe),
         method=METHODS[method],
-        standings=standings,
+        member_comparisons=member_comparisons,
         findings=test.findings,
         settled=settled,
         judgement=judgement,
@@ -60,14 +60,14 @@ def write(
     )
 
 
-def lines(standings: Sequence[Standing]) -> list[str]:
+def lines(member_comparisons: Sequence[MemberComparison]) -> list[str]:
     """Return a table of the runs beside what was made of them."""
-    header = ["Run", f"{title(standings[0].figure)} alone", "Gain of what was made of them"]
-    rows = [[one.run, str(one.area), _signed(one)] for one in standings]
+    header = ["Run", f"{title(member_comparisons[0].figure)} alone", "Gain of what was made of them"]
+    rows = [[one.run, str(one.area), _signed(one)] for one in member_comparisons]
     return aligned([header, *rows])
 
 
-def _signed(one: Standing) -> str:
+def _signed(one: MemberComparison) -> str:
     gain = one.gain
     if gain.value != gain.value:
         return str(gain)

@@ -15,7 +15,7 @@ import numpy as np
 
 from kmedtl.data.pipeline import Pipeline
 from kmedtl.edge.tasks.classification.calibration import against_rest
-from kmedtl.edge.tasks.classification.labels import Kind
+from kmedtl.edge.tasks.classification.labels import LabelKind
 from kmedtl.ensemble.members import Member, open_members, refuse_seen
 from kmedtl.errors import UserError
 from kmedtl.export.runtimes import load_keras
@@ -52,7 +52,9 @@ def recipe_of_soup(members: Sequence[Member], schedule: str) -> Recipe:
     )
 
 
-def stir(model: keras.Model, recipe: Recipe, kind: Kind, data: dict[str, Pipeline], say: Callable[[str], None]) -> None:
+def average_weights(
+    model: keras.Model, recipe: Recipe, kind: LabelKind, data: dict[str, Pipeline], log: Callable[[str], None]
+) -> None:
     """Give a model the averaged weights of the recipe's runs.
 
     `uniform_soup` averages all. `soup` starts with the run whose validation AUC is best and takes in the others, the
@@ -74,11 +76,11 @@ def stir(model: keras.Model, recipe: Recipe, kind: Kind, data: dict[str, Pipelin
     ingredients = {str(member.folder): load_keras(member.folder / MODEL).get_weights() for member in bar}
     chosen = ingredients if recipe.schedule == "uniform_soup" else _greedy(model, ingredients, kind, data["val"])
     model.set_weights(_mean(list(chosen.values())))
-    say(f"Soup of {len(chosen)} of {len(ingredients)} runs: {', '.join(chosen)}")
+    log(f"Soup of {len(chosen)} of {len(ingredients)} runs: {', '.join(chosen)}")
 
 
 def _greedy(
-    model: keras.Model, ingredients: dict[str, Weights], kind: Kind, validation: Pipeline
+    model: keras.Model, ingredients: dict[str, Weights], kind: LabelKind, validation: Pipeline
 ) -> dict[str, Weights]:
     def merit(soup: Sequence[Weights]) -> tuple[float, float]:
         model.set_weights(_mean(soup))

@@ -20,7 +20,7 @@ from kmedtl.data import store
 from kmedtl.data.pipeline import Pipeline
 from kmedtl.edge import model_info
 from kmedtl.edge.tasks.classification.calibration import probabilities, sigmoid, softmax
-from kmedtl.ensemble.combine import Combination, combine, log_odds, opinions
+from kmedtl.ensemble.combine import Combination, combine, log_odds, member_predictions
 from kmedtl.ensemble.members import read_votes, refuse_other_classes, refuse_seen
 from kmedtl.errors import UserError
 from kmedtl.export.runtimes import load_keras
@@ -47,7 +47,7 @@ def check_teacher(recipe: Recipe, classes: Sequence[str] | None = None) -> None:
         refuse_other_classes(Path(recipe.distill), model_info.read(Path(recipe.distill)), classes, PUPIL)
 
 
-def taught(recipe: Recipe, data: dict[str, Pipeline], say: Callable[[str], None]) -> Pipeline:
+def with_teacher_targets(recipe: Recipe, data: dict[str, Pipeline], log: Callable[[str], None]) -> Pipeline:
     """Return the training images with the teacher's answers behind the labels: targets (N, 2 · findings).
 
     The answers are probabilities at the recipe's temperature, from the teacher's calibrated log-odds.
@@ -65,7 +65,7 @@ def taught(recipe: Recipe, data: dict[str, Pipeline], say: Callable[[str], None]
     margins = log_odds(_answers(folder, train, recipe.data.reading), info.kind) / recipe.training.soft_temperature
     soft = softmax(margins) if info.kind == "multi_class" else sigmoid(margins)
     share = recipe.training.soft_share
-    say(f"Teacher: {folder}, {share:.0%} of the loss at temperature {recipe.training.soft_temperature:g}")
+    log(f"Teacher: {folder}, {share:.0%} of the loss at temperature {recipe.training.soft_temperature:g}")
     return replace(train, targets=np.concatenate([train.targets, soft.astype(np.float32)], axis=1))
 
 
@@ -84,7 +84,7 @@ def _answers(folder: Path, images: Pipeline, reading: Reading) -> np.ndarray:
     else:
         members = [Path(member) for member in votes["members"]]
         thresholds = [model_info.read(member).thresholds for member in members]
-        said = opinions([_answers(member, images, reading) for member in members], thresholds, info.kind)
+        said = member_predictions([_answers(member, images, reading) for member in members], thresholds, info.kind)
         logits = combine(Combination(votes["method"], tuple(votes["weights"])), said)
     return probabilities(logits, info.calibration)
 

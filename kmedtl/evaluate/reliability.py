@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from kmedtl.edge.tasks.classification.labels import Kind
+from kmedtl.edge.tasks.classification.labels import LabelKind
 from kmedtl.evaluate.clustered import unbounded
 from kmedtl.evaluate.confidence import (
     SETTLED,
@@ -45,7 +45,7 @@ class Claims:
     patients: np.ndarray
 
 
-def claims(probabilities: np.ndarray, targets: np.ndarray, patients: np.ndarray, kind: Kind) -> Claims:
+def claims(probabilities: np.ndarray, targets: np.ndarray, patients: np.ndarray, kind: LabelKind) -> Claims:
     """Return what is claimed of each answer that is known; `multi_label` pools its findings.
 
     Args:
@@ -64,7 +64,7 @@ def claims(probabilities: np.ndarray, targets: np.ndarray, patients: np.ndarray,
     return Claims(probabilities[known], targets[known] == 1, owners[known])
 
 
-def log_losses(probabilities: np.ndarray, targets: np.ndarray, kind: Kind) -> np.ndarray:
+def log_losses(probabilities: np.ndarray, targets: np.ndarray, kind: LabelKind) -> np.ndarray:
     """Return −log of the probability of each true answer, NaN where it is unknown: (N, F), or `multi_class` (N, 1)."""
     if kind == "multi_class":
         true = np.where(targets == 1, probabilities, 0).sum(axis=1, keepdims=True)
@@ -75,7 +75,7 @@ def log_losses(probabilities: np.ndarray, targets: np.ndarray, kind: Kind) -> np
 
 
 def calibration_figures(
-    probabilities: np.ndarray, targets: np.ndarray, patients: np.ndarray, kind: Kind, resamples: int, seed: int
+    probabilities: np.ndarray, targets: np.ndarray, patients: np.ndarray, kind: LabelKind, resamples: int, seed: int
 ) -> dict[str, Estimate]:
     """Return how far probabilities (N, F) are from what they claim, each figure with its interval by patient.
 
@@ -112,7 +112,7 @@ def calibration_figures(
 
 
 def reliability(
-    probabilities: np.ndarray, targets: np.ndarray, patients: np.ndarray, kind: Kind, bins: int = 10
+    probabilities: np.ndarray, targets: np.ndarray, patients: np.ndarray, kind: LabelKind, bins: int = 10
 ) -> pd.DataFrame:
     """Return the table of a reliability diagram, a row a bin that holds an answer.
 

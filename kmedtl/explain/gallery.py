@@ -9,13 +9,18 @@ import numpy as np
 
 from kmedtl.explain.cases import choose_cases
 from kmedtl.explain.methods import METHODS
-from kmedtl.explain.overlay import Tile, gallery
-from kmedtl.tasks.classification.labelled_predictions import Answers
+from kmedtl.explain.overlay import ExampleImage, gallery
+from kmedtl.tasks.classification.labelled_predictions import LabelledPredictions
 
 
 def explained(
-    model: keras.Model, answers: Answers, thresholds: Sequence[float], images: np.ndarray, method: str, count: int
-) -> list[Tile]:
+    model: keras.Model,
+    answers: LabelledPredictions,
+    thresholds: Sequence[float],
+    images: np.ndarray,
+    method: str,
+    count: int,
+) -> list[ExampleImage]:
     """Return up to `count` tiles of each kind of case, each with the map of the finding that it was chosen for.
 
     Args:

@@ -16,7 +16,7 @@ QUALITY = 80  # of the JPEGs: about 10 kB at 224 px, so that a gallery leaves a 
 
 
 @dataclass(frozen=True)
-class Tile:
+class ExampleImage:
     """A case of the gallery.
 
     Attributes:
@@ -39,7 +39,7 @@ def gallery(
     decisions: np.ndarray,
     pixels: np.ndarray,
     maps: np.ndarray,
-) -> list[Tile]:
+) -> list[ExampleImage]:
     """Return a tile for each case.
 
     Args:
@@ -49,7 +49,7 @@ def gallery(
         maps: (cases, H, W) in 0–1, of each case's own finding.
     """
     return [
-        Tile(
+        ExampleImage(
             case, _caption(case, findings, targets, probabilities, decisions), jpeg(image), jpeg(overlay(image, found))
         )
         for case, image, found in zip(cases, pixels, maps, strict=True)

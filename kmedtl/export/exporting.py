@@ -17,13 +17,13 @@ from kmedtl.edge.predictor import decide
 from kmedtl.edge.tasks.classification.calibration import probabilities
 from kmedtl.evaluate.out_of_distribution import PASSED
 from kmedtl.export.formats import FILES, NATIVE, write_all
-from kmedtl.export.int8 import FIRST, Attempt, Sample, Ways, choose
-from kmedtl.export.parity import Parity, compare, missed, size_of
+from kmedtl.export.int8 import FIRST, Int8Options, QuantizationAttempt, Sample, choose
+from kmedtl.export.parity import Parity, compare, failed_gates, size_of
 from kmedtl.export.runtimes import ModelFile, open_runtime
 from kmedtl.recipe import Recipe
 from kmedtl.system.progress import progress
 from kmedtl.tasks.classification.evaluation import settle
-from kmedtl.tasks.classification.labelled_predictions import Answers
+from kmedtl.tasks.classification.labelled_predictions import LabelledPredictions
 from kmedtl.tasks.classification.metrics import measure
 
 FORMAT_OF = {file: format for format, file in FILES.items()} | {NATIVE: "keras"}
@@ -31,15 +31,15 @@ AS_TRAINED = ("keras", "saved_model")  # they are the model itself, and keep its
 
 
 @dataclass(frozen=True)
-class Examples:
+class LabelledImages:
     """Images of a split, uint8 (N, size, size, C), and what the model answered to them."""
 
     images: np.ndarray
-    answers: Answers
+    answers: LabelledPredictions
 
 
 @dataclass(frozen=True)
-class Subject:
+class TrainedModel:
     """A trained model with all that its files are made of and measured by.
 
     Attributes:
@@ -53,11 +53,11 @@ class Subject:
     info: ModelInfo
     recipe: Recipe
     sample: Sample
-    validation: Examples
-    test: Examples
+    validation: LabelledImages
+    test: LabelledImages
 
 
-def export(subject: Subject, folder: Path, formats: Collection[str], thorough: bool = False) -> tuple[Parity, ...]:
+def export(subject: TrainedModel, folder: Path, formats: Collection[str], thorough: bool = False) -> tuple[Parity, ...]:
     """Write `model.keras` and the wanted formats into `folder`; return a row a file.
 
     Every file carries its own calibration and operating point, fitted on validation through the file by the method that
@@ -72,7 +72,7 @@ def export(subject: Subject, folder: Path, formats: Collection[str], thorough: b
     samples = None if thorough or "int8" not in formats else subject.sample(settings.calibration_images)
 
     def int8(saved: Path, whole: bytes) -> bytes:
-        ways = Ways(saved, whole, subject.sample, settings.calibration_images)
+        ways = Int8Options(saved, whole, subject.sample, settings.calibration_images)
         chosen.extend(choose(ways, lambda file: _on_validation(subject, file, folder / FILES["int8"])))
         return chosen[-1].file
 
@@ -85,13 +85,13 @@ def export(subject: Subject, folder: Path, formats: Collection[str], thorough: b
         logits = runtime(subject.test.images)
         row = compare(path.name, size_of(path), subject.test.answers, logits, info)
         made = (_told(chosen) if chosen else FIRST) if format == "int8" else ""
-        row = replace(row, made=made, missed=missed(row, format, settings.gate))
+        row = replace(row, made=made, failed_gates=failed_gates(row, format, settings.gate))
         model_info.attach(_described(info, subject, logits, row), path)
         rows.append(row)
     return tuple(rows)
 
 
-def _settled_anew(subject: Subject, runtime: ModelFile) -> ModelInfo:
+def _settled_anew(subject: TrainedModel, runtime: ModelFile) -> ModelInfo:
     """Return what validation says of a file: calibration, operating point, and from when on an image is unlike."""
     known, info = subject.validation, subject.info
     logits, features = runtime.logits_and_features(known.images)
@@ -103,22 +103,22 @@ def _settled_anew(subject: Subject, runtime: ModelFile) -> ModelInfo:
     return replace(info, calibration=settled.calibration, thresholds=settled.thresholds, out_of_distribution=kind)
 
 
-def _on_validation(subject: Subject, file: bytes, path: Path) -> Parity:
+def _on_validation(subject: TrainedModel, file: bytes, path: Path) -> Parity:
     path.write_bytes(file)
     runtime, known = LiteRTModel(path), subject.validation
     info = _settled_anew(subject, runtime)
     row = compare(path.name, size_of(path), known.answers, runtime(known.images), info)
-    return replace(row, missed=missed(row, "int8", subject.recipe.export.gate))
+    return replace(row, failed_gates=failed_gates(row, "int8", subject.recipe.export.gate))
 
 
-def _told(attempts: list[Attempt]) -> str:
+def _told(attempts: list[QuantizationAttempt]) -> str:
     """Return which way was taken, and what the others did on validation."""
     *others, best = attempts
     lost = "; ".join(f"{other.way}: {other.parity.mean_difference:.4f}" for other in others)
     return best.way + (f" (validation mean |Δp| {best.parity.mean_difference:.4f}; {lost})" if others else "")
 
 
-def _described(info: ModelInfo, subject: Subject, logits: np.ndarray, row: Parity) -> ModelInfo:
+def _described(info: ModelInfo, subject: TrainedModel, logits: np.ndarray, row: Parity) -> ModelInfo:
     found = probabilities(logits, info.calibration)
     answers = replace(
         subject.test.answers, logits=logits, probabilities=found, decisions=decide(found, info.thresholds)

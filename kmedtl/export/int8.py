@@ -19,12 +19,12 @@ IN_FLOAT = (3, 8)  # so many of the worst layers
 
 FIRST = "litert-quantizer, min–max"
 
-Judge = Callable[[bytes], Parity]  # of a file on validation, calibrated anew; `missed` says whether it will do
+Judge = Callable[[bytes], Parity]  # of a file on validation, calibrated anew; `failed_gates` says whether it will do
 Sample = Callable[[int], np.ndarray]  # about so many training images, uint8 (n, size, size, C)
 
 
 @dataclass(frozen=True)
-class Attempt:
+class QuantizationAttempt:
     """A way that was tried: its name, the file, and how that did on validation."""
 
     way: str
@@ -33,11 +33,11 @@ class Attempt:
 
     @property
     def cost(self) -> tuple[int, float]:
-        return len(self.parity.missed), self.parity.mean_difference
+        return len(self.parity.failed_gates), self.parity.mean_difference
 
 
 @dataclass(frozen=True)
-class Ways:
+class Int8Options:
     """The ways from one model to an int8 file.
 
     Attributes:
@@ -80,20 +80,20 @@ class Ways:
         yield "weights only", lambda: quantize.convert(self.saved, optimize=True)
 
 
-def choose(ways: Ways, judge: Judge) -> tuple[Attempt, ...]:
+def choose(ways: Int8Options, judge: Judge) -> tuple[QuantizationAttempt, ...]:
     """Try both quantizers, then remedies until something passes on validation; return the attempts, the best last.
 
     Args:
         judge: what a file costs on validation.
     """
 
-    def attempt(way: str, make: Callable[[], bytes]) -> Attempt:
+    def attempt(way: str, make: Callable[[], bytes]) -> QuantizationAttempt:
         file = make()
-        return Attempt(way, file, judge(file))
+        return QuantizationAttempt(way, file, judge(file))
 
     tried = [attempt(*way) for way in ways.quantizers()]
     for way in ways.remedies():
-        if any(not attempted.parity.missed for attempted in tried):
+        if any(not attempted.parity.failed_gates for attempted in tried):
             break
         tried.append(attempt(*way))
     return tuple(sorted(tried, key=lambda attempted: attempted.cost, reverse=True))

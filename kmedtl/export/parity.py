@@ -14,7 +14,7 @@ from kmedtl.edge.predictor import decide
 from kmedtl.edge.tasks.classification.calibration import probabilities
 from kmedtl.evaluate.confidence import auc_loss
 from kmedtl.recipe import Gate
-from kmedtl.tasks.classification.labelled_predictions import Answers
+from kmedtl.tasks.classification.labelled_predictions import LabelledPredictions
 from kmedtl.tasks.classification.metrics import mean_auc
 
 
@@ -30,7 +30,7 @@ class Parity:
         auc_loss_low, auc_loss_high: DeLong's paired interval of `auc_loss` by patient; of several findings the mean of
             theirs, which is wide enough however they hang together.
         made: how the file was made, where there was a choice.
-        missed: what it differs in by more than its gate allows; a file without any keeps its word.
+        failed_gates: what it differs in by more than its gate allows; a file without any keeps its word.
     """
 
     file: str
@@ -43,10 +43,10 @@ class Parity:
     auc_loss_low: float = math.nan
     auc_loss_high: float = math.nan
     made: str = ""
-    missed: tuple[str, ...] = ()
+    failed_gates: tuple[str, ...] = ()
 
 
-def compare(file: str, megabytes: float, model: Answers, logits: np.ndarray, info: ModelInfo) -> Parity:
+def compare(file: str, megabytes: float, model: LabelledPredictions, logits: np.ndarray, info: ModelInfo) -> Parity:
     """Compare a file's `logits` (N, findings) on the images of `model` with what the model said of them.
 
     Args:
@@ -71,7 +71,7 @@ def compare(file: str, megabytes: float, model: Answers, logits: np.ndarray, inf
     )
 
 
-def missed(parity: Parity, format: str, gate: Gate) -> tuple[str, ...]:
+def failed_gates(parity: Parity, format: str, gate: Gate) -> tuple[str, ...]:
     """Return what a file of a format differs in by more than `gate` allows, in words."""
     if format in ("int8", "dynamic"):
         checked = {
@@ -90,7 +90,7 @@ def size_of(path: Path) -> float:
     return sum(file.stat().st_size for file in files if file.is_file()) / 1e6
 
 
-def _interval(model: Answers, scores: np.ndarray) -> tuple[float, float]:
+def _interval(model: LabelledPredictions, scores: np.ndarray) -> tuple[float, float]:
     bounds = []
     for labels, before, after in zip(model.targets.T, model.scores.T, scores.T, strict=True):
         known = labels != UNKNOWN

@@ -16,7 +16,7 @@ import tensorflow as tf
 from kmedtl.backbones.blocks import HEAD, Block, select, set_trainable, trainable_kernels
 from kmedtl.data.pipeline import Variation
 from kmedtl.errors import UserError
-from kmedtl.finetune.job import Task
+from kmedtl.finetune.job import TrainingJob
 from kmedtl.recipe import Stage
 from kmedtl.system.progress import progress
 from kmedtl.tasks.classification.losses import cross_entropy
@@ -52,19 +52,19 @@ def _wanted(stage: Stage, blocks: Sequence[Block]) -> int:
     return int(wanted[1])
 
 
-def most_important(task: Task, stage: Stage) -> tuple[str, dict[str, float]]:
+def most_important(job: TrainingJob, stage: Stage) -> tuple[str, dict[str, float]]:
     """Return what an adaptive stage trains, such as `block3,block7,head`, and each backbone block's importance."""
-    importance = relative_gradient_norms(task)
-    ranked = sorted(importance, key=importance.get, reverse=True)[: _wanted(stage, task.blocks)]
+    importance = relative_gradient_norms(job)
+    ranked = sorted(importance, key=importance.get, reverse=True)[: _wanted(stage, job.blocks)]
     return ",".join([*(name for name in importance if name in ranked), HEAD]), importance
 
 
-def relative_gradient_norms(task: Task) -> dict[str, float]:
+def relative_gradient_norms(job: TrainingJob) -> dict[str, float]:
     """Return ‖∇L‖ / ‖w‖ of the kernels of each block of the backbone, from input to output, on validation."""
-    model, images = task.model, task.data["val"]
-    set_trainable(model, task.blocks, "all")
-    loss = cross_entropy(task.kind)
-    kernels = trainable_kernels(model, task.blocks[:-1])
+    model, images = job.model, job.data["val"]
+    set_trainable(model, job.blocks, "all")
+    loss = cross_entropy(job.kind)
+    kernels = trainable_kernels(model, job.blocks[:-1])
     flat = [variable.value for block in kernels.values() for variable in block]
 
     @tf.function

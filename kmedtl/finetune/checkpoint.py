@@ -46,7 +46,7 @@ class Epoch:
     step_ms: float
 
     @property
-    def merit(self) -> tuple[float, float]:
+    def selection_score(self) -> tuple[float, float]:
         """What "best" means: the score, and of equals the lower loss."""
         return self.score, -self.val_loss
 
@@ -60,7 +60,7 @@ class Pass:
 
 
 @dataclass
-class State:
+class Checkpoint:
     """Where a fine-tuning stands.
 
     Attributes:
@@ -74,15 +74,15 @@ class State:
         range_tests: of stages with `lr: auto`, by name.
         start, now, best: the model's weights when the stage began, now, and those to hand on: of the best epoch of all,
             or of the best interpolation.
-        merit, start_merit: of `best`, now and when the stage began; None before the first epoch.
+        selection_score, start_score: of `best`, now and when the stage began; None before the first epoch.
         optimizer, average: the variables of the optimizer, and of the moving average if there is one.
     """
 
     asked: list[Stage]
     stages: list[Stage]
     best: list[np.ndarray]
-    merit: tuple[float, float] | None = None
-    start_merit: tuple[float, float] | None = None
+    selection_score: tuple[float, float] | None = None
+    start_score: tuple[float, float] | None = None
     history: list[Epoch] = field(default_factory=list)
     number: int = 0
     epochs: int = 0
@@ -107,10 +107,10 @@ class State:
         """Replace settings of the current stage by what it found out."""
         self.stages[self.number] = replace(self.stage, **found)
 
-    def begin(self, model: keras.Model) -> None:
+    def start_stage(self, model: keras.Model) -> None:
         """Begin the current stage, or go on with it: give the model the weights that it starts from."""
         if not self.start:
-            self.start, self.start_merit = model.get_weights(), self.merit
+            self.start, self.start_score = model.get_weights(), self.selection_score
         model.set_weights(self.start)
 
     def restore(self, model: keras.Model, trainer: keras.Model, average: MovingAverage) -> None:
@@ -121,14 +121,14 @@ class State:
                 variable.assign(value)
             average.restore(self.average)
 
-    def add(self, epoch: Epoch, model: keras.Model) -> None:
+    def record_epoch(self, epoch: Epoch, model: keras.Model) -> None:
         """Take note of an epoch, and of the model's weights if it is the best of all."""
-        if self.merit is None or epoch.merit > self.merit:
-            self.best, self.merit = model.get_weights(), epoch.merit
+        if self.selection_score is None or epoch.selection_score > self.selection_score:
+            self.best, self.selection_score = model.get_weights(), epoch.selection_score
         self.history.append(epoch)
         self.epochs += 1
 
-    def keep(self, model: keras.Model, trainer: keras.Model, average: MovingAverage) -> None:
+    def capture(self, model: keras.Model, trainer: keras.Model, average: MovingAverage) -> None:
         """Remember what `restore` needs."""
         self.now = model.get_weights()
         self.optimizer = [variable.numpy() for variable in trainer.optimizer.variables]
@@ -144,7 +144,7 @@ class State:
     def _forget_stage(self) -> None:
         self.epochs, self.start, self.now, self.optimizer, self.average = 0, [], [], [], []
 
-    def follow(self, stages: Sequence[Stage]) -> None:
+    def resume_with(self, stages: Sequence[Stage]) -> None:
         """Go on with these stages; where the current one has changed, from its beginning.
 
         Raises:
@@ -169,14 +169,14 @@ class State:
         for found in (self.importance, self.range_tests):
             found.pop(self.stage.name, None)
         self.history = self.history[: len(self.history) - self.epochs]
-        self.best, self.merit, self.shared = self.start, self.start_merit, None
+        self.best, self.selection_score, self.shared = self.start, self.start_score, None
         self._forget_stage()
 
 
 ARRAYS = ("best", "start", "now", "optimizer", "average")
 
 
-def write(state: State, folder: Path) -> None:
+def write(state: Checkpoint, folder: Path) -> None:
     """Write the state; a process that dies meanwhile leaves the one before.
 
     Raises:
@@ -186,8 +186,8 @@ def write(state: State, folder: Path) -> None:
         "asked": [config.to_dict(stage) for stage in state.asked],
         "stages": [config.to_dict(stage) for stage in state.stages],
         "history": [asdict(epoch) for epoch in state.history],
-        "merit": state.merit,
-        "start_merit": state.start_merit,
+        "selection_score": state.selection_score,
+        "start_score": state.start_score,
         "number": state.number,
         "epochs": state.epochs,
         "shared": state.shared and asdict(state.shared),
@@ -210,7 +210,7 @@ def write(state: State, folder: Path) -> None:
         ) from None
 
 
-def read(folder: Path) -> State | None:
+def read(folder: Path) -> Checkpoint | None:
     """Return the state that a run left, or None.
 
     Raises:
@@ -225,12 +225,12 @@ def read(folder: Path) -> State | None:
             lists = {name: _numbered(file, name) for name in ARRAYS}
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise UserError(f"{path}: the state of the run is damaged ({error}); remove {folder} and start anew.") from None
-    return State(
+    return Checkpoint(
         asked=[config.build(Stage, stage) for stage in values["asked"]],
         stages=[config.build(Stage, stage) for stage in values["stages"]],
         history=[Epoch(**epoch) for epoch in values["history"]],
-        merit=values["merit"] and tuple(values["merit"]),
-        start_merit=values["start_merit"] and tuple(values["start_merit"]),
+        selection_score=values["selection_score"] and tuple(values["selection_score"]),
+        start_score=values["start_score"] and tuple(values["start_score"]),
         number=values["number"],
         epochs=values["epochs"],
         shared=Pass(**values["shared"]) if values["shared"] else None,

@@ -9,17 +9,17 @@ import numpy as np
 from sklearn.metrics import roc_curve
 
 from kmedtl.edge.tasks.classification.calibration import against_rest
-from kmedtl.finetune.job import Task
+from kmedtl.finetune.job import TrainingJob
 from kmedtl.finetune.shifted_validation import worst_auc
 from kmedtl.finetune.stage_data import Logits
 from kmedtl.tasks.classification.losses import cross_entropy
 from kmedtl.tasks.classification.metrics import mean_auc, mean_over_findings
 
 
-def judged(task: Task, logits: Logits) -> dict[str, float]:
+def validation_metrics(job: TrainingJob, logits: Logits) -> dict[str, float]:
     """Return `val_loss`, `val_auc` and `score`, which is what `training.select` names."""
-    training, data = task.training, task.data
-    ranked = {split: against_rest(values) if task.kind == "multi_class" else values for split, values in logits.items()}
+    training, data = job.training, job.data
+    ranked = {split: against_rest(values) if job.kind == "multi_class" else values for split, values in logits.items()}
     targets, validation = data["val"].targets, ranked["val"]
     auc = mean_auc(targets, validation)
     if training.select == "sensitivity":
@@ -28,7 +28,7 @@ def judged(task: Task, logits: Logits) -> dict[str, float]:
         chosen = worst_auc(data["shift"], ranked["shift"])
     else:
         chosen = auc
-    loss = float(keras.ops.mean(cross_entropy(task.kind)(targets, logits["val"])))
+    loss = float(keras.ops.mean(cross_entropy(job.kind)(targets, logits["val"])))
     return {"val_loss": loss, "val_auc": auc, "score": chosen}
 
 

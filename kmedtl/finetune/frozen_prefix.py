@@ -31,7 +31,7 @@ MANY = 500  # images; fewer are through before their graph is rewritten
 
 
 @dataclass(frozen=True)
-class Cut:
+class ModelSplit:
     """A model in two: `suffix(prefix(images))` is what the whole model answers, with the same weights.
 
     Attributes:
@@ -43,7 +43,7 @@ class Cut:
     suffix: keras.Model
 
 
-def cut(model: keras.Model, blocks: Sequence[Block], trainable: Sequence[str]) -> Cut | None:
+def cut(model: keras.Model, blocks: Sequence[Block], trainable: Sequence[str]) -> ModelSplit | None:
     """Return the model cut before its first trainable block, or None where that is the first block of all."""
     first = next(number for number, block in enumerate(blocks) if block.name in trainable)
     if first == 0:
@@ -51,7 +51,7 @@ def cut(model: keras.Model, blocks: Sequence[Block], trainable: Sequence[str]) -
     # Pooling has nothing to train, and behind it there is far less to keep.
     pooling = pooling_of(model) if blocks[first].name == HEAD else None
     ends = [pooling.output] if pooling else end_tensors(model, blocks[first - 1])
-    return Cut(first, keras.Model(model.inputs, ends), keras.Model(ends, model.outputs))
+    return ModelSplit(first, keras.Model(model.inputs, ends), keras.Model(ends, model.outputs))
 
 
 class Activations:
@@ -81,7 +81,7 @@ class Activations:
         self.targets[view, rows], self.weights[view, rows] = targets, weights
 
 
-def size_of(cut: Cut, images: int, dtype: str) -> int:
+def size_of(cut: ModelSplit, images: int, dtype: str) -> int:
     """Return the bytes that one cut's activations take for so many images."""
     return images * sum(int(np.prod(output.shape[1:])) for output in cut.prefix.outputs) * np.dtype(dtype).itemsize
 
@@ -121,7 +121,7 @@ class CachedEpoch(keras.utils.PyDataset):
 
 
 def cache(
-    cuts: Sequence[Cut],
+    cuts: Sequence[ModelSplit],
     data: dict[str, Pipeline],
     views: int,
     variation: Variation,

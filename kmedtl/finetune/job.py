@@ -10,13 +10,13 @@ import keras
 
 from kmedtl.backbones.blocks import Block
 from kmedtl.data.pipeline import Pipeline
-from kmedtl.edge.tasks.classification.labels import Kind
+from kmedtl.edge.tasks.classification.labels import LabelKind
 from kmedtl.finetune.checkpoint import Epoch
 from kmedtl.recipe import Training
 
 
 @dataclass(frozen=True)
-class Task:
+class TrainingJob:
     """A model, what it learns from, and who wants to know.
 
     Attributes:
@@ -26,7 +26,7 @@ class Task:
         seed: an epoch's order and augmentation follow from it and from the epoch's number alone.
         kind: what is asked of an image, which decides the loss.
         taught: the targets of `train` hold a teacher's answers behind the labels, as `Distillation` takes them.
-        say: receives what a person should know, such as a stage that does not fit the cache.
+        log: receives what a person should know, such as a stage that does not fit the cache.
         after_epoch: called with each epoch when it is done, and its number counted over all stages.
         folder: keeps the state after each epoch; if it holds one, the training goes on from there. None: no state.
     """
@@ -37,8 +37,8 @@ class Task:
     preset: str
     training: Training
     seed: int
-    kind: Kind = "binary"
+    kind: LabelKind = "binary"
     taught: bool = False
-    say: Callable[[str], None] = print
+    log: Callable[[str], None] = print
     after_epoch: Callable[[Epoch, int], None] = lambda epoch, number: None
     folder: Path | None = None

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from kmedtl.data.pipeline import Pipeline
-from kmedtl.finetune.frozen_prefix import Activations, CachedEpoch, Cut, cache
+from kmedtl.finetune.frozen_prefix import Activations, CachedEpoch, ModelSplit, cache
 from kmedtl.finetune.stage_plan import Plan
 
 Logits = dict[str, np.ndarray]  # of each split: float32 (N, findings), in the order of its table
@@ -63,7 +63,7 @@ def _whole(model: keras.Model, plan: Plan, data: dict[str, Pipeline]) -> Source:
     )
 
 
-def _behind(cut: Cut, cached: dict[str, Activations], batch_size: int) -> Source:
+def _behind(cut: ModelSplit, cached: dict[str, Activations], batch_size: int) -> Source:
     scorer = keras.Model(cut.suffix.inputs, cut.suffix.outputs)
     held = {name: [array[0] for array in part.arrays] for name, part in cached.items() if name != "train"}
     return Source(

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from kmedtl.backbones.blocks import select
 from kmedtl.data.pipeline import Variation
 from kmedtl.finetune.block_importance import is_adaptive
-from kmedtl.finetune.frozen_prefix import Cut, cut, size_of
-from kmedtl.finetune.job import Task
+from kmedtl.finetune.frozen_prefix import ModelSplit, cut, size_of
+from kmedtl.finetune.job import TrainingJob
 from kmedtl.recipe import Stage
 
 
@@ -20,7 +20,7 @@ class Plan:
     stage: Stage
     trainable: tuple[str, ...]
     variation: Variation
-    cut: Cut | None
+    cut: ModelSplit | None
 
     @property
     def views(self) -> int:
@@ -28,7 +28,7 @@ class Plan:
         return 1 if self.variation.is_none else min(self.stage.views, self.stage.epochs)
 
 
-def plan_pass(task: Task, stages: Sequence[Stage]) -> list[Plan]:
+def plan_pass(job: TrainingJob, stages: Sequence[Stage]) -> list[Plan]:
     """Return the plans of the first stage and of those after it that share its pass through the frozen part.
 
     None may cut behind the one before it, all vary images alike, and what all of them keep must fit the budget.
@@ -36,45 +36,45 @@ def plan_pass(task: Task, stages: Sequence[Stage]) -> list[Plan]:
     Args:
         stages: those to come; the first names its blocks, others may still be `adaptive`.
     """
-    group = [_within_budget(task, plan(task, stages[0]))]
+    group = [_within_budget(job, plan(job, stages[0]))]
     for stage in stages[1:]:
         if is_adaptive(stage) or stage.batch_norm == "adapt" or group[0].cut is None:
             break
-        following = plan(task, stage)
-        together = sum(_cache_size(task, one) for one in (*group, following))
-        if not _can_follow(following, group[-1]) or together > task.training.cache_gigabytes * 1e9:
+        following = plan(job, stage)
+        together = sum(_cache_size(job, one) for one in (*group, following))
+        if not _can_follow(following, group[-1]) or together > job.training.cache_gigabytes * 1e9:
             break
         group.append(following)
     return group
 
 
-def plan(task: Task, stage: Stage) -> Plan:
+def plan(job: TrainingJob, stage: Stage) -> Plan:
     """Return the plan of one stage, whatever the budget.
 
     Raises:
         UserError: a stage that names no block.
     """
-    names = select(task.blocks, stage.train)
-    variation = Variation(stage.augment or task.preset, stage.mix, stage.border)
-    return Plan(stage, names, variation, cut(task.model, task.blocks, names) if stage.views else None)
+    names = select(job.blocks, stage.train)
+    variation = Variation(stage.augment or job.preset, stage.mix, stage.border)
+    return Plan(stage, names, variation, cut(job.model, job.blocks, names) if stage.views else None)
 
 
-def _within_budget(task: Task, plan: Plan) -> Plan:
+def _within_budget(job: TrainingJob, plan: Plan) -> Plan:
     """Return the plan, without a cut where its activations would exceed the budget."""
-    size, budget = _cache_size(task, plan), task.training.cache_gigabytes
+    size, budget = _cache_size(job, plan), job.training.cache_gigabytes
     if size <= budget * 1e9:
         return plan
-    task.say(
+    job.log(
         f"Stage {plan.stage.name}: its frozen part takes {size / 1e9:.1f} GB, more than training.cache_gigabytes="
         f"{budget:g}; it is computed anew in each epoch, which is slower."
     )
     return replace(plan, cut=None)
 
 
-def _cache_size(task: Task, plan: Plan) -> int:
+def _cache_size(job: TrainingJob, plan: Plan) -> int:
     """Return bytes; 0 where nothing is cached."""
-    images = sum(len(part.table) * (plan.views if name == "train" else 1) for name, part in task.data.items())
-    return 0 if plan.cut is None else size_of(plan.cut, images, task.training.cache_dtype)
+    images = sum(len(part.table) * (plan.views if name == "train" else 1) for name, part in job.data.items())
+    return 0 if plan.cut is None else size_of(plan.cut, images, job.training.cache_dtype)
 
 
 def _can_follow(plan: Plan, last: Plan) -> bool:

@@ -29,7 +29,7 @@ def write(report: Report, folder: Path) -> None:
         Path(__file__).with_name(NAME),
         report=replace(report, recipe=without_folders(report.recipe)),
         splits=split_rows(report.manifest),
-        stages=stage_rows(report.learned),
+        stages=stage_rows(report.trained),
         title=title,
         chance=no_better_than_chance(report.metrics.estimates, report.metrics.patients),
         too_few=too_few(report.judgement.groups),

@@ -10,12 +10,12 @@ from kmedtl.audit.audit import Audit
 from kmedtl.data.manifest import Manifest
 from kmedtl.edge.model_info import ModelInfo
 from kmedtl.evaluate.confidence import Estimate
-from kmedtl.explain.overlay import Tile
+from kmedtl.explain.overlay import ExampleImage
 from kmedtl.export.parity import Parity
-from kmedtl.finetune.checkpoint import State
+from kmedtl.finetune.checkpoint import Checkpoint
 from kmedtl.recipe import Recipe
 from kmedtl.tasks.classification.evaluation import Judgement, Settled
-from kmedtl.tasks.classification.labelled_predictions import Answers
+from kmedtl.tasks.classification.labelled_predictions import LabelledPredictions
 from kmedtl.tasks.classification.metrics import Metrics
 
 
@@ -25,7 +25,7 @@ class Report:
 
     Attributes:
         manifest: the images used, with their splits.
-        learned: how the model was fine-tuned; None where a classifier was fitted to its features.
+        trained: how the model was fine-tuned; None where a classifier was fitted to its features.
         test: its answers, decided at the operating points of `settled`.
         parity: a row an exported file.
         environment: of `kmedtl.runs.environment.environment`.
@@ -36,15 +36,15 @@ class Report:
     recipe: Recipe
     manifest: Manifest
     audit: Audit
-    learned: State | None
-    test: Answers
+    trained: Checkpoint | None
+    test: LabelledPredictions
     info: ModelInfo
     settled: Settled
     judgement: Judgement
     parity: tuple[Parity, ...]
     environment: Mapping[str, Any]
     audit_page: str = "audit.html"
-    tiles: tuple[Tile, ...] = ()
+    tiles: tuple[ExampleImage, ...] = ()
 
     @property
     def metrics(self) -> Metrics:

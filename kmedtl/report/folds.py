@@ -10,7 +10,7 @@ from kmedtl.evaluate import plots
 from kmedtl.files import html
 from kmedtl.recipe import Recipe, without_folders
 from kmedtl.tasks.classification.figures import named_in_legend, precision_in_words, roc_in_words
-from kmedtl.tasks.classification.labelled_predictions import Answers
+from kmedtl.tasks.classification.labelled_predictions import LabelledPredictions
 from kmedtl.tasks.classification.metrics import Metrics
 from kmedtl.tasks.classification.summary import no_better_than_chance, title
 
@@ -18,7 +18,12 @@ COLUMNS = ("auc", "macro_auc", "micro_auc", "accuracy", "sensitivity", "specific
 
 
 def write(
-    recipe: Recipe, folds: Mapping[str, Metrics], answers: Answers, metrics: Metrics, synthetic: bool, folder: Path
+    recipe: Recipe,
+    folds: Mapping[str, Metrics],
+    answers: LabelledPredictions,
+    metrics: Metrics,
+    synthetic: bool,
+    folder: Path,
 ) -> None:
     """Write `plots/` and the self-contained `report.html` into the folder that holds the folds.
 

@@ -12,7 +12,7 @@ import yaml
 from kmedtl import config
 from kmedtl.data.manifest import SPLITS, Manifest
 from kmedtl.files import html
-from kmedtl.finetune.checkpoint import State
+from kmedtl.finetune.checkpoint import Checkpoint
 from kmedtl.recipe import without_folders
 from kmedtl.report.content import Report
 from kmedtl.tasks.classification import figures, thresholds
@@ -61,7 +61,7 @@ def write(report: Report, folder: Path) -> None:
         choices=choices,
         document=thresholds.document(choices),
         splits=split_rows(report.manifest),
-        stages=stage_rows(report.learned),
+        stages=stage_rows(report.trained),
         tiles=[(why, list(tiles)) for why, tiles in groupby(report.tiles, lambda tile: tile.case.why)],
         settings=yaml.safe_dump(config.to_dict(report.recipe), sort_keys=False, allow_unicode=True),
         title=title,
@@ -81,13 +81,13 @@ def split_rows(manifest: Manifest) -> list[SplitRow]:
     ]
 
 
-def stage_rows(learned: State | None) -> list[StageRow]:
+def stage_rows(trained: Checkpoint | None) -> list[StageRow]:
     """Return a row a stage that trained."""
-    if learned is None:
+    if trained is None:
         return []
     rows = []
-    for stage in learned.stages:
-        epochs = [epoch for epoch in learned.history if epoch.stage == stage.name and epoch.alpha == 1]
+    for stage in trained.stages:
+        epochs = [epoch for epoch in trained.history if epoch.stage == stage.name and epoch.alpha == 1]
         best = max((epoch.val_auc for epoch in epochs), default=float("nan"))
         seconds = sum(epoch.seconds for epoch in epochs)
         rate = f"{stage.lr:.2g}" if isinstance(stage.lr, float) else str(stage.lr)

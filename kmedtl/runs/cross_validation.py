@@ -16,14 +16,14 @@ from kmedtl.report import folds as folds_page
 from kmedtl.runs import run_folder
 from kmedtl.runs.environment import environment
 from kmedtl.runs.result import Result, closing, marking
-from kmedtl.tasks.classification.labelled_predictions import Answers
+from kmedtl.tasks.classification.labelled_predictions import LabelledPredictions
 from kmedtl.tasks.classification.metrics import Metrics, measure
 from kmedtl.tasks.classification.prediction_table import answers_of
 from kmedtl.tasks.classification.summary import aligned, no_better_than_chance, title
 
 
 @dataclass(frozen=True)
-class Pooled:
+class CrossValidation:
     """The folds, and their tests judged as one.
 
     Attributes:
@@ -36,7 +36,7 @@ class Pooled:
     recipe: Recipe
     folds: Mapping[str, Result]
     predictions: pd.DataFrame
-    answers: Answers
+    answers: LabelledPredictions
     metrics: Metrics
 
     @property
@@ -44,13 +44,13 @@ class Pooled:
         return any(result.audit.synthetic for result in self.folds.values())
 
 
-def pool(folds: Mapping[str, Result], recipe: Recipe) -> Pooled:
+def pool(folds: Mapping[str, Result], recipe: Recipe) -> CrossValidation:
     """Judge the tests of all folds together; each decision was taken at its own fold's operating point."""
     tests = pd.concat([_calibrated(name, result) for name, result in folds.items()], ignore_index=True)
     manifest = next(iter(folds.values())).manifest
     answers = answers_of(tests, manifest, split="test")
     logits = dict(zip(columns("logit", manifest.kind, manifest.findings), answers.logits.T, strict=True))
-    return Pooled(recipe, folds, tests.assign(**logits), answers, measure(answers, recipe.evaluation.ordered))
+    return CrossValidation(recipe, folds, tests.assign(**logits), answers, measure(answers, recipe.evaluation.ordered))
 
 
 def _calibrated(fold: str, result: Result) -> pd.DataFrame:
@@ -61,7 +61,7 @@ def _calibrated(fold: str, result: Result) -> pd.DataFrame:
     return result.test.drop(columns=logits).assign(fold=fold, **points)
 
 
-def write(pooled: Pooled, folder: Path) -> None:
+def write(pooled: CrossValidation, folder: Path) -> None:
     """Write recipe, predictions, metrics and report beside the folders of the folds."""
     recipes.write(pooled.recipe, folder / "recipe.yaml")
     write_csv(pooled.predictions, folder / "predictions.csv")
@@ -71,7 +71,7 @@ def write(pooled: Pooled, folder: Path) -> None:
     folds_page.write(pooled.recipe, tests, pooled.answers, pooled.metrics, pooled.synthetic, folder)
 
 
-def summary(pooled: Pooled, folder: Path) -> str:
+def summary(pooled: CrossValidation, folder: Path) -> str:
     """Return the lines that a person reads in the terminal when the folds are done."""
     metrics = pooled.metrics
     lines = [
@@ -90,7 +90,7 @@ def summary(pooled: Pooled, folder: Path) -> str:
     return "\n".join([*lines, *closing(folder, pooled.synthetic)])
 
 
-def _metrics(pooled: Pooled) -> dict:
+def _metrics(pooled: CrossValidation) -> dict:
     return {
         **marking(pooled.synthetic),
         "kind": pooled.answers.kind,

@@ -12,7 +12,7 @@ import pandas as pd
 from kmedtl.data import sources
 from kmedtl.data.manifest import Manifest
 from kmedtl.errors import UserError
-from kmedtl.export.exporting import Examples, Subject, export
+from kmedtl.export.exporting import LabelledImages, TrainedModel, export
 from kmedtl.export.footprint import Footprint, footprint
 from kmedtl.export.parity import Parity
 from kmedtl.export.provenance import hashes
@@ -21,9 +21,9 @@ from kmedtl.files.csv_tables import read_csv
 from kmedtl.images.decode import decode_all
 from kmedtl.images.reading import Reading
 from kmedtl.runs import run_folder
-from kmedtl.runs.reopen import PastRun
+from kmedtl.runs.reopen import FinishedRun
 from kmedtl.system.progress import progress
-from kmedtl.tasks.classification.labelled_predictions import Answers
+from kmedtl.tasks.classification.labelled_predictions import LabelledPredictions
 from kmedtl.tasks.classification.prediction_table import answers_of
 from kmedtl.tasks.classification.summary import aligned
 
@@ -41,14 +41,14 @@ class Exported:
 
     @property
     def rejected(self) -> tuple[Parity, ...]:
-        return tuple(row for row in self.rows if row.missed)
+        return tuple(row for row in self.rows if row.failed_gates)
 
 
-def export_run(run: PastRun, formats: Sequence[str], folder: Path, say: Callable[[str], None]) -> Exported:
+def export_run(run: FinishedRun, formats: Sequence[str], folder: Path, log: Callable[[str], None]) -> Exported:
     """Write a run's files into `folder`, measure each, and set apart those that miss the recipe's gate.
 
     Args:
-        say: receives what a person should know: test images that the source no longer has.
+        log: receives what a person should know: test images that the source no longer has.
 
     Raises:
         UserError: a source without the run's images, a model that does not load.
@@ -59,12 +59,12 @@ def export_run(run: PastRun, formats: Sequence[str], folder: Path, say: Callable
     training = files.loc[files.index.intersection(listed.loc[listed["split"] == "train", "id"])]
     if "int8" in formats:
         _refuse_without(training, run)
-    subject = Subject(
+    subject = TrainedModel(
         load_keras(run.model, run.info),
         replace(run.info, **hashes(run.recipe, listed)),
         run.recipe,
         lambda count: _decoded(_stratified(training, count, run.recipe.seed), run.info.reading)[1],
-        *(_examples(run, manifest, split, say) for split in ("val", "test")),
+        *(_examples(run, manifest, split, log) for split in ("val", "test")),
     )
     rows = export(subject, folder, formats, thorough=True)
     footprints = tuple(
@@ -73,7 +73,7 @@ def export_run(run: PastRun, formats: Sequence[str], folder: Path, say: Callable
         for threads in THREADS
     )
     for row in rows:
-        if row.missed:
+        if row.failed_gates:
             (folder / row.file).rename(folder / f"{row.file}{REJECTED}")
     document = {"files": [asdict(row) for row in rows], "footprints": [asdict(found) for found in footprints]}
     run_folder.write_json(folder / TABLE, document)
@@ -99,11 +99,11 @@ def summary(exported: Exported) -> list[str]:
     ]
     lines = ["", *aligned([[*header, "Peak MB"], *cells]), ""]
     lines += [f"{row.file}: {row.made}" for row in exported.rows if row.made]
-    lines += [f"Rejected: {row.file}{REJECTED}: {'; '.join(row.missed)}" for row in exported.rejected]
+    lines += [f"Rejected: {row.file}{REJECTED}: {'; '.join(row.failed_gates)}" for row in exported.rejected]
     return lines
 
 
-def _examples(run: PastRun, manifest: Manifest, split: str, say: Callable[[str], None]) -> Examples:
+def _examples(run: FinishedRun, manifest: Manifest, split: str, log: Callable[[str], None]) -> LabelledImages:
     """Return a split's images, from their files, and the run's answers to those that can still be read."""
     answers = answers_of(run.predictions, manifest, split, run.info.thresholds)
     files = manifest.table.set_index("id").reindex(answers.ids)
@@ -115,16 +115,16 @@ def _examples(run: PastRun, manifest: Manifest, split: str, say: Callable[[str],
         told = f"{len(absent)} of the run's {len(there)} {split} images, first: {absent[0]}"
         if there.sum() < 2:
             raise UserError(f"{manifest.source}: has no longer {told}; put them back.")
-        say(f"Note: {manifest.source} has no longer {told}; the others are used.")
-    return Examples(images, _part(answers, there))
+        log(f"Note: {manifest.source} has no longer {told}; the others are used.")
+    return LabelledImages(images, _part(answers, there))
 
 
-def _part(answers: Answers, chosen: np.ndarray) -> Answers:
+def _part(answers: LabelledPredictions, chosen: np.ndarray) -> LabelledPredictions:
     names = ("ids", "patients", "targets", "logits", "probabilities", "decisions")
     return replace(answers, groups=answers.groups[chosen], **{name: getattr(answers, name)[chosen] for name in names})
 
 
-def _refuse_without(training: pd.DataFrame, run: PastRun) -> None:
+def _refuse_without(training: pd.DataFrame, run: FinishedRun) -> None:
     if not len(training):
         raise UserError(
             f"int8: expected the run's training images, which tell its ranges. {run.recipe.data.source} has none of "

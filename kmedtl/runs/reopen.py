@@ -22,7 +22,7 @@ MODEL, RECIPE, PREDICTIONS = "model.keras", "recipe.yaml", "predictions.csv"
 
 
 @dataclass(frozen=True)
-class PastRun:
+class FinishedRun:
     """What a run folder holds.
 
     Attributes:
@@ -38,7 +38,7 @@ class PastRun:
     predictions: pd.DataFrame
 
 
-def open_run(path: Path) -> PastRun:
+def open_run(path: Path) -> FinishedRun:
     """Open a run folder, or a model inside one.
 
     Raises:
@@ -53,15 +53,15 @@ def open_run(path: Path) -> PastRun:
             raise UserError(f"{path}: expected a run folder or a model in one; {file} is not there.")
     texts = dict.fromkeys(("id", "patient"), str)
     predictions = read_csv(folder / PREDICTIONS, keep_default_na=False, dtype=texts)
-    return PastRun(folder, model, recipes.read(folder / RECIPE), model_info.read(model), predictions)
+    return FinishedRun(folder, model, recipes.read(folder / RECIPE), model_info.read(model), predictions)
 
 
-def test_images(run: PastRun, limit: int | None, say: Callable[[str], None]) -> Pipeline:
+def test_images(run: FinishedRun, limit: int | None, log: Callable[[str], None]) -> Pipeline:
     """Return the run's test images from its source, decoded as the run did, with the labels and patients it judged by.
 
     Args:
         limit: about so many of them, whole patients, each label by its share; None: all.
-        say: receives what a person should know: test images that the source no longer has.
+        log: receives what a person should know: test images that the source no longer has.
 
     Raises:
         UserError: a source that is gone, or that has none of them.
@@ -77,7 +77,7 @@ def test_images(run: PastRun, limit: int | None, say: Callable[[str], None]) -> 
                 f"{run.recipe.data.source}: has no longer {told}. Put them back, or use the KMEDTL_SALT of the run, "
                 "from which the names of DICOM files follow."
             )
-        say(f"Note: {run.recipe.data.source} has no longer {told}; the others are judged.")
+        log(f"Note: {run.recipe.data.source} has no longer {told}; the others are judged.")
     if limit:
         table = splits.limit(table, limit, run.recipe.seed)
     table = table.drop(columns=["patient", "label"]).join(judged, on="id").sort_values("record", ignore_index=True)

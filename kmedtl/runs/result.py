@@ -14,10 +14,10 @@ from kmedtl.data.manifest import Manifest
 from kmedtl.edge import model_info
 from kmedtl.edge.model_info import ModelInfo
 from kmedtl.evaluate.confidence import Estimate, wilson
-from kmedtl.explain.overlay import Tile
+from kmedtl.explain.overlay import ExampleImage
 from kmedtl.export.parity import Parity
 from kmedtl.files.csv_tables import write_csv
-from kmedtl.finetune.checkpoint import State
+from kmedtl.finetune.checkpoint import Checkpoint
 from kmedtl.recipe import Recipe
 from kmedtl.report import card, page
 from kmedtl.report.content import Report
@@ -39,7 +39,7 @@ class Result:
 
     Attributes:
         manifest: the images used, with their splits.
-        learned: how the model was fine-tuned; None where a classifier was fitted to its features.
+        trained: how the model was fine-tuned; None where a classifier was fitted to its features.
         predictions: of validation and test, see `kmedtl.tasks.classification.prediction_table`.
         settled: what validation chose.
         judgement: what the test said.
@@ -50,13 +50,13 @@ class Result:
     recipe: Recipe
     manifest: Manifest
     audit: Audit
-    learned: State | None
+    trained: Checkpoint | None
     predictions: pd.DataFrame
     info: ModelInfo
     settled: Settled
     judgement: Judgement
     parity: tuple[Parity, ...]
-    tiles: tuple[Tile, ...] = ()
+    tiles: tuple[ExampleImage, ...] = ()
 
     @property
     def test(self) -> pd.DataFrame:
@@ -76,7 +76,7 @@ def write(result: Result, folder: Path) -> None:
     """Write tables, metrics, plots, report and model card into a folder that already holds the models."""
     recipes.write(result.recipe, folder / "recipe.yaml")
     manifests.write(result.manifest, folder / "manifest.csv")
-    history = pd.DataFrame([asdict(epoch) for epoch in (result.learned.history if result.learned else [])])
+    history = pd.DataFrame([asdict(epoch) for epoch in (result.trained.history if result.trained else [])])
     write_csv(history, folder / "history.csv")
     write_csv(result.predictions, folder / "predictions.csv")
     run_folder.write_json(folder / "metrics.json", _metrics(result))
@@ -87,7 +87,7 @@ def write(result: Result, folder: Path) -> None:
         recipe=result.recipe,
         manifest=result.manifest,
         audit=result.audit,
-        learned=result.learned,
+        trained=result.trained,
         test=answers_of(result.predictions, result.manifest, "test", result.settled.thresholds),
         info=result.info,
         settled=result.settled,
@@ -126,7 +126,7 @@ def summary(result: Result, folder: Path) -> str:
         f"{row.file:<22} {row.megabytes:>6.1f} {row.auc:>7.4f} {row.max_difference:>9.1e} {row.flips:>18.1%}"
         for row in result.parity
     ]
-    lines += [f"{row.file} misses its gate: {'; '.join(row.missed)}" for row in result.parity if row.missed]
+    lines += [f"{row.file} misses its gate: {'; '.join(row.failed_gates)}" for row in result.parity if row.failed_gates]
     return "\n".join(map(shown, [*lines, *closing(folder, result.audit.synthetic)]))
 
 

@@ -46,10 +46,10 @@ def choose(out: Path | None, recipe: str, resume: bool = False) -> Path:
 
 
 @contextlib.contextmanager
-def building(folder: Path, resume: bool = False, say: Callable[[str], None] = print) -> Iterator[Path]:
+def building(folder: Path, resume: bool = False, log: Callable[[str], None] = print) -> Iterator[Path]:
     """Yield a folder to write into; it becomes `folder` at the end.
 
-    If the block fails it vanishes, unless it holds the state of a training: then it stays, and `say` receives how to go
+    If the block fails it vanishes, unless it holds the state of a training: then it stays, and `log` receives how to go
     on. The state itself is not part of a finished run.
 
     Raises:
@@ -66,7 +66,7 @@ def building(folder: Path, resume: bool = False, say: Callable[[str], None] = pr
             if not any(unfinished.rglob(STATE)):
                 shutil.rmtree(unfinished, ignore_errors=True)
             else:
-                say(f"Kept: {unfinished}; the same command with --resume goes on after the last epoch.")
+                log(f"Kept: {unfinished}; the same command with --resume goes on after the last epoch.")
             raise
         for file in (*folder.rglob(STATE), folder / LOCK):
             file.unlink()
@@ -117,11 +117,11 @@ def locked(folder: Path, other: str = "another run is writing there") -> Iterato
         yield
 
 
-def logged(say: Callable[[str], None], folder: Path) -> Callable[[str], None]:
+def logged(log: Callable[[str], None], folder: Path) -> Callable[[str], None]:
     """Return what says a text and notes it in `OUTPUT`, whether anybody listens or not."""
 
     def both(text: str) -> None:
-        say(text)
+        log(text)
         with (folder / OUTPUT).open("a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(f"{text}\n")
 

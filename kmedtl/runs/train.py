@@ -10,14 +10,14 @@ import keras
 
 from kmedtl.backbones.blocks import Block, block_map
 from kmedtl.data.pipeline import Pipeline
-from kmedtl.edge.tasks.classification.labels import Kind
-from kmedtl.ensemble.soups import stir
-from kmedtl.ensemble.teacher import taught
+from kmedtl.edge.tasks.classification.labels import LabelKind
+from kmedtl.ensemble.soups import average_weights
+from kmedtl.ensemble.teacher import with_teacher_targets
 from kmedtl.finetune import stages
 from kmedtl.finetune.block_importance import check_stage
-from kmedtl.finetune.checkpoint import State
+from kmedtl.finetune.checkpoint import Checkpoint
 from kmedtl.finetune.distribution import devices
-from kmedtl.finetune.job import Task
+from kmedtl.finetune.job import TrainingJob
 from kmedtl.finetune.presets import pick, stages_of
 from kmedtl.recipe import CLASSIFIERS, SOUPS, Recipe, Stage
 from kmedtl.runs.tracking import tracking
@@ -25,46 +25,46 @@ from kmedtl.tasks.classification.classifiers import fit_classifier
 from kmedtl.tasks.classification.model import build_classifier
 
 
-def learn(
-    recipe: Recipe, kind: Kind, data: dict[str, Pipeline], folder: Path, say: Callable[[str], None]
-) -> tuple[keras.Model, Recipe, State | None]:
+def train(
+    recipe: Recipe, kind: LabelKind, data: dict[str, Pipeline], folder: Path, log: Callable[[str], None]
+) -> tuple[keras.Model, Recipe, Checkpoint | None]:
     """Return the trained model in float32, the recipe with the stages as they turned out, and how it learned."""
     findings = data["train"].targets.shape[1]
     if recipe.schedule in CLASSIFIERS:
-        say(f"Schedule {recipe.schedule}: no network trains; data.augment and training.* have no effect.")
+        log(f"Schedule {recipe.schedule}: no network trains; data.augment and training.* have no effect.")
         with tracking(recipe, folder):
             model, _ = build(recipe, findings)
-            return fit_classifier(model, recipe.schedule, data, recipe.seed, say), recipe, None
+            return fit_classifier(model, recipe.schedule, data, recipe.seed, log), recipe, None
     if recipe.schedule in SOUPS:
         with tracking(recipe, folder):
             model, _ = build(recipe, findings)
-            stir(model, recipe, kind, data, say)
+            average_weights(model, recipe, kind, data, log)
         return model, recipe, None
     with devices(recipe.training), tracking(recipe, folder) as after_epoch:
         model, blocks = build(recipe, findings)
-        planned = plan_stages(recipe, len(data["train"].table), blocks, say)
-        task = replace(task_of(recipe, model, blocks, data, kind, say), after_epoch=after_epoch, folder=folder)
-        learned = stages.fine_tune(task, planned)
+        planned = plan_stages(recipe, len(data["train"].table), blocks, log)
+        task = replace(training_job(recipe, model, blocks, data, kind, log), after_epoch=after_epoch, folder=folder)
+        trained = stages.fine_tune(task, planned)
     whole, _ = build(recipe, findings)  # of float32, on one device
     whole.set_weights(model.get_weights())
     schedule = "stages" if planned else recipe.schedule
-    return whole, replace(recipe, stages=tuple(learned.stages), schedule=schedule), learned
+    return whole, replace(recipe, stages=tuple(trained.stages), schedule=schedule), trained
 
 
-def task_of(
+def training_job(
     recipe: Recipe,
     model: keras.Model,
     blocks: Sequence[Block],
     data: dict[str, Pipeline],
-    kind: Kind,
-    say: Callable[[str], None],
-) -> Task:
+    kind: LabelKind,
+    log: Callable[[str], None],
+) -> TrainingJob:
     """Return what fine-tuning is given: the test is no part of it, but that no teacher may know its patients."""
     seen = {split: data[split] for split in ("train", "val")}
     if recipe.distill:
-        seen["train"] = taught(recipe, data, say)
+        seen["train"] = with_teacher_targets(recipe, data, log)
     is_taught = bool(recipe.distill)
-    return Task(model, blocks, seen, recipe.data.augment, recipe.training, recipe.seed, kind, is_taught, say)
+    return TrainingJob(model, blocks, seen, recipe.data.augment, recipe.training, recipe.seed, kind, is_taught, log)
 
 
 def build(recipe: Recipe, findings: int = 1) -> tuple[keras.Model, tuple[Block, ...]]:
@@ -81,12 +81,12 @@ def build(recipe: Recipe, findings: int = 1) -> tuple[keras.Model, tuple[Block, 
     return model, blocks
 
 
-def plan_stages(recipe: Recipe, images: int, blocks: Sequence[Block], say: Callable[[str], None]) -> tuple[Stage, ...]:
+def plan_stages(recipe: Recipe, images: int, blocks: Sequence[Block], log: Callable[[str], None]) -> tuple[Stage, ...]:
     """Return the recipe's stages, or those that its schedule makes of so many training images."""
     if recipe.schedule in ("stages", "untrained"):
         return recipe.stages
     planned = stages_of(recipe.schedule, images, recipe.data.batch_size, blocks)
     name = f"auto, {pick(images)}" if recipe.schedule == "auto" else recipe.schedule
     said = "; ".join(f"{stage.name} ({stage.train}) {stage.epochs} epochs" for stage in planned)
-    say(f"Schedule ({name}) for {images} training images: {said}")
+    log(f"Schedule ({name}) for {images} training images: {said}")
     return planned

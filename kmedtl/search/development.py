@@ -13,7 +13,7 @@ from kmedtl.data import splits
 from kmedtl.data.manifest import Manifest
 from kmedtl.data.pipeline import Pipeline, pipelines
 from kmedtl.data.store import files_of, folder_of, open_store
-from kmedtl.edge.tasks.classification.labels import Kind
+from kmedtl.edge.tasks.classification.labels import LabelKind
 from kmedtl.recipe import Recipe
 from kmedtl.runs.prepare import prepare, refuse
 
@@ -34,7 +34,7 @@ class Development:
     divisions: tuple[pd.DataFrame, ...]
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> LabelKind:
         return self.manifest.kind
 
     @property

@@ -16,7 +16,7 @@ from kmedtl.backbones.blocks import Block
 from kmedtl.data.pipeline import Pipeline, Variation
 from kmedtl.errors import UserError
 from kmedtl.files.cache import made_once
-from kmedtl.finetune.frozen_prefix import CachedEpoch, Cut, cache, cut, size_of
+from kmedtl.finetune.frozen_prefix import CachedEpoch, ModelSplit, cache, cut, size_of
 from kmedtl.recipe import Recipe, Stage
 
 
@@ -91,7 +91,7 @@ def head_on_features(
     return before.suffix, (blocks[-1],), pipelines
 
 
-def _refuse_too_large(recipe: Recipe, before: Cut, images: int) -> None:
+def _refuse_too_large(recipe: Recipe, before: ModelSplit, images: int) -> None:
     size, budget = size_of(before, images, recipe.training.cache_dtype) / 1e9, recipe.training.cache_gigabytes
     if size > budget:
         raise UserError(
@@ -100,7 +100,7 @@ def _refuse_too_large(recipe: Recipe, before: Cut, images: int) -> None:
         )
 
 
-def _name(recipe: Recipe, stage: Stage, before: Cut, views: int, data: dict[str, Pipeline]) -> str:
+def _name(recipe: Recipe, stage: Stage, before: ModelSplit, views: int, data: dict[str, Pipeline]) -> str:
     """Return a name for everything that the features follow from."""
     settings = {
         "backbone": asdict(recipe.backbone),

@@ -50,10 +50,10 @@ def choose(out: Path | None, recipe: str, resume: bool) -> Path:
 
 
 @contextlib.contextmanager
-def held(folder: Path, recipe: Recipe, say: Callable[[str], None] = print) -> Iterator[Path]:
+def held(folder: Path, recipe: Recipe, log: Callable[[str], None] = print) -> Iterator[Path]:
     """Yield the folder, with the recipe in it; nobody else can hold it while the block runs.
 
-    If the block fails before a trial ended, the folder vanishes; else it stays, and `say` receives how to go on.
+    If the block fails before a trial ended, the folder vanishes; else it stays, and `log` receives how to go on.
 
     Raises:
         UserError: another search is going on there, one began with another recipe, or it cannot be written.
@@ -72,7 +72,7 @@ def held(folder: Path, recipe: Recipe, say: Callable[[str], None] = print) -> It
             yield folder
         except BaseException:
             if any(folder.glob("trials/*/record.json")):
-                say(f"Kept: {folder}; the same command with --out {folder} --resume goes on after the last trial.")
+                log(f"Kept: {folder}; the same command with --out {folder} --resume goes on after the last trial.")
             elif not goes_on:
                 shutil.rmtree(folder, ignore_errors=True)
             raise

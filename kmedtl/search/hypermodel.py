@@ -63,7 +63,7 @@ class RecipeHyperModel(keras_tuner.HyperModel):
             self._features.path,
             after_epoch=lambda epoch, number: history.append(epoch),
         )
-        best = max(history, key=lambda epoch: epoch.merit)
+        best = max(history, key=lambda epoch: epoch.selection_score)
         figures = {name: float(getattr(best, name)) for name in FIGURES}
         for callback in callbacks:
             callback.set_model(model)

@@ -74,7 +74,7 @@ class Found:
         return settings_of(self.best.values)
 
 
-def conclude(recipe: Recipe, data: Development, folder: Path, say: Callable[[str], None]) -> Found:
+def conclude(recipe: Recipe, data: Development, folder: Path, log: Callable[[str], None]) -> Found:
     """Run the best recipe, judge it on the test, write tables and page into the search's folder.
 
     Raises:
@@ -88,8 +88,8 @@ def conclude(recipe: Recipe, data: Development, folder: Path, say: Callable[[str
     best_recipe = replace(recipe_of(recipe, best.values, tier_of(recipe)), search=Search())
     recipes.write(best_recipe, folder / BEST)
     said = "; ".join(f"{path}={_shown(value)}" for path, value in settings_of(best.values).items())
-    say(f"Best of {len(tried)} trials: {best.trial} ({said}); it is run in full, and judged on the test once.")
-    metrics = _judged(best_recipe, folder / WINNER, say)
+    log(f"Best of {len(tried)} trials: {best.trial} ({said}); it is run in full, and judged on the test once.")
+    metrics = _judged(best_recipe, folder / WINNER, log)
     judged = metrics["test"]
     found = Found(
         recipe,
@@ -140,10 +140,10 @@ def summary(found: Found, folder: Path) -> str:
     return "\n".join(lines)
 
 
-def _judged(best: Recipe, folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
+def _judged(best: Recipe, folder: Path, log: Callable[[str], None]) -> dict[str, Any]:
     """Return the metrics of the best recipe's run; it is run unless it was before the search was stopped."""
     if not folder.is_dir():
-        run(best, folder, say, resume=folder.with_name(f".{folder.name}.unfinished").is_dir())
+        run(best, folder, log, resume=folder.with_name(f".{folder.name}.unfinished").is_dir())
     return json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
 
 

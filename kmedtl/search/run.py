@@ -26,7 +26,7 @@ from kmedtl.system.progress import progress
 def search(
     recipe: Recipe,
     out: Path | None = None,
-    say: Callable[[str], None] = print,
+    log: Callable[[str], None] = print,
     resume: bool = False,
     ray: str = "",
     workers: int = 0,
@@ -52,20 +52,20 @@ def search(
     if role != "alone" and out is None:
         raise UserError("search: expected --out, a folder that chief and workers share.")
     if role == "worker":
-        _work(recipe, out, say)
+        _work(recipe, out, log)
         return None, out
     place = folder.choose(out, recipe.name, resume)
-    with folder.held(place, recipe, say):
-        say = logged(say, place)
+    with folder.held(place, recipe, log):
+        log = logged(log, place)
         study = study_of(recipe, place)
-        say(_describe(study))
+        log(_describe(study))
         if ray:
             _on_ray(study, ray, workers)
         elif role == "chief":
             _give_out(study)
         else:
             _alone(study)
-        found = conclude(recipe, study.development, place, say)
+        found = conclude(recipe, study.development, place, log)
     return found, place
 
 
@@ -105,7 +105,7 @@ def _give_out(study: Study) -> None:
         RecipeTuner(oracle, study, process=None).search(verbose=0)
 
 
-def _work(recipe: Recipe, place: Path, say: Callable[[str], None]) -> None:
+def _work(recipe: Recipe, place: Path, log: Callable[[str], None]) -> None:
     """Carry out the trials that the chief gives out, until it has no more."""
     worker = os.environ[distributed.ID]
     distributed.reach_chief()
@@ -116,12 +116,12 @@ def _work(recipe: Recipe, place: Path, say: Callable[[str], None]) -> None:
         nonlocal done
         done += 1
         distributed.reach_chief()
-        say(f"{worker}: trial {record.trial} {record.status} after {record.seconds:.0f} s")
+        log(f"{worker}: trial {record.trial} {record.status} after {record.seconds:.0f} s")
 
     with distributed.beating(place), TrialProcess(log_of(place, worker)) as process:
         study = study_of(recipe, place)
         RecipeTuner(oracle_of(recipe), study, process, begin=distributed.reach_chief, end=end).search(verbose=0)
-    say(f"{worker}: {done} trials; the search has no more.")
+    log(f"{worker}: {done} trials; the search has no more.")
 
 
 @contextlib.contextmanager

@@ -13,13 +13,13 @@ import numpy as np
 from kmedtl.backbones.blocks import Block, block_map
 from kmedtl.data.pipeline import Pipeline
 from kmedtl.edge.tasks.classification.calibration import against_rest
-from kmedtl.edge.tasks.classification.labels import Kind
+from kmedtl.edge.tasks.classification.labels import LabelKind
 from kmedtl.finetune.checkpoint import Epoch
 from kmedtl.finetune.distribution import devices
 from kmedtl.finetune.stage_data import predict_logits
 from kmedtl.finetune.stages import fine_tune
 from kmedtl.recipe import Recipe
-from kmedtl.runs.train import build, task_of
+from kmedtl.runs.train import build, training_job
 from kmedtl.search.development import Development
 from kmedtl.search.features import head_on_features
 from kmedtl.search.space import stages_of
@@ -83,7 +83,7 @@ def carry_out(job: Job) -> Outcome:
         UserError: whatever a run refuses, a loss that is not finite among it.
     """
     start = time.perf_counter()
-    merit = merit_of(job.recipe.search.objective)
+    selection_score = merit_of(job.recipe.search.objective)
     histories: list[list[Epoch]] = []
     logits = []
     pruned = False
@@ -91,14 +91,14 @@ def carry_out(job: Job) -> Outcome:
         histories.append([])
         courses = job.courses if fold == 0 else ()
         try:
-            logits.append(_train(job, fold, _watch(histories[-1], courses, merit)))
+            logits.append(_train(job, fold, _watch(histories[-1], courses, selection_score)))
         except _PrunedError:
             pruned = True
             break
-    best = [max(history, key=lambda epoch: epoch.merit) for history in histories]
+    best = [max(history, key=lambda epoch: epoch.selection_score) for history in histories]
     return Outcome(
         figures={name: float(np.mean([getattr(epoch, name) for epoch in best])) for name in FIGURES},
-        course=_course(histories[0], merit),
+        course=_course(histories[0], selection_score),
         epochs=sum(map(len, histories)),
         pruned=pruned,
         logits=() if pruned else tuple(logits),
@@ -122,7 +122,7 @@ def fit(
     recipe: Recipe,
     model: keras.Model,
     data: dict[str, Pipeline],
-    kind: Kind,
+    kind: LabelKind,
     tier: str,
     features: Path,
     place: Path | None = None,
@@ -137,7 +137,7 @@ def fit(
     stages = stages_of(recipe, tier)
     if tier == "head":
         model, blocks, data = head_on_features(recipe, stages[0], model, blocks, data, features)
-    task = task_of(recipe, model, blocks, data, kind, print)
+    task = training_job(recipe, model, blocks, data, kind, print)
     fine_tune(replace(task, after_epoch=after_epoch, folder=place if tier == "full" else None), stages)
     logits = predict_logits(model, data["val"])
     return against_rest(logits) if kind == "multi_class" else logits
@@ -153,7 +153,7 @@ def _train(job: Job, fold: int, after_epoch: Callable[[Epoch, int], None]) -> np
 
 
 def _watch(
-    history: list[Epoch], courses: Sequence[tuple[float, ...]], merit: Callable[[Epoch], float]
+    history: list[Epoch], courses: Sequence[tuple[float, ...]], selection_score: Callable[[Epoch], float]
 ) -> Callable[[Epoch, int], None]:
     """Return what notes each epoch, and ends the training where the median rule says so."""
 
@@ -161,11 +161,11 @@ def _watch(
         history.append(epoch)
         others = [course[number - 1] for course in courses if len(course) >= number]
         enough = len(history) >= PATIENCE and len(others) >= COMPANY
-        if enough and _course(history, merit)[-1] < np.median(others):
+        if enough and _course(history, selection_score)[-1] < np.median(others):
             raise _PrunedError
 
     return after_epoch
 
 
-def _course(history: Sequence[Epoch], merit: Callable[[Epoch], float]) -> tuple[float, ...]:
-    return tuple(np.maximum.accumulate([merit(epoch) for epoch in history]).tolist())
+def _course(history: Sequence[Epoch], selection_score: Callable[[Epoch], float]) -> tuple[float, ...]:
+    return tuple(np.maximum.accumulate([selection_score(epoch) for epoch in history]).tolist())

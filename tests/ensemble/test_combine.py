@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from kmedtl.edge.tasks.classification.calibration import sigmoid, softmax
-from kmedtl.ensemble.combine import METHODS, Combination, combine, fit, log_odds, opinions, out_of_fold
+from kmedtl.ensemble.combine import METHODS, Combination, combine, fit, log_odds, member_predictions, out_of_fold
 
 RANDOM = np.random.default_rng(0)
 TRUTH = RANDOM.integers(0, 2, (400, 1))
@@ -10,7 +10,9 @@ TRUTH = RANDOM.integers(0, 2, (400, 1))
 
 def said(*logits, kind="binary"):
     squash = softmax if kind == "multi_class" else sigmoid
-    return opinions([squash(np.asarray(one)) for one in logits], [(0.5,) * logits[0].shape[1]] * len(logits), kind)
+    return member_predictions(
+        [squash(np.asarray(one)) for one in logits], [(0.5,) * logits[0].shape[1]] * len(logits), kind
+    )
 
 
 def noisy(skill, truth=TRUTH):
@@ -19,7 +21,7 @@ def noisy(skill, truth=TRUTH):
 
 def test_the_mean_is_of_probabilities_and_the_vote_of_decisions():
     probabilities = np.array([[[0.9], [0.2]], [[0.4], [0.4]], [[0.8], [0.6]]])
-    three = opinions(list(probabilities), [(0.5,), (0.3,), (0.5,)], "binary")
+    three = member_predictions(list(probabilities), [(0.5,), (0.3,), (0.5,)], "binary")
     mean = sigmoid(combine(Combination("mean", (1 / 3,) * 3), three))
     assert mean[:, 0] == pytest.approx([0.7, 0.4])
     votes = sigmoid(combine(Combination("vote", (1 / 3,) * 3), three))
@@ -63,7 +65,7 @@ def test_unknown_answers_choose_nothing(method):
     members, hidden = said(noisy(1.5, truth), noisy(0.2, truth), kind="multi_label"), truth.copy()
     hidden[::2, 1] = -1
     changed = np.where(hidden < 0, 1 - members.probabilities[0], members.probabilities[0])
-    other = opinions([changed, members.probabilities[1]], [(0.5, 0.5)] * 2, "multi_label")
+    other = member_predictions([changed, members.probabilities[1]], [(0.5, 0.5)] * 2, "multi_label")
     assert fit(method, members, hidden).weights == pytest.approx(fit(method, other, hidden).weights)
 
 

@@ -48,7 +48,7 @@ def test_compare_sets_it_beside_another(runs, tmp_path, capsys):
 
 def test_three_together_beat_each_alone_and_the_gain_is_paired(runs):
     made = ensemble(runs, "mean")
-    for standing, member in zip(made.standings, made.members, strict=True):
+    for standing, member in zip(made.member_comparisons, made.members, strict=True):
         alone = answers(member.predictions, member.info, "test")
         assert list(alone.ids) == list(made.test.ids)
         scores = made.test.scores[:, 0], alone.scores[:, 0]
@@ -83,7 +83,7 @@ def test_questions_of_several_findings(write_run, tmp_path, kind, method):
     told = json.loads((out / "metrics.json").read_text())["ensemble"]["standings"]
     assert {one["figure"] for one in told} == {"macro_auc"}
     made = ensemble(runs, method)
-    for one, standing in zip(told, made.standings, strict=True):
+    for one, standing in zip(told, made.member_comparisons, strict=True):
         whole = made.judgement.metrics.estimates["macro_auc"].value
         assert one["gain"]["value"] == pytest.approx(whole - standing.area.value)
         assert standing.gain.low <= standing.gain.value <= standing.gain.high

@@ -9,7 +9,7 @@ from kmedtl.config import override
 from kmedtl.data.in_memory import ImagesInMemory
 from kmedtl.data.pipeline import Pipeline
 from kmedtl.ensemble.members import open_members
-from kmedtl.ensemble.soups import recipe_of_soup, stir
+from kmedtl.ensemble.soups import average_weights, recipe_of_soup
 from kmedtl.errors import UserError
 from kmedtl.recipes.pneumonia import RECIPE
 
@@ -38,7 +38,7 @@ def soup(write_run):
         part = Pipeline(ImagesInMemory(PIXELS), table, TRUTH, 16)
         model, said = linear([0, 0, 0]), []
         recipe = recipe_of_soup(open_members(runs), schedule)
-        stir(model, recipe, "binary", {"val": part, "test": part}, said.append)
+        average_weights(model, recipe, "binary", {"val": part, "test": part}, said.append)
         return model.get_weights()[0][:, 0], said[0]
 
     return made

@@ -12,7 +12,7 @@ from kmedtl.data.pipeline import pipelines
 from kmedtl.data.pseudonyms import pseudonym
 from kmedtl.edge import model_info
 from kmedtl.edge.tasks.classification.calibration import Calibration, sigmoid
-from kmedtl.ensemble.teacher import check_teacher, taught
+from kmedtl.ensemble.teacher import check_teacher, with_teacher_targets
 from kmedtl.errors import UserError
 from kmedtl.recipe import Training
 from kmedtl.recipes.pneumonia import RECIPE
@@ -57,7 +57,7 @@ def margins(part):
 
 def soft(recipe, folder, data):
     """Return the teacher's part of the targets, having seen that the labels stand before it."""
-    part = taught(override(recipe, [f"distill={folder}"]), data, lambda text: None)
+    part = with_teacher_targets(override(recipe, [f"distill={folder}"]), data, lambda text: None)
     assert np.array_equal(part.targets[:, :1], data["train"].targets)
     assert part.targets.dtype == np.float32
     return part.targets[:, 1]

@@ -21,7 +21,7 @@ from kmedtl.evaluate.confidence import auc_loss
 from kmedtl.evaluate.reliability import calibration_figures
 from kmedtl.tasks.classification.conformal import coverage_and_size, sets
 from kmedtl.tasks.classification.decision_curve import decision_curve
-from kmedtl.tasks.classification.labelled_predictions import Answers, from_table
+from kmedtl.tasks.classification.labelled_predictions import LabelledPredictions, from_table
 from kmedtl.tasks.classification.metrics import measure
 from kmedtl.tasks.classification.selective import decision_confidence, selective_curve
 
@@ -85,7 +85,7 @@ def of_several_classes(random, patients, correlation, by_patient, most_images=MO
     return {f"{name}, 3 classes": figure for name, figure in found.items() if name != "calibration_intercept"}
 
 
-def measured(answers: Answers, ordered: bool = False) -> Figures:
+def measured(answers: LabelledPredictions, ordered: bool = False) -> Figures:
     chances = answers.probabilities, answers.targets, answers.patients, answers.kind
     return {
         name: ends(estimate)

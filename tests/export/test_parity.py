@@ -8,7 +8,7 @@ from kmedtl.edge.tasks.classification.calibration import Calibration, probabilit
 from kmedtl.errors import UserError
 from kmedtl.evaluate.confidence import auc_loss
 from kmedtl.export.formats import FILES, check
-from kmedtl.export.parity import Parity, compare, missed
+from kmedtl.export.parity import Parity, compare, failed_gates
 from kmedtl.recipe import Gate
 from kmedtl.tasks.classification.labelled_predictions import from_table
 
@@ -30,14 +30,14 @@ KEPT = Parity("file", 1.0, 0.9, 0.005, 0.03, 1e-3, 0.02)
     ],
 )
 def test_a_gate_names_what_is_missed(format, change, words):
-    assert missed(replace(KEPT, **change), format, Gate()) == words
+    assert failed_gates(replace(KEPT, **change), format, Gate()) == words
 
 
 @pytest.mark.parametrize("format", FILES)
 def test_gates_can_be_set(format):
     closed = Gate(*(0.0,) * 5)
-    assert missed(KEPT, format, closed)
-    assert not missed(KEPT, format, Gate(*(1.0,) * 5))
+    assert failed_gates(KEPT, format, closed)
+    assert not failed_gates(KEPT, format, Gate(*(1.0,) * 5))
 
 
 def test_an_unknown_format_is_refused_with_the_nearest():

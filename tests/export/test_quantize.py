@@ -3,7 +3,7 @@ import pytest
 
 from kmedtl.edge.litert import LiteRTModel
 from kmedtl.export import quantize
-from kmedtl.export.int8 import IN_FLOAT, Ways, choose
+from kmedtl.export.int8 import IN_FLOAT, Int8Options, choose
 from kmedtl.export.layers import worst_layers
 from kmedtl.export.parity import Parity
 from tests.export.conftest import pictures
@@ -55,10 +55,10 @@ def test_ways_are_tried_in_order_until_one_will_do(saved, whole, tmp_path, limit
 
     def judge(file):
         error = float(np.abs(features_of(file, tmp_path / "int8.tflite", DARK) - expected).mean())
-        missed = ("mean |Δp|",) if error > limit else ()
-        return Parity("model_int8.tflite", 0, 1, 0, error, error, 0, missed=missed)
+        failed_gates = ("mean |Δp|",) if error > limit else ()
+        return Parity("model_int8.tflite", 0, 1, 0, error, error, 0, failed_gates=failed_gates)
 
-    attempts = choose(Ways(saved, whole, lambda count: DARK[:count], 6), judge)
+    attempts = choose(Int8Options(saved, whole, lambda count: DARK[:count], 6), judge)
     assert len(attempts) == tried
     assert attempts[-1].parity.mean_difference == min(attempt.parity.mean_difference for attempt in attempts)
     assert ("weights only" in {attempt.way for attempt in attempts}) == (tried > 2)

@@ -5,7 +5,7 @@ import pytest
 
 from kmedtl.backbones.blocks import block_map
 from kmedtl.edge.tasks.classification.calibration import sigmoid, softmax
-from kmedtl.finetune.job import Task
+from kmedtl.finetune.job import TrainingJob
 from kmedtl.finetune.stage_data import predict_logits
 from kmedtl.finetune.stages import fine_tune
 from kmedtl.recipe import Stage, Training
@@ -72,7 +72,9 @@ def test_each_finding_is_learned_of_the_teacher_from_cached_and_from_whole_image
     model, training = tiny_model(2), Training(soft_share=1.0)
     before = predict_logits(model, train).mean(axis=0)
     stage = Stage("head", "head", 1, 0.1, warmup=0, views=views, mix=mix)
-    fine_tune(Task(model, block_map(model, BACKBONE.name), both, "none", training, 1, "multi_label", True), [stage])
+    fine_tune(
+        TrainingJob(model, block_map(model, BACKBONE.name), both, "none", training, 1, "multi_label", True), [stage]
+    )
     first, second = predict_logits(model, train).mean(axis=0) - before
     assert first > 0.1
     assert second < -0.1

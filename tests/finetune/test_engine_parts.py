@@ -13,8 +13,8 @@ from kmedtl.data.manifest import UNKNOWN
 from kmedtl.errors import UserError
 from kmedtl.finetune.batch_norm import adapt
 from kmedtl.finetune.block_importance import most_important, relative_gradient_norms
-from kmedtl.finetune.epoch_score import judged, sensitivity_at
-from kmedtl.finetune.job import Task
+from kmedtl.finetune.epoch_score import sensitivity_at, validation_metrics
+from kmedtl.finetune.job import TrainingJob
 from kmedtl.finetune.lr_range import range_test
 from kmedtl.finetune.moving_average import MovingAverage
 from kmedtl.recipe import Stage, Training
@@ -27,8 +27,8 @@ def images(data):
 
 
 @pytest.fixture
-def task(model, data):
-    return Task(model, block_map(model, BACKBONE.name), data, "none", Training(), seed=1)
+def job(model, data):
+    return TrainingJob(model, block_map(model, BACKBONE.name), data, "none", Training(), seed=1)
 
 
 def test_sensitivity_is_the_best_that_the_specificity_allows():
@@ -38,16 +38,16 @@ def test_sensitivity_is_the_best_that_the_specificity_allows():
     assert sensitivity_at(0.1, target, logit) == 1.0
 
 
-def test_the_score_is_what_select_names(task, images):
+def test_the_score_is_what_select_names(job, images):
     logits = {"val": np.random.default_rng(1).normal(size=(20, 1)).astype(np.float32)}
-    by_auc = judged(task, logits)
+    by_auc = validation_metrics(job, logits)
     assert by_auc["score"] == by_auc["val_auc"] == pytest.approx(roc_auc_score(images.targets, logits["val"]))
     wanted = Training(select="sensitivity", specificity=0.8)
-    by_sensitivity = judged(replace(task, training=wanted), logits)
+    by_sensitivity = validation_metrics(replace(job, training=wanted), logits)
     assert by_sensitivity["score"] == sensitivity_at(0.8, images.targets[:, 0], logits["val"][:, 0])
     hidden = replace(images, targets=np.where(np.arange(20)[:, None] < 4, UNKNOWN, images.targets))
     known = roc_auc_score(images.targets[4:], logits["val"][4:])
-    assert judged(replace(task, data={"val": hidden}), logits)["val_auc"] == pytest.approx(known)
+    assert validation_metrics(replace(job, data={"val": hidden}), logits)["val_auc"] == pytest.approx(known)
 
 
 def test_the_average_follows_the_weights_and_can_stand_in_for_them():
@@ -81,24 +81,24 @@ def test_adapted_statistics_are_those_of_the_images(model, images):
         assert ("moving" in weight.path) or np.array_equal(weight, old)
 
 
-def test_the_block_that_is_wrong_matters_most(task):
+def test_the_block_that_is_wrong_matters_most(job):
     """A block whose weights are nearly nothing has the largest gradient beside them."""
-    wrong = task.blocks[3]
+    wrong = job.blocks[3]
     for name in wrong.layers:
-        layer = task.model.get_layer(name)
+        layer = job.model.get_layer(name)
         if "conv" in type(layer).__name__.lower():
             layer.set_weights([1e-3 * weight for weight in layer.get_weights()])
-    importance = relative_gradient_norms(task)
-    assert list(importance) == [block.name for block in task.blocks[:-1]]
+    importance = relative_gradient_norms(job)
+    assert list(importance) == [block.name for block in job.blocks[:-1]]
     assert max(importance, key=importance.get) == wrong.name
-    chosen, _ = most_important(task, Stage("a", "adaptive:1", 1, 1e-3))
+    chosen, _ = most_important(job, Stage("a", "adaptive:1", 1, 1e-3))
     assert chosen == f"{wrong.name},head"
 
 
 @pytest.mark.parametrize("train", ["adaptive", "adaptive:0", "adaptive:99", "adaptive:x"])
-def test_adaptive_without_a_sensible_number_is_refused(task, train):
+def test_adaptive_without_a_sensible_number_is_refused(job, train):
     with pytest.raises(UserError, match=r"expected adaptive:1 to adaptive:\d+"):
-        most_important(task, Stage("a", train, 1, 1e-3))
+        most_important(job, Stage("a", train, 1, 1e-3))
 
 
 def test_a_range_test_rises_until_the_loss_does():

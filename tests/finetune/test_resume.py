@@ -8,7 +8,7 @@ import pytest
 from kmedtl.backbones.blocks import block_map
 from kmedtl.errors import UserError
 from kmedtl.finetune import checkpoint as states
-from kmedtl.finetune.job import Task
+from kmedtl.finetune.job import TrainingJob
 from kmedtl.finetune.stages import fine_tune
 from kmedtl.recipe import Stage, Training
 from kmedtl.runs.run_folder import STATE
@@ -37,8 +37,8 @@ def learn(data, folder, stages=STAGES, kill_at=None):
 
     model = tiny_model()
     more = {"say": lambda text: None, "after_epoch": after_epoch, "folder": folder}
-    task = Task(model, block_map(model, BACKBONE.name), data, "xray", Training(), seed=1, **more)
-    return fine_tune(task, stages), model.get_weights()
+    job = TrainingJob(model, block_map(model, BACKBONE.name), data, "xray", Training(), seed=1, **more)
+    return fine_tune(job, stages), model.get_weights()
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def test_a_killed_training_ends_with_the_same_weights(data, whole, tmp_path, kil
     expected, expected_weights = whole
     assert len(before.history) < len(again.history) == EPOCHS
     assert all(np.array_equal(a, b) for a, b in zip(weights, expected_weights, strict=True))
-    assert [epoch.merit for epoch in again.history] == [epoch.merit for epoch in expected.history]
+    assert [epoch.selection_score for epoch in again.history] == [epoch.selection_score for epoch in expected.history]
     assert again.stages == expected.stages
     assert isinstance(again.stages[1].lr, float)
 
@@ -80,11 +80,11 @@ def test_a_changed_stage_is_measured_by_what_it_started_from(data, tmp_path):
     with pytest.raises(Killed):
         learn(data, tmp_path, stages, kill_at=4)
     handed_on = states.read(tmp_path).history[2]
-    assert handed_on.merit < max(epoch.merit for epoch in states.read(tmp_path).history[:2])
+    assert handed_on.selection_score < max(epoch.selection_score for epoch in states.read(tmp_path).history[:2])
     lower = (stages[0], replace(stages[1], lr=5e-4))
     resumed, weights = learn(data, tmp_path, lower)
     expected, expected_weights = learn(data, None, lower)
-    assert resumed.merit == expected.merit
+    assert resumed.selection_score == expected.selection_score
     for one, other in zip(weights, expected_weights, strict=True):  # its own pass through the frozen part rounds anew
         np.testing.assert_allclose(one, other, atol=1e-4)
 

@@ -7,7 +7,7 @@ from kmedtl.backbones.blocks import block_map
 from kmedtl.data.manifest import UNKNOWN
 from kmedtl.errors import UserError
 from kmedtl.finetune.batch_norm import adapt
-from kmedtl.finetune.job import Task
+from kmedtl.finetune.job import TrainingJob
 from kmedtl.finetune.stage_data import predict_logits
 from kmedtl.finetune.stages import fine_tune
 from kmedtl.recipe import Stage, Training
@@ -16,7 +16,7 @@ from tests.finetune.conftest import BACKBONE, tiny_model
 
 def learn(model, data, stages, training=None, preset="none", **more):
     blocks = block_map(model, BACKBONE.name)
-    return fine_tune(Task(model, blocks, data, preset, training or Training(), seed=1, **more), stages)
+    return fine_tune(TrainingJob(model, blocks, data, preset, training or Training(), seed=1, **more), stages)
 
 
 def weights_by_block(model, blocks):
@@ -47,7 +47,7 @@ def test_a_stage_moves_what_it_trains_and_nothing_else(model, data, views):
 def test_the_best_epoch_of_all_stages_is_kept(model, data):
     stages = [Stage("good", "head", 2, 3e-3), Stage("ruinous", "all", 1, 5.0, warmup=0.0)]
     history = learn(model, data, stages, Training(cache_dtype="float32")).history
-    best = max(history, key=lambda epoch: epoch.merit)
+    best = max(history, key=lambda epoch: epoch.selection_score)
     logits = predict_logits(model, data["val"])
     from sklearn.metrics import roc_auc_score
 
@@ -112,7 +112,7 @@ def test_what_does_not_fit_the_budget_is_computed_anew_and_said(model, data, mon
     seen, said = record_of_passes(monkeypatch), []
     rows = [Stage("pooled", "head", 1, 1e-3), Stage("large", "last:4", 1, 1e-3)]
     small = Training(cache_gigabytes=0.0002)
-    history = learn(model, data, rows, small, preset="xray", say=said.append).history
+    history = learn(model, data, rows, small, preset="xray", log=said.append).history
     assert seen == [1]
     assert len(history) == 2
     assert "Stage large: its frozen part takes" in said[0]
@@ -181,6 +181,6 @@ def test_batch_norm_has_the_statistics_of_few_images_within_few_epochs(model, da
 def test_patience_ends_a_stage(model, data):
     said = []
     stage = Stage("a", "head", 6, 1e-12, patience=2)
-    history = learn(model, data, [stage], say=said.append).history
+    history = learn(model, data, [stage], log=said.append).history
     assert len(history) < 6
     assert "no better epoch in 2" in said[0]

@@ -15,7 +15,7 @@ from kmedtl.backbones.blocks import block_map  # noqa: E402 (after the processor
 from kmedtl.data import splits  # noqa: E402
 from kmedtl.data.pipeline import pipelines  # noqa: E402
 from kmedtl.finetune.distribution import devices  # noqa: E402
-from kmedtl.finetune.job import Task  # noqa: E402
+from kmedtl.finetune.job import TrainingJob  # noqa: E402
 from kmedtl.finetune.stages import fine_tune  # noqa: E402
 from kmedtl.recipe import Backbone, Head, Stage, Training  # noqa: E402
 from kmedtl.recipes.pneumonia import RECIPE  # noqa: E402
@@ -36,7 +36,7 @@ for strategy in ("cpu", "mirrored"):
         model = build_classifier(Backbone("MobileNet", "random", truncate_at="block3"), Head(dropout=0.0), 32, 1, 1)
         before = model.get_weights()
         blocks = block_map(model, "MobileNet")
-        fine_tune(Task(model, blocks, data, "none", Training(), 1), STAGES)
+        fine_tune(TrainingJob(model, blocks, data, "none", Training(), 1), STAGES)
         weights.append(model.get_weights())
 moved = max(float(np.abs(a - b).max()) for a, b in zip(weights[0], before, strict=True))
 apart = max(float(np.abs(a - b).max()) for a, b in zip(*weights, strict=True))

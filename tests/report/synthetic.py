@@ -41,7 +41,7 @@ def report_of(kind, classes=None, source="films", images=160) -> Report:
         recipe=Recipe("lungs", schedule="untrained", evaluation=EVALUATION),
         manifest=manifest,
         audit=_audit(manifest),
-        learned=None,
+        trained=None,
         test=test,
         info=info,
         settled=settled,

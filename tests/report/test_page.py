@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from kmedtl.explain.cases import Case
-from kmedtl.explain.overlay import Tile
+from kmedtl.explain.overlay import ExampleImage
 from kmedtl.report import card, folds, page
 from kmedtl.tasks.classification import thresholds
 from tests.report.synthetic import KINDS, report_of, without_positives
@@ -228,7 +228,7 @@ def test_the_gallery_shows_each_image_beside_what_raised_its_score(tmp_path):
         Image.new("L", (8, 8)).save(file, name)
         files[name] = file.getvalue()
     whys = ("most confident, right", "most confident, right", "most uncertain")
-    tiles = [Tile(Case(row, 0, why), f"{ATTACK} 0.9{row}", *files.values()) for row, why in enumerate(whys)]
+    tiles = [ExampleImage(Case(row, 0, why), f"{ATTACK} 0.9{row}", *files.values()) for row, why in enumerate(whys)]
     page.write(replace(report_of("binary"), tiles=tuple(tiles)), tmp_path)
     found = Page((tmp_path / page.NAME).read_text(encoding="utf-8"))
     shown = [image for image in found.images if ATTACK in image["alt"]]

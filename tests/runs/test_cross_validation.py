@@ -19,7 +19,7 @@ def test_folds_of_every_kind_are_told(area):
     answers = from_table(pd.DataFrame(TABLES[area]), "table")
     metrics = measure(answers)
     fold = SimpleNamespace(metrics=metrics, audit=SimpleNamespace(synthetic=False))
-    found = cross_validation.Pooled(None, {"A": fold, "B": fold}, pd.DataFrame(), answers, metrics)
+    found = cross_validation.CrossValidation(None, {"A": fold, "B": fold}, pd.DataFrame(), answers, metrics)
     header, *rows = cross_validation.summary(found, Path("run")).split("\n\n")[2 - 1].splitlines()
     assert header.endswith(f"  {area}")
     assert len(rows) == 2

@@ -22,7 +22,7 @@ def test_a_run_that_fails_keeps_its_state_and_says_so(tmp_path, has_state):
     said = []
 
     def interrupted():
-        with run_folder.building(tmp_path / "run", say=said.append) as folder:
+        with run_folder.building(tmp_path / "run", log=said.append) as folder:
             if has_state:
                 (folder / run_folder.STATE).write_bytes(b"state")
             raise KeyboardInterrupt
@@ -53,7 +53,7 @@ def test_a_run_killed_before_its_first_epoch_is_in_nobodys_way(tmp_path):
 
 
 def test_a_finished_run_survives_a_folder_in_its_way(tmp_path):
-    building = run_folder.building(tmp_path / "run", say=lambda text: None)
+    building = run_folder.building(tmp_path / "run", log=lambda text: None)
     folder = building.__enter__()
     (folder / run_folder.STATE).write_bytes(b"state")
     (tmp_path / "run" / "other").mkdir(parents=True)

@@ -16,7 +16,7 @@ from kmedtl.edge.tasks.classification.calibration import (
     probabilities,
     uncalibrated,
 )
-from kmedtl.edge.tasks.classification.labels import Kind
+from kmedtl.edge.tasks.classification.labels import LabelKind
 from kmedtl.errors import UserError
 from kmedtl.evaluate.clustered import error_by_patient
 from kmedtl.evaluate.confidence import codes_of
@@ -54,7 +54,7 @@ class Fitted:
 def fit(
     logits: np.ndarray,
     targets: np.ndarray,
-    kind: Kind,
+    kind: LabelKind,
     method: Method | Literal["auto"] = "auto",
     patients: np.ndarray | None = None,
     seed: int = 0,
@@ -105,7 +105,7 @@ def fit(
 
 
 def _choose(
-    methods: Sequence[Method], logits: np.ndarray, targets: np.ndarray, kind: Kind, patients: np.ndarray, seed: int
+    methods: Sequence[Method], logits: np.ndarray, targets: np.ndarray, kind: LabelKind, patients: np.ndarray, seed: int
 ) -> tuple[Method, tuple[Candidate, ...]]:
     codes = codes_of(patients)
     count = int(codes.max(initial=-1)) + 1
@@ -123,7 +123,7 @@ def _choose(
 
 
 def _held_out_losses(
-    method: Method, logits: np.ndarray, targets: np.ndarray, kind: Kind, fold: np.ndarray
+    method: Method, logits: np.ndarray, targets: np.ndarray, kind: LabelKind, fold: np.ndarray
 ) -> np.ndarray:
     found = np.empty_like(logits)
     for number in np.unique(fold):
@@ -145,7 +145,7 @@ def _enough_for_isotonic(targets: np.ndarray) -> bool:
     return bool((counts.sum(axis=0) >= ISOTONIC_IMAGES).all() and counts.min() >= ISOTONIC_ANSWERS)
 
 
-def _fit(logits: np.ndarray, targets: np.ndarray, kind: Kind, method: Method) -> Calibration:
+def _fit(logits: np.ndarray, targets: np.ndarray, kind: LabelKind, method: Method) -> Calibration:
     plain = uncalibrated(kind, logits.shape[1])
     if method == "none":
         return plain

@@ -53,12 +53,12 @@ KINDS = {
 
 
 def fit_classifier(
-    model: keras.Model, schedule: str, data: dict[str, Pipeline], seed: int, say: Callable[[str], None] = print
+    model: keras.Model, schedule: str, data: dict[str, Pipeline], seed: int, log: Callable[[str], None] = print
 ) -> keras.Model:
     """Return a model whose logits come from a classifier that was fitted to the training images as they are.
 
     The features are those that the model pools, standardised. The classifier's setting is the one with the best AUC in
-    a cross-validation on the training images in which no patient straddles folds; `say` receives it.
+    a cross-validation on the training images in which no patient straddles folds; `log` receives it.
 
     - `logistic`, `svm` (linear): scale and coefficients are folded into the model's own `logits` layer.
     - `knn`: weighted votes of the nearest training images, see `vote_weights`. With the finding's share p of the votes
@@ -77,7 +77,7 @@ def fit_classifier(
         raise UserError(f"schedule {schedule}: expected one finding. Received: {train.targets.shape[1]}; set a stage.")
     features, labels = features_of(model, train), train.targets[:, 0].astype(int)
     folds = patient_folds(labels, groups(train.table).to_numpy(), seed)
-    value = _choose(schedule, features, labels, folds, seed, say)
+    value = _choose(schedule, features, labels, folds, seed, log)
     chain = make_pipeline(StandardScaler(), KINDS[schedule].make(value, seed)).fit(features, labels)
     return _with_neighbours(model, chain, features, labels) if schedule == "knn" else _with_coefficients(model, chain)
 
@@ -125,7 +125,7 @@ def _choose(
     labels: np.ndarray,
     folds: Sequence[tuple[np.ndarray, np.ndarray]],
     seed: int,
-    say: Callable[[str], None],
+    log: Callable[[str], None],
 ) -> float:
     """Return the value of the classifier's setting that cross-validates best; of equals the plainest."""
     kind, smallest = KINDS[schedule], min(len(train) for train, _ in folds)
@@ -135,7 +135,7 @@ def _choose(
         chain = make_pipeline(StandardScaler(), kind.make(value, seed))
         scores[value] = cross_val_score(chain, features, labels, cv=folds, scoring="roc_auc").mean()
     best = max(scores, key=scores.get)
-    say(
+    log(
         f"Classifier {schedule} on {features.shape[1]} features of {len(labels)} training images: {kind.setting}="
         f"{best:g} of {min(values):g}–{max(values):g}, AUC {scores[best]:.3f} in {len(folds)} folds by patient"
     )

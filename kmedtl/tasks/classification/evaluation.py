@@ -15,7 +15,7 @@ from kmedtl.recipe import Evaluation
 from kmedtl.tasks.classification.calibration import Candidate, fit
 from kmedtl.tasks.classification.conformal import Coverage, coverage_and_size, fit_conformal, sets
 from kmedtl.tasks.classification.decision_curve import decision_curve
-from kmedtl.tasks.classification.labelled_predictions import Answers
+from kmedtl.tasks.classification.labelled_predictions import LabelledPredictions
 from kmedtl.tasks.classification.metrics import Metrics, measure
 from kmedtl.tasks.classification.operating_point import OperatingPoint, at_prevalence, choose_each
 from kmedtl.tasks.classification.selective import SelectiveCurve, decision_confidence, selective_curve
@@ -68,7 +68,7 @@ class Judgement:
     at_prevalence: dict[str, tuple[Estimate, Estimate]]
 
 
-def settle(validation: Answers, evaluation: Evaluation, seed: int) -> Settled:
+def settle(validation: LabelledPredictions, evaluation: Evaluation, seed: int) -> Settled:
     """Choose calibration, operating points and the size of prediction sets on validation."""
     kind, targets, patients = validation.kind, validation.targets, validation.patients
     fitted = fit(validation.logits, targets, kind, evaluation.calibration, patients, seed)
@@ -79,7 +79,7 @@ def settle(validation: Answers, evaluation: Evaluation, seed: int) -> Settled:
     return Settled(fitted.calibration, fitted.candidates, points, tuple(map(float, conformal)))
 
 
-def judge(test: Answers, settled: Settled, evaluation: Evaluation, seed: int) -> Judgement:
+def judge(test: LabelledPredictions, settled: Settled, evaluation: Evaluation, seed: int) -> Judgement:
     """Judge the test, whose probabilities and decisions follow from `settled`."""
     metrics = measure(test, evaluation.ordered)
     raw = probabilities(test.logits, uncalibrated(test.kind, len(test.findings)))
@@ -146,7 +146,7 @@ def _selective_document(curve: SelectiveCurve | None) -> dict[str, Any] | None:
     return {"aurc": curve.aurc, "excess_aurc": curve.excess_aurc, "curve": curve.table.to_dict("records")}
 
 
-def _selective(test: Answers) -> SelectiveCurve:
+def _selective(test: LabelledPredictions) -> SelectiveCurve:
     wrong = (test.decisions != test.targets).any(axis=1)
     if test.kind == "binary":
         confidence = decision_confidence(test.probabilities, test.decisions)[:, 0]

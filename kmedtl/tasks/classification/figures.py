@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from kmedtl.evaluate import plots
 from kmedtl.evaluate.confidence import Estimate
-from kmedtl.finetune.checkpoint import State
+from kmedtl.finetune.checkpoint import Checkpoint
 from kmedtl.report.content import Report
 from kmedtl.tasks.classification.metrics import Metrics
 from kmedtl.tasks.classification.selective import SelectiveCurve
@@ -30,7 +30,7 @@ class Picture:
 def draw(report: Report) -> dict[str, Picture]:
     """Return the figures by name; of those of which there is one a finding, the name ends in its number."""
     return dict(
-        [*_of_training(report.learned), *_of_decisions(report), *_of_probabilities(report), *_of_groups(report)]
+        [*_of_training(report.trained), *_of_decisions(report), *_of_probabilities(report), *_of_groups(report)]
     )
 
 
@@ -59,21 +59,21 @@ def precision_in_words(by_finding: Mapping[str, Mapping[str, Estimate]]) -> str:
     return f"Precision over recall. {'. '.join(told)}."
 
 
-def _of_training(learned: State | None) -> Iterator[tuple[str, Picture]]:
-    if learned is None:
+def _of_training(trained: Checkpoint | None) -> Iterator[tuple[str, Picture]]:
+    if trained is None:
         return
-    history = pd.DataFrame([asdict(epoch) for epoch in learned.history])
+    history = pd.DataFrame([asdict(epoch) for epoch in trained.history])
     if len(history):
         yield "training", Picture(plots.training(history), _training_in_words(history))
-    if learned.importance:
+    if trained.importance:
         told = "; ".join(
             f"stage {stage}: " + ", ".join(f"{block} {value:.2g}" for block, value in blocks.items())
-            for stage, blocks in learned.importance.items()
+            for stage, blocks in trained.importance.items()
         )
-        yield "importance", Picture(plots.importance(learned.importance), f"Gradient beside weights by block. {told}.")
-    if learned.range_tests:
-        told = "; ".join(f"stage {stage}: rate {tested.lr:.1e}" for stage, tested in learned.range_tests.items())
-        yield "range_tests", Picture(plots.range_tests(learned.range_tests), f"Loss over rate; chosen: {told}.")
+        yield "importance", Picture(plots.importance(trained.importance), f"Gradient beside weights by block. {told}.")
+    if trained.range_tests:
+        told = "; ".join(f"stage {stage}: rate {tested.lr:.1e}" for stage, tested in trained.range_tests.items())
+        yield "range_tests", Picture(plots.range_tests(trained.range_tests), f"Loss over rate; chosen: {told}.")
 
 
 def _of_decisions(report: Report) -> Iterator[tuple[str, Picture]]:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from kmedtl.edge.tasks.classification.calibration import softmax
-from kmedtl.edge.tasks.classification.labels import Kind, columns
+from kmedtl.edge.tasks.classification.labels import LabelKind, columns
 from kmedtl.errors import UserError
 from kmedtl.tasks.classification.foreign_tables import OWN, read_predictions
 
@@ -29,7 +29,7 @@ EXPECTED = (
 
 
 @dataclass(frozen=True)
-class Answers:
+class LabelledPredictions:
     """N images, F findings.
 
     Attributes:
@@ -44,7 +44,7 @@ class Answers:
         notes: what a reader must be told of how the table was read.
     """
 
-    kind: Kind
+    kind: LabelKind
     findings: tuple[str, ...]
     classes: tuple[str, ...]
     ids: np.ndarray
@@ -62,7 +62,7 @@ class Answers:
         return self.probabilities if self.kind == "multi_class" else self.logits
 
 
-def read(path: Path, split: str = "test", threshold: Threshold = None, finding: str = "") -> Answers:
+def read(path: Path, split: str = "test", threshold: Threshold = None, finding: str = "") -> LabelledPredictions:
     """Read a CSV of predictions; see `from_table`.
 
     Raises:
@@ -75,7 +75,7 @@ def read(path: Path, split: str = "test", threshold: Threshold = None, finding: 
 
 def from_table(
     table: pd.DataFrame, source: str, split: str = "test", threshold: Threshold = None, finding: str = ""
-) -> Answers:
+) -> LabelledPredictions:
     """Check a table of predictions, a row an image, and return it as answers.
 
     Columns: `label` (0 or 1, or two names) with `logit`, `probability` (0–1) or both is a `binary` question; `label` (a
@@ -118,7 +118,9 @@ def from_table(
     used = {column for listed in names.values() for column in listed} | set(OWN)
     groups = table.drop(columns=[column for column in table if column in used]).reset_index(drop=True)
     notes = (*notes, *said, *told)
-    return Answers(kind, findings, classes, ids, patients, targets, logits, probabilities, decisions, groups, notes)
+    return LabelledPredictions(
+        kind, findings, classes, ids, patients, targets, logits, probabilities, decisions, groups, notes
+    )
 
 
 def _of_split(table: pd.DataFrame, source: str, split: str) -> tuple[pd.DataFrame, list[str]]:
@@ -134,7 +136,7 @@ def _of_split(table: pd.DataFrame, source: str, split: str) -> tuple[pd.DataFram
     return chosen, [f"{left} rows of other splits than '{split}' are left out."] if left else []
 
 
-def _question(table: pd.DataFrame, source: str) -> tuple[Kind, tuple[str, ...]]:
+def _question(table: pd.DataFrame, source: str) -> tuple[LabelKind, tuple[str, ...]]:
     """Return what is asked, and the findings that the columns name, in their order."""
     columns = [str(column) for column in table]
     named = [found.groups() for found in map(PER_FINDING.fullmatch, columns) if found]
@@ -209,7 +211,7 @@ def _yes_no(labels: pd.DataFrame, source: str) -> np.ndarray:
 
 
 def _scores(
-    table: pd.DataFrame, names: Mapping[str, list[str]], kind: Kind, source: str
+    table: pd.DataFrame, names: Mapping[str, list[str]], kind: LabelKind, source: str
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return logits and probabilities, each made of the other where the table has but one."""
     missing = {what: [name for name in names[what] if name not in table] for what in ("logit", "probability")}
@@ -281,7 +283,7 @@ def _numbers(table: pd.DataFrame, columns: Sequence[str], source: str) -> np.nda
 def _decisions(
     table: pd.DataFrame,
     names: Mapping[str, list[str]],
-    kind: Kind,
+    kind: LabelKind,
     classes: Sequence[str],
     probabilities: np.ndarray,
     threshold: Threshold,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import keras
 
 from kmedtl.data.manifest import UNKNOWN
-from kmedtl.edge.tasks.classification.labels import Kind
+from kmedtl.edge.tasks.classification.labels import LabelKind
 
 
-def cross_entropy(kind: Kind, label_smoothing: float = 0.0, focal_gamma: float = 0.0) -> keras.losses.Loss:
+def cross_entropy(kind: LabelKind, label_smoothing: float = 0.0, focal_gamma: float = 0.0) -> keras.losses.Loss:
     """Return the loss of a kind of question."""
     loss = SoftmaxCrossEntropy if kind == "multi_class" else MaskedCrossEntropy
     return loss(label_smoothing, focal_gamma)
@@ -64,7 +64,7 @@ class Distillation(keras.losses.Loss):
     Targets are (N, 2 · findings): labels, then the teacher's probabilities at T.
     """
 
-    def __init__(self, labels: keras.losses.Loss, kind: Kind, share: float, temperature: float) -> None:
+    def __init__(self, labels: keras.losses.Loss, kind: LabelKind, share: float, temperature: float) -> None:
         super().__init__(name="distillation")
         self.labels, self.kind, self.share, self.temperature = labels, kind, share, temperature
 

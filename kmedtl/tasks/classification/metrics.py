@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 
 from kmedtl.data.manifest import UNKNOWN
-from kmedtl.edge.tasks.classification.labels import Kind
+from kmedtl.edge.tasks.classification.labels import LabelKind
 from kmedtl.evaluate.agreement import kappa
 from kmedtl.evaluate.confidence import (
     Estimate,
@@ -27,7 +27,7 @@ from kmedtl.evaluate.confidence import (
 )
 from kmedtl.evaluate.ranking import auc, average_precision, placements
 from kmedtl.system.progress import progress
-from kmedtl.tasks.classification.labelled_predictions import Answers
+from kmedtl.tasks.classification.labelled_predictions import LabelledPredictions
 
 STEP = 1e-3  # of a count, where a figure's derivative is taken
 JACKKNIFE = "jackknife by patient"
@@ -47,7 +47,7 @@ class Metrics:
         confusions: of each finding likewise: ((tn, fp), (fn, tp)).
     """
 
-    kind: Kind
+    kind: LabelKind
     count: int
     patients: int
     classes: tuple[str, ...]
@@ -74,7 +74,7 @@ class Metrics:
         return figures | whole | {"by_finding": findings}
 
 
-def measure(answers: Answers, ordered: bool = False) -> Metrics:
+def measure(answers: LabelledPredictions, ordered: bool = False) -> Metrics:
     """Judge answers of any kind.
 
     Intervals are two-sided, 95 %, by patient: DeLong for the AUC, Wilson for proportions, Student's on the logit scale
@@ -129,7 +129,7 @@ def mean_over_findings(
     return float(np.mean(known)) if known else float("nan")
 
 
-def _one_finding(answers: Answers, number: int, patients: np.ndarray) -> tuple[Counts, dict[str, Estimate]]:
+def _one_finding(answers: LabelledPredictions, number: int, patients: np.ndarray) -> tuple[Counts, dict[str, Estimate]]:
     """Return confusion and figures of a finding, over the images of which it is known."""
     known = answers.targets[:, number] >= 0
     labels, decisions = answers.targets[known, number].astype(int), answers.decisions[known, number].astype(int)
@@ -161,7 +161,7 @@ def _one_finding(answers: Answers, number: int, patients: np.ndarray) -> tuple[C
     return _confusion(labels, decisions, 2), estimates
 
 
-def _one_of_several(answers: Answers, patients: np.ndarray, ordered: bool) -> dict[str, Estimate]:
+def _one_of_several(answers: LabelledPredictions, patients: np.ndarray, ordered: bool) -> dict[str, Estimate]:
     truth, called, size = answers.targets.argmax(axis=1), answers.decisions.argmax(axis=1), len(answers.classes)
     shares = np.bincount(truth, minlength=size) / len(truth)
     kappas = {"kappa": 0, "linear_kappa": 1, "quadratic_kappa": 2} if ordered else {"kappa": 0}
@@ -186,7 +186,7 @@ def _listed(names: Sequence[str], most: int = 3) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
-def _several(answers: Answers, patients: np.ndarray) -> dict[str, Estimate]:
+def _several(answers: LabelledPredictions, patients: np.ndarray) -> dict[str, Estimate]:
     both = np.array([set(column) >= {0, 1} for column in answers.targets.T])
     if not both.any():
         return dict.fromkeys(("macro_auc", "micro_auc"), undefined("no finding of which both answers are there"))
@@ -198,7 +198,7 @@ def _several(answers: Answers, patients: np.ndarray) -> dict[str, Estimate]:
     }
 
 
-def _mean_auc(answers: Answers, patients: np.ndarray, weights: np.ndarray) -> Estimate:
+def _mean_auc(answers: LabelledPredictions, patients: np.ndarray, weights: np.ndarray) -> Estimate:
     """Return the mean AUC over findings by `weights` (F,), with what each image adds to any of them."""
     value, added, rarest = 0.0, np.zeros(len(patients)), []
     for number in np.flatnonzero(weights):

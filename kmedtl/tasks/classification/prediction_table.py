@@ -12,7 +12,7 @@ from kmedtl.data.manifest import Manifest
 from kmedtl.edge.model_info import ModelInfo
 from kmedtl.edge.tasks.classification.calibration import probabilities
 from kmedtl.edge.tasks.classification.labels import columns
-from kmedtl.tasks.classification.labelled_predictions import Answers, from_table
+from kmedtl.tasks.classification.labelled_predictions import LabelledPredictions, from_table
 
 
 def predictions_of(
@@ -39,7 +39,9 @@ def calibrated(predictions: pd.DataFrame, info: ModelInfo) -> pd.DataFrame:
     return predictions.assign(**dict(zip(names, probabilities(logits, info.calibration).T, strict=True)))
 
 
-def answers_of(predictions: pd.DataFrame, manifest: Manifest, split: str, thresholds: Sequence[float] = ()) -> Answers:
+def answers_of(
+    predictions: pd.DataFrame, manifest: Manifest, split: str, thresholds: Sequence[float] = ()
+) -> LabelledPredictions:
     """Return the rows of a split as what evaluation reads; without thresholds, a finding is called from 0.5 on."""
     found = from_table(predictions, manifest.source, split, thresholds or None)
     return replace(found, classes=manifest.classes, findings=manifest.findings)

@@ -24,7 +24,7 @@ from kmedtl.evaluate.confidence import (
 )
 from kmedtl.evaluate.ranking import placements
 from kmedtl.system.progress import progress
-from kmedtl.tasks.classification.labelled_predictions import Answers
+from kmedtl.tasks.classification.labelled_predictions import LabelledPredictions
 
 FEWEST = 10  # patients of either class, below which a group has no interval
 MOST_GROUPS = 30
@@ -61,7 +61,7 @@ class Group:
     few: bool = False
 
 
-def subgroups(answers: Answers, columns: Sequence[str]) -> tuple[Group, ...]:
+def subgroups(answers: LabelledPredictions, columns: Sequence[str]) -> tuple[Group, ...]:
     """Judge every group of every column apart, beside all images that are not in it.
 
     Who looks at many groups finds one that differs by chance. A gap is flagged only where its interval still excludes 0
@@ -144,7 +144,7 @@ def _band(low: float, high: float, whole: bool) -> str:
     return f"{low:g}–{high - 1:g}" if whole else f"{low:g} to <{high:g}"
 
 
-def _column(answers: Answers, column: str) -> pd.Series:
+def _column(answers: LabelledPredictions, column: str) -> pd.Series:
     if column not in answers.groups:
         known = list(map(str, answers.groups))
         hint = nearest(column, known) if known else "The table has none to group by."
@@ -163,7 +163,9 @@ def _in_order(names: np.ndarray) -> list[str]:
     return sorted(set(names), key=place)
 
 
-def _group(answers: Answers, column: str, name: str, inside: np.ndarray, finding: int, patients: np.ndarray) -> Group:
+def _group(
+    answers: LabelledPredictions, column: str, name: str, inside: np.ndarray, finding: int, patients: np.ndarray
+) -> Group:
     known = answers.targets[:, finding] >= 0
     here, others = known & inside, known & ~inside
     estimates, gaps = _figures(answers, finding, here, patients), {}
@@ -181,7 +183,7 @@ def _group(answers: Answers, column: str, name: str, inside: np.ndarray, finding
     return Group(column, name, answers.findings[finding], int(here.sum()), people, estimates, gaps, few=few)
 
 
-def _enough(answers: Answers, finding: int, rows: np.ndarray, patients: np.ndarray) -> bool:
+def _enough(answers: LabelledPredictions, finding: int, rows: np.ndarray, patients: np.ndarray) -> bool:
     return rarer_class(answers.targets[rows, finding], patients[rows]) >= FEWEST
 
 
@@ -190,7 +192,7 @@ def _bare(estimate: Estimate) -> Estimate:
     return estimate if math.isnan(estimate.value) else Estimate(estimate.value, math.nan, math.nan, TOO_SMALL)
 
 
-def _figures(answers: Answers, finding: int, rows: np.ndarray, patients: np.ndarray) -> dict[str, Estimate]:
+def _figures(answers: LabelledPredictions, finding: int, rows: np.ndarray, patients: np.ndarray) -> dict[str, Estimate]:
     labels, people = answers.targets[rows, finding], patients[rows]
     right = labels == answers.decisions[rows, finding]
     return {
@@ -200,7 +202,7 @@ def _figures(answers: Answers, finding: int, rows: np.ndarray, patients: np.ndar
     }
 
 
-def _added(answers: Answers, finding: int, rows: np.ndarray, patients: np.ndarray) -> dict[str, np.ndarray]:
+def _added(answers: LabelledPredictions, finding: int, rows: np.ndarray, patients: np.ndarray) -> dict[str, np.ndarray]:
     """Return what each patient adds to each figure, both classes being there."""
     labels = answers.targets[rows, finding]
     right = (labels == answers.decisions[rows, finding]).astype(float)

@@ -9,7 +9,7 @@ import numpy as np
 
 from kmedtl.evaluate.confidence import Estimate, codes_of, undefined, wilson
 from kmedtl.system.progress import progress
-from kmedtl.tasks.classification.labelled_predictions import Answers
+from kmedtl.tasks.classification.labelled_predictions import LabelledPredictions
 
 MOST = 1001  # points of all findings together, so that a page of many stays small
 LEAST = 101  # of one finding
@@ -57,7 +57,9 @@ class Choices:
         return tuple(self.points[row] for row in sorted({*rows.tolist(), self.start}))
 
 
-def choices(answers: Answers, thresholds: tuple[float, ...], prevalence: float | None) -> tuple[Choices, ...]:
+def choices(
+    answers: LabelledPredictions, thresholds: tuple[float, ...], prevalence: float | None
+) -> tuple[Choices, ...]:
     """Return what thresholds would do, of each finding of which both answers are there; of `multi_class` nothing.
 
     Each distinct probability is a threshold; of many findings, or of more than 1,001 probabilities, as many as fit,

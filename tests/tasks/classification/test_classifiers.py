@@ -59,7 +59,7 @@ def test_every_classifier_of_a_recipe_is_there():
 def test_the_graph_answers_as_scikit_learn_and_so_does_every_file(schedule, model, data, tmp_path):
     train, test = features_of(model, data["train"]), features_of(model, data["test"])
     said = []
-    fitted = fit_classifier(model, schedule, data, seed=3, say=said.append)
+    fitted = fit_classifier(model, schedule, data, seed=3, log=said.append)
     setting = float(said[0].partition(f"{KINDS[schedule].setting}=")[2].split()[0])
     logits = logits_of(fitted, data["test"])
     assert logits.shape == (len(test), 1)
@@ -114,7 +114,7 @@ def test_several_findings_are_refused(data):
 
 
 def test_the_graph_loads_in_safe_mode_and_is_made_of_built_in_layers(model, data, tmp_path):
-    fitted = fit_classifier(model, "knn", data, seed=3, say=lambda text: None)
+    fitted = fit_classifier(model, "knn", data, seed=3, log=lambda text: None)
     fitted.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras", safe_mode=True)
     np.testing.assert_array_equal(logits_of(loaded, data["test"]), logits_of(fitted, data["test"]))

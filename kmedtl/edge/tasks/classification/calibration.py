@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from kmedtl.edge.tasks.classification.labels import Kind
+from kmedtl.edge.tasks.classification.labels import LabelKind
 from kmedtl.errors import expect
 
 Method = Literal["none", "temperature", "vector", "isotonic"]
@@ -32,13 +32,13 @@ class Calibration:
     """
 
     method: Method
-    kind: Kind
+    kind: LabelKind
     scale: tuple[float, ...]
     bias: tuple[float, ...]
     knots: tuple[Knots, ...] = ()
 
     def __post_init__(self) -> None:
-        for name, known in (("method", Method), ("kind", Kind)):
+        for name, known in (("method", Method), ("kind", LabelKind)):
             value = getattr(self, name)
             expect(value in get_args(known), f"calibration: {name}", f"one of {', '.join(get_args(known))}", value)
         count = len(self.scale)
@@ -53,7 +53,7 @@ class Calibration:
             _check_knots(knots)
 
 
-def uncalibrated(kind: Kind, findings: int) -> Calibration:
+def uncalibrated(kind: LabelKind, findings: int) -> Calibration:
     """Return the calibration that leaves logits as they are."""
     return Calibration("none", kind, (1.0,) * findings, (0.0,) * findings)
 
