@@ -15,7 +15,7 @@ from kmedtl.recipe import Evaluation, Export
 from kmedtl.runner import run
 from kmedtl.runs.result import summary
 
-QUIET = {"say": lambda text: None}
+QUIET = {"log": lambda text: None}
 LIGHT = Export(formats=(), calibration_images=16)
 
 

@@ -36,7 +36,7 @@ def learn(data, folder, stages=STAGES, kill_at=None):
             raise Killed
 
     model = tiny_model()
-    more = {"say": lambda text: None, "after_epoch": after_epoch, "folder": folder}
+    more = {"log": lambda text: None, "after_epoch": after_epoch, "folder": folder}
     job = TrainingJob(model, block_map(model, BACKBONE.name), data, "xray", Training(), seed=1, **more)
     return fine_tune(job, stages), model.get_weights()
 

@@ -51,7 +51,7 @@ def test_what_the_data_cannot_tell_has_its_reason(tmp_path):
 
 def test_a_file_that_misses_its_gate_is_named(tmp_path):
     (row,) = report_of("binary").parity
-    missing = replace(report_of("binary"), parity=(replace(row, missed=("decisions changed 0.04 > 0.01",)),))
+    missing = replace(report_of("binary"), parity=(replace(row, failed_gates=("decisions changed 0.04 > 0.01",)),))
     assert "**model.keras misses its gate**: decisions changed 0.04" in card_of(missing, tmp_path)
 
 

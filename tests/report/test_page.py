@@ -148,7 +148,7 @@ def test_what_the_data_cannot_tell_is_a_dash_with_the_reason(tmp_path):
 def test_a_file_that_misses_its_gate_is_named_with_the_reason(tmp_path):
     (row,) = report_of("binary").parity
     assert "misses its gate" not in written_words(report_of("binary"), tmp_path / "kept")
-    missing = replace(report_of("binary"), parity=(replace(row, missed=("mean |Δp| 0.04 > 0.03",)),))
+    missing = replace(report_of("binary"), parity=(replace(row, failed_gates=("mean |Δp| 0.04 > 0.03",)),))
     assert "model.keras misses its gate: mean |Δp| 0.04 > 0.03" in written_words(missing, tmp_path / "missed")
 
 
