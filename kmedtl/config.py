@@ -2,7 +2,8 @@
 
 Knows nothing of recipes: any tree of frozen dataclasses whose fields are `str`, `int`, `float`, `bool`,
 `X | Y`, `X | None`, `tuple[X, ...]`, `tuple[X, Y]`, `Mapping[str, X]`, `Literal[...]`, `Any` or further dataclasses can
-be read, written and overridden. The scanner reads the metadata of models with it, and has no YAML.
+be read, written and overridden; of several dataclasses the field `kind` chooses one, the first where it is absent. The
+scanner reads the metadata of models with it, and has no YAML.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any, TypeVar
 from kmedtl.errors import UserError, nearest
 
 T = TypeVar("T")
+TAG = "kind"  # of a dataclass that is one of several: the field that says which
 
 
 def build(cls: type[T], value: Any, where: str = "", text_as_number: bool = True) -> T:
@@ -55,7 +57,7 @@ def to_dict(config: Any, defaults: bool = True) -> dict[str, Any]:
     return {
         field.name: _plain(getattr(config, field.name), defaults)
         for field in dataclasses.fields(config)
-        if defaults or getattr(config, field.name) != _default(field)
+        if defaults or getattr(config, field.name) != _default(field) or (field.name == TAG and _tag(type(config)))
     }
 
 
@@ -152,11 +154,29 @@ def _one_of(hints: Sequence[Any], value: Any, where: str, text_as_number: bool) 
     """Return `value` as the first kind that takes it; the last one says what is wrong."""
     if types.NoneType in hints and (value is None or (value == "" and str not in hints)):
         return None
+    tagged = {tag: hint for hint in hints if (tag := _tag(hint))}
+    if tagged and isinstance(value, Mapping):
+        name = value.get(TAG, next(iter(tagged)))
+        if not isinstance(name, str) or name not in tagged:
+            raise UserError(f"{_join(where, TAG)}: no such choice: {name!r}. {nearest(str(name), tagged)}")
+        return build(tagged[name], value, where, text_as_number)
     *others, last = (hint for hint in hints if hint is not types.NoneType)
     for hint in others:
         with contextlib.suppress(UserError):
             return _convert(hint, value, where, text_as_number)
     return _convert(last, value, where, text_as_number)
+
+
+def _tag(hint: Any) -> str:
+    """Return the `kind` by which a dataclass is chosen among others; "" where it has none."""
+    if not dataclasses.is_dataclass(hint):
+        return ""
+    return next((str(field.default) for field in dataclasses.fields(hint) if field.name == TAG and _names(hint)), "")
+
+
+def _names(hint: Any) -> bool:
+    """Tell whether the field `kind` of a dataclass has one value alone, its name."""
+    return len(typing.get_args(typing.get_type_hints(hint)[TAG])) == 1
 
 
 def _scalar(kind: type, value: Any, where: str, text_as_number: bool) -> Any:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-import keras
 import numpy as np
 import pandas as pd
 import tensorflow as tf
@@ -22,10 +22,11 @@ from kmedtl.data.pipeline import Pipeline, pipelines
 from kmedtl.data.pseudonyms import hide_patients
 from kmedtl.edge.model_info import ModelInfo
 from kmedtl.edge.out_of_distribution import OutOfDistribution
+from kmedtl.edge.shapes import FEATURES
 from kmedtl.ensemble.teacher import check_teacher
 from kmedtl.errors import UserError
 from kmedtl.evaluate.out_of_distribution import fit, fit_layout
-from kmedtl.explain.features import logits_and_features
+from kmedtl.explain.features import outputs_and_features
 from kmedtl.explain.gallery import explained
 from kmedtl.export.exporting import LabelledImages, TrainedModel, export
 from kmedtl.export.provenance import hashes
@@ -33,18 +34,18 @@ from kmedtl.finetune import stages
 from kmedtl.finetune.distribution import devices
 from kmedtl.finetune.lr_range import RangeTest
 from kmedtl.recipe import Evaluation, Export, Recipe, Search, Training
-from kmedtl.runs import cross_validation as pooled_results
+from kmedtl.runs import cross_validation, run_folder
 from kmedtl.runs import result as results
-from kmedtl.runs import run_folder
 from kmedtl.runs.cross_validation import CrossValidation
-from kmedtl.runs.prepare import Prepared, prepare, refuse
+from kmedtl.runs.environment import environment
+from kmedtl.runs.prepare import Prepared, prepare_recipe, refuse
 from kmedtl.runs.result import Result
 from kmedtl.runs.tracking import log_result
-from kmedtl.runs.train import build, plan_stages, train, training_job
+from kmedtl.runs.train import build, check_network, plan_stages, train, training_job
 from kmedtl.system.printable import shown
-from kmedtl.tasks.classification.evaluation import Settled, judge, settle
-from kmedtl.tasks.classification.prediction_table import answers_of, calibrated, predictions_of
-from kmedtl.tasks.classification.summary import shortened
+from kmedtl.system.text_tables import shortened
+from kmedtl.tasks import task_of
+from kmedtl.tasks.task import Examples
 
 KNOWN_IMAGES = 1000  # of training, that tell what kind of image the model knows
 MOST_TOLD = 3  # classes of a split, counted on one line of a terminal
@@ -75,67 +76,88 @@ def run(
             result = _cross_validate(recipe, data, folder, log)
         else:
             table = splits.split(data.manifest, data.table, recipe.data.validation, recipe.data.test, recipe.seed)
-            result = _train_and_judge(recipe, data, table, folder, log)
+            result, _ = _run_split(recipe, data, table, folder, log)
     return result, final
 
 
 def _prepare(recipe: Recipe) -> Prepared:
     """Read, audit and decode the images, and refuse what would be trained in vain."""
-    build(recipe)  # first of all, so that missing weights or a misspelt block are refused before hours of decoding
+    check_network(
+        recipe
+    )  # first of all, so that missing weights or a misspelt block are refused before hours of decoding
     if recipe.distill:
         check_teacher(recipe)
-    data = prepare(recipe.data, recipe.seed)
+    data = prepare_recipe(recipe)
     refuse(data, recipe)
     if recipe.distill:
-        check_teacher(recipe, data.manifest.classes)
+        check_teacher(recipe, data.question)
     return data
 
 
 def _cross_validate(recipe: Recipe, data: Prepared, folder: Path, log: Callable[[str], None]) -> CrossValidation:
     """Run once for each fold, in a folder of its own, and pool what the folds say of their tests."""
-    found = {}
+    found, tests = {}, {}
     divided = splits.folds(data.manifest, data.table, recipe.data.folds, recipe.data.validation, recipe.seed)
     # All at once: a fold that cannot be is refused before the first trains.
     for number, (name, table) in enumerate(list(divided), 1):
         log(f"\n{name}")
         place = folder / f"fold-{number}"  # a site's name may be anything
         place.mkdir(exist_ok=True)
-        found[name] = _train_and_judge(recipe, data, table, place, log)
-    pooled = pooled_results.pool(found, recipe)
-    pooled_results.write(pooled, folder)
+        found[name], tests[name] = _run_split(recipe, data, table, place, log, "../audit.html")
+    pooled = cross_validation.pool(found, tests, recipe)
+    cross_validation.write(pooled, folder)
     return pooled
 
 
-def _train_and_judge(
-    recipe: Recipe, data: Prepared, table: pd.DataFrame, folder: Path, log: Callable[[str], None]
-) -> Result:
-    """Train on one division of the images, judge on its test, write everything into `folder`."""
+def _run_split(
+    recipe: Recipe,
+    data: Prepared,
+    table: pd.DataFrame,
+    folder: Path,
+    log: Callable[[str], None],
+    audit_page: str = "audit.html",
+) -> tuple[Result, Examples]:
+    """Train on one division of the images, judge on its test, write everything; return what was found, and the test."""
+    task, question = task_of(recipe.task), data.question
     table, parts = _divided(recipe, data, table)
     log(_describe(data.audit, data.manifest, parts))
 
-    model, recipe, trained = train(recipe, data.manifest.kind, parts, folder, log)
+    model, recipe, trained = train(recipe, question, parts, folder, log)
 
-    manifest = replace(data.manifest, table=table)
     pixels = {split: parts[split].pixels() for split in ("val", "test")}
-    predictions, kind = _predict(model, recipe, manifest, parts, pixels)
-    settled = settle(answers_of(predictions, manifest, "val"), recipe.evaluation, recipe.seed)
-    info = _describe_model(recipe, manifest, settled, kind)
-    predictions = calibrated(predictions, info)
-    test = answers_of(predictions, manifest, "test", settled.thresholds)
-    judgement = judge(test, settled, recipe.evaluation, recipe.seed)
+    outputs = {split: outputs_and_features(model, images) for split, images in pixels.items()}
+    examples = {split: _examples(parts[split], found, recipe) for split, found in outputs.items()}
+    fitted = task.fit_decoder(question, recipe.evaluation, examples["val"], recipe.seed)  # validation chooses,
+    evaluation = task.evaluate(question, recipe.evaluation, examples["test"], fitted, recipe.seed)  # the test judges
 
-    validation = answers_of(predictions, manifest, "val", settled.thresholds)
-    seen = LabelledImages(pixels["val"], validation), LabelledImages(pixels["test"], test)
-    subject = TrainedModel(model, info, recipe, lambda count: parts["train"].sample(count, recipe.seed), *seen)
+    known = parts["train"].sample(KNOWN_IMAGES, recipe.seed)
+    features = outputs_and_features(model, known)[FEATURES]
+    kind = replace(fit(features, outputs["val"][FEATURES]), layout=fit_layout(known, pixels["val"]))
+    manifest = replace(data.manifest, table=table)
+    info = _describe_model(recipe, manifest, fitted.decoder, kind)
+
+    seen = [LabelledImages(pixels[split], examples[split]) for split in ("val", "test")]
+    sample = lambda count: parts["train"].sample(count, recipe.seed)  # noqa: E731
+    subject = TrainedModel(model, info, recipe, task, question, fitted, evaluation.headline, sample, *seen)
     parity = export(subject, folder, recipe.export.formats)
-    tiles = explained(
-        model, test, settled.thresholds, pixels["test"], recipe.evaluation.explain, recipe.evaluation.cases
-    )
+    cases = task.cases(question, examples["test"], fitted.decoder, recipe.evaluation.cases)
+    tiles = explained(model, cases, examples["test"].ids, pixels["test"], recipe.evaluation.explain)
 
-    result = Result(recipe, manifest, data.audit, trained, predictions, info, settled, judgement, parity, tuple(tiles))
+    unlike = {split: kind.unlike(outputs[split][FEATURES], pixels[split]) for split in pixels}
+    predictions = pd.concat(
+        [
+            _predictions(parts[split], examples[split], unlike[split], recipe, question, fitted.decoder)
+            for split in pixels
+        ],
+        ignore_index=True,
+    )
+    result = Result(
+        recipe, question, manifest, data.audit, trained, predictions, info, fitted, evaluation, parity, tuple(tiles),
+        environment(), audit_page,
+    )  # fmt: skip
     results.write(result, folder)
-    log_result(recipe, folder, {name: estimate.value for name, estimate in result.metrics.estimates.items()})
-    return result
+    log_result(recipe, folder, {name: estimate.value for name, estimate in evaluation.estimates.items()})
+    return result, examples["test"]
 
 
 def _divided(recipe: Recipe, data: Prepared, table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Pipeline]]:
@@ -144,7 +166,25 @@ def _divided(recipe: Recipe, data: Prepared, table: pd.DataFrame) -> tuple[pd.Da
         table = splits.limit_training(table, recipe.data.train_limit, recipe.seed)
     if not (recipe.data.keep_ids or data.manifest.synthetic):
         table = hide_patients(table)  # last, so that no choice depends on the salt
-    return table, pipelines(data.store, data.manifest, table, recipe.data.batch_size)
+    task = task_of(recipe.task)
+    return table, pipelines(
+        data.store, table, recipe.data.batch_size, lambda part: task.targets(data.question, data.manifest, part)
+    )
+
+
+def _examples(part: Pipeline, outputs: Mapping[str, np.ndarray], recipe: Recipe) -> Examples:
+    ids, patients = (part.table[name].to_numpy(object) for name in ("id", "patient"))
+    return Examples(ids, patients, part.targets, outputs, part.table[list(recipe.evaluation.groups)])
+
+
+def _predictions(
+    part: Pipeline, examples: Examples, unlike: np.ndarray, recipe: Recipe, question: Any, decoder: Any
+) -> pd.DataFrame:
+    """Return a row an image: who it is of, truth, outputs and answers, groups, and whether it is of another kind."""
+    known = part.table[["id", "patient", "split"]].reset_index(drop=True)
+    told = task_of(recipe.task).table(question, examples, decoder)
+    groups = examples.groups.reset_index(drop=True)
+    return pd.concat([known, told, groups], axis=1).assign(unlike_training=unlike.astype(int))
 
 
 def _begin(recipe: Recipe, folder: Path) -> None:
@@ -167,7 +207,7 @@ def _begin(recipe: Recipe, folder: Path) -> None:
 
 
 def _unchangeable(recipe: Recipe) -> Recipe:
-    """Return what a run that goes on must have in common with its beginning; stages are looked at later."""
+    """Return the settings that must be unchanged when a run is resumed; stages are compared separately."""
     anywhere = {name: getattr(Training(), name) for name in ("cache_gigabytes", "tensorboard", "mlflow")}
     return replace(
         recipe,
@@ -192,12 +232,11 @@ def find_rate(recipe: Recipe, number: int, log: Callable[[str], None] = print) -
     table = splits.split(data.manifest, data.table, recipe.data.validation, recipe.data.test, recipe.seed)
     _, parts = _divided(recipe, data, table)
     with devices(recipe.training):
-        findings = len(data.manifest.findings)
-        task = training_job(recipe, *build(recipe, findings), parts, data.manifest.kind, log)
-        planned = plan_stages(recipe, len(parts["train"].table), task.blocks, log)
+        job = training_job(recipe, *build(recipe, data.question), parts, data.question, log)
+        planned = plan_stages(recipe, len(parts["train"].table), job.blocks, log)
         if not 0 <= number < len(planned):
             raise UserError(f"--stage: expected 0 to {len(planned) - 1}. Received: {number}.")
-        return stages.find_rate(task, planned[: number + 1])
+        return stages.find_rate(job, planned[: number + 1])
 
 
 def _describe(audit: Audit, manifest: Manifest, data: dict[str, Pipeline]) -> str:
@@ -207,36 +246,16 @@ def _describe(audit: Audit, manifest: Manifest, data: dict[str, Pipeline]) -> st
         table = data[split].table
         told = [f"{rows.sum()} {shortened(name, 28)}" for name, rows in manifest.members(table).items()]
         more = f" and {len(told) - MOST_TOLD} more classes" if len(told) > MOST_TOLD else ""
-        counts = ", ".join(told[:MOST_TOLD]) + more
-        lines.append(f"  {split:<5} {table['patient'].nunique():>5} patients, {len(table):>5} images: {counts}")
+        counts = f": {', '.join(told[:MOST_TOLD])}{more}" if told else ""
+        lines.append(f"  {split:<5} {table['patient'].nunique():>5} patients, {len(table):>5} images{counts}")
     return "\n".join(map(shown, lines + [f"  Note: {warning}" for warning in audit.warnings]))
 
 
-def _predict(
-    model: keras.Model, recipe: Recipe, manifest: Manifest, data: dict[str, Pipeline], pixels: dict[str, np.ndarray]
-) -> tuple[pd.DataFrame, OutOfDistribution]:
-    """Return logits of validation and test as a table, with which images are of another kind, and what tells that."""
-    known = data["train"].sample(KNOWN_IMAGES, recipe.seed)
-    found = {split: logits_and_features(model, images) for split, images in pixels.items()}
-    features = logits_and_features(model, known)[1]
-    kind = replace(fit(features, found["val"][1]), layout=fit_layout(known, pixels["val"]))
-    parts = [
-        predictions_of(logits, data[split].table, manifest, recipe.evaluation.groups).assign(
-            unlike_training=kind.unlike(features, pixels[split]).astype(int)
-        )
-        for split, (logits, features) in found.items()
-    ]
-    return pd.concat(parts, ignore_index=True), kind
-
-
-def _describe_model(recipe: Recipe, manifest: Manifest, settled: Settled, kind: OutOfDistribution) -> ModelInfo:
+def _describe_model(recipe: Recipe, manifest: Manifest, decoder: Any, kind: OutOfDistribution) -> ModelInfo:
     return ModelInfo(
-        classes=manifest.classes,
-        kind=manifest.kind,
+        decoder=decoder,
         size=recipe.data.size,
         channels=recipe.data.channels,
-        calibration=settled.calibration,
-        thresholds=settled.thresholds,
         recipe=recipe.name,
         source=manifest.source_name,
         seed=recipe.seed,

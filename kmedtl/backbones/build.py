@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import re
 from collections import Counter
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -12,7 +13,7 @@ from keras import KerasTensor, layers
 
 from kmedtl.backbones import registry
 from kmedtl.backbones.spec import FEATURES, Backbone
-from kmedtl.backbones.weights import load_weights
+from kmedtl.backbones.weights import check_weights, load_weights
 from kmedtl.errors import UserError, nearest
 
 # Of ImageNet's training images, as the authors of the published weights state them: RGB, 0–1 (torch); BGR, 0–255
@@ -51,7 +52,7 @@ def build_features(image: KerasTensor, name: str, weights: str = "imagenet", tru
     """
     row = registry.get(name)
     end = _truncation(row, truncate_at) if truncate_at else FEATURES
-    _check_shape(image, row)
+    _check_shape(image.shape, row)
     x = _normalise(image, row.input_mode)
     given = {id(op) for op in keras.Model(keras.utils.get_source_inputs(x), x).operations}
     model = _builder(row)(input_tensor=x, **dict(row.options))
@@ -61,6 +62,21 @@ def build_features(image: KerasTensor, name: str, weights: str = "imagenet", tru
         _set_normalisation(model)
     output = model.output if end == FEATURES else _output_of(model, end)
     return layers.Activation("linear", name=FEATURES)(output)
+
+
+def check_backbone(name: str, weights: str, truncate_at: str, size: int, channels: int) -> tuple[str, ...]:
+    """Refuse what `build_features` would refuse, without building; return the names of the blocks that are kept.
+
+    Raises:
+        UserError: an unknown name or block, an image too small, or weights that cannot be had.
+    """
+    row = registry.get(name)
+    if truncate_at:
+        _truncation(row, truncate_at)
+    _check_shape((None, size, size, channels), row)
+    check_weights(row, weights)
+    names = [block for block, _ in row.blocks]
+    return tuple(names[: names.index(truncate_at) + 1] if truncate_at else names)
 
 
 def _truncation(row: Backbone, block: str) -> str:
@@ -77,13 +93,13 @@ def _output_of(model: keras.Model, operation: str) -> KerasTensor:
     return next(op.output for op in model.operations if op.name == operation)
 
 
-def _check_shape(image: KerasTensor, row: Backbone) -> None:
-    if len(image.shape) != 4 or image.shape[-1] not in (1, 3):
-        raise UserError(f"backbone {row.name}: expected images (batch, H, W, 1 or 3). Received: {image.shape}.")
-    if any(side is not None and side < row.min_size for side in image.shape[1:3]):
+def _check_shape(shape: Sequence[int | None], row: Backbone) -> None:
+    if len(shape) != 4 or shape[-1] not in (1, 3):
+        raise UserError(f"backbone {row.name}: expected images (batch, H, W, 1 or 3). Received: {tuple(shape)}.")
+    if any(side is not None and side < row.min_size for side in shape[1:3]):
         raise UserError(
             f"backbone {row.name}: images must be at least {row.min_size}×{row.min_size} pixels. "
-            f"Received: {image.shape[1]}×{image.shape[2]}; set a larger size."
+            f"Received: {shape[1]}×{shape[2]}; set a larger size."
         )
 
 

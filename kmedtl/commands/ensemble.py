@@ -28,7 +28,8 @@ def _votes(options: argparse.Namespace) -> list[str]:
 def _soup(options: argparse.Namespace) -> list[str]:
     from kmedtl.ensemble import page
     from kmedtl.ensemble.member_comparison import member_comparisons
-    from kmedtl.ensemble.members import answers, open_members
+    from kmedtl.ensemble.members import open_members
+    from kmedtl.tasks.predictions import examples_of
 
     members = open_members(options.runs)
     with loading_tensorflow():
@@ -37,5 +38,6 @@ def _soup(options: argparse.Namespace) -> list[str]:
         from kmedtl.runs import result
 
     made, folder = run(recipe_of_soup(members, options.method), options.out)
-    beside = member_comparisons(members, answers(made.predictions, made.info, "test"), made.recipe.evaluation.ordered)
+    test = examples_of(made.predictions, made.task, made.question, "test")
+    beside = member_comparisons(members, test, made.info.decoder, made.recipe.evaluation)
     return [result.summary(made, folder), "", *page.lines(beside)]

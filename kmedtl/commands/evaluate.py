@@ -73,7 +73,8 @@ def _document(
     return {
         **marking,
         "source": str(options.predictions),
-        "kind": answers.kind,
+        "task": "classification",
+        "labels": answers.kind,
         "classes": answers.classes,
         "notes": answers.notes,
         "test": metrics.to_dict(),

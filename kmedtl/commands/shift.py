@@ -26,8 +26,6 @@ def command(options: argparse.Namespace) -> int:
         from kmedtl.runs.shift import shift
 
     run = reopen.open_run(options.run)
-    if run.info.kind != "binary":
-        raise UserError(f"{options.run}: shift judges a yes-or-no question. Received: {', '.join(run.info.classes)}.")
     whole = run.model.name == reopen.MODEL
     final = run_folder.choose(options.out or run.folder / ("shift" if whole else f"shift-{run.model.stem}"), "shift")
     with run_folder.building(final) as folder:
@@ -35,7 +33,12 @@ def command(options: argparse.Namespace) -> int:
         images = reopen.test_images(run, options.limit, print)
         runtime = open_runtime(run.model)
         check_fits(run.model, runtime.shapes, run.info)
-        found = shift(runtime, images.pixels(), images.table, run.info, options.severities, run.recipe.seed, reference)
+        test = run.examples("test")
+        rows = [{name: row for row, name in enumerate(test.ids)}[name] for name in images.table["id"]]
+        found = shift(
+            runtime, images.pixels(), test.of(np.array(rows)), run.info.decoder, options.severities, run.recipe.seed,
+            reference,
+        )  # fmt: skip
         notice = SYNTHETIC if run.info.synthetic else ""
         shift_page.write(found, folder, run.model.name, run.info, notice, kmedtl.__version__)
     lines = [*shift_page.summary(found), *([notice] if notice else []), f"Page: {final / 'shift.html'}"]

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from kmedtl.edge.tasks.classification.labels import LabelKind, findings_of
 from kmedtl.errors import UserError, nearest
 from kmedtl.files.csv_tables import write_csv
 from kmedtl.images.read_image import FORMAT_NAMES
@@ -66,15 +65,8 @@ class Manifest:
 
     @property
     def findings(self) -> tuple[str, ...]:
-        """What has a logit: the second of two classes, else each class."""
-        return findings_of(self.kind, self.classes)
-
-    @property
-    def kind(self) -> LabelKind:
-        """What is asked of an image."""
-        if self.multi_label:
-            return "multi_label"
-        return "binary" if len(self.classes) == 2 else "multi_class"
+        """What an image may show: of two classes that exclude each other the second, else each class."""
+        return self.classes[-1:] if len(self.classes) == 2 and not self.multi_label else self.classes
 
     def targets(self, table: pd.DataFrame) -> np.ndarray:
         """Return float32 (N, findings) of a part of the table: 1, 0 or `UNKNOWN`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,11 +11,11 @@ import tensorflow as tf
 
 from kmedtl.data.augment import augmentation, bordering, mixer
 from kmedtl.data.in_memory import ImagesInMemory
-from kmedtl.data.manifest import UNKNOWN, Manifest
+from kmedtl.data.manifest import UNKNOWN
 from kmedtl.data.store import Store
 
 SHUFFLE_BUFFER = 2048  # images; the store's own order is shuffled already
-Batch = tuple[tf.Tensor, tf.Tensor, tf.Tensor]  # images, targets, weights
+Batch = tuple[tf.Tensor, dict[str, tf.Tensor], tf.Tensor]  # images, targets by output, weights
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,13 @@ class Pipeline:
     Attributes:
         store: where the pixels are.
         table: the split's rows in the order of `record`, which is the order in which `images` yields them.
-        targets: float32 (N, findings), 1, 0 or `UNKNOWN`, in the same order.
+        targets: by the name of the model's output: float32 (N, …) in the same order; `UNKNOWN` where nobody knows.
         batch_size: images a batch; the last one may be smaller.
     """
 
     store: Store | ImagesInMemory
     table: pd.DataFrame
-    targets: np.ndarray
+    targets: Mapping[str, np.ndarray]
     batch_size: int
 
     @property
@@ -62,7 +62,7 @@ class Pipeline:
     def epoch(self, seed: int, variation: Variation, class_weights: str = "none") -> tf.data.Dataset:
         """Return one epoch of (images, targets, weights), shuffled and varied as `seed` says.
 
-        The targets are float32 (N, findings), the weights float32 (N,) with a mean of 1 over the split.
+        The targets are float32 (N, …) by output, the weights float32 (N,) with a mean of 1 over the split.
         """
         return self._batches(self._shuffled(seed), seed, variation, class_weights)
 
@@ -80,7 +80,8 @@ class Pipeline:
             for row in part.sample(n=max(1, round(share * len(part))), random_state=seed).index
         ]
         wanted = sorted(chosen)
-        return Pipeline(self.store, self.table.loc[wanted], self.targets[wanted], self.batch_size).pixels()
+        targets = {name: array[wanted] for name, array in self.targets.items()}
+        return Pipeline(self.store, self.table.loc[wanted], targets, self.batch_size).pixels()
 
     def pixels(self) -> np.ndarray:
         """Return every image as uint8 (N, size, size, C), in the table's order."""
@@ -107,19 +108,30 @@ class Pipeline:
         return self._selected().shuffle(min(len(self.table), SHUFFLE_BUFFER), seed=seed)
 
     def _batches(self, images: tf.data.Dataset, seed: int, variation: Variation, class_weights: str) -> tf.data.Dataset:
-        targets, weights = tf.constant(self.targets), tf.constant(self.weights(class_weights))
+        targets = {name: tf.constant(array) for name, array in self.targets.items()}
+        weights = tf.constant(self.weights(class_weights))
         vary = _vary(variation, images.element_spec[0].shape[-1], seed)
         batches = images.batch(self.batch_size)
         return batches.map(
-            lambda images, rows: vary(tf.cast(images, tf.float32), tf.gather(targets, rows), tf.gather(weights, rows)),
+            lambda images, rows: vary(
+                tf.cast(images, tf.float32),
+                {name: tf.gather(array, rows) for name, array in targets.items()},
+                tf.gather(weights, rows),
+            ),
             num_parallel_calls=1,
         ).prefetch(2)
 
 
-def pipelines(store: Store, manifest: Manifest, table: pd.DataFrame, batch_size: int) -> dict[str, Pipeline]:
-    """Return a pipeline for each split of `table` (the manifest's, with the columns `record` and `split`)."""
+def pipelines(
+    store: Store, table: pd.DataFrame, batch_size: int, targets: Callable[[pd.DataFrame], Mapping[str, np.ndarray]]
+) -> dict[str, Pipeline]:
+    """Return a pipeline for each split of `table` (a manifest's, with the columns `record` and `split`).
+
+    Args:
+        targets: from a part of the table to what is true of its images, by the name of the model's output.
+    """
     parts = {split: part.sort_values("record").reset_index(drop=True) for split, part in table.groupby("split")}
-    return {split: Pipeline(store, part, manifest.targets(part), batch_size) for split, part in parts.items()}
+    return {split: Pipeline(store, part, targets(part), batch_size) for split, part in parts.items()}
 
 
 def _vary(variation: Variation, channels: int, seed: int) -> Callable[..., Batch]:
@@ -128,7 +140,7 @@ def _vary(variation: Variation, channels: int, seed: int) -> Callable[..., Batch
     layers += augmentation(variation.preset, channels, seed + len(layers))
     mixing = mixer(variation.mix, seed + len(layers))
 
-    def vary(images: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor) -> Batch:
+    def vary(images: tf.Tensor, targets: dict[str, tf.Tensor], weights: tf.Tensor) -> Batch:
         for layer in layers:
             images = layer(images, training=True)
         return _mix(mixing, images, targets, weights) if mixing else (images, targets, weights)
@@ -136,13 +148,17 @@ def _vary(variation: Variation, channels: int, seed: int) -> Callable[..., Batch
     return vary
 
 
-def _mix(mixing: Callable, images: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor) -> Batch:
+def _mix(mixing: Callable, images: tf.Tensor, targets: dict[str, tf.Tensor], weights: tf.Tensor) -> Batch:
     """Mix the images with each other, and with them targets and weights; what is unknown of one stays unknown.
 
-    A target counts by its weight, so that balanced weights stay balanced.
+    A target counts by its weight, so that balanced weights stay balanced. All outputs' targets are mixed at once.
     """
-    known = tf.cast(targets != UNKNOWN, tf.float32) * weights[:, None]
-    together = tf.concat([targets * known, known, weights[:, None]], axis=1)
-    mixed = mixing({"images": images, "labels": together}, training=True)
-    answers, known, weights = tf.split(mixed["labels"], [targets.shape[1], targets.shape[1], 1], axis=1)
-    return mixed["images"], tf.where(known > weights * (1 - 1e-6), answers / weights, UNKNOWN), weights[:, 0]
+    widths = [array.shape[1] for array in targets.values()]
+    together = tf.concat(list(targets.values()), axis=1)
+    known = tf.cast(together != UNKNOWN, tf.float32) * weights[:, None]
+    mixed = mixing(
+        {"images": images, "labels": tf.concat([together * known, known, weights[:, None]], axis=1)}, training=True
+    )
+    answers, known, weights = tf.split(mixed["labels"], [sum(widths), sum(widths), 1], axis=1)
+    found = tf.split(tf.where(known > weights * (1 - 1e-6), answers / weights, UNKNOWN), widths, axis=1)
+    return mixed["images"], dict(zip(targets, found, strict=True)), weights[:, 0]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from PIL import Image
 
 from kmedtl.edge.occlusion import occlusion
-from kmedtl.edge.predictor import ImageResult, Model
+from kmedtl.edge.predictor import ImageResult, Model, first_output
 
 LONGEST = 512  # pixels of the picture's longer side
 STRONGEST = 0.6  # opacity of the map's maximum; where the map is 0 the image shows as it is
@@ -20,11 +22,11 @@ _COLOURS = np.array(
 
 
 def heat_map(model: Model, seen: ImageResult) -> np.ndarray:
-    """Return uint8 RGB (height, width, 3), in the file's own aspect: what the most probable finding rests on.
+    """Return uint8 RGB (height, width, 3), in the file's own aspect: what its answer rests on.
 
     The image as the model saw it, with the occlusion map laid on.
     """
-    found = occlusion(model.runtime, seen.pixels[None], most_probable(seen))[0]
+    found = occlusion(explained_score(model, seen), seen.pixels[None])[0]
     scale = LONGEST / max(seen.facts.width, seen.facts.height)
     size = tuple(max(1, round(side * scale)) for side in (seen.facts.width, seen.facts.height))
     bilinear = Image.Resampling.BILINEAR
@@ -33,10 +35,14 @@ def heat_map(model: Model, seen: ImageResult) -> np.ndarray:
     return overlay(ground, np.asarray(Image.fromarray(found).resize(size, bilinear)))
 
 
-def most_probable(seen: ImageResult) -> int:
-    """Return the number of the finding with the highest probability, or the highest logit where there is none."""
-    answer = seen.prediction
-    return int(np.argmax(list(answer.probabilities.values()) or answer.logits))
+def explained_score(model: Model, seen: ImageResult) -> Callable[[np.ndarray], np.ndarray]:
+    """Return the score that an explanation is of: the one the answer names; of a foreign model its highest output."""
+    answer = seen.prediction.answer
+    if model.info is None or answer is None:
+        highest = int(np.argmax(seen.prediction.outputs))
+        return lambda images: first_output(model.runtime(images))[:, highest]
+    name, column = model.info.task.explained(answer)
+    return lambda images: model.runtime(images)[name][:, column]
 
 
 def overlay(image: np.ndarray, found: np.ndarray) -> np.ndarray:

@@ -11,15 +11,14 @@ from kmedtl.edge.shapes import Shapes
 from kmedtl.errors import UserError
 from kmedtl.system.native_logs import quiet_stderr
 
-LOGITS, FEATURES = "logits", "features"  # what kmedtl calls the outputs of its files
+FOREIGN = "output"  # of a file that names none
 PIXELS = (np.uint8, np.int8, np.int16, np.float32)  # types of an image
 
 
 class LiteRTModel:
     """An interpreter with its tensors allocated, for one image at a time.
 
-    Attributes:
-        has_features: the file says what its logits are made of; files of other tools have one output that does not.
+    A file of kmedtl names its outputs; the first output of any other is called `output`.
     """
 
     def __init__(self, path: Path, threads: int = 1) -> None:
@@ -36,10 +35,8 @@ class LiteRTModel:
         if len(inputs) != 1 or inputs[0]["dtype"] not in PIXELS or not outputs:
             raise UserError(f"{path}: expected a model of one image. Received: {len(inputs)} inputs, or no numbers.")
         self._input = inputs[0]
-        self._logits = named.get(LOGITS, outputs[0]["index"])
-        self._features = named.get(FEATURES)
+        self._outputs = named or {FOREIGN: outputs[0]["index"]}
         self._quantized = {output["index"]: output["quantization"] for output in outputs if output["quantization"][0]}
-        self.has_features = self._features is not None
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -50,25 +47,14 @@ class LiteRTModel:
     def shapes(self) -> Shapes:
         """What goes in and comes out."""
         widths = {output["index"]: _width(output["shape"]) for output in self._interpreter.get_output_details()}
-        features = None if self._features is None else widths[self._features]
-        return Shapes(self.input_shape[1:], widths[self._logits], features)
+        return Shapes(self.input_shape[1:], {name: widths[index] for name, index in self._outputs.items()})
 
-    def __call__(self, images: np.ndarray) -> np.ndarray:
-        """Return logits, float32 (N, findings), of uint8 images (N, size, size, C)."""
-        return np.stack([self._run(image, self._logits)[0] for image in images])
+    def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """Return every output, float32 (N, …), of uint8 images (N, size, size, C)."""
+        found = [self._run(image) for image in images]
+        return {name: np.stack([outputs[name] for outputs in found]) for name in self._outputs}
 
-    def logits_and_features(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return logits, float32 (N, findings), and what they are made of, float32 (N, D), of uint8 images.
-
-        Raises:
-            UserError: the file has no features.
-        """
-        if not self.has_features:
-            raise UserError(f"{self._path}: expected an output '{FEATURES}', which it has not; export the model again.")
-        logits, features = zip(*(self._run(image, self._logits, self._features) for image in images), strict=True)
-        return np.stack(logits), np.stack(features)
-
-    def _run(self, image: np.ndarray, *outputs: int) -> list[np.ndarray]:
+    def _run(self, image: np.ndarray) -> dict[str, np.ndarray]:
         scale, zero = self._input["quantization"]  # (0, 0) for float, and for a file that takes the pixels as they are
         values = np.round(image / scale + zero) if scale else image
         self._interpreter.set_tensor(self._input["index"], values[None].astype(self._input["dtype"]))
@@ -76,7 +62,7 @@ class LiteRTModel:
             self._interpreter.invoke()
         except RuntimeError as error:
             raise UserError(f"{self._path}: LiteRT cannot run it ({' '.join(str(error).split())}).") from None
-        return [self._value(output) for output in outputs]
+        return {name: self._value(index) for name, index in self._outputs.items()}
 
     def _value(self, output: int) -> np.ndarray:
         value = self._interpreter.get_tensor(output)[0]

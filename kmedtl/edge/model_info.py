@@ -17,13 +17,13 @@ from typing import Any, BinaryIO
 
 from kmedtl import config
 from kmedtl.edge.out_of_distribution import OutOfDistribution
-from kmedtl.edge.tasks.classification.calibration import Calibration
-from kmedtl.edge.tasks.classification.labels import LabelKind, findings_of
+from kmedtl.edge.tasks import EDGE_TASKS, Decoder
+from kmedtl.edge.tasks.task import EdgeTask
 from kmedtl.errors import UserError, expect
 from kmedtl.images.reading import Reading, Window
 
 MEMBER = "kmedtl.json"
-VERSION = 2
+VERSION = 3
 LARGEST = 4_000_000  # bytes of a document; that of the widest backbone has 400,000
 LARGEST_SIZE = 8192  # pixels a side
 VALUE_RANGE, NORMALISATION = (0.0, 255.0), "inside the model"  # of every model that kmedtl writes
@@ -35,14 +35,10 @@ class ModelInfo:
     """How to feed a model and how to read its answer.
 
     Attributes:
-        classes: names; where a `binary` question has two, the model's single logit speaks for the second.
-        kind: what is asked of an image.
+        decoder: how the model's outputs become answers: what is asked, and what validation chose.
         size, channels: of the image that the model takes, values 0–255.
         window: which part of the range of images of more than 8 bits the model saw.
         pixel_offset: what was added to the values of such images, other than DICOM, before they were stored.
-        calibration: how logits become probabilities.
-        thresholds: the operating point: a finding is called from this probability on, one for each; of `multi_class`
-            none, the most probable is called.
         recipe, source, seed: where the model comes from.
         synthetic: True where it never saw a real image.
         kmedtl: version that wrote it.
@@ -58,12 +54,9 @@ class ModelInfo:
         UserError: a value that no model has, or values that contradict each other.
     """
 
-    classes: tuple[str, ...]
-    kind: LabelKind
+    decoder: Decoder
     size: int
     channels: int
-    calibration: Calibration
-    thresholds: tuple[float, ...]
     recipe: str
     source: str
     seed: int
@@ -83,19 +76,8 @@ class ModelInfo:
     version: int = VERSION
 
     def __post_init__(self) -> None:
-        classes, findings = self.classes, len(self.findings)
-        least, most = {"binary": (1, 2), "multi_class": (2, math.inf), "multi_label": (1, math.inf)}[self.kind]
-        fits = least <= len(classes) <= most and all(classes) and len(set(classes)) == len(classes)
-        expect(fits, "classes", f"a name of its own for each class of a {self.kind} question", classes)
         expect(1 <= self.size <= LARGEST_SIZE, "size", f"1 to {LARGEST_SIZE} pixels", self.size)
         expect(self.channels in (1, 3), "channels", "1 or 3", self.channels)
-        expect(self.calibration.kind == self.kind, "calibration.kind", self.kind, self.calibration.kind)
-        scales = len(self.calibration.scale)
-        expect(scales == findings, "calibration.scale", f"a number for each of {findings} findings", scales)
-        wanted = 0 if self.kind == "multi_class" else findings
-        # Just above 1 lies the threshold of a finding that is never called.
-        sound = all(0 <= threshold <= math.nextafter(1, 2) for threshold in self.thresholds)
-        expect(sound and len(self.thresholds) == wanted, "thresholds", f"{wanted} numbers from 0 to 1", self.thresholds)
         expect(0 <= self.seed < 2**31, "seed", "a whole number from 0 to 2^31 - 1", self.seed)
         expect(self.value_range == VALUE_RANGE, "value_range", VALUE_RANGE, self.value_range)
         expect(self.normalisation == NORMALISATION, "normalisation", NORMALISATION, self.normalisation)
@@ -104,8 +86,9 @@ class ModelInfo:
             expect(sound, f"metrics.{name}", "a figure and the two ends of its interval", figure)
 
     @property
-    def findings(self) -> tuple[str, ...]:
-        return findings_of(self.kind, self.classes)
+    def task(self) -> EdgeTask:
+        """The row that says what the decoder means."""
+        return EDGE_TASKS[self.decoder.kind]
 
     @property
     def reading(self) -> Reading:
@@ -144,7 +127,7 @@ def read(path: Path) -> ModelInfo:
         else:
             content = _of_archive(path)
     except (OSError, KeyError, EOFError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error):
-        raise UserError(f"{path}: no kmedtl model; it carries no {MEMBER} with classes, size and thresholds.") from None
+        raise UserError(f"{path}: no kmedtl model; it carries no {MEMBER} that says how to ask it.") from None
     if len(content) > LARGEST:
         raise UserError(f"{path}: its {MEMBER} has more than {LARGEST} bytes; use a model of known origin.")
     try:
@@ -154,8 +137,8 @@ def read(path: Path) -> ModelInfo:
         raise UserError(f"{path}: its {MEMBER} is damaged ({reason}); export the model again.") from None
     except _OtherVersionError as error:
         raise UserError(
-            f"{path}: its {MEMBER} has version {error}, this kmedtl reads {VERSION}; use the kmedtl that wrote it, or "
-            "export the model again."
+            f"{path}: its {MEMBER} has version {error}, this kmedtl reads 2 and {VERSION}; use the kmedtl that wrote "
+            "it, or export the model again."
         ) from None
 
 
@@ -175,12 +158,24 @@ def _parsed(content: bytes) -> ModelInfo:
     expect(isinstance(document, dict), "document", "values by name", type(document).__name__)
     version = document.get("version")
     expect(type(version) is int and version > 0, "version", "a whole number from 1 on", version)
-    if version != VERSION:
+    if version == 2:
+        document = _from_version_2(document)
+    elif version != VERSION:
         raise _OtherVersionError(version)
     expect("window" in document, "window", "to be told", "nothing")  # without it images would be read otherwise
     known = {setting.name for setting in fields(ModelInfo)}
     told = {name: value for name, value in document.items() if name in known}
     return config.build(ModelInfo, told, text_as_number=False)
+
+
+def _from_version_2(document: dict[str, Any]) -> dict[str, Any]:
+    """Return a document of version 2, which knew classification alone, as one of version 3."""
+    told = {"labels": "kind", "classes": "classes", "calibration": "calibration", "thresholds": "thresholds"}
+    for name in told.values():
+        expect(name in document, name, "to be told", "nothing")
+    decoder = {"kind": "classification", **{now: document[was] for now, was in told.items()}}
+    kept = {name: value for name, value in document.items() if name not in told.values()}
+    return {**kept, "decoder": decoder, "version": VERSION}
 
 
 def _of_folder(path: Path) -> bytes:

@@ -17,25 +17,24 @@ BATCH = 32  # covered copies of an image at a time
 
 
 def occlusion(
-    runtime: Callable[[np.ndarray], np.ndarray], images: np.ndarray, finding: int, grid: int = 14, cover: int = 2
+    score: Callable[[np.ndarray], np.ndarray], images: np.ndarray, grid: int = 14, cover: int = 2
 ) -> np.ndarray:
-    """Return float32 (N, H, W) in 0–1: how far a finding's logit falls where a grey patch covers the place.
+    """Return float32 (N, H, W) in 0–1: how far a score, such as a logit, falls where a grey patch covers the place.
 
     Where it rises the map is 0. The patch has the image's mean, and its middle visits a grid of `grid` × `grid` cells,
     so an image costs `grid`² + 1 answers; between the cells' middles the map is interpolated.
 
     Args:
-        runtime: from uint8 (n, H, W, C) to logits (n, F), as `kmedtl.edge.litert.LiteRTModel`.
+        score: from uint8 (n, H, W, C) to the numbers to be explained, (n,).
         images: uint8 (N, H, W, C).
-        finding: the logit's number, from 0 on.
         grid: cells a side, 1 to the shorter side in pixels.
         cover: side of the patch in cells.
     """
     falls = np.empty((len(images), grid, grid), np.float32)
     for number, image in enumerate(progress(images, "occlusion", unit="image")):
-        whole = runtime(image[None])[0, finding]
+        whole = score(image[None])[0]
         copies = _covered(image, grid, cover)
-        covered = np.concatenate([runtime(batch)[:, finding] for batch in _batches(copies)])
+        covered = np.concatenate([score(batch) for batch in _batches(copies)])
         falls[number] = (whole - covered).reshape(grid, grid)
     return enlarge(falls, *images.shape[1:3])
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from kmedtl.edge.model_info import ModelInfo
-from kmedtl.edge.tasks.classification.calibration import probabilities
+from kmedtl.edge.shapes import FEATURES
+from kmedtl.edge.tasks.task import Answer, Outputs
 from kmedtl.images.decode import Facts, decode_all
 from kmedtl.images.reading import Reading
 
-Runtime = Callable[[np.ndarray], np.ndarray]  # uint8 (N, size, size, C) → logits float32 (N, findings)
-NOTHING = "none"  # the decision where no finding is called
+Runtime = Callable[[np.ndarray], Outputs]  # of uint8 (N, size, size, C)
 
 
 @dataclass(frozen=True)
@@ -38,22 +38,20 @@ class Prediction:
 
     Attributes:
         image: the path as given.
-        probabilities: of each finding, 0–1, calibrated; empty where the file could not be read.
-        decision: the class at the operating point; of several findings those called, or `none`; None likewise.
+        answer: of the model's task; None where the file could not be read, or of a model without metadata.
         unlike_training: the score of `OutOfDistribution`; None where model or runtime have nothing to tell it by.
         out_of_distribution: the image is of another kind, so the answer says nothing. None likewise.
-        logits: of a model without metadata only: its output, which nothing turns into probabilities.
+        outputs: of a model without metadata only: its first output, which nothing turns into an answer.
         error: why there is no answer, or None.
         explanation: the file that shows which places the answer rests on, if one was asked for.
         dicom_report: the DICOM files that tell the answer, likewise.
     """
 
     image: str
-    probabilities: dict[str, float] = field(default_factory=dict)
-    decision: str | None = None
+    answer: Answer | None = None
     unlike_training: float | None = None
     out_of_distribution: bool | None = None
-    logits: tuple[float, ...] | None = None
+    outputs: tuple[float, ...] | None = None
     error: str | None = None
     explanation: str | None = None
     dicom_report: tuple[str, ...] | None = None
@@ -87,41 +85,20 @@ def predict_files(model: Model, paths: Sequence[str]) -> Iterator[ImageResult]:
         )
 
 
-def decide(found: np.ndarray, thresholds: Sequence[float]) -> np.ndarray:
-    """Return which findings are called, bool (N, F), of probabilities (N, F).
-
-    Args:
-        thresholds: a finding is called from its threshold on; none: the most probable is.
-    """
-    if len(thresholds):
-        return found >= np.array(thresholds)
-    return np.arange(found.shape[1]) == found.argmax(axis=1)[:, None]
+def first_output(outputs: Outputs) -> np.ndarray:
+    """Return the output of a model that says nothing of itself."""
+    return next(found for name, found in outputs.items() if name != FEATURES)
 
 
 def _answer(model: Model, path: str, pixels: np.ndarray) -> Prediction:
-    if model.info is None:
-        return Prediction(path, logits=tuple(model.runtime(pixels[None])[0].tolist()))
-    logits, *features = _outputs(model.runtime, model.info, pixels[None])
-    found = probabilities(logits, model.info.calibration)
-    if not all(np.isfinite(numbers).all() for numbers in (found, *features)):  # else it would count as below thresholds
+    outputs, info = model.runtime(pixels[None]), model.info
+    if info is None:
+        return Prediction(path, outputs=tuple(first_output(outputs)[0].ravel().tolist()))
+    if not all(np.isfinite(found).all() for found in outputs.values()):  # else it would count as below thresholds
         return Prediction(path, error="the model answers with what is no number")
-    said = dict(zip(model.info.findings, found[0].tolist(), strict=True))
-    decision = _named(decide(found, model.info.thresholds)[0], model.info)
-    if not features:
-        return Prediction(path, said, decision)
-    known = model.info.out_of_distribution
-    return Prediction(
-        path, said, decision, float(known.score(*features)[0]), bool(known.unlike(*features, pixels[None])[0])
-    )
-
-
-def _outputs(runtime: Runtime, info: ModelInfo, images: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Return the logits, and the features where the runtime has them and the model knows what they were in training."""
-    tells = hasattr(runtime, "logits_and_features") and getattr(runtime, "has_features", True)
-    return runtime.logits_and_features(images) if info.out_of_distribution and tells else (runtime(images),)
-
-
-def _named(called: np.ndarray, info: ModelInfo) -> str:
-    if info.kind == "binary":
-        return info.classes[int(called[0])]
-    return ", ".join(name for name, is_called in zip(info.findings, called, strict=True) if is_called) or NOTHING
+    (answer,) = info.task.decode(outputs, info.decoder)
+    known, features = info.out_of_distribution, outputs.get(FEATURES)
+    if known is None or features is None:
+        return Prediction(path, answer)
+    score, unlike = known.score(features)[0], known.unlike(features, pixels[None])[0]
+    return Prediction(path, answer, float(score), bool(unlike))

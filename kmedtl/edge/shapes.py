@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from kmedtl.edge.model_info import MEMBER, ModelInfo
 from kmedtl.errors import UserError
 
+FEATURES = "features"  # what a model's outputs are made of
 Side = int | str | None  # of a tensor; text or None where the file leaves it open
 
 
@@ -17,25 +19,24 @@ class Shapes:
 
     Attributes:
         image: height, width and channels of an image.
-        logits, features: how many an image; features are None where the file has none.
+        outputs: name → how many numbers an image; `features` among them where the file has them.
     """
 
     image: tuple[Side, ...]
-    logits: Side
-    features: Side = None
+    outputs: Mapping[str, Side]
 
 
 def check_fits(path: Path, shapes: Shapes, info: ModelInfo) -> None:
     """Refuse a model whose document speaks of another one.
 
     Raises:
-        UserError: it takes other images, or answers with another number of logits or features.
+        UserError: it takes other images, or answers with other outputs or another number of features.
     """
-    known = info.out_of_distribution
+    known, features = info.out_of_distribution, shapes.outputs.get(FEATURES)
     told = {
         "images of (height, width, channels)": (shapes.image, (info.size, info.size, info.channels)),
-        "logits": (shapes.logits, len(info.findings)),
-        "features": (shapes.features, known.width if known and shapes.features is not None else shapes.features),
+        **{name: (shapes.outputs.get(name), width) for name, width in info.task.widths(info.decoder).items()},
+        FEATURES: (features, known.width if known and features is not None else features),
     }
     for name, (found, said) in told.items():
         if found != said:

@@ -74,13 +74,17 @@ def _report(image: pydicom.Dataset, prediction: Prediction, info: ModelInfo) -> 
             uid=generate_uid(entropy_srcs=[info.recipe, info.kmedtl, str(info.seed)]), name="kmedtl"
         ),
     )
-    probability = _coded("probability", "Probability, calibrated")
     answers = hd.sr.MeasurementsAndQualitativeEvaluations(
         hd.sr.TrackingIdentifier(uid=hd.UID(), identifier="kmedtl"),
         algorithm_id=hd.sr.AlgorithmIdentification(f"kmedtl {info.recipe}", info.kmedtl),
         measurements=[
-            hd.sr.Measurement(probability, value, codes.UCUM.NoUnits, derivation=_coded(f"finding-{number}", finding))
-            for number, (finding, value) in enumerate(prediction.probabilities.items())
+            hd.sr.Measurement(
+                _coded(found.code, found.meaning),
+                found.value,
+                CodedConcept(found.unit, "UCUM", found.unit if found.unit != "1" else "no units"),
+                derivation=_coded(f"finding-{number}", found.subject),
+            )
+            for number, found in enumerate(prediction.answer.measurements())
         ],
         qualitative_evaluations=[
             hd.sr.QualitativeEvaluation(_coded(name, meaning), _coded(f"{name}-value", said))
@@ -100,7 +104,7 @@ def _report(image: pydicom.Dataset, prediction: Prediction, info: ModelInfo) -> 
 
 def _said(prediction: Prediction, info: ModelInfo) -> list[tuple[str, str, str]]:
     """Return what is said in words: (code, name, value)."""
-    said = [("decision", "Decision at the operating point", prediction.decision or "")]
+    said = [("decision", "Decision at the operating point", prediction.answer.decision or "")]
     if prediction.out_of_distribution is not None:
         said.append(("unlike", "Unlike the training images", "yes" if prediction.out_of_distribution else "no"))
     if info.synthetic:

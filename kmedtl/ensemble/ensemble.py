@@ -15,19 +15,14 @@ import kmedtl
 from kmedtl import recipe as recipes
 from kmedtl.edge import model_info
 from kmedtl.edge.model_info import ModelInfo
-from kmedtl.edge.tasks.classification.labels import columns
 from kmedtl.ensemble import page
-from kmedtl.ensemble.combine import Combination, Method, combine, fit, member_predictions, out_of_fold
 from kmedtl.ensemble.member_comparison import MemberComparison, member_comparisons
-from kmedtl.ensemble.members import VOTES, Member, answers, open_members
+from kmedtl.ensemble.members import VOTES, Member, open_members
+from kmedtl.errors import UserError
 from kmedtl.files.csv_tables import write_csv
 from kmedtl.recipe import Recipe
 from kmedtl.runs import run_folder
-from kmedtl.tasks.classification import evaluation as judgements
-from kmedtl.tasks.classification import summary as summaries
-from kmedtl.tasks.classification.evaluation import Judgement, Settled, judge, settle
-from kmedtl.tasks.classification.labelled_predictions import LabelledPredictions
-from kmedtl.tasks.classification.prediction_table import calibrated
+from kmedtl.tasks.task import Evaluation, Examples, Fit, Task, Vote
 
 
 @dataclass(frozen=True)
@@ -35,45 +30,57 @@ class Ensemble:
     """Runs that vote, and what the test says of them.
 
     Attributes:
+        method, weights: how, and how much each member counts.
         recipe: of the first run, under a name that says the method; it tells how the ensemble is judged.
-        predictions: as of a run; a logit is what the members say together.
-        test: the test's answers, decided at the operating points of `settled`.
-        member_comparisons: each member beside the ensemble, on the same test images.
+        predictions: as of a run; an output is what the members say together.
+        fit, evaluation: what validation chose, and what the test says.
+        beside: each member beside the ensemble, on the same test images.
     """
 
     members: tuple[Member, ...]
-    combination: Combination
+    method: str
+    weights: tuple[float, ...]
     recipe: Recipe
     info: ModelInfo
     predictions: pd.DataFrame
-    settled: Settled
-    judgement: Judgement
-    test: LabelledPredictions
-    member_comparisons: tuple[MemberComparison, ...]
+    fit: Fit
+    evaluation: Evaluation
+    beside: tuple[MemberComparison, ...]
+
+    @property
+    def task(self) -> Task:
+        return self.members[0].task
 
     @property
     def notice(self) -> str:
         return next((member.notice for member in self.members if member.notice), "")
 
 
-def ensemble(folders: Sequence[Path], method: Method) -> Ensemble:
+def ensemble(folders: Sequence[Path], method: str) -> Ensemble:
     """Let runs vote.
 
-    Validation chooses the weights, the calibration and the operating point, as the first run's recipe asks; the test
-    only judges. Where weights are chosen, the validation logits are each from weights chosen without that patient.
+    Validation chooses the weights and the decoder, as the first run's recipe asks; the test only judges. Where weights
+    are chosen, the validation outputs are each from weights chosen without that patient.
 
     Raises:
-        UserError: runs that cannot be judged together, see `kmedtl.ensemble.members.open_members`.
+        UserError: runs that cannot be judged together, see `kmedtl.ensemble.members.open_members`; a task whose models
+            cannot vote so.
     """
     members = open_members(folders)
     first = members[0]
+    vote, task, question = _vote(first, method), first.task, first.question
     recipe = replace(first.recipe, name=f"{first.recipe.name}-{method}")
-    combination, table = _voted(members, method, recipe.seed)
-    settled = settle(answers(table, first.info, "val"), recipe.evaluation, recipe.seed)
+    validation = (first.predictions["split"] == "val").to_numpy()
+    decoders = [member.info.decoder for member in members]
+    every = [member.examples() for member in members]
+    outputs, weights = vote.fit(question, method, every, decoders, validation, recipe.seed)
+    together = replace(every[0], outputs=outputs)
+    test = together.of(~validation)
+    fit = task.fit_decoder(question, recipe.evaluation, together.of(validation), recipe.seed)
+    evaluation = task.evaluate(question, recipe.evaluation, test, fit, recipe.seed)
     info = replace(
         first.info,
-        calibration=settled.calibration,
-        thresholds=settled.thresholds,
+        decoder=fit.decoder,
         recipe=recipe.name,
         kmedtl=kmedtl.__version__,
         synthetic=any(member.info.synthetic for member in members),
@@ -81,27 +88,30 @@ def ensemble(folders: Sequence[Path], method: Method) -> Ensemble:
         metrics={},
         parity={},
     )
-    predictions = calibrated(table, info)
-    test = answers(predictions, info, "test")
-    judgement = judge(test, settled, recipe.evaluation, recipe.seed)
-    beside = member_comparisons(members, test, recipe.evaluation.ordered)
-    return Ensemble(members, combination, recipe, info, predictions, settled, judgement, test, beside)
+    beside = member_comparisons(members, test, fit.decoder, recipe.evaluation)
+    predictions = _predictions(members, together, fit)
+    return Ensemble(members, method, tuple(weights), recipe, info, predictions, fit, evaluation, beside)
 
 
-def _voted(members: Sequence[Member], method: Method, seed: int) -> tuple[Combination, pd.DataFrame]:
-    """Return how the members were combined, and the table of predictions but for its probabilities."""
+def _vote(member: Member, method: str) -> Vote:
+    vote = member.task.vote
+    if vote is None or method not in vote.methods:
+        known = ", ".join(vote.methods) if vote else "none"
+        raise UserError(
+            f"--method: expected one by which runs of the task {member.info.decoder.kind} can vote ({known}). "
+            f"Received: {method}."
+        )
+    return vote
+
+
+def _predictions(members: Sequence[Member], together: Examples, fit: Fit) -> pd.DataFrame:
+    """Return the first run's table with what the members say together in the place of what it said."""
     first = members[0]
-    kind, findings = first.info.kind, first.info.findings
-    said = member_predictions([run.probabilities for run in members], [run.info.thresholds for run in members], kind)
-    targets, validation = first.targets, (first.predictions["split"] == "val").to_numpy()
-    patients = first.predictions.loc[validation, "patient"].to_numpy()
-    combination = fit(method, said.of(validation), targets[validation])
-    logits = combine(combination, said)
-    logits[validation] = out_of_fold(method, said.of(validation), targets[validation], patients, seed)
-    table = first.predictions.drop(columns=columns("probability", kind, findings))
-    table = table.assign(**dict(zip(columns("logit", kind, findings), logits.T, strict=True)))
+    columns = first.task.table(first.question, together, fit.decoder)
+    table = first.predictions.drop(columns=[name for name in columns if name in first.predictions])
+    table = pd.concat([table, columns], axis=1)
     unlike = [run.predictions["unlike_training"].to_numpy() for run in members if "unlike_training" in run.predictions]
-    return combination, table.assign(unlike_training=(np.mean(unlike, axis=0) > 0.5).astype(int)) if unlike else table
+    return table.assign(unlike_training=(np.mean(unlike, axis=0) > 0.5).astype(int)) if unlike else table
 
 
 def write(made: Ensemble, folder: Path) -> None:
@@ -113,32 +123,19 @@ def write(made: Ensemble, folder: Path) -> None:
     run_folder.write_json(folder / "metrics.json", _metrics(made))
     run_folder.write_json(folder / VOTES, _votes(made))
     model_info.attach(made.info, folder)
-    page.write(
-        made.recipe,
-        made.combination.method,
-        made.member_comparisons,
-        made.test,
-        made.settled,
-        made.judgement,
-        made.notice,
-        folder,
-    )
+    words = made.task.vote.methods[made.method] if made.task.vote else made.method
+    page.write(made.recipe, made.task, words, made.beside, made.fit, made.evaluation, made.notice, folder)
 
 
 def summary(made: Ensemble, folder: Path) -> list[str]:
     """Return the lines that a person reads in the terminal."""
-    metrics = made.judgement.metrics
+    evaluation = made.evaluation
     return [
-        f"{made.combination.method} of {len(made.members)} runs: {metrics.count} test images of {metrics.patients} "
+        f"{made.method} of {len(made.members)} runs: {evaluation.images} test images of {evaluation.patients} "
         "patients; 95 % intervals in brackets",
-        *summaries.lines(metrics),
-        *(
-            f"  Operating point: {finding} from probability {point.threshold:.3f} on ({point.rule}), by validation"
-            for finding, point in zip(made.info.findings, made.settled.points, strict=False)
-        ),
-        *summaries.group_lines(made.judgement.groups),
+        *made.task.lines(made.recipe.evaluation, made.fit, evaluation),
         "",
-        *page.lines(made.member_comparisons),
+        *page.lines(made.beside),
         "",
         *([made.notice] if made.notice else []),
         "Research software; no clinical use is claimed.",
@@ -161,12 +158,13 @@ def _metrics(made: Ensemble) -> dict[str, Any]:
     marking = {"synthetic": True, "notice": made.notice} if made.notice else {"synthetic": False}
     return {
         **marking,
-        "classes": list(made.info.classes),
-        **judgements.to_dict(made.settled, made.judgement),
-        "ensemble": {**_votes(made), "standings": [asdict(standing) for standing in made.member_comparisons]},
+        "task": made.info.decoder.kind,
+        "headline": made.evaluation.headline,
+        **made.task.document(made.fit, made.evaluation),
+        "ensemble": {**_votes(made), "standings": [asdict(one) for one in made.beside]},
     }
 
 
 def _votes(made: Ensemble) -> Mapping[str, Any]:
     members = [str(member.folder.resolve()) for member in made.members]
-    return {**asdict(made.combination), "members": members, "kmedtl": kmedtl.__version__}
+    return {"method": made.method, "weights": made.weights, "members": members, "kmedtl": kmedtl.__version__}

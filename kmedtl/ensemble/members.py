@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +15,15 @@ from kmedtl import recipe as recipes
 from kmedtl.data.pseudonyms import pseudonym
 from kmedtl.edge import model_info
 from kmedtl.edge.model_info import ModelInfo
-from kmedtl.edge.tasks.classification.labels import columns
 from kmedtl.errors import UserError
 from kmedtl.files.csv_tables import read_csv
 from kmedtl.recipe import Recipe
-from kmedtl.tasks.classification.labelled_predictions import LabelledPredictions, from_table
+from kmedtl.tasks import task_of
+from kmedtl.tasks.predictions import examples_of, read_predictions
+from kmedtl.tasks.task import Examples, Task
 
 FILES = ("recipe.yaml", "kmedtl.json", "metrics.json", "manifest.csv", "predictions.csv", "history.csv")
 VOTES = "ensemble.json"  # in the folder of an ensemble: how it was made, and of which runs
-TEXTS = dict.fromkeys(("id", "patient"), str)
 
 
 @dataclass(frozen=True)
@@ -42,17 +42,17 @@ class Member:
     notice: str
 
     @property
-    def targets(self) -> np.ndarray:
-        """What is true of each row, (N, F): 1, 0 or −1, unknown."""
-        if self.info.kind == "multi_class":
-            names = self.predictions["label"].astype(str).to_numpy()
-            return (names[:, None] == np.array(self.info.classes)).astype(np.int8)
-        return self.predictions[columns("label", self.info.kind, self.info.findings)].to_numpy(np.int8)
+    def task(self) -> Task:
+        return task_of(self.info.decoder)
 
     @property
-    def probabilities(self) -> np.ndarray:
-        """What the run says of each row, calibrated, float64 (N, F)."""
-        return self.predictions[columns("probability", self.info.kind, self.info.findings)].to_numpy(np.float64)
+    def question(self) -> Any:
+        """What the run was asked."""
+        return self.task.question(self.info.decoder)
+
+    def examples(self, split: str = "") -> Examples:
+        """Return what the run said of a split, or of all rows."""
+        return examples_of(self.predictions, self.task, self.question, split)
 
 
 def open_members(folders: Sequence[Path]) -> tuple[Member, ...]:
@@ -68,7 +68,7 @@ def open_members(folders: Sequence[Path]) -> tuple[Member, ...]:
     members = tuple(map(open_member, folders))
     first = members[0]
     for member in members[1:]:
-        refuse_other_classes(member.folder, member.info, first.info.classes, str(first.folder))
+        refuse_other_question(member.folder, member.question, first.question, str(first.folder))
     for member in members:
         for other in members:
             refuse_seen(member.folder, other.predictions, str(other.folder))
@@ -93,21 +93,14 @@ def open_member(folder: Path) -> Member:
             raise UserError(f"{folder}: expected a finished run folder; {folder / name} is not there.")
     info = model_info.read(folder)
     try:
-        predictions = read_csv(folder / "predictions.csv", dtype=TEXTS, keep_default_na=False)
+        predictions = read_predictions(folder / "predictions.csv")
         ordered = predictions.sort_values(["split", "id"], ignore_index=True)
         member = Member(folder, recipes.read(folder / "recipe.yaml"), info, ordered, _notice(folder))
-        if not (np.isin(member.targets, (-1, 0, 1)).all() and np.isfinite(member.probabilities).all()):
-            raise ValueError("a label or probability that cannot be")
+        member.examples()  # which refuses labels and outputs that cannot be
     except (ValueError, KeyError, TypeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{folder}: its files are not as a run wrote them ({reason}); run it again.") from None
     return member
-
-
-def answers(table: pd.DataFrame, info: ModelInfo, split: str) -> LabelledPredictions:
-    """Return a split of a table of predictions as what evaluation reads, decided at the operating point of `info`."""
-    found = from_table(table, info.source, split, info.thresholds or None)
-    return replace(found, classes=info.classes, findings=info.findings)
 
 
 def read_votes(folder: Path) -> dict[str, Any] | None:
@@ -162,16 +155,22 @@ def refuse_seen(folder: Path, judged: pd.DataFrame, judge: str) -> None:
         )
 
 
-def refuse_other_classes(folder: Path, info: ModelInfo, classes: Sequence[str], whose: str) -> None:
+def refuse_other_question(folder: Path, asked: Any, expected: Any, whose: str) -> None:
     """Refuse a run that answers another question.
 
     Raises:
-        UserError: both lists of classes.
+        UserError: both questions.
     """
-    if info.classes != tuple(classes):
+    if asked != expected:
         raise UserError(
-            f"{folder}: expected the classes of {whose}, {', '.join(classes)}. Received: {', '.join(info.classes)}."
+            f"{folder}: expected what is asked of {whose}: {_in_words(expected)}. Received: {_in_words(asked)}."
         )
+
+
+def _in_words(question: Any) -> str:
+    """Return the settings of a question, such as the names of its classes."""
+    told = [getattr(question, field.name) for field in fields(question)]
+    return "; ".join(", ".join(map(str, part)) if isinstance(part, tuple) else str(part) for part in told if part)
 
 
 def _refuse_other_images(member: Member, first: Member) -> None:
@@ -182,7 +181,8 @@ def _refuse_other_images(member: Member, first: Member) -> None:
             f"{member.folder}: expected the validation and test images of {first.folder}; {len(apart)} are of one of "
             f"them only, first: {apart[0][1]}. Give both one split: kmedtl run … --data {first.folder}/manifest.csv."
         )
-    other = (member.targets != first.targets).any(axis=1)
+    mine, theirs = (run.examples().targets for run in (member, first))
+    other = np.any([(mine[name] != theirs[name]).reshape(len(mine[name]), -1).any(axis=1) for name in mine], axis=0)
     if other.any():
         named = first.predictions.loc[other, "id"].iloc[0]
         raise UserError(f"{member.folder}: {named}: its label is another one in {first.folder}; correct one of them.")

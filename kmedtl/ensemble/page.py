@@ -8,62 +8,52 @@ from pathlib import Path
 import kmedtl
 from kmedtl import report
 from kmedtl.ensemble.member_comparison import MemberComparison
-from kmedtl.evaluate import plots
+from kmedtl.evaluate.titles import title
 from kmedtl.files import html
 from kmedtl.recipe import Recipe, without_folders
-from kmedtl.tasks.classification.evaluation import Judgement, Settled
-from kmedtl.tasks.classification.labelled_predictions import LabelledPredictions
-from kmedtl.tasks.classification.summary import aligned, no_better_than_chance, title, too_few
-
-METHODS = {
-    "mean": "the mean of their probabilities (soft voting)",
-    "vote": "the share of them that calls the finding (hard voting)",
-    "weighted": "the mean of their probabilities, weighted as validation asks",
-    "stack": "a weighted sum of their logits, by logistic regression on validation",
-}
+from kmedtl.system.text_tables import aligned
+from kmedtl.tasks.summary import no_better_than_chance
+from kmedtl.tasks.task import Evaluation, Fit, Task
 
 
 def write(
     recipe: Recipe,
+    task: Task,
     method: str,
-    member_comparisons: Sequence[MemberComparison],
-    test: LabelledPredictions,
-    settled: Settled,
-    judgement: Judgement,
+    beside: Sequence[MemberComparison],
+    fit: Fit,
+    evaluation: Evaluation,
     notice: str,
     folder: Path,
 ) -> None:
-    """Write `plots/` and the self-contained `report.html` into `folder`."""
-    metrics = judgement.metrics
-    curves = test.targets, test.scores, metrics.by_finding or {"": metrics.estimates}
-    figures = {
-        "roc": plots.roc_by_finding(*curves),
-        "precision_recall": plots.precision_recall_by_finding(*curves),
-        "reliability": plots.reliability(judgement.reliability),
-    }
+    """Write `plots/` and the self-contained `report.html` into `folder`.
+
+    Args:
+        method: in words.
+    """
+    pictures = task.curves(evaluation)
     html.write(
         folder / "report.html",
         Path(report.__file__).with_name("ensemble.html"),  # beside the macros that reports share
         recipe=without_folders(recipe),
-        method=METHODS[method],
-        member_comparisons=member_comparisons,
-        findings=test.findings,
-        settled=settled,
-        judgement=judgement,
-        metrics=metrics,
+        method=method,
+        beside=beside,
+        evaluation=evaluation,
+        rule=task.edge.in_words(fit.decoder),
+        notes=task.lines(recipe.evaluation, fit, evaluation),
         notice=notice,
-        pictures=html.save_plots(figures, folder / "plots"),
+        pictures=html.save_plots({name: picture.figure for name, picture in pictures.items()}, folder / "plots"),
+        shown=pictures,
         title=title,
-        chance=no_better_than_chance(metrics.estimates, metrics.patients),
-        too_few=too_few(judgement.groups),
+        chance=no_better_than_chance(evaluation, task.chance),
         version=kmedtl.__version__,
     )
 
 
-def lines(member_comparisons: Sequence[MemberComparison]) -> list[str]:
+def lines(beside: Sequence[MemberComparison]) -> list[str]:
     """Return a table of the runs beside what was made of them."""
-    header = ["Run", f"{title(member_comparisons[0].figure)} alone", "Gain of what was made of them"]
-    rows = [[one.run, str(one.area), _signed(one)] for one in member_comparisons]
+    header = ["Run", f"{title(beside[0].figure)} alone", "Gain of what was made of them"]
+    rows = [[one.run, str(one.alone), _signed(one)] for one in beside]
     return aligned([header, *rows])
 
 

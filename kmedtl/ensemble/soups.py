@@ -9,22 +9,21 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 
 from kmedtl.data.pipeline import Pipeline
-from kmedtl.edge.tasks.classification.calibration import against_rest
-from kmedtl.edge.tasks.classification.labels import LabelKind
 from kmedtl.ensemble.members import Member, open_members, refuse_seen
 from kmedtl.errors import UserError
 from kmedtl.export.runtimes import load_keras
-from kmedtl.finetune.stage_data import predict_logits
+from kmedtl.finetune.epoch_score import mean_loss
+from kmedtl.finetune.stage_data import predict_outputs
 from kmedtl.recipe import Recipe
 from kmedtl.runs.reopen import MODEL
 from kmedtl.system.progress import progress
-from kmedtl.tasks.classification.losses import cross_entropy
-from kmedtl.tasks.classification.metrics import mean_auc
+from kmedtl.tasks import task_of
 
 Weights = list[np.ndarray]
 SHAPES = ("backbone.name", "backbone.truncate_at", "head.kind", "head.hidden", "data.size", "data.channels")
@@ -53,12 +52,12 @@ def recipe_of_soup(members: Sequence[Member], schedule: str) -> Recipe:
 
 
 def average_weights(
-    model: keras.Model, recipe: Recipe, kind: LabelKind, data: dict[str, Pipeline], log: Callable[[str], None]
+    model: keras.Model, recipe: Recipe, question: Any, data: dict[str, Pipeline], log: Callable[[str], None]
 ) -> None:
     """Give a model the averaged weights of the recipe's runs.
 
-    `uniform_soup` averages all. `soup` starts with the run whose validation AUC is best and takes in the others, the
-    better first, each for good where the average does not get worse by it (of equal AUC, by the loss).
+    `uniform_soup` averages all. `soup` starts with the run whose headline figure of validation is best and takes in the
+    others, the better first, each for good where the average does not get worse by it (of equal ones, by the loss).
 
     Args:
         model: of the architecture of the runs.
@@ -74,20 +73,24 @@ def average_weights(
             refuse_seen(member.folder, data[split].table, "the soup")
     bar = progress(members, "Ingredients", unit="run")
     ingredients = {str(member.folder): load_keras(member.folder / MODEL).get_weights() for member in bar}
-    chosen = ingredients if recipe.schedule == "uniform_soup" else _greedy(model, ingredients, kind, data["val"])
+    chosen = (
+        ingredients if recipe.schedule == "uniform_soup" else _greedy(model, recipe, question, ingredients, data["val"])
+    )
     model.set_weights(_mean(list(chosen.values())))
     log(f"Soup of {len(chosen)} of {len(ingredients)} runs: {', '.join(chosen)}")
 
 
 def _greedy(
-    model: keras.Model, ingredients: dict[str, Weights], kind: LabelKind, validation: Pipeline
+    model: keras.Model, recipe: Recipe, question: Any, ingredients: dict[str, Weights], validation: Pipeline
 ) -> dict[str, Weights]:
+    task = task_of(recipe.task)
+    losses = task.network().losses(question, None, recipe.training, False)
+
     def merit(soup: Sequence[Weights]) -> tuple[float, float]:
         model.set_weights(_mean(soup))
-        logits = predict_logits(model, validation)
-        ranked = against_rest(logits) if kind == "multi_class" else logits
-        loss = cross_entropy(kind)(validation.targets, logits)
-        return mean_auc(validation.targets, ranked), -float(loss)
+        outputs = predict_outputs(model, validation)
+        figures = task.score(question, outputs, validation.targets)
+        return next(iter(figures.values())), -mean_loss(losses, validation.targets, outputs)
 
     alone = {name: merit([weights]) for name, weights in progress(ingredients.items(), "Alone")}
     ranked = sorted(ingredients, key=alone.get, reverse=True)

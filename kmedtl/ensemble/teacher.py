@@ -9,9 +9,10 @@ for each view, and bind it to the student's pixels.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,36 +20,41 @@ import pandas as pd
 from kmedtl.data import store
 from kmedtl.data.pipeline import Pipeline
 from kmedtl.edge import model_info
-from kmedtl.edge.tasks.classification.calibration import probabilities, sigmoid, softmax
-from kmedtl.ensemble.combine import Combination, combine, log_odds, member_predictions
-from kmedtl.ensemble.members import read_votes, refuse_other_classes, refuse_seen
+from kmedtl.edge.tasks.task import Outputs
+from kmedtl.ensemble.members import read_votes, refuse_other_question, refuse_seen
 from kmedtl.errors import UserError
 from kmedtl.export.runtimes import load_keras
 from kmedtl.images.reading import Reading
 from kmedtl.recipe import Recipe
 from kmedtl.runs.reopen import MODEL
 from kmedtl.system.progress import progress
+from kmedtl.tasks import task_of
+from kmedtl.tasks.task import Task, Vote
 
 PUPIL = "the run that it shall teach"
 
 
-def check_teacher(recipe: Recipe, classes: Sequence[str] | None = None) -> None:
-    """Refuse a teacher that is not there, or that answers another question than that of `classes`, if they are known.
+def check_teacher(recipe: Recipe, question: Any = None) -> None:
+    """Refuse a teacher that is not there, or that answers another question, where that is known.
 
     Raises:
-        UserError: neither a run folder with a model nor an ensemble of such; other classes.
+        UserError: neither a run folder with a model nor an ensemble of such; another question; a task that cannot be
+            taught.
     """
     for folder in _models(Path(recipe.distill)):
         if not (folder / MODEL).is_file():
             raise UserError(
                 f"distill: {folder}: expected a finished run or an ensemble of runs; {folder / MODEL} is not there."
             )
-    if classes is not None:
-        refuse_other_classes(Path(recipe.distill), model_info.read(Path(recipe.distill)), classes, PUPIL)
+    if task_of(recipe.task).vote is None:
+        raise UserError(f"distill: expected nothing beside task={recipe.task.kind}. Received: {recipe.distill}.")
+    if question is not None:
+        decoder = model_info.read(Path(recipe.distill)).decoder
+        refuse_other_question(Path(recipe.distill), task_of(decoder).question(decoder), question, PUPIL)
 
 
 def with_teacher_targets(recipe: Recipe, data: dict[str, Pipeline], log: Callable[[str], None]) -> Pipeline:
-    """Return the training images with the teacher's answers behind the labels: targets (N, 2 · findings).
+    """Return the training images with targets that hold, for each output, the labels and then the teacher's answers.
 
     The answers are probabilities at the recipe's temperature, from the teacher's calibrated log-odds.
 
@@ -62,11 +68,13 @@ def with_teacher_targets(recipe: Recipe, data: dict[str, Pipeline], log: Callabl
     info = model_info.read(folder)
     judged = pd.concat([data[split].table for split in ("val", "test")])
     refuse_seen(folder, judged, PUPIL)
-    margins = log_odds(_answers(folder, train, recipe.data.reading), info.kind) / recipe.training.soft_temperature
-    soft = softmax(margins) if info.kind == "multi_class" else sigmoid(margins)
+    task = task_of(info.decoder)
+    outputs = _outputs(folder, train, recipe.data.reading)
+    soft = _vote(task).teach(task.question(info.decoder), outputs, info.decoder, recipe.training.soft_temperature)
     share = recipe.training.soft_share
     log(f"Teacher: {folder}, {share:.0%} of the loss at temperature {recipe.training.soft_temperature:g}")
-    return replace(train, targets=np.concatenate([train.targets, soft.astype(np.float32)], axis=1))
+    targets = {name: np.concatenate([array, soft[name]], axis=1) for name, array in train.targets.items()}
+    return replace(train, targets=targets)
 
 
 def _models(folder: Path) -> list[Path]:
@@ -75,18 +83,22 @@ def _models(folder: Path) -> list[Path]:
     return [model for member in votes["members"] for model in _models(Path(member))] if votes else [folder]
 
 
-def _answers(folder: Path, images: Pipeline, reading: Reading) -> np.ndarray:
-    """Return calibrated probabilities (N, findings) of images that `reading` made, in the order of their table."""
+def _vote(task: Task) -> Vote:
+    if task.vote is None:
+        raise UserError("distill: the task cannot be taught; leave distill out.")
+    return task.vote
+
+
+def _outputs(folder: Path, images: Pipeline, reading: Reading) -> Outputs:
+    """Return the outputs for images that `reading` made, in the order of their table."""
     info, votes = model_info.read(folder), read_votes(folder)
     if votes is None:
         seen, rows = (images, slice(None)) if info.reading == reading else _read_again(images, info.reading)
-        logits = _predict(folder, seen)[rows]
-    else:
-        members = [Path(member) for member in votes["members"]]
-        thresholds = [model_info.read(member).thresholds for member in members]
-        said = member_predictions([_answers(member, images, reading) for member in members], thresholds, info.kind)
-        logits = combine(Combination(votes["method"], tuple(votes["weights"])), said)
-    return probabilities(logits, info.calibration)
+        return {name: array[rows] for name, array in _predict(folder, seen).items()}
+    members, task = [Path(member) for member in votes["members"]], task_of(info.decoder)
+    decoders = [model_info.read(member).decoder for member in members]
+    each = [_outputs(member, images, reading) for member in members]
+    return _vote(task).combine(task.question(info.decoder), votes["method"], votes["weights"], each, decoders)
 
 
 def _read_again(images: Pipeline, reading: Reading) -> tuple[Pipeline, np.ndarray]:
@@ -98,10 +110,12 @@ def _read_again(images: Pipeline, reading: Reading) -> tuple[Pipeline, np.ndarra
         raise UserError(f"distill: {name}: cannot be read at the teacher's {reading.size} px; remove it, or try again.")
     order = np.argsort(records)
     table = images.table.assign(record=records).iloc[order].reset_index(drop=True)
-    return Pipeline(again, table, images.targets[order], images.batch_size), np.argsort(order)
+    targets = {name: array[order] for name, array in images.targets.items()}
+    return Pipeline(again, table, targets, images.batch_size), np.argsort(order)
 
 
-def _predict(folder: Path, images: Pipeline) -> np.ndarray:
+def _predict(folder: Path, images: Pipeline) -> dict[str, np.ndarray]:
     model = load_keras(folder / MODEL, model_info.read(folder))
     batches = progress(images.images(), f"Teacher {folder.name}", images.steps, unit="step")
-    return np.concatenate([model.predict_on_batch(batch) for batch in batches])
+    found = [model.predict_on_batch(batch) for batch in batches]
+    return {name: np.concatenate([outputs[name] for outputs in found]) for name in found[0]}

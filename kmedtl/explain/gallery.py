@@ -1,4 +1,4 @@
-"""The cases of a report, chosen and explained."""
+"""The cases of a report, explained."""
 
 from __future__ import annotations
 
@@ -7,30 +7,23 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
-from kmedtl.explain.cases import choose_cases
 from kmedtl.explain.methods import METHODS
 from kmedtl.explain.overlay import ExampleImage, gallery
-from kmedtl.tasks.classification.labelled_predictions import LabelledPredictions
+from kmedtl.tasks.task import Case
 
 
 def explained(
-    model: keras.Model,
-    answers: LabelledPredictions,
-    thresholds: Sequence[float],
-    images: np.ndarray,
-    method: str,
-    count: int,
+    model: keras.Model, cases: Sequence[Case], ids: Sequence[str], images: np.ndarray, method: str
 ) -> list[ExampleImage]:
-    """Return up to `count` tiles of each kind of case, each with the map of the finding that it was chosen for.
+    """Return a picture of each case, with the map of the output and column that it is of.
 
     Args:
-        images: uint8 (N, H, W, C), in the order of the answers.
+        ids, images: of all images, uint8 (N, H, W, C); `Case.row` points into them.
         method: a key of `METHODS`.
     """
-    cases = choose_cases(answers.targets, answers.probabilities, thresholds, count)
     pixels = images[[case.row for case in cases]]
     maps = np.zeros(pixels.shape[:3], np.float32)
-    for finding in {case.finding for case in cases}:
-        rows = [number for number, case in enumerate(cases) if case.finding == finding]
-        maps[rows] = METHODS[method](model, pixels[rows], finding)
-    return gallery(cases, answers.findings, answers.targets, answers.probabilities, answers.decisions, pixels, maps)
+    for which in {(case.output, case.column) for case in cases}:
+        rows = [number for number, case in enumerate(cases) if (case.output, case.column) == which]
+        maps[rows] = METHODS[method](model, pixels[rows], which)
+    return gallery(cases, ids, pixels, maps)

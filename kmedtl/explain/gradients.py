@@ -18,33 +18,34 @@ from kmedtl.system.progress import progress
 
 BATCH = 8  # images at a time: bounds what the gradients of a large backbone hold in memory
 
+Which = tuple[str, int]  # an output, and the column of it
 Weigh = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]  # features, gradients (n, h, w, c) → weights (n, 1, 1, c)
 
 
-def grad_cam(model: keras.Model, images: np.ndarray, finding: int) -> np.ndarray:
+def grad_cam(model: keras.Model, images: np.ndarray, which: Which) -> np.ndarray:
     """Return where the last feature map speaks for a finding: channels weighted by their mean gradient.
 
     Source: Selvaraju et al., Grad-CAM (2017), equations 1 and 2.
 
     Args:
-        model: of `kmedtl.tasks.classification.model.build_classifier`, whatever its head.
-        finding: the logit's number, from 0 on.
+        model: of `kmedtl.heads.build.build_model`, whatever its head.
+        which: the output, and the column of it, such as a finding's number.
     """
-    return _class_activation(model, images, finding, _mean_gradient, "Grad-CAM")
+    return _class_activation(model, images, which, _mean_gradient, "Grad-CAM")
 
 
-def grad_cam_plus_plus(model: keras.Model, images: np.ndarray, finding: int) -> np.ndarray:
+def grad_cam_plus_plus(model: keras.Model, images: np.ndarray, which: Which) -> np.ndarray:
     """Return as `grad_cam`, but places that raise the logit count by how few they are: for several small findings.
 
     Source: Chattopadhay et al., Grad-CAM++ (2018), equations 5 and 19, of the exponential of the logit, whose own
     value is a factor of each map and cancels. Features below 0, as smooth activations give, count as 0 in the sum of
     equation 19, which was derived for ReLU.
     """
-    return _class_activation(model, images, finding, _pixelwise_gradient, "Grad-CAM++")
+    return _class_activation(model, images, which, _pixelwise_gradient, "Grad-CAM++")
 
 
 def smooth_grad(
-    model: keras.Model, images: np.ndarray, finding: int, samples: int = 25, noise: float = 0.15, seed: int = 0
+    model: keras.Model, images: np.ndarray, which: Which, samples: int = 25, noise: float = 0.15, seed: int = 0
 ) -> np.ndarray:
     """Return how strongly each pixel moves the logit: the gradient's mean over noisy copies, its size over channels.
 
@@ -56,11 +57,13 @@ def smooth_grad(
         seed: the map is a function of it.
     """
 
+    name, column = which
+
     @tf.function(input_signature=[tf.TensorSpec((None, *images.shape[1:]), tf.float32)])
     def gradient(batch: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
             tape.watch(batch)
-            score = tf.reduce_sum(model(batch, training=False)[:, finding])
+            score = tf.reduce_sum(model(batch, training=False)[name][:, column])
         return tape.gradient(score, batch)
 
     random, maps = np.random.default_rng(seed), []
@@ -73,16 +76,17 @@ def smooth_grad(
     return enlarge(np.concatenate(maps), *images.shape[1:3])
 
 
-def _class_activation(model: keras.Model, images: np.ndarray, finding: int, weigh: Weigh, name: str) -> np.ndarray:
+def _class_activation(model: keras.Model, images: np.ndarray, which: Which, weigh: Weigh, title: str) -> np.ndarray:
     """Return the positive part of the weighted sum of the last feature map's channels."""
+    name, column = which
     features = model.get_layer(FEATURES).output
     backbone, head = keras.Model(model.input, features), keras.Model(features, model.output)
     maps = []
-    for batch in _batches(images, name):
+    for batch in _batches(images, title):
         found = backbone(batch, training=False)
         with tf.GradientTape() as tape:  # of the head alone, so nothing of the backbone is kept for it
             tape.watch(found)
-            score = tf.reduce_sum(head(found, training=False)[:, finding])
+            score = tf.reduce_sum(head(found, training=False)[name][:, column])
         weights = weigh(found, tape.gradient(score, found))
         maps.append(tf.reduce_sum(weights * found, axis=-1).numpy())
     return enlarge(np.concatenate(maps), *images.shape[1:3])

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 
 from kmedtl.backbones.blocks import Block, layers_of
+from kmedtl.explain.gradients import Which
 from kmedtl.explain.methods import Method
 
 CASCADE = {"head": "head", "head and last block": "last:1", "all": "all"}
@@ -47,7 +48,7 @@ class Sanity:
 
 
 def sanity(
-    model: keras.Model, blocks: Sequence[Block], images: np.ndarray, finding: int, method: Method, seed: int
+    model: keras.Model, blocks: Sequence[Block], images: np.ndarray, which: Which, method: Method, seed: int
 ) -> Sanity:
     """Compare maps of the model with those of a copy whose weights are randomised from the head down.
 
@@ -61,7 +62,7 @@ def sanity(
         method: of `kmedtl.explain.methods.METHODS`.
         seed: of the permutations.
     """
-    own = method(model, images, finding)
+    own = method(model, images, which)
     copy = keras.models.clone_model(model)
     copy.set_weights(model.get_weights())
     random, done, similarity = np.random.default_rng(seed), set(), {}
@@ -70,7 +71,7 @@ def sanity(
             if layer.name not in done and not isinstance(layer, NORMALISING):
                 layer.set_weights([random.permuted(weight) for weight in layer.get_weights()])
             done.add(layer.name)
-        maps = method(copy, images, finding)
+        maps = method(copy, images, which)
         similarity[name] = float(np.mean([rank_correlation(a, b) for a, b in zip(own, maps, strict=True)]))
     return Sanity(similarity, len(images))
 

@@ -9,7 +9,8 @@ import keras
 import numpy as np
 
 from kmedtl.data.augment import augmentation
-from kmedtl.edge.tasks.classification.calibration import Calibration, probabilities
+from kmedtl.edge.tasks import EDGE_TASKS, Decoder
+from kmedtl.edge.tasks.task import Outputs
 from kmedtl.errors import UserError
 from kmedtl.system.progress import progress
 
@@ -21,11 +22,12 @@ class Spread:
     """What several passes over the same images said.
 
     Attributes:
-        logits: float32 (N, F), their mean.
-        deviation: float64 (N, F), standard deviation of the calibrated probability, 0–0.5; the larger the less sure.
+        outputs: by name, float32 (N, …), their mean.
+        deviation: float64 (N, F), standard deviation of the answer (a calibrated probability, or a number in its unit);
+            the larger the less sure.
     """
 
-    logits: np.ndarray
+    outputs: Outputs
     deviation: np.ndarray
 
 
@@ -37,7 +39,7 @@ class _Dropping(keras.layers.Dropout):
 
 
 def augmented(
-    model: keras.Model, images: np.ndarray, preset: str, calibration: Calibration, passes: int = 8, seed: int = 0
+    model: keras.Model, images: np.ndarray, preset: str, decoder: Decoder, passes: int = 8, seed: int = 0
 ) -> Spread:
     """Answer images varied as in training: test-time augmentation.
 
@@ -46,7 +48,7 @@ def augmented(
     Args:
         images: uint8 (N, H, W, C).
         preset: of `kmedtl.data.augment.PRESETS`; the recipe's own.
-        calibration: F findings.
+        decoder: of the model, which makes answers of outputs.
         passes: 2 or more.
         seed: of the variations.
     """
@@ -58,12 +60,10 @@ def augmented(
             varied = layer(varied, training=True)
         return model.predict_on_batch(varied)
 
-    return _spread(answer, images, calibration, passes, "augmented")
+    return _spread(answer, images, decoder, passes, "augmented")
 
 
-def mc_dropout(
-    model: keras.Model, images: np.ndarray, calibration: Calibration, passes: int = 20, seed: int = 0
-) -> Spread:
+def mc_dropout(model: keras.Model, images: np.ndarray, decoder: Decoder, passes: int = 20, seed: int = 0) -> Spread:
     """Answer with dropout at work and BatchNorm at rest: Monte Carlo dropout. The model itself is left as it is.
 
     Source: Gal & Ghahramani, Dropout as a Bayesian Approximation (2016), section 4. Arguments as of `augmented`.
@@ -75,7 +75,7 @@ def mc_dropout(
     if not any(rates):
         raise UserError("MC dropout: expected a model with dropout. Received: none; train with head.dropout above 0.")
     thinned = _always_dropping(model, seed)
-    return _spread(thinned.predict_on_batch, images, calibration, passes, "MC dropout")
+    return _spread(thinned.predict_on_batch, images, decoder, passes, "MC dropout")
 
 
 def _always_dropping(model: keras.Model, seed: int) -> keras.Model:
@@ -93,17 +93,21 @@ def _always_dropping(model: keras.Model, seed: int) -> keras.Model:
 
 
 def _spread(
-    answer: Callable[[np.ndarray], np.ndarray], images: np.ndarray, calibration: Calibration, passes: int, name: str
+    answer: Callable[[np.ndarray], Outputs], images: np.ndarray, decoder: Decoder, passes: int, name: str
 ) -> Spread:
-    """Return mean and deviation over passes, an array of answers a pass."""
+    """Return mean and deviation over passes, outputs a pass."""
     batches = [images[start : start + BATCH] for start in range(0, len(images), BATCH)]
-    said = []
+    said: list[dict[str, np.ndarray]] = []
     with progress(total=passes * len(batches), title=name, unit="batch") as bar:
         for _ in range(passes):
-            logits = []
+            parts = []
             for batch in batches:
-                logits.append(answer(batch.astype(np.float32)))
+                parts.append(answer(batch.astype(np.float32)))
                 bar.update()
-            said.append(np.concatenate(logits))
-    found = np.stack([probabilities(logits, calibration) for logits in said])
-    return Spread(np.mean(said, axis=0), found.std(axis=0))
+            said.append({output: np.concatenate([part[output] for part in parts]) for output in parts[0]})
+    decode = EDGE_TASKS[decoder.kind].decode
+    numbers = [[[one.value for one in found.measurements()] for found in decode(outputs, decoder)] for outputs in said]
+    return Spread(
+        {output: np.mean([outputs[output] for outputs in said], axis=0) for output in said[0]},
+        np.array(numbers).std(axis=0),
+    )

@@ -10,7 +10,6 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from kmedtl.edge.tasks.classification.calibration import Calibration
 from kmedtl.errors import UserError, nearest
 from kmedtl.export import quantize, saved_model
 from kmedtl.system.native_logs import quiet_stderr
@@ -50,21 +49,22 @@ def write_all(
     folder: Path,
     samples: np.ndarray | None,
     formats: Collection[str] = DEFAULT,
-    calibration: Calibration | None = None,
+    decode: saved_model.Decode = lambda outputs: {},
     int8: MakeInt8 | None = None,
 ) -> Iterator[Path]:
     """Write `NATIVE` and the files of the wanted `FILES` into `folder`, yielding each path when it is written.
 
     - `model.keras`: the native archive.
     - `saved_model/`: see `kmedtl.export.saved_model.write`.
-    - `model_*.tflite`: uint8 image (1, size, size, C) → float32 `logits` (1, findings), `features` (1, D).
+    - `model_*.tflite`: uint8 image (1, size, size, C) → float32 outputs, such as `logits` (1, findings), and `features`
+      (1, D).
       `float32`; `float16`: its weights in half the bytes; `dynamic`: its weights in int8, activations quantized as they
       come; `int8`: weights and activations, see `kmedtl.export.quantize`.
-    - `model.onnx`: float32 images (N, size, size, C) in 0–255 → `logits`, `features`.
+    - `model.onnx`: float32 images (N, size, size, C) in 0–255 → its outputs, and `features`.
 
     Args:
         samples: uint8 training images (n, size, size, C), which tell the ranges of the int8 file; None beside `int8`.
-        calibration: what makes the SavedModel's probabilities.
+        decode: what makes the SavedModel's answers of its outputs.
         int8: how the int8 file is made; None: by `min_max` of the samples.
 
     Raises:
@@ -76,7 +76,7 @@ def write_all(
         return
     with tempfile.TemporaryDirectory() as aside:  # the converters read a SavedModel, whether it is wanted or not
         saved = (folder if "saved_model" in formats else Path(aside)) / FILES["saved_model"]
-        saved_model.write(model, saved, calibration)
+        saved_model.write(model, saved, decode)
         if "saved_model" in formats:
             yield saved
         whole = quantize.convert(saved) if {"float32", "int8"} & set(formats) else b""

@@ -33,7 +33,7 @@ class QuantizationAttempt:
 
     @property
     def cost(self) -> tuple[int, float]:
-        return len(self.parity.failed_gates), self.parity.mean_difference
+        return len(self.parity.failed_gates), self.parity.drift["mean_difference"]
 
 
 @dataclass(frozen=True)

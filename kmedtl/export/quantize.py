@@ -21,6 +21,7 @@ from litert_quantizer.qtyping import TFLOperationName
 from litert_quantizer.quantizer import Quantizer
 from litert_quantizer.recipe_manager import RecipeManager
 
+from kmedtl.edge.shapes import FEATURES
 from kmedtl.export.saved_model import EDGE
 from kmedtl.system.native_logs import quiet_stderr
 from kmedtl.system.progress import progress
@@ -65,7 +66,7 @@ def ranges_of(model: bytes, images: np.ndarray) -> Ranges:
 def by_ranges(model: bytes, ranges: Ranges, share: float = 1.0, in_float: Collection[str] = ()) -> bytes:
     """Return a float TFLite file with int8 weights, a scale a channel, and int8 activations, one a tensor.
 
-    The last layer stays float: it costs nothing, and its logits keep more than 256 values.
+    The last layers stay float: they cost nothing, and their outputs keep more than 256 values.
 
     Args:
         ranges: of `ranges_of`.
@@ -75,9 +76,10 @@ def by_ranges(model: bytes, ranges: Ranges, share: float = 1.0, in_float: Collec
     wanted = RecipeManager()
     wanted.add_static_config(".*", TFLOperationName.ALL_SUPPORTED, BITS, BITS)
     interpreter = Interpreter(model_content=model)
-    logits = interpreter.get_signature_runner().get_output_details()["logits"]["name"]
+    outputs = interpreter.get_signature_runner().get_output_details()
+    last = [found["name"] for name, found in outputs.items() if name != FEATURES]
     kept = [(".*", TFLOperationName.INPUT), (".*", TFLOperationName.OUTPUT)]
-    kept += [(f"^{re.escape(name)};?$", TFLOperationName.ALL_SUPPORTED) for name in (logits, *in_float)]
+    kept += [(f"^{re.escape(name)};?$", TFLOperationName.ALL_SUPPORTED) for name in (*last, *in_float)]
     for pattern, operation in kept:
         wanted.add_quantization_config(pattern, operation, algorithm_key=AlgorithmName.NO_QUANTIZE)
     bounds = {

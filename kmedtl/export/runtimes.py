@@ -1,23 +1,23 @@
-"""Every kind of exported model as the same object: uint8 images in, logits and features out."""
+"""Every kind of exported model as the same object: uint8 images in, named outputs out."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
 from kmedtl.edge.model_info import ModelInfo
-from kmedtl.edge.shapes import Shapes, check_fits
+from kmedtl.edge.shapes import FEATURES, Shapes, check_fits
+from kmedtl.edge.tasks.task import Outputs
 from kmedtl.errors import UserError
 from kmedtl.vetting.keras_files import check_keras
 from kmedtl.vetting.onnx_files import check_onnx
 from kmedtl.vetting.saved_models import check_saved_model
 
 BATCH = 32
-Both = tuple[np.ndarray, np.ndarray]  # logits float32 (n, findings), features float32 (n, D)
 
 
 class ModelFile(Protocol):
@@ -26,9 +26,7 @@ class ModelFile(Protocol):
     @property
     def shapes(self) -> Shapes: ...
 
-    def __call__(self, images: np.ndarray) -> np.ndarray: ...
-
-    def logits_and_features(self, images: np.ndarray) -> Both: ...
+    def __call__(self, images: np.ndarray) -> Outputs: ...
 
 
 @dataclass(frozen=True)
@@ -36,21 +34,17 @@ class Batched:
     """A runtime that takes several images at a time.
 
     Attributes:
-        run: from float32 images (n, H, W, C) in 0–255 to logits (n, findings) and features (n, D).
+        run: from float32 images (n, H, W, C) in 0–255 to the outputs, `features` among them.
         shapes: what goes in and comes out, as the file says.
     """
 
-    run: Callable[[np.ndarray], Both]
+    run: Callable[[np.ndarray], Outputs]
     shapes: Shapes
 
-    def __call__(self, images: np.ndarray) -> np.ndarray:
-        """Return logits, float32 (N, findings)."""
-        return self.logits_and_features(images)[0]
-
-    def logits_and_features(self, images: np.ndarray) -> Both:
-        """Return logits, float32 (N, findings), and what they are made of, float32 (N, D)."""
-        logits, features = zip(*(self.run(batch) for batch in _batches(images)), strict=True)
-        return np.concatenate(logits), np.concatenate(features)
+    def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the outputs, float32 (N, …), of uint8 images."""
+        found = [self.run(batch) for batch in _batches(images)]
+        return {name: np.concatenate([outputs[name] for outputs in found]) for name in found[0]}
 
 
 def open_runtime(path: Path) -> ModelFile:
@@ -81,15 +75,9 @@ def keras_runtime(path: Path) -> ModelFile:
     """Load a `.keras` file in safe mode: a file with code in it is refused."""
     from kmedtl.export.saved_model import with_features
 
-    both = with_features(load_keras(path))
-
-    def run(images: np.ndarray) -> Both:
-        found = both.predict_on_batch(images)
-        return found["logits"], found["features"]
-
-    return Batched(
-        run, Shapes(both.input_shape[1:], both.output["logits"].shape[-1], both.output["features"].shape[-1])
-    )
+    whole = with_features(load_keras(path))
+    widths = {name: output.shape[-1] for name, output in whole.output.items()}
+    return Batched(whole.predict_on_batch, Shapes(whole.input_shape[1:], widths))
 
 
 def load_keras(path: Path, info: ModelInfo | None = None):  # noqa: ANN201 (keras is imported only where it is needed)
@@ -103,6 +91,8 @@ def load_keras(path: Path, info: ModelInfo | None = None):  # noqa: ANN201 (kera
     """
     import keras
     import tensorflow as tf
+
+    from kmedtl.heads.build import with_named_outputs
 
     check_keras(path)
     try:
@@ -118,9 +108,11 @@ def load_keras(path: Path, info: ModelInfo | None = None):  # noqa: ANN201 (kera
         tf.errors.OpError,
     ) as error:
         raise UserError(f"{path}: not a Keras model that loads in safe mode ({_reason(error)}).") from None
+    named = with_named_outputs(model, "logits")  # as the only output of earlier versions is
     if info is not None:
-        check_fits(path, Shapes(model.input_shape[1:], model.output_shape[-1]), info)
-    return model
+        widths = {name: output.shape[-1] for name, output in named.output.items()}
+        check_fits(path, Shapes(named.input_shape[1:], widths), info)
+    return named
 
 
 def saved_model_runtime(path: Path) -> ModelFile:
@@ -133,16 +125,15 @@ def saved_model_runtime(path: Path) -> ModelFile:
     except (OSError, ValueError, KeyError, tf.errors.OpError) as error:
         raise UserError(f"{path}: not a SavedModel with a 'features' signature ({_reason(error)}).") from None
 
-    def run(images: np.ndarray) -> Both:
-        found = serve(image=tf.constant(images))
-        return found["logits"].numpy(), found["features"].numpy()
+    def run(images: np.ndarray) -> dict[str, np.ndarray]:
+        return {name: found.numpy() for name, found in serve(image=tf.constant(images)).items()}
 
     try:
         image, outputs = serve.structured_input_signature[1]["image"], serve.structured_outputs
-        shapes = Shapes(*(tuple(tensor.shape)[1:] for tensor in (image, outputs["logits"], outputs["features"])))
-    except (KeyError, TypeError, ValueError) as error:
+        sides = {name: tuple(tensor.shape)[-1] for name, tensor in outputs.items()}
+        return Batched(run, Shapes(tuple(image.shape)[1:], sides))
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise UserError(f"{path}: its signature 'features' is not a classifier's ({_reason(error)}).") from None
-    return Batched(run, replace(shapes, logits=shapes.logits[-1], features=shapes.features[-1]))
 
 
 def onnx_runtime(path: Path) -> ModelFile:
@@ -161,15 +152,14 @@ def onnx_runtime(path: Path) -> ModelFile:
     except refusals as error:
         raise UserError(f"{path}: not an ONNX model that onnxruntime can run ({_reason(error)}).") from None
     images, widths = session.get_inputs(), {output.name: output.shape for output in session.get_outputs()}
-    if len(images) != 1 or not {"logits", "features"} <= set(widths):
-        raise UserError(f"{path}: expected one image in, logits and features out. Received: {', '.join(widths)}.")
+    if len(images) != 1 or FEATURES not in widths:
+        raise UserError(f"{path}: expected one image in, outputs and features out. Received: {', '.join(widths)}.")
     (image,) = images
 
-    def run(images: np.ndarray) -> Both:
-        logits, features = session.run(["logits", "features"], {image.name: images})
-        return logits, features
+    def run(images: np.ndarray) -> dict[str, np.ndarray]:
+        return dict(zip(widths, session.run(list(widths), {image.name: images}), strict=True))
 
-    return Batched(run, Shapes(tuple(image.shape[1:]), widths["logits"][-1], widths["features"][-1]))
+    return Batched(run, Shapes(tuple(image.shape[1:]), {name: shape[-1] for name, shape in widths.items()}))
 
 
 def _batches(images: np.ndarray) -> Iterator[np.ndarray]:

@@ -2,41 +2,42 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
 import tensorflow as tf
 
-from kmedtl.edge.tasks.classification.calibration import Calibration, Knots
-from kmedtl.explain.features import penultimate
+from kmedtl.edge.shapes import FEATURES
+from kmedtl.heads.build import penultimate
 from kmedtl.system.native_logs import quiet_stderr
 
+Decode = Callable[[dict[str, tf.Tensor]], dict[str, tf.Tensor]]  # from outputs to answers
 EDGE = "pixels"  # the signature that TFLite files are made of
 LUMA = (19595, 38470, 7471)  # of red, green and blue in 65536, ITU-R BT.601, as Pillow rounds it
 
 
 def with_features(model: keras.Model) -> keras.Model:
-    """Return the same model with two outputs: `logits` (N, findings) and `features` (N, D), what they are made of."""
-    return keras.Model(model.input, {"logits": model.output, "features": penultimate(model)})
+    """Return the same model with one output more: `features` (N, D), what the others are made of."""
+    return keras.Model(model.input, {**model.output, FEATURES: penultimate(model)})
 
 
-def write(model: keras.Model, folder: Path, calibration: Calibration | None = None) -> Path:
-    """Write a classifier with four signatures; `probabilities` are there where `calibration` says what they are.
+def write(model: keras.Model, folder: Path, decode: Decode = lambda outputs: {}) -> Path:
+    """Write a model with four signatures; answers, such as `probabilities`, are there where `decode` makes them.
 
-    - `serving_default`: `image`, float32 (N, size, size, C) in 0–255 → `logits`, `probabilities` (N, findings).
+    - `serving_default`: `image`, float32 (N, size, size, C) in 0–255 → its outputs, such as `logits`, and answers.
     - `from_bytes`: `image_bytes`, N encoded JPEG, PNG, BMP or GIF files → the same. It decodes and resizes as
       `kmedtl.images.read_image` does, up to the rounding of another decoder; it turns no image by its EXIF tag.
-    - `features`: `image` as above → `features` (N, D), `logits`.
-    - `pixels`: `image`, uint8 → `features`, `logits`.
+    - `features`: `image` as above → `features` (N, D), and the outputs.
+    - `pixels`: `image`, uint8 → the same.
     """
     whole = with_features(model)
     size, channels = model.input_shape[1], model.input_shape[3]
     answer = tf.function(lambda image: whole(image, training=False), input_signature=[_images(size, channels)])
 
     def judged(image: tf.Tensor) -> dict[str, tf.Tensor]:
-        logits = answer(image)["logits"]
-        return {"logits": logits} | ({"probabilities": _probabilities(logits, calibration)} if calibration else {})
+        outputs = {name: found for name, found in answer(image).items() if name != FEATURES}
+        return outputs | decode(outputs)
 
     def from_bytes(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
         spec = tf.TensorSpec((size, size, channels), tf.float32)
@@ -66,31 +67,3 @@ def _decode(file: tf.Tensor, size: int, channels: int) -> tf.Tensor:
         colour = tf.bitwise.right_shift(weighted + 32768, 16)
     square = tf.image.resize(colour, (size, size), tf.image.ResizeMethod.BILINEAR, antialias=True)
     return tf.round(square)
-
-
-def _probabilities(logits: tf.Tensor, calibration: Calibration) -> tf.Tensor:
-    """Return what `kmedtl.edge.tasks.classification.calibration.probabilities` returns, float32."""
-    logits = tf.cast(logits, tf.float64)
-    several = calibration.kind == "multi_class"
-    if calibration.method != "isotonic":
-        margins = logits * tf.constant(calibration.scale, tf.float64) + tf.constant(calibration.bias, tf.float64)
-        return tf.cast(tf.nn.softmax(margins) if several else tf.sigmoid(margins), tf.float32)
-    scores = _against_rest(logits) if several else tf.unstack(logits, len(calibration.knots), axis=1)
-    found = tf.stack([_on_curve(*pair) for pair in zip(scores, calibration.knots, strict=True)], axis=1)
-    return tf.cast(found / tf.reduce_sum(found, axis=1, keepdims=True) if several else found, tf.float32)
-
-
-def _against_rest(logits: tf.Tensor) -> list[tf.Tensor]:
-    columns = tf.unstack(logits, logits.shape[1], axis=1)
-    return [
-        column - tf.reduce_logsumexp(tf.stack([other for other in columns if other is not column], axis=1), axis=1)
-        for column in columns
-    ]
-
-
-def _on_curve(scores: tf.Tensor, knots: Knots) -> tf.Tensor:
-    """Return the height at each score of straight lines between the knots, level beyond the first and the last."""
-    heights = tf.fill(tf.shape(scores), tf.constant(knots[0][1], tf.float64))
-    for (left, low), (right, high) in pairwise(knots):
-        heights += (high - low) * tf.clip_by_value((scores - left) / (right - left), 0, 1)
-    return heights

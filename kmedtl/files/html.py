@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,9 @@ from kmedtl.system.progress import progress
 TYPES = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg", b"<?xml": "image/svg+xml"}
 
 
-def write(path: Path, template: Path, **content: Any) -> None:
-    """Render a template, which may include its neighbours and `style.css`, into the file `path`."""
-    loader = jinja2.FileSystemLoader([template.parent, Path(__file__).parent])
+def write(path: Path, template: Path, search: Sequence[Path] = (), **content: Any) -> None:
+    """Render a template, which may include its neighbours, those in `search`, and `style.css`, into the file `path`."""
+    loader = jinja2.FileSystemLoader([template.parent, *search, Path(__file__).parent])
     environment = jinja2.Environment(
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )

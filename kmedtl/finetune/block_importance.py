@@ -19,7 +19,6 @@ from kmedtl.errors import UserError
 from kmedtl.finetune.job import TrainingJob
 from kmedtl.recipe import Stage
 from kmedtl.system.progress import progress
-from kmedtl.tasks.classification.losses import cross_entropy
 
 BATCHES = 8  # of validation; a gradient's size needs no more
 
@@ -63,14 +62,15 @@ def relative_gradient_norms(job: TrainingJob) -> dict[str, float]:
     """Return ‖∇L‖ / ‖w‖ of the kernels of each block of the backbone, from input to output, on validation."""
     model, images = job.model, job.data["val"]
     set_trainable(model, job.blocks, "all")
-    loss = cross_entropy(job.kind)
+    losses = job.losses()
     kernels = trainable_kernels(model, job.blocks[:-1])
     flat = [variable.value for block in kernels.values() for variable in block]
 
     @tf.function
-    def gradients(pixels: tf.Tensor, targets: tf.Tensor) -> list[tf.Tensor]:
+    def gradients(pixels: tf.Tensor, targets: dict[str, tf.Tensor]) -> list[tf.Tensor]:
         with tf.GradientTape() as tape:
-            value = loss(targets, model(pixels, training=False))
+            outputs = model(pixels, training=False)
+            value = sum(loss(targets[name], outputs[name]) for name, loss in losses.items())
         return tape.gradient(value, flat)
 
     steps = min(BATCHES, images.steps)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -28,9 +28,9 @@ class Epoch:
     Attributes:
         stage, epoch: its name, and the number within it, from 1 on.
         alpha: 1, or how far weights between the stage's start and its best were from that start (`interpolate`).
-        loss, val_loss: mean cross-entropy in nats.
-        val_auc: the mean over findings, 0–1.
-        score: what `training.select` names, 0–1.
+        loss, val_loss: the mean of the task's loss.
+        figures: the task's figures of validation, `val_` before their names; the first is the headline.
+        score: what `training.select` names, more being better.
         seconds: that the training took, without validation.
         step_ms: milliseconds a training step.
     """
@@ -40,10 +40,22 @@ class Epoch:
     alpha: float
     loss: float
     val_loss: float
-    val_auc: float
+    figures: Mapping[str, float]
     score: float
     seconds: float
     step_ms: float
+
+    @property
+    def headline(self) -> float:
+        """The task's headline figure of validation."""
+        return next(iter(self.figures.values()))
+
+    def row(self) -> dict[str, Any]:
+        """Return every value by its name, the figures by their own."""
+        flat = {}
+        for name, value in asdict(self).items():
+            flat |= value if name == "figures" else {name: value}
+        return flat
 
     @property
     def selection_score(self) -> tuple[float, float]:

@@ -1,38 +1,49 @@
-"""What makes an epoch the best: a figure of validation that means something to a clinician."""
+"""What makes an epoch the best: a figure of validation that the task names."""
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Mapping
+from typing import Any
 
 import keras
 import numpy as np
-from sklearn.metrics import roc_curve
 
-from kmedtl.edge.tasks.classification.calibration import against_rest
+from kmedtl.edge.tasks.task import Outputs
 from kmedtl.finetune.job import TrainingJob
-from kmedtl.finetune.shifted_validation import worst_auc
-from kmedtl.finetune.stage_data import Logits
-from kmedtl.tasks.classification.losses import cross_entropy
-from kmedtl.tasks.classification.metrics import mean_auc, mean_over_findings
+from kmedtl.finetune.shifted_validation import corrupted_rows
+from kmedtl.tasks.task import Targets
 
 
-def validation_metrics(job: TrainingJob, logits: Logits) -> dict[str, float]:
-    """Return `val_loss`, `val_auc` and `score`, which is what `training.select` names."""
-    training, data = job.training, job.data
-    ranked = {split: against_rest(values) if job.kind == "multi_class" else values for split, values in logits.items()}
-    targets, validation = data["val"].targets, ranked["val"]
-    auc = mean_auc(targets, validation)
-    if training.select == "sensitivity":
-        chosen = mean_over_findings(partial(sensitivity_at, training.specificity), targets, validation)
-    elif training.select == "worst_shift":
-        chosen = worst_auc(data["shift"], ranked["shift"])
-    else:
-        chosen = auc
-    loss = float(keras.ops.mean(cross_entropy(job.kind)(targets, logits["val"])))
-    return {"val_loss": loss, "val_auc": auc, "score": chosen}
+def validation_metrics(job: TrainingJob, outputs: Mapping[str, Outputs]) -> dict[str, Any]:
+    """Return `val_loss`, the task's `figures`, and `score`, which is what `training.select` names.
+
+    Args:
+        outputs: of each split but the training images.
+    """
+    targets = job.data["val"].targets
+    figures = job.task.score(job.question, outputs["val"], targets)
+    return {
+        "val_loss": mean_loss(job.losses(), targets, outputs["val"]),
+        "figures": {f"val_{name}": value for name, value in figures.items()},
+        "score": _worst(job, outputs["shift"])
+        if job.training.select == "worst_shift"
+        else job.task.select(job.question, job.training, outputs["val"], targets),
+    }
 
 
-def sensitivity_at(specificity: float, target: np.ndarray, logit: np.ndarray) -> float:
-    """Return the highest sensitivity of any threshold with at least this specificity."""
-    false_alarms, sensitivity, _ = roc_curve(target, logit, drop_intermediate=False)
-    return float(sensitivity[1 - false_alarms >= specificity - 1e-9].max())
+def mean_loss(losses: Mapping[str, keras.losses.Loss], targets: Targets, outputs: Outputs) -> float:
+    """Return the mean loss, summed over outputs."""
+    return sum(float(keras.ops.mean(loss(targets[name], outputs[name]))) for name, loss in losses.items())
+
+
+def _worst(job: TrainingJob, outputs: Outputs) -> float:
+    """Return the lowest headline figure over the corruptions of `shifted`."""
+    shifted = job.data["shift"]
+    return min(
+        next(iter(job.task.score(job.question, _part(outputs, rows), _part(shifted.targets, rows)).values()))
+        for rows in corrupted_rows(shifted)
+    )
+
+
+def _part(arrays: Mapping[str, np.ndarray], rows: np.ndarray) -> dict[str, np.ndarray]:
+    return {name: array[rows] for name, array in arrays.items()}

@@ -19,10 +19,11 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 
 from kmedtl.backbones.blocks import HEAD, Block, end_tensors
 from kmedtl.data.pipeline import Batch, Pipeline, Variation
+from kmedtl.heads.pooling import pooling_of
 from kmedtl.system.disk import reserve, room_on
 from kmedtl.system.progress import progress
 from kmedtl.system.scratch import Scratch
-from kmedtl.tasks.classification.model import pooling_of
+from kmedtl.tasks.task import Targets
 
 VIEW_SEEDS = 20  # apart, so that no two views share a layer's seed
 AT_A_TIME = 8  # images; a processor's caches hold the activations of so many
@@ -51,7 +52,7 @@ def cut(model: keras.Model, blocks: Sequence[Block], trainable: Sequence[str]) -
     # Pooling has nothing to train, and behind it there is far less to keep.
     pooling = pooling_of(model) if blocks[first].name == HEAD else None
     ends = [pooling.output] if pooling else end_tensors(model, blocks[first - 1])
-    return ModelSplit(first, keras.Model(model.inputs, ends), keras.Model(ends, model.outputs))
+    return ModelSplit(first, keras.Model(model.inputs, ends), keras.Model(ends, model.output))
 
 
 class Activations:
@@ -59,26 +60,29 @@ class Activations:
 
     Attributes:
         arrays: an array an output of the prefix, (views, images, …).
-        targets, weights: of each view, since a mixer changes them with the image: float32 (views, images, findings)
-            and (views, images).
+        targets, weights: of each view, since a mixer changes them with the image: by output float32
+            (views, images, …), and (views, images).
     """
 
-    def __init__(self, prefix: keras.Model, count: int, findings: int, views: int, dtype: str) -> None:
+    def __init__(self, prefix: keras.Model, targets: Targets, views: int, dtype: str) -> None:
+        count = len(next(iter(targets.values())))
         self._folder = Scratch("activations")
         self.arrays = [
             _allocate(self._folder.path / str(number), (views, count, *output.shape[1:]), np.dtype(dtype))
             for number, output in enumerate(prefix.outputs)
         ]
-        self.targets = np.empty((views, count, findings), np.float32)
+        self.targets = {name: np.empty((views, *array.shape), np.float32) for name, array in targets.items()}
         self.weights = np.empty((views, count), np.float32)
 
     def write(self, view: int, start: int, outputs: Sequence[tf.Tensor], batch: Batch) -> None:
         """Write the prefix's outputs for a batch, and its targets and weights, from image `start` of a view on."""
         _, targets, weights = batch
-        rows = slice(start, start + len(targets))
+        rows = slice(start, start + len(weights))
         for array, output in zip(self.arrays, outputs, strict=True):
             array[view, rows] = output
-        self.targets[view, rows], self.weights[view, rows] = targets, weights
+        self.weights[view, rows] = weights
+        for name, array in self.targets.items():
+            array[view, rows] = targets[name]
 
 
 def size_of(cut: ModelSplit, images: int, dtype: str) -> int:
@@ -112,12 +116,12 @@ class CachedEpoch(keras.utils.PyDataset):
         """Return the rows of the training table in a batch."""
         return self.order[number * self._batch_size : (number + 1) * self._batch_size]
 
-    def __getitem__(self, number: int) -> tuple[np.ndarray | tuple[np.ndarray, ...], np.ndarray, np.ndarray]:
+    def __getitem__(self, number: int) -> tuple[np.ndarray | tuple[np.ndarray, ...], dict[str, np.ndarray], np.ndarray]:
         rows = self.rows(number)
         chosen = self._views[rows], rows
         inputs = tuple(array[chosen].astype(np.float32) for array in self._activations.arrays)
-        targets, weights = self._activations.targets[chosen], self._activations.weights[chosen]
-        return inputs if len(inputs) > 1 else inputs[0], targets, weights
+        targets = {name: array[chosen] for name, array in self._activations.targets.items()}
+        return inputs if len(inputs) > 1 else inputs[0], targets, self._activations.weights[chosen]
 
 
 def cache(
@@ -140,7 +144,7 @@ def cache(
     views_of = {split: views if split == "train" else 1 for split in data}
     compute = _computing(prefix, sum(views_of[split] * len(part.table) for split, part in data.items()))
     cached = [
-        {split: Activations(part.prefix, *data[split].targets.shape, count, dtype) for split, count in views_of.items()}
+        {split: Activations(part.prefix, data[split].targets, count, dtype) for split, count in views_of.items()}
         for part in cuts
     ]
     with progress(
@@ -153,7 +157,7 @@ def cache(
             start = 0
             for batch in batches:
                 for first in range(0, len(batch[0]), AT_A_TIME):
-                    some = tuple(tensor[first : first + AT_A_TIME] for tensor in batch)
+                    some = tf.nest.map_structure(lambda tensor, first=first: tensor[first : first + AT_A_TIME], batch)
                     outputs = iter(compute(some[0]))
                     for part in cached:
                         part[split].write(view, start, [next(outputs) for _ in part[split].arrays], some)

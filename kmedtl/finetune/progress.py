@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from kmedtl.errors import UserError
+from kmedtl.evaluate.titles import title
 from kmedtl.finetune.checkpoint import Epoch
 from kmedtl.recipe import Stage
 from kmedtl.system.progress import progress
@@ -39,8 +40,9 @@ class EpochBar(keras.callbacks.Callback):
         self._bar.update()
 
     def finish(self, epoch: Epoch) -> None:
-        said = f"loss {epoch.loss:.3f}, val AUC {epoch.val_auc:.4f}"
-        self._bar.set_postfix_str(said if epoch.score == epoch.val_auc else f"{said}, score {epoch.score:.4f}")
+        name = title(next(iter(epoch.figures)).removeprefix("val_"))
+        said = f"loss {epoch.loss:.3f}, val {name} {epoch.headline:.4f}"
+        self._bar.set_postfix_str(said if epoch.score == epoch.headline else f"{said}, score {epoch.score:.4f}")
 
     def __enter__(self) -> EpochBar:
         return self

@@ -10,7 +10,6 @@ from kmedtl.data.in_memory import ImagesInMemory
 from kmedtl.data.pipeline import Pipeline
 from kmedtl.data.splits import limit
 from kmedtl.system.progress import progress
-from kmedtl.tasks.classification.metrics import mean_auc
 
 
 def shifted(validation: Pipeline, seed: int, images: int = 150) -> Pipeline:
@@ -22,7 +21,8 @@ def shifted(validation: Pipeline, seed: int, images: int = 150) -> Pipeline:
     """
     kept = limit(validation.table, images, seed)["record"]
     sample = validation.table["record"].isin(kept).to_numpy()
-    table, targets = validation.table[sample], validation.targets[sample]
+    table = validation.table[sample]
+    targets = {name: array[sample] for name, array in validation.targets.items()}
     clean = Pipeline(validation.store, table.reset_index(drop=True), targets, validation.batch_size).pixels()
     corruptions = suite()
     bar = progress(corruptions.values(), "shifted validation", unit="corruption")
@@ -31,16 +31,11 @@ def shifted(validation: Pipeline, seed: int, images: int = 150) -> Pipeline:
     return Pipeline(
         ImagesInMemory(pixels),
         together.assign(record=np.arange(len(together))),
-        np.tile(targets, (len(corruptions), 1)),
+        {name: np.concatenate([array] * len(corruptions)) for name, array in targets.items()},
         validation.batch_size,
     )
 
 
-def worst_auc(pipeline: Pipeline, logits: np.ndarray) -> float:
-    """Return the lowest AUC over the corruptions of `shifted`, each the mean over findings, unknown labels left out.
-
-    Args:
-        logits: (N, findings), in the order of the pipeline's table.
-    """
-    rows = pipeline.table.groupby("corruption").indices.values()
-    return min(mean_auc(pipeline.targets[part], logits[part]) for part in rows)
+def corrupted_rows(pipeline: Pipeline) -> list[np.ndarray]:
+    """Return the rows of each corruption in the table of `shifted`."""
+    return list(pipeline.table.groupby("corruption").indices.values())

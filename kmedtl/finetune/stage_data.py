@@ -10,10 +10,9 @@ import numpy as np
 import tensorflow as tf
 
 from kmedtl.data.pipeline import Pipeline
+from kmedtl.edge.tasks.task import Outputs
 from kmedtl.finetune.frozen_prefix import Activations, CachedEpoch, ModelSplit, cache
 from kmedtl.finetune.stage_plan import Plan
-
-Logits = dict[str, np.ndarray]  # of each split: float32 (N, findings), in the order of its table
 
 
 @dataclass(frozen=True)
@@ -24,17 +23,17 @@ class Source:
         trainer: the model, or its part behind the frozen one; the layers are the model's own.
         epoch: from an epoch's seed to its batches.
         rows: from an epoch's seed and a step to the rows of the training table in that step's batch.
-        validate: returns the logits of every split but the training images.
+        validate: returns the outputs of every split but the training images, in the order of its table.
     """
 
     trainer: keras.Model
     epoch: Callable[[int], tf.data.Dataset | keras.utils.PyDataset]
     rows: Callable[[int, int], np.ndarray]
-    validate: Callable[[], Logits]
+    validate: Callable[[], dict[str, Outputs]]
 
 
-def predict_logits(model: keras.Model, pipeline: Pipeline) -> np.ndarray:
-    """Return the logits, float32 (N, findings), in the order of the pipeline's table."""
+def predict_outputs(model: keras.Model, pipeline: Pipeline) -> Outputs:
+    """Return the outputs, float32 (N, …), in the order of the pipeline's table."""
     return model.predict(pipeline.images(), verbose=0)
 
 
@@ -56,15 +55,15 @@ def _whole(model: keras.Model, plan: Plan, data: dict[str, Pipeline]) -> Source:
     train = data["train"]
     return Source(
         # A second model of the same layers: `model` itself is never compiled, so nothing of an optimizer is saved.
-        keras.Model(model.inputs, model.outputs),
+        keras.Model(model.inputs, model.output),
         lambda seed: train.epoch(seed, plan.variation, plan.stage.class_weights),
         train.rows_of_step,
-        lambda: {name: predict_logits(model, part) for name, part in data.items() if name != "train"},
+        lambda: {name: predict_outputs(model, part) for name, part in data.items() if name != "train"},
     )
 
 
 def _behind(cut: ModelSplit, cached: dict[str, Activations], batch_size: int) -> Source:
-    scorer = keras.Model(cut.suffix.inputs, cut.suffix.outputs)
+    scorer = keras.Model(cut.suffix.inputs, cut.suffix.output)
     held = {name: [array[0] for array in part.arrays] for name, part in cached.items() if name != "train"}
     return Source(
         cut.suffix,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import keras
 import numpy as np
@@ -31,7 +32,6 @@ from kmedtl.finetune.shifted_validation import shifted
 from kmedtl.finetune.stage_data import Source, sources
 from kmedtl.finetune.stage_plan import Plan, plan_pass
 from kmedtl.recipe import Stage
-from kmedtl.tasks.classification.losses import Distillation, cross_entropy
 
 EPOCH_SEEDS = 1000  # apart, so that epochs share no seed with each other's views and layers
 
@@ -128,10 +128,7 @@ def _toggle(job: TrainingJob, planned: Plan) -> None:
 
 
 def _compile(job: TrainingJob, trainer: keras.Model, stage: Stage, optimizer: keras.optimizers.Optimizer) -> None:
-    loss = cross_entropy(job.kind, stage.label_smoothing, stage.focal_gamma)
-    if job.taught:
-        loss = Distillation(loss, job.kind, job.training.soft_share, job.training.soft_temperature)
-    trainer.compile(optimizer, loss, jit_compile=job.training.jit)
+    trainer.compile(optimizer, job.losses(stage), jit_compile=job.training.jit)
     trainer.optimizer.build(trainer.trainable_variables)  # `compile` may have wrapped it, for float16
 
 
@@ -173,15 +170,15 @@ def _run_epoch(job: TrainingJob, state: Checkpoint, source: Source, average: Mov
     job.after_epoch(epoch, len(state.history))
 
 
-def _judge(job: TrainingJob, state: Checkpoint, source: Source) -> dict[str, float]:
+def _judge(job: TrainingJob, state: Checkpoint, source: Source) -> dict[str, Any]:
     """Return the validation's part of an `Epoch`."""
-    logits = source.validate()
-    if not all(np.isfinite(values).all() for values in logits.values()):
+    outputs = source.validate()
+    if not all(np.isfinite(values).all() for found in outputs.values() for values in found.values()):
         raise UserError(
-            f"stage {state.stage.name}, epoch {state.epochs + 1}: the weights or logits are no longer finite; "
+            f"stage {state.stage.name}, epoch {state.epochs + 1}: the weights or outputs are no longer finite; "
             f"lower the stage's lr ({state.stage.lr:g})."
         )
-    return validation_metrics(job, logits)
+    return validation_metrics(job, outputs)
 
 
 def _is_exhausted(job: TrainingJob, state: Checkpoint) -> bool:

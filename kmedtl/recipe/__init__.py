@@ -17,9 +17,21 @@ from kmedtl.recipe.export import Export, Gate
 from kmedtl.recipe.rule import parse_rule
 from kmedtl.recipe.search import Search
 from kmedtl.recipe.stage import Stage, Training
+from kmedtl.recipe.task import Classification, Regression, Task
 
-__all__ = ["CLASSIFIERS", "Backbone", "Data", "Evaluation", "Export", "Gate", "Head", "Recipe", "Search", "Stage"]
-__all__ += ["SOUPS", "Training", "read", "write"]
+__all__ = [
+    "CLASSIFIERS",
+    "SOUPS",
+    "Backbone",
+    "Classification",
+    "Data",
+    "Evaluation",
+    "Export",
+    "Gate",
+    "Head",
+    "Recipe",
+]
+__all__ += ["Regression", "Search", "Stage", "Task", "Training", "read", "write"]
 
 Schedule = Literal[
     "stages", "auto", "linear_probe", "lp_ft", "gradual", "full", "surgical_first", "bit_hyperrule",
@@ -114,6 +126,7 @@ class Recipe:
     """Everything that a run depends on, its seed included.
 
     Attributes:
+        task: what is asked of an image.
         stages: in their order; none where a `schedule` makes them.
         schedule: a preset of `kmedtl.finetune.presets`; `auto` picks one by the number of training images. `logistic`,
             `svm` and `knn` train no network: scikit-learn learns on the frozen backbone's features. `soup` and
@@ -124,6 +137,7 @@ class Recipe:
     """
 
     name: str
+    task: Task = field(default_factory=Classification)
     stages: tuple[Stage, ...] = ()
     schedule: Schedule = "stages"
     data: Data = field(default_factory=Data)

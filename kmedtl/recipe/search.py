@@ -44,7 +44,8 @@ class Search:
         trials: at most so many.
         tuner: KerasTuner's oracle: `bayesian` (a Gaussian process), `random`, `hyperband` (Li et al., JMLR 2018: short
             trials first, the better third goes on) or `grid`.
-        objective: of validation: `val_auc`, `val_loss`, or `score`, which is what `training.select` names.
+        objective: of validation: the task's `headline`, any of its figures by name (`val_auc`, `val_mae`), `val_loss`,
+            or `score`, which is what `training.select` names.
         hours: no trial begins after so long; 0: no bound.
         folds: judge a trial by the mean over so many patient-disjoint parts of training and validation together; 0: on
             the validation images.
@@ -57,7 +58,7 @@ class Search:
     space: Mapping[str, str | tuple[Value, ...] | Span] = field(default_factory=dict)
     trials: int = 30
     tuner: Literal["bayesian", "random", "hyperband", "grid"] = "bayesian"
-    objective: Literal["val_auc", "val_loss", "score"] = "val_auc"
+    objective: str = "headline"
     hours: float = 0.0
     folds: int = 0
     tier: Literal["auto", "head", "full"] = "auto"

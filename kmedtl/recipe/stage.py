@@ -94,8 +94,9 @@ class Training:
     """How the stages are carried out.
 
     Attributes:
-        select: what the best epoch is best at, on validation: `auc`; `sensitivity` at `specificity`; or `worst_shift`,
-            the lowest AUC over the corruptions of `kmedtl shift` (severity 3, at most 150 validation images).
+        select: what the best epoch is best at, on validation: the `headline` figure of the task, such as the AUC (`auc`
+            is the same by name); `sensitivity` at `specificity`; or `worst_shift`, the lowest headline over the
+            corruptions of `kmedtl shift` (severity 3, at most 150 validation images).
         specificity: at which `select=sensitivity` is measured.
         cache_gigabytes: disk space for the frozen part's activations; a stage that needs more computes them anew in
             each epoch, and says so. 10^9 bytes.
@@ -114,7 +115,7 @@ class Training:
         mlflow: an MLflow tracking URI that the run is logged to as well (`pip install kmedtl[mlflow]`); empty: none.
     """
 
-    select: Literal["auc", "sensitivity", "worst_shift"] = "auc"
+    select: Literal["headline", "auc", "sensitivity", "worst_shift"] = "headline"
     specificity: float = 0.9
     cache_gigabytes: float = 4.0
     cache_dtype: Literal["float16", "float32"] = "float16"

@@ -5,21 +5,32 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import yaml
 
 from kmedtl import config
 from kmedtl.data.manifest import SPLITS, Manifest
+from kmedtl.evaluate.titles import title
 from kmedtl.files import html
 from kmedtl.finetune.checkpoint import Checkpoint
 from kmedtl.recipe import without_folders
-from kmedtl.report.content import Report
-from kmedtl.tasks.classification import figures, thresholds
-from kmedtl.tasks.classification.natural_frequencies import of_hundred, share
-from kmedtl.tasks.classification.summary import no_better_than_chance, title, too_few
+from kmedtl.report import training
+from kmedtl.tasks.summary import no_better_than_chance
+from kmedtl.tasks.task import Section
+
+if TYPE_CHECKING:
+    from kmedtl.runs.result import Result
 
 NAME = "report.html"
+BEFORE = (Section("summary", "Summary"), Section("data", "Data and audit"), Section("training", "Training"))
+AFTER = (
+    Section("explanations", "Explanations"),
+    Section("files", "Exported files"),
+    Section("limits", "Limits and intended use"),
+    Section("reproduction", "Reproduction"),
+)
 
 
 @dataclass(frozen=True)
@@ -34,42 +45,50 @@ class SplitRow:
 
 @dataclass(frozen=True)
 class StageRow:
-    """A stage as it turned out: its epochs, its best validation AUC (0–1), and seconds of training."""
+    """A stage as it turned out: its epochs, its best headline figure of validation, and seconds of training."""
 
     name: str
     train: str
     lr: str
     optimizer: str
     epochs: int
-    auc: float
+    headline: float
     seconds: float
 
 
-def write(report: Report, folder: Path) -> None:
+def write(result: Result, folder: Path) -> None:
     """Write `plots/` and the self-contained `report.html` into `folder`; no path in it tells where the images lie."""
-    report = replace(report, recipe=without_folders(report.recipe))
-    pictures = figures.draw(report)
-    drawn = html.save_plots({name: picture.figure for name, picture in pictures.items()}, folder / "plots")
-    choices = thresholds.choices(report.test, report.settled.thresholds, report.recipe.evaluation.prevalence)
+    result = replace(result, recipe=without_folders(result.recipe))
+    task, parts = result.task, result.task.report(result)
+    pictures = dict(training.draw(result.trained)) | parts.pictures
+    headline = result.trained.history[0].figures if result.trained and result.trained.history else {"": 0}
     html.write(
         folder / NAME,
         Path(__file__).with_name("report.html"),
-        report=report,
-        pictures=drawn,
+        search=(parts.templates,),
+        report=result,
+        parts=parts,
+        contents=[*BEFORE, *parts.sections, *AFTER],
+        asked=", ".join(result.manifest.classes) or result.recipe.task.kind,
+        validated=title(next(iter(headline)).removeprefix("val_")),
+        pictures=html.save_plots({name: picture.figure for name, picture in pictures.items()}, folder / "plots"),
         words={name: picture.words for name, picture in pictures.items()},
-        hundreds=[of_hundred(finding, estimates) for finding, estimates in report.by_finding.items()],
-        choices=choices,
-        document=thresholds.document(choices),
-        splits=split_rows(report.manifest),
-        stages=stage_rows(report.trained),
-        tiles=[(why, list(tiles)) for why, tiles in groupby(report.tiles, lambda tile: tile.case.why)],
-        settings=yaml.safe_dump(config.to_dict(report.recipe), sort_keys=False, allow_unicode=True),
+        splits=split_rows(result.manifest),
+        stages=stage_rows(result.trained),
+        tiles=[(why, list(tiles)) for why, tiles in groupby(result.tiles, lambda tile: tile.case.why)],
+        settings=yaml.safe_dump(config.to_dict(result.recipe), sort_keys=False, allow_unicode=True),
         title=title,
-        chance=no_better_than_chance(report.metrics.estimates, report.metrics.patients),
-        too_few=too_few(report.judgement.groups),
-        share=share,
+        chance=no_better_than_chance(result.evaluation, task.chance),
+        drift_titles=task.drift_titles,
+        drift_cell=drift_cell,
         address=html.address,
+        **parts.context,
     )
+
+
+def drift_cell(name: str, value: float) -> str:
+    """Return how a table shows a figure of drift: shares as percentages."""
+    return f"{value:.1%}" if name == "flips" else f"{value:.1e}"
 
 
 def split_rows(manifest: Manifest) -> list[SplitRow]:
@@ -88,7 +107,7 @@ def stage_rows(trained: Checkpoint | None) -> list[StageRow]:
     rows = []
     for stage in trained.stages:
         epochs = [epoch for epoch in trained.history if epoch.stage == stage.name and epoch.alpha == 1]
-        best = max((epoch.val_auc for epoch in epochs), default=float("nan"))
+        best = max((epoch.headline for epoch in epochs), default=float("nan"))
         seconds = sum(epoch.seconds for epoch in epochs)
         rate = f"{stage.lr:.2g}" if isinstance(stage.lr, float) else str(stage.lr)
         rows.append(StageRow(stage.name, stage.train, rate, stage.optimizer, len(epochs), best, seconds))

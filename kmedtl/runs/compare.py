@@ -15,11 +15,14 @@ import pandas as pd
 
 from kmedtl import config
 from kmedtl import recipe as recipes
+from kmedtl.edge import model_info
 from kmedtl.errors import UserError
 from kmedtl.evaluate.agreement import McNemar, mcnemar
-from kmedtl.evaluate.confidence import Estimate, auc_loss
-from kmedtl.files.csv_tables import read_csv
+from kmedtl.evaluate.confidence import Estimate, undefined
 from kmedtl.recipe import Recipe, without_folders
+from kmedtl.tasks import task_of
+from kmedtl.tasks.predictions import examples_of, read_predictions
+from kmedtl.tasks.task import Examples, Task
 
 FILES = ("recipe.yaml", "metrics.json", "predictions.csv", "manifest.csv", "history.csv")
 UNRELATED = re.compile(
@@ -35,10 +38,11 @@ class Run:
     Attributes:
         training_images, epochs: that it trained on, and for how long in all.
         seconds: that this took, validation included; NaN where the folder does not say.
-        test: columns `id`, `patient`, `label`, `logit` of the test images, and `right`, whether the decision at the
-            run's own operating point was; by id.
+        figure: the task's headline, such as `auc`; `headline` is that of the test, and `beside` another figure of the
+            task, such as the balanced accuracy.
+        test, decoder: what the run said of the test images, by id, and what makes answers of it.
+        right: whether each answer is right, at the run's own operating point; None where none is right or wrong.
         notice: what must be said of synthetic images; empty: nothing.
-        classes: names, the finding last.
     """
 
     name: str
@@ -46,11 +50,22 @@ class Run:
     training_images: int
     epochs: int
     seconds: float
-    auc: Estimate
-    balanced_accuracy: Estimate
-    test: pd.DataFrame
+    figure: str
+    headline: Estimate
+    beside: Estimate
+    test: Examples
+    decoder: Any
+    right: np.ndarray | None
     notice: str
-    classes: tuple[str, ...]
+
+    @property
+    def task(self) -> Task:
+        return task_of(self.decoder)
+
+    @property
+    def question(self) -> Any:
+        """What the run was asked."""
+        return self.task.question(self.decoder)
 
 
 @dataclass(frozen=True)
@@ -59,7 +74,7 @@ class Comparison:
 
     Attributes:
         settings: path of a setting → its value in each run, of those that differ; None where a run has none.
-        gains: of each run, AUC minus that of the first on the same images; None where they are not the same.
+        gains: of each run, the headline figure minus that of the first; None where the images are not the same.
         decisions: of each run beside the first, likewise.
     """
 
@@ -81,10 +96,10 @@ class Comparison:
                 "training_images": run.training_images,
                 "epochs": run.epochs,
                 "seconds": run.seconds,
-                "test_images": len(run.test),
-                **_columns("auc", run.auc),
-                **_columns("balanced_accuracy", run.balanced_accuracy),
-                **_columns("auc_gain", self.gains[number]),
+                "test_images": len(run.test.ids),
+                **_columns(run.figure, run.headline),
+                **_columns(run.task.beside, run.beside),
+                **_columns(f"{run.figure}_gain", self.gains[number]),
                 **_decision_columns(self.decisions[number]),
                 "synthetic": bool(run.notice),
             }
@@ -130,9 +145,9 @@ def compare(folders: Sequence[Path]) -> Comparison:
         for folder, name in zip(folders, names, strict=True)
     )
     for run in runs[1:]:
-        if run.classes and runs[0].classes and run.classes != runs[0].classes:
-            told = " and ".join(f"{one.name}: {', '.join(one.classes)}" for one in (runs[0], run))
-            raise UserError(f"compare: expected runs of the same classes. Received: {told}.")
+        if not _alike(run, runs[0]):
+            told = " and ".join(f"{one.name}: {one.task.edge.in_words(one.decoder)[0]}" for one in (runs[0], run))
+            raise UserError(f"compare: expected runs that are asked the same. Received: {told}.")
     paired = [_same_images(run, runs[0]) for run in runs]
     gains, decisions = (
         tuple(of(run, runs[0]) if same else None for run, same in zip(runs, paired, strict=True))
@@ -153,35 +168,58 @@ def read_run(folder: Path, name: str) -> Run:
             raise UserError(f"{folder}: expected a finished run folder; {file} is not there.")
     try:
         metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-        _refuse_other_kinds(folder, metrics)
-        judged = metrics["pooled" if folds else "test"]
-        texts = dict.fromkeys(("id", "patient"), str)
-        predictions = read_csv(folder / "predictions.csv", dtype=texts, keep_default_na=False)
-        test = predictions if folds else predictions[predictions["split"] == "test"]
-        threshold = test["threshold"] if folds else metrics["operating_point"]["threshold"]
-        test = test.assign(right=(test["probability"] >= threshold) == (test["label"] == 1))
+        judged, headline = metrics["pooled" if folds else "test"], metrics["headline"]
+        test, decoder, right = _pooled_test(folder, folds) if folds else _test(folder)
+        beside = task_of(decoder).beside
         return Run(
             name,
             recipes.read(folder / "recipe.yaml"),
             round(np.mean([_training_images(part) for part in folds or [folder]])),
             round(np.mean([_epochs(part) for part in folds or [folder]])),
             float(np.mean([_seconds(part) for part in folds or [folder]])),
-            _estimate(judged["auc"]),
-            _estimate(judged["balanced_accuracy"]),
-            test[["id", "patient", "label", "logit", "right"]].sort_values("id", ignore_index=True),
+            headline,
+            _estimate(judged[headline]),
+            _estimate(judged[beside]) if beside in judged else undefined("not a figure of it"),
+            test,
+            decoder,
+            right,
             metrics.get("notice", ""),
-            tuple(metrics.get("classes", ())),
         )
     except (ValueError, KeyError, TypeError, OSError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{folder}: cannot be compared, its files are not as a run wrote them ({reason}).") from None
 
 
-def _refuse_other_kinds(folder: Path, metrics: Mapping[str, Any]) -> None:
-    kind = metrics.get("kind", "binary")
-    if kind != "binary":
-        asked = f"{kind.replace('_', ' ')}: {', '.join(metrics['classes'])}"
-        raise UserError(f"{folder}: compare takes runs of a yes-or-no question. Received: {asked}.")
+def _test(folder: Path) -> tuple[Examples, Any, np.ndarray | None]:
+    """Return the test of a run by id, its decoder, and which answers are right."""
+    decoder = model_info.read(folder).decoder
+    task = task_of(decoder)
+    question = task.question(decoder)
+    test = examples_of(read_predictions(folder / "predictions.csv"), task, question, "test")
+    test = test.of(np.argsort(test.ids))
+    return test, decoder, task.right(question, test, decoder)
+
+
+def _pooled_test(folder: Path, folds: Sequence[Path]) -> tuple[Examples, Any, np.ndarray | None]:
+    """Return the pooled test of folds, whose outputs can be compared, and which answers of the folds are right."""
+    parts = [_test(part) for part in folds]
+    task = task_of(parts[0][1])
+    question = task.question(parts[0][1])
+    pooled = examples_of(read_predictions(folder / "predictions.csv"), task, question)
+    pooled = pooled.of(np.argsort(pooled.ids))
+    if any(right is None for _, _, right in parts):
+        return pooled, task.plain(question), None
+    said = {name: right for test, _, each in parts for name, right in zip(test.ids, each, strict=True)}
+    return pooled, task.plain(question), np.array([said[name] for name in pooled.ids], bool)
+
+
+def _alike(run: Run, first: Run) -> bool:
+    """Tell whether two runs are asked the same, whatever scale they learned it in."""
+    return (
+        run.task is first.task
+        and run.task.edge.header(run.task.plain(run.question))[:1]
+        == first.task.edge.header(first.task.plain(first.question))[:1]
+    )
 
 
 def shown(value: Any) -> str:
@@ -223,17 +261,20 @@ def _differing(found: Sequence[Recipe]) -> dict[str, tuple[Any, ...]]:
 
 
 def _same_images(run: Run, first: Run) -> bool:
-    same = ["id", "label"]
-    return run.test[same].equals(first.test[same])
+    if list(run.test.ids) != list(first.test.ids):
+        return False
+    pairs = [(run.test.targets[name], first.test.targets[name]) for name in first.test.targets]
+    return all(mine.shape == theirs.shape and np.allclose(mine, theirs) for mine, theirs in pairs)
 
 
 def _gain(run: Run, first: Run) -> Estimate:
-    labels, patients = first.test["label"].to_numpy(), first.test["patient"].to_numpy()
-    return auc_loss(labels, run.test["logit"].to_numpy(), first.test["logit"].to_numpy(), patients)
+    return run.task.gain(run.question, run.test, [first.test], run.decoder, first.decoder)
 
 
-def _decisions(run: Run, first: Run) -> McNemar:
-    return mcnemar(run.test["right"].to_numpy(), first.test["right"].to_numpy(), first.test["patient"].to_numpy())
+def _decisions(run: Run, first: Run) -> McNemar | None:
+    if run.right is None or first.right is None:
+        return None
+    return mcnemar(run.right, first.right, first.test.patients)
 
 
 def _decision_columns(found: McNemar | None) -> dict[str, float | None]:

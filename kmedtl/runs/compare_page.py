@@ -6,10 +6,11 @@ import math
 from pathlib import Path
 
 from kmedtl.evaluate import plots
+from kmedtl.evaluate.titles import title
 from kmedtl.files import html
 from kmedtl.files.csv_tables import write_csv
 from kmedtl.runs.compare import Comparison, Run, shown
-from kmedtl.tasks.classification.summary import aligned
+from kmedtl.system.text_tables import aligned
 
 UNPAIRED = "other test images"
 
@@ -18,7 +19,11 @@ def write(comparison: Comparison, folder: Path, version: str) -> None:
     """Write `compare.csv`, `plots/` and the self-contained `compare.html` into `folder`."""
     write_csv(comparison.table(), folder / "compare.csv")
     curves = comparison.curves()
-    figures = {"data_efficiency": plots.data_efficiency(curves)} if curves else {"auc": plots.aucs(comparison.runs)}
+    figures = (
+        {"data_efficiency": plots.data_efficiency(curves)}
+        if curves
+        else {comparison.runs[0].figure: plots.headlines(comparison.runs)}
+    )
     html.write(
         folder / "compare.html",
         Path(__file__).with_name("compare.html"),
@@ -26,6 +31,7 @@ def write(comparison: Comparison, folder: Path, version: str) -> None:
         header=_header(comparison),
         rows=_rows(comparison),
         first=comparison.runs[0].name,
+        headline=title(comparison.runs[0].figure),
         all_paired=all(comparison.gains),
         unpaired=UNPAIRED,
         notice=comparison.notice,
@@ -38,14 +44,15 @@ def summary(comparison: Comparison) -> list[str]:
     first = comparison.runs[0].name
     return [
         *aligned([_header(comparison), *_rows(comparison)]),
-        f"95 % intervals in brackets; gain: AUC minus that of {first}, image by image.",
+        f"95 % intervals in brackets; gain: {title(comparison.runs[0].figure)} minus that of {first}, image by image.",
         f"There: in {first}. Decisions are taken at each run's own operating point; p is McNemar's, by patient.",
     ]
 
 
 def _header(comparison: Comparison) -> list[str]:
     counts = ["Training images", "Epochs", "Minutes"]
-    return ["Run", *comparison.settings, *counts, "AUC", "Balanced accuracy", "AUC gain", "Right only here : there"]
+    name, beside = title(comparison.runs[0].figure), title(comparison.runs[0].task.beside)
+    return ["Run", *comparison.settings, *counts, name, beside, f"{name} gain", "Right only here : there"]
 
 
 def _rows(comparison: Comparison) -> list[list[str]]:
@@ -60,8 +67,8 @@ def _row(comparison: Comparison, number: int, run: Run) -> list[str]:
         str(run.training_images),
         str(run.epochs),
         "–" if math.isnan(run.seconds) else f"{run.seconds / 60:.1f}",
-        str(run.auc),
-        str(run.balanced_accuracy),
+        str(run.headline),
+        str(run.beside),
         "–" if number == 0 else str(gain or UNPAIRED),
         "–" if number == 0 else str(comparison.decisions[number] or UNPAIRED),
     ]

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from kmedtl import recipe as recipes
-from kmedtl.edge.tasks.classification.labels import columns
+from kmedtl.evaluate.titles import title
 from kmedtl.files.csv_tables import write_csv
 from kmedtl.recipe import Recipe
 from kmedtl.report import folds as folds_page
 from kmedtl.runs import run_folder
 from kmedtl.runs.environment import environment
 from kmedtl.runs.result import Result, closing, marking
-from kmedtl.tasks.classification.labelled_predictions import LabelledPredictions
-from kmedtl.tasks.classification.metrics import Metrics, measure
-from kmedtl.tasks.classification.prediction_table import answers_of
-from kmedtl.tasks.classification.summary import aligned, no_better_than_chance, title
+from kmedtl.system.text_tables import aligned
+from kmedtl.tasks import task_of
+from kmedtl.tasks.summary import estimate_lines
+from kmedtl.tasks.task import Evaluation, Examples
 
 
 @dataclass(frozen=True)
@@ -28,37 +29,33 @@ class CrossValidation:
 
     Attributes:
         folds: name → what that fold found.
-        predictions: of all tests: as of a run, with `fold` and `threshold`, the fold's own operating point; logits are
-            those of the calibrated probabilities, so that the folds can be compared.
-        answers, metrics: of all tests together.
+        predictions: of all tests: as of a run, with `fold` and what each fold's decoder says; outputs are such that the
+            folds can be compared.
+        evaluation: of all tests together.
     """
 
     recipe: Recipe
     folds: Mapping[str, Result]
     predictions: pd.DataFrame
-    answers: LabelledPredictions
-    metrics: Metrics
+    evaluation: Evaluation
 
     @property
     def synthetic(self) -> bool:
         return any(result.audit.synthetic for result in self.folds.values())
 
 
-def pool(folds: Mapping[str, Result], recipe: Recipe) -> CrossValidation:
-    """Judge the tests of all folds together; each decision was taken at its own fold's operating point."""
-    tests = pd.concat([_calibrated(name, result) for name, result in folds.items()], ignore_index=True)
-    manifest = next(iter(folds.values())).manifest
-    answers = answers_of(tests, manifest, split="test")
-    logits = dict(zip(columns("logit", manifest.kind, manifest.findings), answers.logits.T, strict=True))
-    return CrossValidation(recipe, folds, tests.assign(**logits), answers, measure(answers, recipe.evaluation.ordered))
+def pool(folds: Mapping[str, Result], tests: Mapping[str, Examples], recipe: Recipe) -> CrossValidation:
+    """Judge the tests of all folds together; each answer was made by its own fold's decoder.
 
-
-def _calibrated(fold: str, result: Result) -> pd.DataFrame:
-    """Return a fold's test with its operating point and without its logits, which mean the same in no other fold."""
-    info = result.info
-    logits, thresholds = (columns(what, info.kind, info.findings) for what in ("logit", "threshold"))
-    points = dict(zip(thresholds, info.thresholds, strict=False))
-    return result.test.drop(columns=logits).assign(fold=fold, **points)
+    Args:
+        tests: name of the fold → its test.
+    """
+    first, task = next(iter(folds.values())), task_of(recipe.task)
+    each = [(tests[name], result.fit.decoder) for name, result in folds.items()]
+    evaluation, columns = task.pool(first.question, recipe.evaluation, each)
+    known = pd.concat([result.test.assign(fold=name) for name, result in folds.items()], ignore_index=True)
+    kept = known.drop(columns=[name for name in columns if name in known])
+    return CrossValidation(recipe, folds, pd.concat([kept, columns], axis=1), evaluation)
 
 
 def write(pooled: CrossValidation, folder: Path) -> None:
@@ -67,34 +64,49 @@ def write(pooled: CrossValidation, folder: Path) -> None:
     write_csv(pooled.predictions, folder / "predictions.csv")
     run_folder.write_json(folder / "environment.json", environment())
     run_folder.write_json(folder / "metrics.json", _metrics(pooled))
-    tests = {name: result.metrics for name, result in pooled.folds.items()}
-    folds_page.write(pooled.recipe, tests, pooled.answers, pooled.metrics, pooled.synthetic, folder)
+    tests = {name: result.evaluation for name, result in pooled.folds.items()}
+    task = task_of(pooled.recipe.task)
+    folds_page.write(pooled.recipe, task, tests, pooled.evaluation, pooled.synthetic, folder)
 
 
 def summary(pooled: CrossValidation, folder: Path) -> str:
     """Return the lines that a person reads in the terminal when the folds are done."""
-    metrics = pooled.metrics
-    lines = [
-        "",
-        f"{len(pooled.folds)} folds pooled: {metrics.count} images of {metrics.patients} patients, each in one test",
-    ]
-    lines += [f"  {title(name):<18} {estimate}" for name, estimate in metrics.estimates.items()]
-    area = next(iter(metrics.estimates))  # the AUC, or of several findings the mean
-    chance = no_better_than_chance(metrics.estimates, metrics.patients)
-    lines += [f"  {chance}"] if chance else []
+    evaluation, headline = pooled.evaluation, pooled.evaluation.headline
     rows = [
-        [name, str(result.metrics.patients), str(result.metrics.count), str(result.metrics.estimates[area])]
-        for name, result in pooled.folds.items()
+        [name, str(one.patients), str(one.images), str(one.estimates[headline])]
+        for name, one in ((name, result.evaluation) for name, result in pooled.folds.items())
     ]
-    lines += ["", *aligned([["Fold", "Patients", "Images", title(area)], *rows])]
-    return "\n".join([*lines, *closing(folder, pooled.synthetic)])
+    counted = f"{evaluation.images} images of {evaluation.patients} patients"
+    return "\n".join(
+        [
+            "",
+            f"{len(pooled.folds)} folds pooled: {counted}, each in one test",
+            *estimate_lines(evaluation, task_of(pooled.recipe.task).chance),
+            "",
+            *aligned([["Fold", "Patients", "Images", title(headline)], *rows]),
+            *closing(folder, pooled.synthetic),
+        ]
+    )
 
 
-def _metrics(pooled: CrossValidation) -> dict:
+def _metrics(pooled: CrossValidation) -> dict[str, Any]:
     return {
         **marking(pooled.synthetic),
-        "kind": pooled.answers.kind,
-        "classes": list(pooled.answers.classes),
-        "pooled": pooled.metrics.to_dict(),
-        "folds": {name: result.metrics.to_dict() for name, result in pooled.folds.items()},
+        "task": pooled.recipe.task.kind,
+        "headline": pooled.evaluation.headline,
+        "classes": list(next(iter(pooled.folds.values())).manifest.classes),
+        "pooled": _figures(pooled.evaluation),
+        "folds": {name: _figures(result.evaluation) for name, result in pooled.folds.items()},
+    }
+
+
+def _figures(evaluation: Evaluation) -> dict[str, Any]:
+    return {
+        "images": evaluation.images,
+        "patients": evaluation.patients,
+        **{name: asdict(estimate) for name, estimate in evaluation.estimates.items()},
+        "by": {
+            part: {name: asdict(estimate) for name, estimate in estimates.items()}
+            for part, estimates in evaluation.by.items()
+        },
     }

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pandas as pd
 from kmedtl.data import sources
 from kmedtl.data.manifest import Manifest
 from kmedtl.errors import UserError
+from kmedtl.evaluate.titles import title
 from kmedtl.export.exporting import LabelledImages, TrainedModel, export
 from kmedtl.export.footprint import Footprint, footprint
 from kmedtl.export.parity import Parity
@@ -20,24 +22,29 @@ from kmedtl.export.runtimes import load_keras
 from kmedtl.files.csv_tables import read_csv
 from kmedtl.images.decode import decode_all
 from kmedtl.images.reading import Reading
+from kmedtl.report.page import drift_cell
 from kmedtl.runs import run_folder
 from kmedtl.runs.reopen import FinishedRun
 from kmedtl.system.progress import progress
-from kmedtl.tasks.classification.labelled_predictions import LabelledPredictions
-from kmedtl.tasks.classification.prediction_table import answers_of
-from kmedtl.tasks.classification.summary import aligned
+from kmedtl.system.text_tables import aligned
+from kmedtl.tasks.task import Fit
 
 REJECTED = ".rejected"
 THREADS = (1, 2)
-TABLE = "parity.json"
+TABLE, METRICS = "parity.json", "metrics.json"
 
 
 @dataclass(frozen=True)
 class Exported:
-    """What became of an export: a row a file, and what each needs; a rejected file's row says why."""
+    """What became of an export: a row a file, and what each needs; a rejected file's row says why.
+
+    Attributes:
+        titles: of the task's drift figures.
+    """
 
     rows: tuple[Parity, ...]
     footprints: tuple[Footprint, ...]
+    titles: Mapping[str, str]
 
     @property
     def rejected(self) -> tuple[Parity, ...]:
@@ -53,7 +60,7 @@ def export_run(run: FinishedRun, formats: Sequence[str], folder: Path, log: Call
     Raises:
         UserError: a source without the run's images, a model that does not load.
     """
-    manifest = sources.load(run.recipe.data, run.recipe.seed)
+    _, manifest = run.task.ask(run.recipe.task, sources.load(run.recipe.data, run.recipe.seed, run.task.needs_classes))
     listed = read_csv(run.folder / "manifest.csv", keep_default_na=False, dtype=str)
     files = manifest.table.set_index("id")
     training = files.loc[files.index.intersection(listed.loc[listed["split"] == "train", "id"])]
@@ -63,6 +70,10 @@ def export_run(run: FinishedRun, formats: Sequence[str], folder: Path, log: Call
         load_keras(run.model, run.info),
         replace(run.info, **hashes(run.recipe, listed)),
         run.recipe,
+        run.task,
+        run.question,
+        Fit(run.info.decoder),
+        json.loads((run.folder / METRICS).read_text(encoding="utf-8"))["headline"],
         lambda count: _decoded(_stratified(training, count, run.recipe.seed), run.info.reading)[1],
         *(_examples(run, manifest, split, log) for split in ("val", "test")),
     )
@@ -75,23 +86,22 @@ def export_run(run: FinishedRun, formats: Sequence[str], folder: Path, log: Call
     for row in rows:
         if row.failed_gates:
             (folder / row.file).rename(folder / f"{row.file}{REJECTED}")
-    document = {"files": [asdict(row) for row in rows], "footprints": [asdict(found) for found in footprints]}
+    document = {"files": [row.document() for row in rows], "footprints": [asdict(found) for found in footprints]}
     run_folder.write_json(folder / TABLE, document)
-    return Exported(rows, footprints)
+    return Exported(rows, footprints, run.task.drift_titles)
 
 
 def summary(exported: Exported) -> list[str]:
     """Return the table that a person reads, and why a file was rejected."""
-    header = ["File", "MB", "AUC lost", "mean |Δp|", "max |Δp|", "Decisions changed", "ms, 1 thread", "ms, 2 threads"]
+    lost = f"{title(exported.rows[0].headline)} lost"
+    header = ["File", "MB", lost, *exported.titles.values(), "ms, 1 thread", "ms, 2 threads"]
     measured = {(found.file, found.threads): found for found in exported.footprints}
     cells = [
         [
             row.file,
             f"{row.megabytes:.1f}",
-            f"{row.auc_loss:+.4f} ({row.auc_loss_low:+.4f} to {row.auc_loss_high:+.4f})",
-            f"{row.mean_difference:.1e}",
-            f"{row.max_difference:.1e}",
-            f"{row.flips:.1%}",
+            f"{row.loss.value:+.4f} ({row.loss.low:+.4f} to {row.loss.high:+.4f})",
+            *(drift_cell(name, row.drift[name]) for name in exported.titles),
             *(f"{found.p50:.1f} (95 %: {found.p95:.1f})" for found in (measured[row.file, n] for n in THREADS)),
             f"{measured[row.file, 1].peak_megabytes:.0f}",
         ]
@@ -105,23 +115,18 @@ def summary(exported: Exported) -> list[str]:
 
 def _examples(run: FinishedRun, manifest: Manifest, split: str, log: Callable[[str], None]) -> LabelledImages:
     """Return a split's images, from their files, and the run's answers to those that can still be read."""
-    answers = answers_of(run.predictions, manifest, split, run.info.thresholds)
-    files = manifest.table.set_index("id").reindex(answers.ids)
+    examples = run.examples(split)
+    files = manifest.table.set_index("id").reindex(examples.ids)
     there = files["path"].notna().to_numpy(copy=True)
     readable, images = _decoded(files[there], run.info.reading)
     there[there] = readable
-    absent = answers.ids[~there]
+    absent = examples.ids[~there]
     if len(absent):
         told = f"{len(absent)} of the run's {len(there)} {split} images, first: {absent[0]}"
         if there.sum() < 2:
             raise UserError(f"{manifest.source}: has no longer {told}; put them back.")
         log(f"Note: {manifest.source} has no longer {told}; the others are used.")
-    return LabelledImages(images, _part(answers, there))
-
-
-def _part(answers: LabelledPredictions, chosen: np.ndarray) -> LabelledPredictions:
-    names = ("ids", "patients", "targets", "logits", "probabilities", "decisions")
-    return replace(answers, groups=answers.groups[chosen], **{name: getattr(answers, name)[chosen] for name in names})
+    return LabelledImages(images, examples.of(there))
 
 
 def _refuse_without(training: pd.DataFrame, run: FinishedRun) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 import pandas as pd
 
@@ -12,8 +15,9 @@ from kmedtl.data import sources, store
 from kmedtl.data.manifest import Manifest, are_numbers
 from kmedtl.data.store import Store
 from kmedtl.errors import UserError
+from kmedtl.evaluate.groups import check_columns
 from kmedtl.recipe import Data, Recipe
-from kmedtl.tasks.classification.subgroups import check_columns
+from kmedtl.tasks import task_of
 
 SHOWN = 3  # pairs of images that a message names
 
@@ -28,6 +32,7 @@ class Prepared:
         audit: what is in them.
         table: the manifest's rows of readable images, with `record`, `twin` and `poor`; not divided into splits yet.
         mismatches: how the images do not suit the recipe.
+        question: what is asked of them, where a task was given.
     """
 
     manifest: Manifest
@@ -35,24 +40,37 @@ class Prepared:
     audit: Audit
     table: pd.DataFrame
     mismatches: tuple[Mismatch, ...] = ()
+    question: Any = None
 
 
-def prepare(data: Data, seed: int, labelled: bool = True) -> Prepared:
+def prepare_recipe(recipe: Recipe) -> Prepared:
+    """List, decode and audit the images of a recipe, as far as its task can use them; see `prepare`."""
+    task = task_of(recipe.task)
+    return prepare(recipe.data, recipe.seed, task.needs_classes, partial(task.ask, recipe.task))
+
+
+def prepare(
+    data: Data,
+    seed: int,
+    labelled: bool = True,
+    ask: Callable[[Manifest], tuple[Any, Manifest]] = lambda manifest: (None, manifest),
+) -> Prepared:
     """List, decode and audit what a recipe's `data` asks for.
 
     Args:
         labelled: False where images without any class are to be looked at all the same.
+        ask: returns what is asked of the images, and those that can answer it.
 
     Raises:
         UserError: a source that cannot be used; leakage is reported, not refused.
     """
-    manifest = sources.load(data, seed, labelled)
+    question, manifest = ask(sources.load(data, seed, labelled))
     images = store.prepare(manifest.table, data.reading)
     audited, table = audit(manifest, images, data.max_unreadable, seed, data.same_patients)
     readable = table.merge(images.facts[["id", "width", "height", "bits"]], on="id", suffixes=("_of_source", ""))
     found = mismatches(readable, data, manifest.synthetic)
     warnings = (*audited.warnings, *(mismatch.text for mismatch in found))
-    return Prepared(manifest, images, replace(audited, warnings=warnings), table, tuple(found))
+    return Prepared(manifest, images, replace(audited, warnings=warnings), table, tuple(found), question)
 
 
 def _check_order(manifest: Manifest, recipe: Recipe) -> None:
@@ -78,8 +96,6 @@ def refuse(data: Prepared, recipe: Recipe) -> None:
     source, suspected = data.manifest.source, data.audit.suspected_leaks
     leaks = [pair for pair in data.audit.leaks if pair not in suspected]
     check_columns(data.manifest.table, recipe.evaluation.groups)
-    if not data.manifest.classes:
-        raise UserError(f"{source}: no labels to train on; give class folders, or --labels with a table.")
     _check_order(data.manifest, recipe)
     _refuse_poor(data, recipe.data.max_poor)
     grave = [mismatch.text for mismatch in data.mismatches if mismatch.grave]

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from kmedtl import recipe as recipes
@@ -14,9 +16,11 @@ from kmedtl.data.pipeline import Pipeline
 from kmedtl.edge import model_info
 from kmedtl.edge.model_info import ModelInfo
 from kmedtl.errors import UserError
-from kmedtl.files.csv_tables import read_csv
 from kmedtl.recipe import Recipe
-from kmedtl.runs.prepare import prepare
+from kmedtl.runs.prepare import prepare_recipe
+from kmedtl.tasks import task_of
+from kmedtl.tasks.predictions import examples_of, read_predictions
+from kmedtl.tasks.task import Examples, Task
 
 MODEL, RECIPE, PREDICTIONS = "model.keras", "recipe.yaml", "predictions.csv"
 
@@ -37,12 +41,25 @@ class FinishedRun:
     info: ModelInfo
     predictions: pd.DataFrame
 
+    @property
+    def task(self) -> Task:
+        return task_of(self.info.decoder)
+
+    @property
+    def question(self) -> Any:
+        """What was asked, as far as the model file says it."""
+        return self.task.question(self.info.decoder)
+
+    def examples(self, split: str) -> Examples:
+        """Return what the run said of a split."""
+        return examples_of(self.predictions, self.task, self.question, split)
+
 
 def open_run(path: Path) -> FinishedRun:
     """Open a run folder, or a model inside one.
 
     Raises:
-        UserError: no run folder, a folder of folds, a model that is damaged.
+        UserError: no run folder, a folder of folds, files that are not as a run wrote them, a model that is damaged.
     """
     if (path / "fold-1").is_dir():
         raise UserError(f"{path}: holds several folds; name one of them, as {path / 'fold-1'}.")
@@ -51,9 +68,9 @@ def open_run(path: Path) -> FinishedRun:
     for file in (folder / RECIPE, folder / PREDICTIONS, model):
         if not file.exists():
             raise UserError(f"{path}: expected a run folder or a model in one; {file} is not there.")
-    texts = dict.fromkeys(("id", "patient"), str)
-    predictions = read_csv(folder / PREDICTIONS, keep_default_na=False, dtype=texts)
-    return FinishedRun(folder, model, recipes.read(folder / RECIPE), model_info.read(model), predictions)
+    return FinishedRun(
+        folder, model, recipes.read(folder / RECIPE), model_info.read(model), read_predictions(folder / PREDICTIONS)
+    )
 
 
 def test_images(run: FinishedRun, limit: int | None, log: Callable[[str], None]) -> Pipeline:
@@ -66,13 +83,14 @@ def test_images(run: FinishedRun, limit: int | None, log: Callable[[str], None])
     Raises:
         UserError: a source that is gone, or that has none of them.
     """
-    judged = run.predictions[run.predictions["split"] == "test"].set_index("id")[["patient", "label"]]
-    found = prepare(run.recipe.data, run.recipe.seed)
+    judged = run.predictions[run.predictions["split"] == "test"].set_index("id")[["patient"]]
+    examples = run.examples("test")
+    found = prepare_recipe(run.recipe)
     table = found.table[found.table["id"].isin(judged.index)].assign(split="test")
     absent = judged.index.difference(table["id"])
     if len(absent):
         told = f"{len(absent)} of the run's {len(judged)} test images, first: {absent[0]}"
-        if table["label"].nunique() < 2:
+        if len(table) < 2:
             raise UserError(
                 f"{run.recipe.data.source}: has no longer {told}. Put them back, or use the KMEDTL_SALT of the run, "
                 "from which the names of DICOM files follow."
@@ -80,5 +98,8 @@ def test_images(run: FinishedRun, limit: int | None, log: Callable[[str], None])
         log(f"Note: {run.recipe.data.source} has no longer {told}; the others are judged.")
     if limit:
         table = splits.limit(table, limit, run.recipe.seed)
-    table = table.drop(columns=["patient", "label"]).join(judged, on="id").sort_values("record", ignore_index=True)
-    return Pipeline(found.store, table, found.manifest.targets(table), run.recipe.data.batch_size)
+    table = table.drop(columns="patient").join(judged, on="id").sort_values("record", ignore_index=True)
+    place = {name: row for row, name in enumerate(examples.ids)}
+    rows = np.array([place[name] for name in table["id"]], int)
+    targets = {name: array[rows] for name, array in examples.targets.items()}
+    return Pipeline(found.store, table, targets, run.recipe.data.batch_size)

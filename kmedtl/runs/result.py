@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -14,49 +15,56 @@ from kmedtl.data.manifest import Manifest
 from kmedtl.edge import model_info
 from kmedtl.edge.model_info import ModelInfo
 from kmedtl.evaluate.confidence import Estimate, wilson
+from kmedtl.evaluate.titles import title
 from kmedtl.explain.overlay import ExampleImage
 from kmedtl.export.parity import Parity
 from kmedtl.files.csv_tables import write_csv
 from kmedtl.finetune.checkpoint import Checkpoint
 from kmedtl.recipe import Recipe
 from kmedtl.report import card, page
-from kmedtl.report.content import Report
 from kmedtl.runs import run_folder
-from kmedtl.runs.environment import environment
 from kmedtl.system.printable import shown
-from kmedtl.tasks.classification import evaluation as judgements
-from kmedtl.tasks.classification import summary as summaries
-from kmedtl.tasks.classification.evaluation import Judgement, Settled
-from kmedtl.tasks.classification.metrics import Metrics
-from kmedtl.tasks.classification.prediction_table import answers_of
+from kmedtl.system.text_tables import aligned
+from kmedtl.tasks import task_of
+from kmedtl.tasks.task import Evaluation, Fit, Task
 
 SYNTHETIC = "SYNTHETIC IMAGES: these figures say nothing about patients."
 
 
 @dataclass(frozen=True)
 class Result:
-    """Everything that a run found.
+    """Everything that a run found; the page and the model card tell nothing else.
 
     Attributes:
+        question: what was asked, as the data answered the recipe's `task`.
         manifest: the images used, with their splits.
         trained: how the model was fine-tuned; None where a classifier was fitted to its features.
-        predictions: of validation and test, see `kmedtl.tasks.classification.prediction_table`.
-        settled: what validation chose.
-        judgement: what the test said.
+        predictions: of validation and test: `id`, `patient`, `split`, the task's columns, groups, `unlike_training`.
+        fit: what validation chose.
+        evaluation: what the test said.
         parity: a row an exported file.
         tiles: test images with what the model looked at.
+        environment: of `kmedtl.runs.environment.environment`.
+        audit_page: where the audit is, seen from the report.
     """
 
     recipe: Recipe
+    question: Any
     manifest: Manifest
     audit: Audit
     trained: Checkpoint | None
     predictions: pd.DataFrame
     info: ModelInfo
-    settled: Settled
-    judgement: Judgement
+    fit: Fit
+    evaluation: Evaluation
     parity: tuple[Parity, ...]
-    tiles: tuple[ExampleImage, ...] = ()
+    tiles: tuple[ExampleImage, ...]
+    environment: dict[str, Any]
+    audit_page: str = "audit.html"
+
+    @property
+    def task(self) -> Task:
+        return task_of(self.recipe.task)
 
     @property
     def test(self) -> pd.DataFrame:
@@ -67,73 +75,43 @@ class Result:
         """The share of the test images that count as of another kind; 1 in 100 of validation does."""
         return wilson(self.test["unlike_training"].to_numpy() == 1, self.test["patient"].to_numpy())
 
-    @property
-    def metrics(self) -> Metrics:
-        return self.judgement.metrics
-
 
 def write(result: Result, folder: Path) -> None:
     """Write tables, metrics, plots, report and model card into a folder that already holds the models."""
     recipes.write(result.recipe, folder / "recipe.yaml")
     manifests.write(result.manifest, folder / "manifest.csv")
-    history = pd.DataFrame([asdict(epoch) for epoch in (result.trained.history if result.trained else [])])
-    write_csv(history, folder / "history.csv")
+    history = result.trained.history if result.trained else []
+    write_csv(pd.DataFrame([epoch.row() for epoch in history]), folder / "history.csv")
     write_csv(result.predictions, folder / "predictions.csv")
     run_folder.write_json(folder / "metrics.json", _metrics(result))
-    made_on = environment()
-    run_folder.write_json(folder / "environment.json", made_on)
+    run_folder.write_json(folder / "environment.json", result.environment)
     model_info.attach(result.info, folder)
-    report = Report(
-        recipe=result.recipe,
-        manifest=result.manifest,
-        audit=result.audit,
-        trained=result.trained,
-        test=answers_of(result.predictions, result.manifest, "test", result.settled.thresholds),
-        info=result.info,
-        settled=result.settled,
-        judgement=result.judgement,
-        parity=result.parity,
-        environment=made_on,
-        tiles=result.tiles,
-        audit_page="audit.html" if (folder / "audit.html").is_file() else "../audit.html",
-    )
-    page.write(report, folder)
-    card.write(report, folder)
+    page.write(result, folder)
+    card.write(result, folder)
 
 
 def summary(result: Result, folder: Path) -> str:
     """Return the lines that a person reads in the terminal when the run is done."""
-    metrics = result.metrics
+    evaluation, task = result.evaluation, result.task
     lines = [
         "",
-        f"Test set: {metrics.count} images of {metrics.patients} patients; 95 % intervals in brackets",
-    ]
-    lines += summaries.lines(metrics)
-    lines += [
-        f"  Operating point: {finding} from probability {point.threshold:.3f} on ({point.rule}), chosen on validation"
-        for finding, point in zip(result.info.findings, result.settled.points, strict=False)
-    ]
-    lines += [
-        f"  Calibration: {_calibrated(result)}",
+        f"Test set: {evaluation.images} images of {evaluation.patients} patients; 95 % intervals in brackets",
+        *task.lines(result.recipe.evaluation, result.fit, evaluation),
         f"  Flagged as unlike the training images: {result.unlike_training}",
-        *summaries.group_lines(result.judgement.groups),
-    ]
-    lines += [
         "",
-        f"{'File':<22} {'MB':>6} {'AUC':>7} {'max |Δp|':>9} {'decisions changed':>18}",
+        *aligned(
+            [
+                ["File", "MB", title(evaluation.headline), *task.drift_titles.values()],
+                *([row.file, f"{row.megabytes:.1f}", f"{row.value:.4f}", *_drift(task, row)] for row in result.parity),
+            ]
+        ),
+        *(f"{row.file} misses its gate: {'; '.join(row.failed_gates)}" for row in result.parity if row.failed_gates),
     ]
-    lines += [
-        f"{row.file:<22} {row.megabytes:>6.1f} {row.auc:>7.4f} {row.max_difference:>9.1e} {row.flips:>18.1%}"
-        for row in result.parity
-    ]
-    lines += [f"{row.file} misses its gate: {'; '.join(row.failed_gates)}" for row in result.parity if row.failed_gates]
     return "\n".join(map(shown, [*lines, *closing(folder, result.audit.synthetic)]))
 
 
-def _calibrated(result: Result) -> str:
-    before, after = result.judgement.before["ece"], result.judgement.after["ece"]
-    how = "chosen" if result.recipe.evaluation.calibration == "auto" else "fitted"
-    return f"{result.settled.calibration.method}, {how} on validation; ECE {before.value:.3f} before, {after} after"
+def _drift(task: Task, row: Parity) -> list[str]:
+    return [page.drift_cell(name, row.drift[name]) for name in task.drift_titles]
 
 
 def closing(folder: Path, synthetic: bool) -> list[str]:
@@ -152,11 +130,12 @@ def marking(synthetic: bool) -> dict:
     return {"synthetic": synthetic, **({"notice": SYNTHETIC} if synthetic else {})}
 
 
-def _metrics(result: Result) -> dict:
+def _metrics(result: Result) -> dict[str, Any]:
     return {
         **marking(result.audit.synthetic),
-        "classes": list(result.manifest.classes),
-        **judgements.to_dict(result.settled, result.judgement),
+        "task": result.recipe.task.kind,
+        "headline": result.evaluation.headline,
+        **result.task.document(result.fit, result.evaluation),
         "unlike_training": asdict(result.unlike_training),
-        "parity": [asdict(row) for row in result.parity],
+        "parity": [row.document() for row in result.parity],
     }

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from kmedtl.data.corruptions import PLAUSIBLE, REFERENCE, SEVERITIES, suite
-from kmedtl.edge.model_info import ModelInfo
-from kmedtl.edge.predictor import decide
-from kmedtl.edge.tasks.classification.calibration import probabilities
-from kmedtl.evaluate.confidence import Estimate, auc_loss, delong_auc, wilson
+from kmedtl.edge.tasks.task import Outputs
+from kmedtl.evaluate.confidence import Estimate
+from kmedtl.recipe import Evaluation
 from kmedtl.system.progress import progress
+from kmedtl.tasks import task_of
+from kmedtl.tasks.task import Examples
 
 CLEAN = "clean"
 
@@ -26,17 +28,15 @@ class Row:
         corruption: of `kmedtl.data.corruptions.suite`, or `CLEAN`.
         severity: 1 to 5; 0 of the clean images.
         meaning: what that severity is, in words.
-        auc, sensitivity, specificity: with intervals by patient; the last two at the run's operating point.
-        auc_loss: the clean AUC minus this one, with the interval of a paired comparison.
+        estimates: the task's figures with intervals by patient, by the run's own decoder.
+        loss: the clean headline figure minus this one, with the interval of a paired comparison.
     """
 
     corruption: str
     severity: int
     meaning: str
-    auc: Estimate
-    auc_loss: Estimate
-    sensitivity: Estimate
-    specificity: Estimate
+    estimates: dict[str, Estimate]
+    loss: Estimate
 
 
 @dataclass(frozen=True)
@@ -44,14 +44,16 @@ class Shift:
     """A model under every corruption.
 
     Attributes:
+        headline: the figure that is compared, a name of each row's estimates.
         images, patients: how many were judged.
         clean: the images as they are.
         rows: a corruption's severities follow each other.
         summarised: the severity that `mean_loss` and `worst` are of: `PLAUSIBLE`, or the largest where that was left
             out.
-        mean_loss: of AUC, over the corruptions.
+        mean_loss: of the headline figure, over the corruptions.
     """
 
+    headline: str
     images: int
     patients: int
     clean: Row
@@ -61,22 +63,22 @@ class Shift:
 
     @property
     def worst(self) -> Row:
-        """The corruption that leaves the lowest AUC."""
-        return min(self.at(self.summarised), key=lambda row: row.auc.value)
+        """The corruption that leaves the lowest headline figure."""
+        return min(self.at(self.summarised), key=lambda row: row.estimates[self.headline].value)
 
     def at(self, severity: int) -> list[Row]:
         return [row for row in self.rows if row.severity == severity]
 
     def table(self) -> pd.DataFrame:
         """Return a row a corruption and severity, the clean images first; `NAME_low` and `NAME_high` bound `NAME`."""
-        return pd.DataFrame([_flat(row) for row in (self.clean, *self.rows)])
+        return pd.DataFrame([_flat(row, self.headline) for row in (self.clean, *self.rows)])
 
 
 def shift(
-    logits_of: Callable[[np.ndarray], np.ndarray],
+    model: Callable[[np.ndarray], Outputs],
     images: np.ndarray,
-    table: pd.DataFrame,
-    info: ModelInfo,
+    test: Examples,
+    decoder: Any,
     severities: Sequence[int] = SEVERITIES,
     seed: int = 0,
     reference: np.ndarray = REFERENCE,
@@ -84,49 +86,44 @@ def shift(
     """Judge a model on `images` under every corruption.
 
     Args:
-        logits_of: from uint8 images (N, H, W, C) to logits (N, 1).
+        model: from uint8 images (N, H, W, C) to outputs.
         images: uint8 (N, H, W, C).
-        table: a row an image, in the same order: `patient` and `label` (0 or 1, both present).
-        info: of a model of one finding; its calibration and threshold make decisions of logits.
+        test: what is known of them; their outputs are those on clean images.
+        decoder: the model's own, which makes answers of outputs.
         severities: of 1 to 5.
         seed: of what is random in a corruption.
         reference: where `histogram` goes; as `kmedtl.data.corruptions.quantiles_of` returns it.
     """
-    labels, patients = table["label"].to_numpy(), table["patient"].to_numpy()
+    task = task_of(decoder)
+    question = task.question(decoder)
 
-    def judged(name: str, severity: int, meaning: str, logits: np.ndarray) -> Row:
-        right = decide(probabilities(logits, info.calibration), info.thresholds)[:, 0] == labels
-        logits = logits[:, 0]
-        return Row(
-            name,
-            severity,
-            meaning,
-            delong_auc(labels, logits, patients),
-            auc_loss(labels, clean[:, 0], logits, patients),
-            *(wilson(right[labels == answer], patients[labels == answer]) for answer in (1, 0)),
-        )
+    def judged(name: str, severity: int, meaning: str, seen: Examples) -> Row:
+        found = task.figures(question, Evaluation(), seen, decoder)
+        shown = {figure: found.estimates[figure] for figure in task.brief if figure in found.estimates}
+        return Row(name, severity, meaning, shown, task.gain(question, clean, [seen], decoder, decoder))
 
-    clean = logits_of(images)
+    clean = replace(test, outputs=model(images))
     summarised = PLAUSIBLE if PLAUSIBLE in severities else max(severities)
     rows, at_summarised = [], []
     cases = [(name, corruption, severity) for name, corruption in suite(reference).items() for severity in severities]
     for name, corruption, severity in progress(cases, "Corrupting", unit="severity"):
-        logits = logits_of(corruption(images, severity, seed))
-        rows.append(judged(name, severity, corruption.at(severity), logits))
-        at_summarised += [logits] if severity == summarised else []
+        seen = replace(test, outputs=model(corruption(images, severity, seed)))
+        rows.append(judged(name, severity, corruption.at(severity), seen))
+        at_summarised += [seen] if severity == summarised else []
+    unchanged = judged(CLEAN, 0, "as they are", clean)
     return Shift(
-        len(labels),
-        len(set(patients)),
-        judged(CLEAN, 0, "as they are", clean),
+        next(iter(unchanged.estimates)),
+        len(test.ids),
+        len(set(test.patients)),
+        unchanged,
         tuple(rows),
         summarised,
-        auc_loss(labels, clean[:, 0], np.stack(at_summarised)[:, :, 0], patients),
+        task.gain(question, clean, at_summarised, decoder, decoder),
     )
 
 
-def _flat(row: Row) -> dict:
+def _flat(row: Row, headline: str) -> dict[str, Any]:
     cells = {"corruption": row.corruption, "severity": row.severity, "meaning": row.meaning}
-    for name in ("auc", "auc_loss", "sensitivity", "specificity"):
-        estimate = getattr(row, name)
+    for name, estimate in (row.estimates | {f"{headline}_loss": row.loss}).items():
         cells |= {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
     return cells

@@ -6,9 +6,11 @@ from pathlib import Path
 
 from kmedtl.edge.model_info import ModelInfo
 from kmedtl.evaluate import plots
+from kmedtl.evaluate.titles import title
 from kmedtl.files import html
 from kmedtl.files.csv_tables import write_csv
 from kmedtl.runs.shift import Row, Shift
+from kmedtl.system.text_tables import aligned
 
 
 def write(shift: Shift, folder: Path, model: str, info: ModelInfo, notice: str, version: str) -> None:
@@ -20,7 +22,7 @@ def write(shift: Shift, folder: Path, model: str, info: ModelInfo, notice: str, 
     """
     table = shift.table()
     write_csv(table.assign(synthetic=bool(notice)), folder / "shift.csv")
-    figures = {"severities": plots.severities(table)}
+    figures = {"severities": plots.severities(table, shift.headline, title(shift.headline))}
     html.write(
         folder / "shift.html",
         Path(__file__).with_name("shift.html"),
@@ -28,6 +30,9 @@ def write(shift: Shift, folder: Path, model: str, info: ModelInfo, notice: str, 
         shift=shift,
         model=model,
         info=info,
+        rule=info.task.in_words(info.decoder),
+        headline=title(shift.headline),
+        title=title,
         notice=notice,
         version=version,
     )
@@ -35,17 +40,17 @@ def write(shift: Shift, folder: Path, model: str, info: ModelInfo, notice: str, 
 
 def summary(shift: Shift) -> list[str]:
     """Return a table of the summarised severity, with the mean and the worst, as lines."""
-    lines = [
+    name, worst = title(shift.headline), shift.worst
+    header = ["", *map(title, shift.clean.estimates), f"{name} lost"]
+    rows = [_cells(row) for row in (shift.clean, *shift.at(shift.summarised))]
+    return [
         f"Test set: {shift.images} images of {shift.patients} patients; severity {shift.summarised}; "
         "95 % intervals in brackets",
-        f"{'':<13} {'AUC':<22}{'AUC lost':<24}{'Sensitivity':<22}Specificity",
-        *(_line(row) for row in (shift.clean, *shift.at(shift.summarised))),
-        f"Mean AUC lost:  {shift.mean_loss}",
-        f"Worst: {shift.worst.corruption} ({shift.worst.meaning}), AUC {shift.worst.auc}, lost {shift.worst.auc_loss}",
+        *aligned([header, *rows]),
+        f"Mean {name} lost:  {shift.mean_loss}",
+        f"Worst: {worst.corruption} ({worst.meaning}), {name} {worst.estimates[shift.headline]}, lost {worst.loss}",
     ]
-    return [line.rstrip() for line in lines]
 
 
-def _line(row: Row) -> str:
-    lost = str(row.auc_loss) if row.severity else ""
-    return f"  {row.corruption:<11} {row.auc!s:<22}{lost:<24}{row.sensitivity!s:<22}{row.specificity}"
+def _cells(row: Row) -> list[str]:
+    return [f"  {row.corruption}", *map(str, row.estimates.values()), str(row.loss) if row.severity else ""]

@@ -5,47 +5,48 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import keras
 
-from kmedtl.backbones.blocks import Block, block_map
+from kmedtl.backbones.blocks import HEAD, Block, block_map
+from kmedtl.backbones.build import check_backbone
 from kmedtl.data.pipeline import Pipeline
-from kmedtl.edge.tasks.classification.labels import LabelKind
 from kmedtl.ensemble.soups import average_weights
 from kmedtl.ensemble.teacher import with_teacher_targets
+from kmedtl.errors import UserError
 from kmedtl.finetune import stages
 from kmedtl.finetune.block_importance import check_stage
 from kmedtl.finetune.checkpoint import Checkpoint
 from kmedtl.finetune.distribution import devices
 from kmedtl.finetune.job import TrainingJob
 from kmedtl.finetune.presets import pick, stages_of
+from kmedtl.heads.build import build_model
 from kmedtl.recipe import CLASSIFIERS, SOUPS, Recipe, Stage
 from kmedtl.runs.tracking import tracking
-from kmedtl.tasks.classification.classifiers import fit_classifier
-from kmedtl.tasks.classification.model import build_classifier
+from kmedtl.tasks import task_of
 
 
 def train(
-    recipe: Recipe, kind: LabelKind, data: dict[str, Pipeline], folder: Path, log: Callable[[str], None]
+    recipe: Recipe, question: Any, data: dict[str, Pipeline], folder: Path, log: Callable[[str], None]
 ) -> tuple[keras.Model, Recipe, Checkpoint | None]:
     """Return the trained model in float32, the recipe with the stages as they turned out, and how it learned."""
-    findings = data["train"].targets.shape[1]
     if recipe.schedule in CLASSIFIERS:
         log(f"Schedule {recipe.schedule}: no network trains; data.augment and training.* have no effect.")
         with tracking(recipe, folder):
-            model, _ = build(recipe, findings)
-            return fit_classifier(model, recipe.schedule, data, recipe.seed, log), recipe, None
+            model, _ = build(recipe, question)
+            return _closed_form(recipe)(model, recipe.schedule, data, recipe.seed, log), recipe, None
     if recipe.schedule in SOUPS:
         with tracking(recipe, folder):
-            model, _ = build(recipe, findings)
-            average_weights(model, recipe, kind, data, log)
+            model, _ = build(recipe, question)
+            average_weights(model, recipe, question, data, log)
         return model, recipe, None
     with devices(recipe.training), tracking(recipe, folder) as after_epoch:
-        model, blocks = build(recipe, findings)
+        model, blocks = build(recipe, question)
         planned = plan_stages(recipe, len(data["train"].table), blocks, log)
-        task = replace(training_job(recipe, model, blocks, data, kind, log), after_epoch=after_epoch, folder=folder)
-        trained = stages.fine_tune(task, planned)
-    whole, _ = build(recipe, findings)  # of float32, on one device
+        job = replace(training_job(recipe, model, blocks, data, question, log), after_epoch=after_epoch, folder=folder)
+        trained = stages.fine_tune(job, planned)
+    whole, _ = build(recipe, question)  # of float32, on one device
     whole.set_weights(model.get_weights())
     schedule = "stages" if planned else recipe.schedule
     return whole, replace(recipe, stages=tuple(trained.stages), schedule=schedule), trained
@@ -56,29 +57,65 @@ def training_job(
     model: keras.Model,
     blocks: Sequence[Block],
     data: dict[str, Pipeline],
-    kind: LabelKind,
+    question: Any,
     log: Callable[[str], None],
 ) -> TrainingJob:
     """Return what fine-tuning is given: the test is no part of it, but that no teacher may know its patients."""
     seen = {split: data[split] for split in ("train", "val")}
     if recipe.distill:
         seen["train"] = with_teacher_targets(recipe, data, log)
-    is_taught = bool(recipe.distill)
-    return TrainingJob(model, blocks, seen, recipe.data.augment, recipe.training, recipe.seed, kind, is_taught, log)
+    task, is_distilled = task_of(recipe.task), bool(recipe.distill)
+    return TrainingJob(
+        model, blocks, seen, recipe.data.augment, recipe.training, recipe.seed, task, question, is_distilled, log
+    )
 
 
-def build(recipe: Recipe, findings: int = 1) -> tuple[keras.Model, tuple[Block, ...]]:
+def build(recipe: Recipe, question: Any) -> tuple[keras.Model, tuple[Block, ...]]:
     """Return the recipe's model, the same each time, and its blocks.
 
     Raises:
         UserError: weights that cannot be had, a block that is not there.
     """
     keras.utils.set_random_seed(recipe.seed)
-    model = build_classifier(recipe.backbone, recipe.head, recipe.data.size, recipe.data.channels, findings)
+    network = task_of(recipe.task).network()
+    data = recipe.data
+    model = build_model(
+        recipe.backbone, recipe.head, data.size, data.channels, lambda vector: network.outputs(question, vector)
+    )
     blocks = block_map(model, recipe.backbone.name)
     for stage in recipe.stages:
         check_stage(stage, blocks)
     return model, blocks
+
+
+def check_network(recipe: Recipe) -> None:
+    """Refuse a network that could not be built or trained, without building it.
+
+    Raises:
+        UserError: an unknown backbone or block, weights that cannot be had, an image too small, or a stage that names
+            no block.
+    """
+    backbone, data = recipe.backbone, recipe.data
+    names = check_backbone(backbone.name, backbone.weights, backbone.truncate_at, data.size, data.channels)
+    blocks = [Block(name, (), ()) for name in (*names, HEAD)]
+    for stage in recipe.stages:
+        check_stage(stage, blocks)
+
+
+def _closed_form(recipe: Recipe) -> Callable[..., keras.Model]:
+    """Return what fits the head of a schedule that trains no network.
+
+    Raises:
+        UserError: the task has none of that name.
+    """
+    known = task_of(recipe.task).network().closed_form
+    if recipe.schedule not in known:
+        others = f" ({', '.join(known)})" if known else ""
+        raise UserError(
+            f"schedule: expected one that the task {recipe.task.kind} has{others}, or stages. "
+            f"Received: {recipe.schedule}."
+        )
+    return known[recipe.schedule]
 
 
 def plan_stages(recipe: Recipe, images: int, blocks: Sequence[Block], log: Callable[[str], None]) -> tuple[Stage, ...]:

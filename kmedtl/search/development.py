@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,9 +13,10 @@ from kmedtl.data import splits
 from kmedtl.data.manifest import Manifest
 from kmedtl.data.pipeline import Pipeline, pipelines
 from kmedtl.data.store import files_of, folder_of, open_store
-from kmedtl.edge.tasks.classification.labels import LabelKind
-from kmedtl.recipe import Recipe
-from kmedtl.runs.prepare import prepare, refuse
+from kmedtl.recipe import Recipe, Task
+from kmedtl.runs.prepare import prepare_recipe, refuse
+from kmedtl.tasks import task_of
+from kmedtl.tasks.task import Targets
 
 
 @dataclass(frozen=True)
@@ -25,34 +26,29 @@ class Development:
     Attributes:
         images: the folder of the store that holds their pixels.
         manifest: its table holds no image of the test.
+        settings, question: the recipe's task, and what is asked of these images.
         divisions: the same images, divided into `train` and `val`: once, or once a fold, each patient being validated
             in one fold.
     """
 
     images: Path
     manifest: Manifest
+    settings: Task
+    question: Any
     divisions: tuple[pd.DataFrame, ...]
-
-    @property
-    def kind(self) -> LabelKind:
-        return self.manifest.kind
-
-    @property
-    def findings(self) -> int:
-        return len(self.manifest.findings)
 
     def parts(self, fold: int, batch_size: int) -> dict[str, Pipeline]:
         """Return `train` and `val` of a division."""
-        return pipelines(open_store(self.images), self.manifest, self.divisions[fold], batch_size)
+        return pipelines(open_store(self.images), self.divisions[fold], batch_size, self.targets)
 
     def validation(self) -> list[pd.DataFrame]:
         """Return the validation rows of each division, in the order of a pipeline's table."""
         parts = (table[table["split"] == "val"] for table in self.divisions)
         return [part.sort_values("record", ignore_index=True) for part in parts]
 
-    def targets(self, tables: Sequence[pd.DataFrame]) -> list[np.ndarray]:
-        """Return float32 (N, findings) of each table."""
-        return [self.manifest.targets(table) for table in tables]
+    def targets(self, table: pd.DataFrame) -> Targets:
+        """Return the targets of a table's rows."""
+        return task_of(self.settings).targets(self.question, self.manifest, table)
 
 
 def development(recipe: Recipe) -> Development:
@@ -61,7 +57,7 @@ def development(recipe: Recipe) -> Development:
     Raises:
         UserError: what a run refuses.
     """
-    found = prepare(recipe.data, recipe.seed)
+    found = prepare_recipe(recipe)
     refuse(found, recipe)
     table = splits.split(found.manifest, found.table, recipe.data.validation, recipe.data.test, recipe.seed)
     if recipe.data.train_limit:
@@ -69,7 +65,7 @@ def development(recipe: Recipe) -> Development:
     table = table[table["split"] != "test"].reset_index(drop=True)
     manifest = replace(found.manifest, table=table)
     images = folder_of(files_of(found.manifest.table), recipe.data.reading)
-    return Development(images, manifest, _divisions(recipe, manifest))
+    return Development(images, manifest, recipe.task, found.question, _divisions(recipe, manifest))
 
 
 def _divisions(recipe: Recipe, manifest: Manifest) -> tuple[pd.DataFrame, ...]:

@@ -18,6 +18,7 @@ from kmedtl.errors import UserError
 from kmedtl.files.cache import made_once
 from kmedtl.finetune.frozen_prefix import CachedEpoch, ModelSplit, cache, cut, size_of
 from kmedtl.recipe import Recipe, Stage
+from kmedtl.tasks.task import Targets
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Features:
     """Activations in files, mapped into memory; the fields are those of `kmedtl.finetune.frozen_prefix.Activations`."""
 
     arrays: list[np.ndarray]
-    targets: np.ndarray
+    targets: Targets
     weights: np.ndarray
 
 
@@ -35,7 +36,7 @@ class FeaturePipeline:
 
     features: Features
     table: pd.DataFrame
-    targets: np.ndarray
+    targets: Targets
     batch_size: int
 
     @property
@@ -84,7 +85,7 @@ def head_on_features(
     path = made_once(folder / name, make)
     pipelines = {
         split: FeaturePipeline(
-            _read(path, split, len(before.prefix.outputs)), part.table, part.targets, part.batch_size
+            _read(path, split, len(before.prefix.outputs), part.targets), part.table, part.targets, part.batch_size
         )
         for split, part in data.items()
     }
@@ -119,10 +120,12 @@ def _name(recipe: Recipe, stage: Stage, before: ModelSplit, views: int, data: di
 
 def _write(path: Path, split: str, features: Features) -> None:
     named = {f"{number}": array for number, array in enumerate(features.arrays)}
-    for name, array in (named | {"targets": features.targets, "weights": features.weights}).items():
+    named |= {f"targets-{name}": array for name, array in features.targets.items()}
+    for name, array in (named | {"weights": features.weights}).items():
         np.save(path / f"{split}-{name}.npy", array)
 
 
-def _read(path: Path, split: str, outputs: int) -> Features:
+def _read(path: Path, split: str, outputs: int, targets: Targets) -> Features:
     arrays = [np.load(path / f"{split}-{number}.npy", mmap_mode="r") for number in range(outputs)]
-    return Features(arrays, np.load(path / f"{split}-targets.npy"), np.load(path / f"{split}-weights.npy"))
+    held = {name: np.load(path / f"{split}-targets-{name}.npy") for name in targets}
+    return Features(arrays, held, np.load(path / f"{split}-weights.npy"))

@@ -11,17 +11,18 @@ import keras_tuner
 from kmedtl.recipe import Recipe
 from kmedtl.runs.train import build
 from kmedtl.search.development import development
+from kmedtl.search.objective import figures_of
 from kmedtl.search.space import check, declare, recipe_of, tier_of
-from kmedtl.search.trials import FIGURES, fit
+from kmedtl.search.trials import figure, fit
 from kmedtl.system.scratch import Scratch
 
 
 class RecipeHyperModel(keras_tuner.HyperModel):
     """What `kmedtl search` varies of a recipe, for any of KerasTuner's tuners; the trials run in this process.
 
-    `fit` returns `val_auc`, `val_loss` and `score` of the best epoch: name one of them as the objective, with its
-    direction, as in `keras_tuner.Objective("val_auc", "max")`. Images are read and divided once, when this is made; the
-    test is no part of them.
+    `fit` returns the task's figures (`val_auc`), `val_loss` and `score` of the best epoch: name one of them as the
+    objective, with its direction, as in `keras_tuner.Objective("val_auc", "max")`. Images are read and divided once, when
+    this is made; the test is no part of them.
 
     Raises:
         UserError: a recipe that cannot be searched, or whose images cannot be used.
@@ -36,7 +37,7 @@ class RecipeHyperModel(keras_tuner.HyperModel):
 
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
         """Return the trial's model, from raw pixels to logits, not compiled."""
-        model, _ = build(self.recipe_of(hp), self._data.findings)
+        model, _ = build(self.recipe_of(hp), self._data.question)
         return model
 
     def fit(
@@ -58,13 +59,13 @@ class RecipeHyperModel(keras_tuner.HyperModel):
             recipe,
             model,
             data,
-            self._data.kind,
+            self._data.question,
             self._tier,
             self._features.path,
             after_epoch=lambda epoch, number: history.append(epoch),
         )
         best = max(history, key=lambda epoch: epoch.selection_score)
-        figures = {name: float(getattr(best, name)) for name in FIGURES}
+        figures = {name: figure(best, name) for name in figures_of(recipe)}
         for callback in callbacks:
             callback.set_model(model)
             callback.on_epoch_end(len(history) - 1, figures)

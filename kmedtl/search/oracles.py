@@ -15,8 +15,8 @@ from sklearn.exceptions import ConvergenceWarning
 
 from kmedtl.recipe import Recipe
 from kmedtl.runs.run_folder import write_json
+from kmedtl.search.objective import figures_of, objective_of
 from kmedtl.search.space import as_it_stands, declare, most_epochs, tier_of
-from kmedtl.search.trials import FIGURES
 
 LOSSES = 3  # how often a trial is given out again whose worker was lost
 
@@ -108,7 +108,7 @@ ORACLES: dict[str, Callable[..., keras_tuner.Oracle]] = {
 
 def oracle_of(recipe: Recipe) -> keras_tuner.Oracle:
     """Return the oracle that a recipe's search names."""
-    search = recipe.search
+    search, objective = recipe.search, objective_of(recipe)
     space = keras_tuner.HyperParameters()
     declare(recipe, space)
     settings: dict[str, Any] = {}
@@ -120,7 +120,7 @@ def oracle_of(recipe: Recipe) -> keras_tuner.Oracle:
     made = ORACLES[search.tuner](
         first=as_it_stands(recipe),
         hours=search.hours,
-        objective=keras_tuner.Objective(search.objective, FIGURES[search.objective]),
+        objective=keras_tuner.Objective(objective, figures_of(recipe)[objective]),
         hyperparameters=space,
         seed=recipe.seed,
         max_retries_per_trial=LOSSES,

@@ -12,9 +12,9 @@ import kmedtl
 from kmedtl.files import html
 from kmedtl.recipe import Recipe
 from kmedtl.search import figures
+from kmedtl.search.objective import figures_of, objective_of
 from kmedtl.search.setting_importance import Importance
 from kmedtl.search.space import space_of
-from kmedtl.search.trials import FIGURES
 
 
 def write(
@@ -35,13 +35,13 @@ def write(
         notice: what must be said of synthetic images; empty: nothing.
         best: number of the best trial.
     """
-    objective, space = recipe.search.objective, space_of(recipe)
+    objective, space, ways = objective_of(recipe), space_of(recipe), figures_of(recipe)
     drawn = trials[trials["status"] == "completed"]
     plots = {"parallel_coordinates": figures.parallel_coordinates(drawn, space, objective, best)}
     if found:
         plots["importance"] = figures.importances(found)
-    ordered = trials.sort_values(objective, ascending=FIGURES[objective] == "min", na_position="last")
-    columns = ["trial", "status", *FIGURES, "epochs", "seconds", *space, "failure"]
+    ordered = trials.sort_values(objective, ascending=ways[objective] == "min", na_position="last")
+    columns = ["trial", "status", *ways, "epochs", "seconds", *space, "failure"]
     html.write(
         folder / "search.html",
         Path(__file__).with_name("search.html"),

@@ -11,10 +11,12 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from kmedtl.recipe import Recipe
 from kmedtl.runs.run_folder import write_json
-from kmedtl.search.trials import FIGURES, Outcome, sign_of
+from kmedtl.search.objective import objective_of, sign_of
+from kmedtl.search.trials import Outcome
 
-RECORD, LOGITS = "record.json", "logits.npz"
+RECORD, OUTPUTS = "record.json", "outputs-{}.npz"
 Status = Literal["completed", "pruned", "failed"]
 
 
@@ -47,10 +49,10 @@ class Record:
 
 
 def keep(record: Record, outcome: Outcome | None, folder: Path) -> None:
-    """Write a trial's record into its folder, the logits first: where there is a record, all is there."""
+    """Write a trial's record into its folder, the outputs first: where there is a record, all is there."""
     folder.mkdir(parents=True, exist_ok=True)
-    if outcome and outcome.logits:
-        np.savez(folder / LOGITS, *outcome.logits)
+    for number, outputs in enumerate(outcome.outputs if outcome else ()):
+        np.savez(folder / OUTPUTS.format(number), **outputs)
     write_json(folder / RECORD, asdict(record))
 
 
@@ -69,26 +71,30 @@ def read_all(trials: Path) -> list[Record]:
     return [record for record in found if record]
 
 
-def logits_of(record: Record, trials: Path) -> list[np.ndarray]:
-    """Return the validation's logits of each division."""
-    with np.load(trials / f"trial_{record.trial}" / LOGITS, allow_pickle=False) as file:
-        return [file[name] for name in file.files]
+def outputs_of(record: Record, trials: Path) -> list[dict[str, np.ndarray]]:
+    """Return the validation's outputs of each division."""
+    folder, found = trials / f"trial_{record.trial}", []
+    while (path := folder / OUTPUTS.format(len(found))).is_file():
+        with np.load(path, allow_pickle=False) as file:
+            found.append({name: file[name] for name in file.files})
+    return found
 
 
-def best_of(records: Sequence[Record], objective: str) -> Record | None:
-    """Return the best completed trial, of equals the first; None where there is none."""
-    sign = sign_of(objective)
+def best_of(records: Sequence[Record], recipe: Recipe) -> Record | None:
+    """Return the trial that is best by the search's objective, of equals the first; None where none is complete."""
+    sign, objective = sign_of(recipe), objective_of(recipe)
     complete = [record for record in records if record.is_complete and np.isfinite(record.figures[objective])]
     return max(complete, key=lambda record: sign * record.figures[objective], default=None)
 
 
 def table(records: Sequence[Record]) -> pd.DataFrame:
     """Return a row a trial: number, status, figures, cost, the settings by their paths, and why it failed."""
+    names = list(dict.fromkeys(name for record in records for name in record.figures))
     return pd.DataFrame(
         {
             "trial": record.trial,
             "status": record.status,
-            **{name: record.figures.get(name, float("nan")) for name in FIGURES},
+            **{name: record.figures.get(name, float("nan")) for name in names},
             "epochs": record.epochs,
             "seconds": round(record.seconds, 2),
             "megabytes": round(record.megabytes),

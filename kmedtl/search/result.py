@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from kmedtl import recipe as recipes
+from kmedtl.edge.tasks.task import Outputs
 from kmedtl.errors import UserError
 from kmedtl.evaluate.confidence import Estimate
+from kmedtl.evaluate.titles import title
 from kmedtl.files.csv_tables import write_csv
 from kmedtl.recipe import Recipe, Search
 from kmedtl.runner import run
@@ -20,12 +22,15 @@ from kmedtl.runs.run_folder import write_json
 from kmedtl.search import page, records
 from kmedtl.search.development import Development
 from kmedtl.search.folder import RESULT
-from kmedtl.search.optimism import auc_after_choice
+from kmedtl.search.objective import figures_of, objective_of, sign_of
+from kmedtl.search.optimism import score_after_choice
 from kmedtl.search.records import Record
 from kmedtl.search.setting_importance import Importance, importance
 from kmedtl.search.space import as_it_stands, recipe_of, settings_of, space_of, tier_of
 from kmedtl.search.study import FEATURES, TRIALS
-from kmedtl.tasks.classification.summary import no_better_than_chance, title
+from kmedtl.tasks import task_of
+from kmedtl.tasks.summary import no_better_than_chance
+from kmedtl.tasks.task import Evaluation, Targets
 
 BEST, WINNER = "best.yaml", "winner"
 
@@ -39,10 +44,11 @@ class Found:
         records: a row a trial.
         best, standing: the best trial, and that of the recipe as it stands; None where the space leaves that out, or it
             failed.
-        expected: the validation AUC to expect of the best on patients it was not chosen by, 0–1; NaN where the
+        expected: the headline of validation to expect of the best on patients it was not chosen by; NaN where the
             objective is another.
         importance: of the settings; None of too few trials.
-        test: the winner's figures on the test: name → estimate, the AUC first.
+        headline: the task's figure on the test.
+        test: the winner's figures on the test: name → estimate, the headline first.
         test_images, test_patients: that it was judged on.
         notice: what must be said of synthetic images; empty: nothing.
     """
@@ -54,6 +60,7 @@ class Found:
     standing: Record | None
     expected: float
     importance: Importance | None
+    headline: str
     test: dict[str, Estimate]
     test_images: int
     test_patients: int
@@ -61,12 +68,12 @@ class Found:
 
     @property
     def objective(self) -> str:
-        return self.recipe.search.objective
+        return objective_of(self.recipe)
 
     @property
     def optimism(self) -> float:
-        """By how much the best validation AUC flatters; NaN where `expected` is."""
-        return self.best.figures["val_auc"] - self.expected
+        """By how much the best validation figure flatters; NaN where `expected` is."""
+        return self.best.figures[self.objective] - self.expected
 
     @property
     def changed(self) -> dict[str, Any]:
@@ -81,7 +88,7 @@ def conclude(recipe: Recipe, data: Development, folder: Path, log: Callable[[str
         UserError: all trials failed; the first one's error is told.
     """
     tried = records.read_all(folder / TRIALS)
-    best = records.best_of(tried, recipe.search.objective)
+    best = records.best_of(tried, recipe)
     if best is None:
         first = next((record.failure for record in tried if record.failure), "no trial was completed")
         raise UserError(f"search: all {len(tried)} trials failed, the first so: {first}")
@@ -99,6 +106,7 @@ def conclude(recipe: Recipe, data: Development, folder: Path, log: Callable[[str
         _standing(recipe, tried),
         _expected(recipe, data, tried, folder / TRIALS),
         _importance(recipe, tried),
+        metrics["headline"],
         {name: _estimate(figure) for name, figure in judged.items() if isinstance(figure, dict) and "low" in figure},
         judged["images"],
         judged["patients"],
@@ -115,21 +123,21 @@ def summary(found: Found, folder: Path) -> str:
     ended = "".join(f", {count} {status}" for status, count in counts.items() if count)
     best = f"{found.objective} {found.best.figures[found.objective]:.4f}"
     standing = f" (the recipe as it stands: {found.standing.figures[found.objective]:.4f})" if found.standing else ""
-    area, figure = next(iter(found.test.items()))
     lines = [
         "",
         f"{len(found.records)} trials{ended}; best {best}{standing}",
         *(f"  {path}: {_shown(value)}" for path, value in found.changed.items()),
     ]
     if not math.isnan(found.expected):
+        figure = title(found.objective.removeprefix("val_"))
         lines += [
-            f"Validation: AUC {found.expected:.3f} is to be expected of other patients after this choice; the best "
-            f"trial's is optimistic by {found.optimism:+.3f}"
+            f"Validation: {figure} {found.expected:.3f} is to be expected of other patients after this choice; the "
+            f"best trial's is optimistic by {found.optimism:+.3f}"
         ]
     lines += [
         f"Test set, seen by the winner alone: {found.test_images} images of {found.test_patients} patients",
-        f"  {title(area):<18} {figure}",
-        *(f"  {sentence}" for sentence in [no_better_than_chance(found.test, found.test_patients)] if sentence),
+        f"  {title(found.headline):<18} {found.test[found.headline]}",
+        *(f"  {sentence}" for sentence in [_chance(found)] if sentence),
         "",
         *([found.notice] if found.notice else []),
         "Research software; no clinical use is claimed.",
@@ -138,6 +146,11 @@ def summary(found: Found, folder: Path) -> str:
         f"Page:        {folder / 'search.html'}",
     ]
     return "\n".join(lines)
+
+
+def _chance(found: Found) -> str:
+    evaluation = Evaluation(found.headline, found.test, {}, {}, found.test_images, found.test_patients)
+    return no_better_than_chance(evaluation, task_of(found.recipe.task).chance)
 
 
 def _judged(best: Recipe, folder: Path, log: Callable[[str], None]) -> dict[str, Any]:
@@ -155,18 +168,24 @@ def _standing(recipe: Recipe, tried: list[Record]) -> Record | None:
 
 def _expected(recipe: Recipe, data: Development, tried: list[Record], trials: Path) -> float:
     complete = [record for record in tried if record.is_complete]
-    if recipe.search.objective != "val_auc":
+    headline = next(iter(figures_of(recipe)))
+    if objective_of(recipe) != headline or sign_of(recipe) < 0:
         return float("nan")
     tables = data.validation()
     patients = [table["patient"].to_numpy(str) for table in tables]
-    logits = [records.logits_of(record, trials) for record in complete]
-    return auc_after_choice(logits, data.targets(tables), patients, recipe.seed)
+    outputs = [records.outputs_of(record, trials) for record in complete]
+    task = task_of(recipe.task)
+
+    def score(found: Outputs, targets: Targets) -> float:
+        return next(iter(task.score(data.question, found, targets).values()))
+
+    return score_after_choice(score, outputs, [data.targets(table) for table in tables], patients, recipe.seed)
 
 
 def _importance(recipe: Recipe, tried: list[Record]) -> Importance | None:
     complete = [record for record in tried if record.is_complete]
     settings = records.table(complete)[list(space_of(recipe))]
-    return importance(settings, [record.figures[recipe.search.objective] for record in complete], recipe.seed)
+    return importance(settings, [record.figures[objective_of(recipe)] for record in complete], recipe.seed)
 
 
 def _estimate(written: dict[str, Any]) -> Estimate:
@@ -191,7 +210,7 @@ def _write(found: Found, folder: Path) -> None:
         "trials": len(found.records),
         "best": asdict(found.best),
         "as_it_stands": found.standing and asdict(found.standing),
-        "expected_val_auc": found.expected,
+        "expected": found.expected,
         "optimism": found.optimism,
         "importance": found.importance and asdict(found.importance),
         "test": {name: asdict(figure) for name, figure in found.test.items()},

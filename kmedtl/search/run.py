@@ -13,6 +13,7 @@ from kmedtl.recipe import Recipe
 from kmedtl.recipe.search import Range
 from kmedtl.runs.run_folder import logged
 from kmedtl.search import distributed, folder, records
+from kmedtl.search.objective import objective_of
 from kmedtl.search.oracles import oracle_of
 from kmedtl.search.process import TrialProcess
 from kmedtl.search.records import Record
@@ -128,12 +129,13 @@ def _work(recipe: Recipe, place: Path, log: Callable[[str], None]) -> None:
 def _bar(study: Study) -> Iterator[Callable[[Record], None]]:
     """Yield what moves a progress bar on by a trial."""
     done, search = records.read_all(study.folder / TRIALS), study.recipe.search
+    objective = objective_of(study.recipe)
     with progress(total=search.trials, initial=len(done), title="search", unit="trial", leave=True) as bar:
 
         def end(record: Record) -> None:
             done.append(record)
-            best = records.best_of(done, search.objective)
-            figure = f"best {search.objective} {best.figures[search.objective]:.4f}" if best else "none completed"
+            best = records.best_of(done, study.recipe)
+            figure = f"best {objective} {best.figures[objective]:.4f}" if best else "none completed"
             bar.set_postfix_str(figure)
             bar.update()
 
@@ -144,10 +146,11 @@ def _describe(study: Study) -> str:
     search, tier, table = study.recipe.search, tier_of(study.recipe), study.development.manifest.table
     images = f"{len(table)} images of {table['patient'].nunique()} patients, no test image"
     judged = f"{search.folds} folds by patient" if search.folds else "validation"
+    objective = objective_of(study.recipe)
     how = "the head on cached features" if tier == "head" else "all stages"
     return "\n".join(
         [
-            f"Search: at most {search.trials} trials ({search.tuner}), {search.objective} of {judged}; {images}",
+            f"Search: at most {search.trials} trials ({search.tuner}), {objective} of {judged}; {images}",
             f"  Each trial trains {how}. What varies:",
             *(f"    {path}: {_shown(choices)}" for path, choices in space_of(study.recipe).items()),
         ]

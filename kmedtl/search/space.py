@@ -15,7 +15,8 @@ from kmedtl import config
 from kmedtl.errors import UserError, nearest
 from kmedtl.recipe import Recipe, Stage
 from kmedtl.recipe.search import Range, Span
-from kmedtl.runs.train import build
+from kmedtl.runs.train import check_network
+from kmedtl.search.objective import objective_of
 
 MAY_VARY = re.compile(r"stages\.\d+\.(?!name$).+|head\..+|backbone\..+|data\.(augment|batch_size)")
 OF_BLOCKS = re.compile(r"stages\.\d+\.(train|batch_norm)|backbone\..+")  # what the frozen part of the model depends on
@@ -54,6 +55,7 @@ def check(recipe: Recipe) -> None:
         raise UserError("search: data.folds: expected 0, a search has folds of its own (search.folds, --folds).")
     if recipe.distill:
         raise UserError("search: distill: expected none; search the recipe first, and let the best one be taught.")
+    objective_of(recipe)
     known = [path for path in config.flat(recipe) if MAY_VARY.fullmatch(path)]
     for path, choices in space_of(recipe).items():
         if path not in known:
@@ -61,7 +63,7 @@ def check(recipe: Recipe) -> None:
         for value in (choices.min, choices.max) if isinstance(choices, Span) else choices:
             varied = assigned(recipe, {path: _as_set(recipe, path, value)})
             if OF_BLOCKS.fullmatch(path):
-                build(varied)
+                check_network(varied)
     if recipe.search.tier == "head" and not cached_stages(recipe):
         raise UserError(
             "search.tier: head: expected a first stage that trains the head alone, with views, and training.select "

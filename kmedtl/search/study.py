@@ -100,7 +100,7 @@ def _place(study: Study, trial: str) -> Path:
 def _record(trial: str, values: dict[str, Any], outcome: Outcome | None, failure: str, worker: str) -> Record:
     if outcome is None:
         return Record(trial, "failed", values, worker, failure=failure)
-    found = {name: value for name, value in asdict(outcome).items() if name not in ("pruned", "logits")}
+    found = {name: value for name, value in asdict(outcome).items() if name not in ("pruned", "outputs")}
     return Record(trial, "pruned" if outcome.pruned else "completed", values, worker, **found)
 
 

@@ -6,26 +6,26 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 
 from kmedtl.backbones.blocks import Block, block_map
 from kmedtl.data.pipeline import Pipeline
-from kmedtl.edge.tasks.classification.calibration import against_rest
-from kmedtl.edge.tasks.classification.labels import LabelKind
+from kmedtl.edge.tasks.task import Outputs
 from kmedtl.finetune.checkpoint import Epoch
 from kmedtl.finetune.distribution import devices
-from kmedtl.finetune.stage_data import predict_logits
+from kmedtl.finetune.stage_data import predict_outputs
 from kmedtl.finetune.stages import fine_tune
 from kmedtl.recipe import Recipe
 from kmedtl.runs.train import build, training_job
 from kmedtl.search.development import Development
 from kmedtl.search.features import head_on_features
+from kmedtl.search.objective import figures_of, objective_of, sign_of
 from kmedtl.search.space import stages_of
 from kmedtl.system import memory
 
-FIGURES = {"val_auc": "max", "val_loss": "min", "score": "max"}  # of an epoch, and which way is better
 PATIENCE, COMPANY = 2, 5  # a trial is pruned after so many epochs, where so many others got as far
 
 
@@ -53,12 +53,11 @@ class Outcome:
     """What a trial found.
 
     Attributes:
-        figures: of the best epoch, the mean over the divisions: the names of `FIGURES`.
+        figures: of the best epoch, the mean over the divisions: those of `kmedtl.search.objective`.
         course: of the first division, epoch by epoch: the best so far of the objective, more being better.
         epochs: that were trained in all.
         pruned: it was ended early; its figures are those of the first division so far.
-        logits: of the validation images of each division, (N, findings), of several classes against the rest; empty
-            of a pruned trial.
+        outputs: of the validation images of each division; empty of a pruned trial.
         seconds: that it took.
         megabytes: most memory that the process of the trial has held so far, 10^6 bytes.
     """
@@ -67,7 +66,7 @@ class Outcome:
     course: tuple[float, ...]
     epochs: int
     pruned: bool
-    logits: tuple[np.ndarray, ...]
+    outputs: tuple[Outputs, ...]
     seconds: float
     megabytes: float
 
@@ -83,52 +82,52 @@ def carry_out(job: Job) -> Outcome:
         UserError: whatever a run refuses, a loss that is not finite among it.
     """
     start = time.perf_counter()
-    selection_score = merit_of(job.recipe.search.objective)
+    merit = merit_of(job.recipe)
     histories: list[list[Epoch]] = []
-    logits = []
+    outputs = []
     pruned = False
     for fold in range(len(job.development.divisions)):
         histories.append([])
         courses = job.courses if fold == 0 else ()
         try:
-            logits.append(_train(job, fold, _watch(histories[-1], courses, selection_score)))
+            outputs.append(_train(job, fold, _watch(histories[-1], courses, merit)))
         except _PrunedError:
             pruned = True
             break
     best = [max(history, key=lambda epoch: epoch.selection_score) for history in histories]
     return Outcome(
-        figures={name: float(np.mean([getattr(epoch, name) for epoch in best])) for name in FIGURES},
-        course=_course(histories[0], selection_score),
+        figures={name: float(np.mean([figure(epoch, name) for epoch in best])) for name in figures_of(job.recipe)},
+        course=_course(histories[0], merit),
         epochs=sum(map(len, histories)),
         pruned=pruned,
-        logits=() if pruned else tuple(logits),
+        outputs=() if pruned else tuple(outputs),
         seconds=time.perf_counter() - start,
         megabytes=memory.peak() / 1e6,
     )
 
 
-def merit_of(objective: str) -> Callable[[Epoch], float]:
-    """Return an epoch's figure of that name, turned so that more is better."""
-    sign = sign_of(objective)
-    return lambda epoch: sign * getattr(epoch, objective)
+def merit_of(recipe: Recipe) -> Callable[[Epoch], float]:
+    """Return an epoch's figure of the search's objective, turned so that more is better."""
+    sign, objective = sign_of(recipe), objective_of(recipe)
+    return lambda epoch: sign * figure(epoch, objective)
 
 
-def sign_of(objective: str) -> int:
-    """Return 1 where more of a figure is better, else −1."""
-    return 1 if FIGURES[objective] == "max" else -1
+def figure(epoch: Epoch, name: str) -> float:
+    """Return a figure of an epoch by its name, the task's own among them."""
+    return float(epoch.row()[name])
 
 
 def fit(
     recipe: Recipe,
     model: keras.Model,
     data: dict[str, Pipeline],
-    kind: LabelKind,
+    question: Any,
     tier: str,
     features: Path,
     place: Path | None = None,
     after_epoch: Callable[[Epoch, int], None] = lambda epoch, number: None,
-) -> np.ndarray:
-    """Train a model in place, the whole or on features its head; return the validation's logits (N, findings).
+) -> Outputs:
+    """Train a model in place, the whole or on features its head; return the validation's outputs.
 
     Args:
         place: a folder for the state after each epoch, of a full trial.
@@ -137,19 +136,18 @@ def fit(
     stages = stages_of(recipe, tier)
     if tier == "head":
         model, blocks, data = head_on_features(recipe, stages[0], model, blocks, data, features)
-    task = training_job(recipe, model, blocks, data, kind, print)
-    fine_tune(replace(task, after_epoch=after_epoch, folder=place if tier == "full" else None), stages)
-    logits = predict_logits(model, data["val"])
-    return against_rest(logits) if kind == "multi_class" else logits
+    job = training_job(recipe, model, blocks, data, question, print)
+    fine_tune(replace(job, after_epoch=after_epoch, folder=place if tier == "full" else None), stages)
+    return predict_outputs(model, data["val"])
 
 
-def _train(job: Job, fold: int, after_epoch: Callable[[Epoch, int], None]) -> np.ndarray:
+def _train(job: Job, fold: int, after_epoch: Callable[[Epoch, int], None]) -> Outputs:
     place = job.place / f"fold-{fold + 1}"
     place.mkdir(parents=True, exist_ok=True)
     data = job.development.parts(fold, job.recipe.data.batch_size)
     with devices(job.recipe.training):
-        model, _ = build(job.recipe, job.development.findings)
-        return fit(job.recipe, model, data, job.development.kind, job.tier, job.features, place, after_epoch)
+        model, _ = build(job.recipe, job.development.question)
+        return fit(job.recipe, model, data, job.development.question, job.tier, job.features, place, after_epoch)
 
 
 def _watch(

@@ -17,7 +17,7 @@ def reliability(tables: Mapping[str, pd.DataFrame]) -> Figure:
     """Draw what came true against what was claimed, with the number of answers below, a panel a title.
 
     Args:
-        tables: of `kmedtl.evaluate.reliability.reliability`, such as those before and after calibration.
+        tables: of `kmedtl.tasks.classification.reliability.reliability`, such as those before and after calibration.
     """
     figure = Figure(figsize=(SIDE * len(tables), 1.25 * SIDE), layout="constrained")
     grid = figure.subplots(2, len(tables), sharex=True, squeeze=False, height_ratios=[4, 1])

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from kmedtl.evaluate.plots.style import ACCENT, INK, SIDE, SOFT, bare
 
 
-def training(history: pd.DataFrame) -> Figure:
-    """Draw losses and validation AUC by epoch; a line marks where each stage begins.
+def training(history: pd.DataFrame, figure_name: str, title: str) -> Figure:
+    """Draw losses and a figure of validation by epoch; a line marks where each stage begins.
 
     Weights between a stage's start and its end, which `interpolate` tried, are no epochs and are left out.
     """
@@ -24,8 +24,8 @@ def training(history: pd.DataFrame) -> Figure:
     losses.plot(epochs, history["val_loss"], color=ACCENT, marker="o", markersize=3, label="validation")
     losses.set(title="Loss", xlabel="Epoch")
     losses.legend(frameon=False, fontsize=9)
-    auc.plot(epochs, history["val_auc"], color=ACCENT, marker="o", markersize=3)
-    auc.set(title="Validation AUC", xlabel="Epoch")
+    auc.plot(epochs, history[figure_name], color=ACCENT, marker="o", markersize=3)
+    auc.set(title=f"Validation {title}", xlabel="Epoch")
     starts = np.flatnonzero(history["stage"] != history["stage"].shift())
     for axes in (losses, auc):
         bare(axes)

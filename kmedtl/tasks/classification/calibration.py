@@ -21,8 +21,8 @@ from kmedtl.errors import UserError
 from kmedtl.evaluate.clustered import error_by_patient
 from kmedtl.evaluate.confidence import codes_of
 from kmedtl.evaluate.logistic import regress
-from kmedtl.evaluate.reliability import log_losses
 from kmedtl.system.progress import progress
+from kmedtl.tasks.classification.reliability import log_losses
 
 MIN_TEMPERATURE, MAX_TEMPERATURE, MAX_BIAS = 0.25, 20.0, 20.0
 FOLDS = 5

@@ -22,9 +22,10 @@ from sklearn.svm import LinearSVC
 
 from kmedtl.data.pipeline import Pipeline
 from kmedtl.data.splits import groups
+from kmedtl.edge.tasks.classification.decoder import LOGITS
 from kmedtl.errors import UserError
+from kmedtl.heads.pooling import pooling_of
 from kmedtl.system.progress import progress
-from kmedtl.tasks.classification.model import LOGITS, pooling_of
 
 FOLDS = 5
 C = tuple(10.0**power for power in range(-5, 2))
@@ -33,7 +34,7 @@ TEMPERATURE = 0.07  # of a neighbour's weight, as in the paper that `vote_weight
 
 
 @dataclass(frozen=True)
-class _Kind:
+class _Classifier:
     """A classifier: made of a value of its one setting and a seed; `values` are tried, the plainest first."""
 
     make: Callable[[float, int], ClassifierMixin]
@@ -41,10 +42,10 @@ class _Kind:
     values: tuple[float, ...]
 
 
-KINDS = {
-    "logistic": _Kind(lambda c, seed: LogisticRegression(C=c, max_iter=5000), "C", C),
-    "svm": _Kind(lambda c, seed: LinearSVC(C=c, max_iter=20_000, random_state=seed), "C", C),
-    "knn": _Kind(
+CLASSIFIERS = {
+    "logistic": _Classifier(lambda c, seed: LogisticRegression(C=c, max_iter=5000), "C", C),
+    "svm": _Classifier(lambda c, seed: LinearSVC(C=c, max_iter=20_000, random_state=seed), "C", C),
+    "knn": _Classifier(
         lambda k, seed: KNeighborsClassifier(k, metric="cosine", algorithm="brute", weights=vote_weights),
         "k",
         NEIGHBOURS[::-1],
@@ -67,18 +68,19 @@ def fit_classifier(
 
     Args:
         model: of one finding, with a `linear` head.
-        schedule: a key of `KINDS`.
+        schedule: a key of `CLASSIFIERS`.
 
     Raises:
         UserError: several findings, or too few patients of a class to cross-validate.
     """
     train = data["train"]
-    if train.targets.shape[1] != 1:
-        raise UserError(f"schedule {schedule}: expected one finding. Received: {train.targets.shape[1]}; set a stage.")
-    features, labels = features_of(model, train), train.targets[:, 0].astype(int)
+    targets = train.targets[LOGITS]
+    if targets.shape[1] != 1:
+        raise UserError(f"schedule {schedule}: expected one finding. Received: {targets.shape[1]}; set a stage.")
+    features, labels = features_of(model, train), targets[:, 0].astype(int)
     folds = patient_folds(labels, groups(train.table).to_numpy(), seed)
     value = _choose(schedule, features, labels, folds, seed, log)
-    chain = make_pipeline(StandardScaler(), KINDS[schedule].make(value, seed)).fit(features, labels)
+    chain = make_pipeline(StandardScaler(), CLASSIFIERS[schedule].make(value, seed)).fit(features, labels)
     return _with_neighbours(model, chain, features, labels) if schedule == "knn" else _with_coefficients(model, chain)
 
 
@@ -128,7 +130,7 @@ def _choose(
     log: Callable[[str], None],
 ) -> float:
     """Return the value of the classifier's setting that cross-validates best; of equals the plainest."""
-    kind, smallest = KINDS[schedule], min(len(train) for train, _ in folds)
+    kind, smallest = CLASSIFIERS[schedule], min(len(train) for train, _ in folds)
     values = [value for value in kind.values if schedule != "knn" or value <= smallest]
     scores = {}
     for value in progress(values, f"{schedule}, cross-validation", unit=kind.setting):
@@ -169,4 +171,4 @@ def _with_neighbours(model: keras.Model, chain: Chain, features: np.ndarray, lab
     known = scaler.transform(features)
     similarity.set_weights([(known / np.linalg.norm(known, axis=1, keepdims=True)).T])
     label.set_weights([labels[:, None].astype(np.float32)])
-    return keras.Model(model.inputs, logits, name=model.name)
+    return keras.Model(model.inputs, {LOGITS: logits}, name=model.name)

@@ -1,37 +1,30 @@
-"""The page's figures, and what each shows in words and numbers, for who cannot see it."""
+"""The figures of a classification, and what each shows in words and numbers, for who cannot see it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
 from kmedtl.evaluate import plots
 from kmedtl.evaluate.confidence import Estimate
-from kmedtl.finetune.checkpoint import Checkpoint
-from kmedtl.report.content import Report
+from kmedtl.tasks.classification.evaluation import ClassDetails
 from kmedtl.tasks.classification.metrics import Metrics
 from kmedtl.tasks.classification.selective import SelectiveCurve
+from kmedtl.tasks.task import Picture
 
 READ_AT = (0.1, 0.2, 0.3, 0.5)  # threshold probabilities that the words on a decision curve name
 
 
-@dataclass(frozen=True)
-class Picture:
-    """A figure, and the same in words."""
-
-    figure: Figure
-    words: str
-
-
-def draw(report: Report) -> dict[str, Picture]:
+def draw(details: ClassDetails) -> dict[str, Picture]:
     """Return the figures by name; of those of which there is one a finding, the name ends in its number."""
-    return dict(
-        [*_of_training(report.trained), *_of_decisions(report), *_of_probabilities(report), *_of_groups(report)]
-    )
+    return dict([*of_decisions(details), *_of_probabilities(details), *_of_groups(details)])
+
+
+def by_finding(metrics: Metrics) -> Mapping[str, Mapping[str, Estimate]]:
+    """Return the figures of each finding, or of each class against the rest."""
+    return metrics.by_finding or {metrics.classes[-1]: metrics.estimates}
 
 
 def named_in_legend(metrics: Metrics) -> Mapping[str, Mapping[str, Estimate]]:
@@ -59,37 +52,29 @@ def precision_in_words(by_finding: Mapping[str, Mapping[str, Estimate]]) -> str:
     return f"Precision over recall. {'. '.join(told)}."
 
 
-def _of_training(trained: Checkpoint | None) -> Iterator[tuple[str, Picture]]:
-    if trained is None:
-        return
-    history = pd.DataFrame([asdict(epoch) for epoch in trained.history])
-    if len(history):
-        yield "training", Picture(plots.training(history), _training_in_words(history))
-    if trained.importance:
-        told = "; ".join(
-            f"stage {stage}: " + ", ".join(f"{block} {value:.2g}" for block, value in blocks.items())
-            for stage, blocks in trained.importance.items()
-        )
-        yield "importance", Picture(plots.importance(trained.importance), f"Gradient beside weights by block. {told}.")
-    if trained.range_tests:
-        told = "; ".join(f"stage {stage}: rate {tested.lr:.1e}" for stage, tested in trained.range_tests.items())
-        yield "range_tests", Picture(plots.range_tests(trained.range_tests), f"Loss over rate; chosen: {told}.")
+def of_decisions(details: ClassDetails) -> Iterator[tuple[str, Picture]]:
+    """Yield what tells how well findings are told apart."""
+    test, metrics, named = details.test, details.metrics, by_finding(details.metrics)
+    curves = test.targets, test.scores, named_in_legend(metrics)
+    yield (
+        "roc",
+        Picture(plots.roc_by_finding(*curves), roc_in_words(named), "ROC curve; the point is the operating point"),
+    )
+    yield (
+        "precision_recall",
+        Picture(
+            plots.precision_recall_by_finding(*curves),
+            precision_in_words(named),
+            "Precision over recall; dotted: the prevalence, which guessing reaches",
+        ),
+    )
+    if metrics.confusion:
+        words = _confusion_in_words(metrics)
+        yield "confusion", Picture(plots.confusion(metrics, test.classes), words, "Images by truth and decision")
 
 
-def _of_decisions(report: Report) -> Iterator[tuple[str, Picture]]:
-    test, by_finding = report.test, report.by_finding
-    curves = test.targets, test.scores, named_in_legend(report.metrics)
-    yield "roc", Picture(plots.roc_by_finding(*curves), roc_in_words(by_finding))
-    yield "precision_recall", Picture(plots.precision_recall_by_finding(*curves), precision_in_words(by_finding))
-    if report.metrics.confusion:
-        yield (
-            "confusion",
-            Picture(plots.confusion(report.metrics, test.classes), _confusion_in_words(report.metrics)),
-        )
-
-
-def _of_probabilities(report: Report) -> Iterator[tuple[str, Picture]]:
-    test, judgement = report.test, report.judgement
+def _of_probabilities(judgement: ClassDetails) -> Iterator[tuple[str, Picture]]:
+    test = judgement.test
     yield "reliability", Picture(plots.reliability(judgement.reliability), _reliability_in_words(judgement.reliability))
     if test.kind == "binary":
         names = dict(enumerate(test.classes))
@@ -103,26 +88,16 @@ def _of_probabilities(report: Report) -> Iterator[tuple[str, Picture]]:
         yield "selective", Picture(plots.selective(judgement.selective), _selective_in_words(judgement.selective))
 
 
-def _of_groups(report: Report) -> Iterator[tuple[str, Picture]]:
-    test = report.test
+def _of_groups(details: ClassDetails) -> Iterator[tuple[str, Picture]]:
+    test, named = details.test, by_finding(details.metrics)
     for number, finding in enumerate(test.findings):
-        groups = [group for group in report.judgement.groups if group.finding == finding and not group.few]
+        groups = [group for group in details.groups if group.finding == finding and not group.few]
         if groups:
             known = int((test.targets[:, number] >= 0).sum())
-            rows = [("all", known, report.by_finding[finding]["auc"])]
+            rows = [("all", known, named[finding]["auc"])]
             rows += [(f"{group.column} {group.name}", group.images, group.estimates["auc"]) for group in groups]
             told = "; ".join(f"{name} ({count} images) {estimate}" for name, count, estimate in rows)
             yield f"subgroups-{number}", Picture(plots.subgroups(rows), f"AUC for {finding} by group: {told}.")
-
-
-def _training_in_words(history: pd.DataFrame) -> str:
-    epochs = history[history["alpha"] == 1].reset_index(drop=True)
-    best = epochs["val_auc"].idxmax() if epochs["val_auc"].notna().any() else 0
-    return (
-        f"Training over {len(epochs)} epochs. Training loss {epochs['loss'].iloc[0]:.3f} at first, "
-        f"{epochs['loss'].iloc[-1]:.3f} at last; validation loss {epochs['val_loss'].iloc[0]:.3f} and "
-        f"{epochs['val_loss'].iloc[-1]:.3f}. Highest validation AUC {epochs['val_auc'][best]:.3f}, in epoch {best + 1}."
-    )
 
 
 def _confusion_in_words(metrics: Metrics) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from kmedtl.edge.tasks.classification.calibration import softmax
+from kmedtl.edge.tasks.classification.calibration import log_odds, softmax
 from kmedtl.edge.tasks.classification.labels import LabelKind, columns
 from kmedtl.errors import UserError
 from kmedtl.tasks.classification.foreign_tables import OWN, read_predictions
@@ -241,8 +241,7 @@ def _scores(
             f"{sums[row]:g}; give logits, or label_NAME of each where an image may have several."
         )
     if logits is None:
-        likely, unlikely = np.maximum(probabilities, SMALLEST), np.maximum(1 - probabilities, SMALLEST)
-        logits = np.log(likely) - (0 if kind == "multi_class" else np.log(unlikely))
+        logits = log_odds(probabilities, kind, SMALLEST)
     elif kind != "multi_class":  # of several classes a calibration may well reorder the images
         for number, columns_of in enumerate(zip(names["logit"], names["probability"], strict=True)):
             _refuse_other_order(table, logits[:, number], probabilities[:, number], columns_of, source)

@@ -3,86 +3,33 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from kmedtl.evaluate.confidence import Estimate
+from kmedtl.evaluate.titles import title
+from kmedtl.system.text_tables import aligned, shortened
 from kmedtl.tasks.classification.metrics import Metrics
 from kmedtl.tasks.classification.subgroups import Group
+from kmedtl.tasks.summary import no_better
 
-TITLES = {
-    "auc": "AUC", "ppv": "PPV", "npv": "NPV", "f1": "F1", "roc": "ROC", "macro_auc": "Macro AUC",
-    "micro_auc": "Micro AUC", "weighted_auc": "Weighted AUC", "macro_f1": "Macro F1", "brier": "Brier score",
-    "ece": "ECE", "adaptive_ece": "Adaptive ECE", "nll": "NLL",
-}  # fmt: skip
-WIDTH, GAP = 120, "  "  # of a terminal, and between the cells of a table
-CELLS = (40, 28)  # of a table's longest cell, and where the table is too wide so
 MOST_ROWS, MOST_CONFUSIONS = 20, 10
 CHANCE = 0.5  # of the headline figure, whatever is asked: the AUC, or its mean over findings
 OF_A_FINDING = ("auc", "sensitivity", "specificity", "ppv")
 
 
-def title(name: str) -> str:
-    """Return a metric's name as a person writes it."""
-    return TITLES.get(name, name.replace("_", " ").capitalize())
-
-
-def aligned(rows: Sequence[Sequence[str]], width: int = WIDTH) -> list[str]:
-    """Return rows of cells as lines of at most `width`, columns aligned.
-
-    Long cells lose their middle. Columns that don't fit beside each other follow in a further table, which begins with
-    the first column again.
-    """
-    columns = [list(column) for column in zip(*rows, strict=True)]
-    for most in CELLS:
-        columns = [[shortened(cell, most) for cell in column] for column in columns]
-        if sum(map(_width, columns)) + len(GAP) * (len(columns) - 1) <= width:
-            break
-    first, rest = columns[0], columns[1:]
-    parts, room = [[first]], width - _width(first)
-    for column in rest:
-        if _width(column) + len(GAP) > room and len(parts[-1]) > 1:
-            parts.append([first])
-            room = width - _width(first)
-        parts[-1].append(column)
-        room -= _width(column) + len(GAP)
-    lines = []
-    for part in parts:
-        lines += [""] if lines else []
-        for cells in zip(*part, strict=True):
-            padded = [cell.ljust(_width(column)) for cell, column in zip(cells, part, strict=True)]
-            lines.append(GAP.join(padded).rstrip())
-    return lines
-
-
-def shortened(text: str, most: int = CELLS[0]) -> str:
-    """Return text without its middle where it is longer than `most`."""
-    kept = most - 1
-    return text if len(text) <= most else f"{text[: kept - kept // 2]}…{text[-(kept // 2) :]}"
-
-
-def _width(column: Sequence[str]) -> int:
-    return max(map(len, column))
-
-
 def lines(metrics: Metrics) -> list[str]:
     """Return a line a figure, then the confusion, or a table of findings."""
     told = [f"  {title(name):<18} {estimate}" for name, estimate in metrics.estimates.items()]
-    told += [f"  {sentence}" for sentence in [no_better_than_chance(metrics.estimates, metrics.patients)] if sentence]
+    told += [
+        f"  {sentence}"
+        for sentence in [no_better(*next(iter(metrics.estimates.items())), metrics.patients, CHANCE)]
+        if sentence
+    ]
     if metrics.kind == "binary":
         (tn, fp), (fn, tp) = metrics.confusion
         normal, finding = metrics.classes
         return [*told, f"  {finding} found {tp}, missed {fn}; {normal} recognised {tn}, false alarms {fp}"]
     told += ["", *_finding_lines(metrics)]
     return [*told, "", *_confusion_lines(metrics)] if metrics.confusion else told
-
-
-def no_better_than_chance(estimates: Mapping[str, Estimate], patients: int) -> str:
-    """Return a sentence where the interval of the headline figure, the first one, includes chance; else nothing."""
-    name, figure = next(iter(estimates.items()))
-    if not figure.low <= CHANCE <= figure.high:
-        return ""
-    these = f"these {patients} patients" if patients > 1 else "this one patient"
-    return f"The {title(name)}'s interval includes {CHANCE}: on {these} the model can't be told from chance."
 
 
 def _finding_lines(metrics: Metrics) -> list[str]:

@@ -8,7 +8,7 @@ from sklearn.metrics import log_loss
 
 from kmedtl.edge.tasks.classification.calibration import probabilities, sigmoid, softmax, uncalibrated
 from kmedtl.errors import UserError
-from kmedtl.evaluate.reliability import log_losses
+from kmedtl.tasks.classification.reliability import log_losses
 from kmedtl.tasks.classification.calibration import fit
 
 ROWS = 20_000

@@ -37,7 +37,7 @@ def test_tables_fit_a_terminal_however_many_the_classes_and_long_their_names(cla
 
 def test_what_does_not_fit_beside_the_rest_follows_below_with_its_row_named():
     rows = [["run", *(f"setting {number}" for number in range(9))], ["first", *9 * ["a value of twenty-one"]]]
-    lines = summary.aligned(rows)
+    lines = aligned(rows)
     assert max(map(len, lines)) <= WIDE
     assert [line.split()[0] for line in lines if line] == 2 * ["run", "first"]
     assert all(f"setting {number}" in "\n".join(lines) for number in range(9))

@@ -89,6 +89,12 @@ def softmax(margins: np.ndarray) -> np.ndarray:
     return powers / powers.sum(axis=-1, keepdims=True)
 
 
+def log_odds(found: np.ndarray, kind: LabelKind, least: float) -> np.ndarray:
+    """Return logits whose sigmoid, or of `multi_class` whose softmax, the probabilities are; none below `least`."""
+    likely = np.log(np.maximum(found, least))
+    return likely if kind == "multi_class" else likely - np.log(np.maximum(1 - found, least))
+
+
 def against_rest(logits: np.ndarray) -> np.ndarray:
     """Return the log-odds of each class against all others, (N, F), of softmax logits (N, F), F ≥ 2.
 

@@ -8,9 +8,14 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from kmedtl.edge.tasks.classification.calibration import log_odds, probabilities, sigmoid, softmax
+from kmedtl.edge.tasks.classification.decoder import LOGITS, ClassDecoder
 from kmedtl.edge.tasks.classification.labels import LabelKind
+from kmedtl.edge.tasks.task import Outputs
 from kmedtl.evaluate.confidence import codes_of
 from kmedtl.evaluate.logistic import regress
+from kmedtl.tasks.classification.question import ClassQuestion
+from kmedtl.tasks.task import Examples, Vote
 
 Method = Literal["mean", "vote", "weighted", "stack"]
 METHODS: tuple[Method, ...] = get_args(Method)
@@ -36,7 +41,7 @@ class MemberPredictions:
 
     @property
     def logits(self) -> np.ndarray:
-        return log_odds(self.probabilities, self.kind)
+        return log_odds(self.probabilities, self.kind, CERTAIN)
 
     def of(self, rows: np.ndarray) -> MemberPredictions:
         """Return what is said of some of the images."""
@@ -63,12 +68,6 @@ def member_predictions(
     return MemberPredictions(stacked, decisions, kind)
 
 
-def log_odds(probabilities: np.ndarray, kind: LabelKind) -> np.ndarray:
-    """Return logits whose sigmoid, or of `multi_class` whose softmax, the probabilities are."""
-    likely = np.log(np.maximum(probabilities, CERTAIN))
-    return likely if kind == "multi_class" else likely - np.log(np.maximum(1 - probabilities, CERTAIN))
-
-
 def combine(combination: Combination, said: MemberPredictions) -> np.ndarray:
     """Return logits (N, F) of what the members say together.
 
@@ -81,10 +80,10 @@ def combine(combination: Combination, said: MemberPredictions) -> np.ndarray:
     if combination.method == "stack":
         return np.tensordot(weights, said.logits, 1)
     if combination.method != "vote":
-        return log_odds(np.tensordot(weights, said.probabilities, 1), said.kind)
+        return log_odds(np.tensordot(weights, said.probabilities, 1), said.kind, CERTAIN)
     members, _, findings = said.decisions.shape
     prior = 1 / findings if said.kind == "multi_class" else 0.5
-    return log_odds((said.decisions.sum(axis=0) + prior) / (members + 1), said.kind)
+    return log_odds((said.decisions.sum(axis=0) + prior) / (members + 1), said.kind, CERTAIN)
 
 
 def fit(method: Method, said: MemberPredictions, targets: np.ndarray) -> Combination:
@@ -153,3 +152,63 @@ def _stacked(said: MemberPredictions, targets: np.ndarray) -> np.ndarray:
         design, answers = design[known][:, None], targets[known][:, None]
     start = np.full(design.shape[2], 1 / design.shape[2])
     return regress(design, answers, start, 0.0, MOST_WEIGHT).parameters
+
+
+def fit_members(
+    question: ClassQuestion,
+    method: Method,
+    members: Sequence[Examples],
+    decoders: Sequence[ClassDecoder],
+    validation: np.ndarray,
+    seed: int,
+) -> tuple[dict[str, np.ndarray], tuple[float, ...]]:
+    """Return the logits of what members say together, and their weights, which validation chooses.
+
+    Where weights are chosen, the validation logits are each from weights chosen without that patient.
+
+    Args:
+        members: of the same images in the same order.
+        validation: which of them are validation, bool (N,).
+    """
+    said = _said([member.outputs for member in members], decoders, question)
+    targets, patients = members[0].targets[LOGITS].astype(np.int8), members[0].patients
+    combination = fit(method, said.of(validation), targets[validation])
+    logits = combine(combination, said)
+    logits[validation] = out_of_fold(method, said.of(validation), targets[validation], patients[validation], seed)
+    return {LOGITS: logits}, combination.weights
+
+
+def combine_members(
+    question: ClassQuestion,
+    method: Method,
+    weights: Sequence[float],
+    outputs: Sequence[Outputs],
+    decoders: Sequence[ClassDecoder],
+) -> dict[str, np.ndarray]:
+    """Return the logits of what members say together, with weights that were chosen before."""
+    return {LOGITS: combine(Combination(method, tuple(weights)), _said(outputs, decoders, question))}
+
+
+def teach(
+    question: ClassQuestion, outputs: Outputs, decoder: ClassDecoder, temperature: float
+) -> dict[str, np.ndarray]:
+    """Return what a student learns beside the labels: calibrated probabilities at a temperature, float32 (N, F)."""
+    found = probabilities(outputs[LOGITS], decoder.calibration)
+    margins = log_odds(found, question.labels, CERTAIN) / temperature
+    soft = softmax(margins) if question.labels == "multi_class" else sigmoid(margins)
+    return {LOGITS: soft.astype(np.float32)}
+
+
+def _said(outputs: Sequence[Outputs], decoders: Sequence[ClassDecoder], question: ClassQuestion) -> MemberPredictions:
+    each = zip(outputs, decoders, strict=True)
+    found = [probabilities(member[LOGITS], decoder.calibration) for member, decoder in each]
+    return member_predictions(found, [decoder.thresholds for decoder in decoders], question.labels)
+
+
+METHODS_IN_WORDS = {
+    "mean": "the mean of their probabilities (soft voting)",
+    "vote": "the share of them that calls the finding (hard voting)",
+    "weighted": "the mean of their probabilities, weighted as validation asks",
+    "stack": "a weighted sum of their logits, by logistic regression on validation",
+}
+VOTE = Vote(METHODS_IN_WORDS, fit_members, combine_members, teach)

@@ -8,13 +8,17 @@ from typing import Literal
 
 import numpy as np
 
-from kmedtl.edge.predictor import decide
+from kmedtl.edge.tasks.classification.decoder import LOGITS, ClassDecoder, decide
+from kmedtl.tasks.classification.examples import labelled
+from kmedtl.tasks.classification.labelled_predictions import LabelledPredictions
+from kmedtl.tasks.classification.question import ClassQuestion
+from kmedtl.tasks.task import Case, Examples
 
 Why = Literal["most confident, right", "most confident, wrong", "most uncertain"]
 
 
 @dataclass(frozen=True)
-class Case:
+class Choice:
     """An image to be shown: its row, the finding to be explained by its number, and why it was chosen."""
 
     row: int
@@ -22,7 +26,23 @@ class Case:
     why: Why
 
 
-def choose_cases(targets: np.ndarray, probabilities: np.ndarray, thresholds: Sequence[float], count: int) -> list[Case]:
+def cases(question: ClassQuestion, examples: Examples, decoder: ClassDecoder, count: int) -> list[Case]:
+    """Return up to `count` cases of each kind, each with truth, probability and decision; see `choose_cases`."""
+    found = labelled(examples, decoder)
+    chosen = choose_cases(found.targets, found.probabilities, decoder.thresholds, count)
+    return [Case(one.row, LOGITS, one.finding, one.why, _caption(one, found)) for one in chosen]
+
+
+def _caption(chosen: Choice, found: LabelledPredictions) -> str:
+    place, name = (chosen.row, chosen.finding), found.findings[chosen.finding]
+    truth = name if found.targets[place] == 1 else f"not {name}"
+    said = "called" if found.decisions[place] else "not called"
+    return f"Truth: {truth}. {name} {said}, probability {found.probabilities[place]:.3f}"
+
+
+def choose_cases(
+    targets: np.ndarray, probabilities: np.ndarray, thresholds: Sequence[float], count: int
+) -> list[Choice]:
     """Return up to `count` cases of each kind, the most telling first; no image is in two kinds.
 
     An answer is the surer the further its probability lies from the threshold, as a share of the way to 0 or 1. Of
@@ -48,14 +68,14 @@ def choose_cases(targets: np.ndarray, probabilities: np.ndarray, thresholds: Seq
     ]
 
 
-def _first(why: Why, candidates: np.ndarray, order: np.ndarray, count: int, shown: set[int]) -> list[Case]:
+def _first(why: Why, candidates: np.ndarray, order: np.ndarray, count: int, shown: set[int]) -> list[Choice]:
     """Return the first candidates (N, F) by `order` whose images are not shown yet, and note them as shown."""
     rows, findings = np.nonzero(candidates)
     cases = []
     for place in np.argsort(order[rows, findings], kind="stable"):
         if len(cases) < count and rows[place] not in shown:
             shown.add(int(rows[place]))
-            cases.append(Case(int(rows[place]), int(findings[place]), why))
+            cases.append(Choice(int(rows[place]), int(findings[place]), why))
     return cases
 
 

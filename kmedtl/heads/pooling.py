@@ -1,32 +1,18 @@
-"""A classifier of images: a backbone's features, pooled, into logits."""
+"""From a feature map to one vector an image: what heads are made of, whatever the task."""
 
 from __future__ import annotations
 
 import keras
 from keras import KerasTensor, layers
 
-from kmedtl.backbones.build import build_features
-from kmedtl.recipe import Backbone, Head
+from kmedtl.recipe import Head
 
 POOLING = "head_pool"  # the layer whose output is one vector an image; only there if pooling has no weights
-LOGITS = "logits"
 
 
-def build_classifier(backbone: Backbone, head: Head, size: int, channels: int, findings: int) -> keras.Model:
-    """Return a flat functional model from raw pixels to logits.
-
-    Its input `image` is float32 (N, size, size, channels) in 0–255; its output `logits` is float32 (N, findings),
-    above zero where a finding is more likely than not.
-
-    Raises:
-        UserError: an unknown backbone or block, or weights that cannot be had or do not fit.
-    """
-    image = keras.Input((size, size, channels), name="image")
-    features = build_features(image, backbone.name, backbone.weights, backbone.truncate_at)
-    vector = HEADS[head.kind](features, head)
-    kept = layers.Dropout(head.dropout, name="head_dropout")(vector)
-    logits = layers.Dense(findings, name=LOGITS, dtype="float32")(kept)  # half precision would tie scores
-    return keras.Model(image, logits, name="classifier")
+def vector_of(features: KerasTensor, head: Head) -> KerasTensor:
+    """Return one vector an image (batch, D) of a feature map (batch, h, w, C), dropped out in training."""
+    return layers.Dropout(head.dropout, name="head_dropout")(HEADS[head.kind](features, head))
 
 
 def pooling_of(model: keras.Model) -> keras.Layer | None:

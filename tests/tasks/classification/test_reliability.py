@@ -4,7 +4,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss, log_loss
 
 from kmedtl.edge.tasks.classification.calibration import sigmoid, softmax
-from kmedtl.evaluate.reliability import calibration_figures, reliability
+from kmedtl.tasks.classification.reliability import calibration_figures, reliability
 
 PATIENTS = np.arange(2000) // 2
 

@@ -1,0 +1,68 @@
+"""What a scanner needs of a task: how a model's outputs become an answer, and how an answer is written. NumPy only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+Outputs = Mapping[str, np.ndarray]  # of a model by name: float32, a row an image
+Cell = str | float | None
+
+
+class Measurement(NamedTuple):
+    """A number of an answer: a code of at most 16 characters, what was measured, of what, and its UCUM unit."""
+
+    code: str
+    meaning: str
+    subject: str
+    value: float
+    unit: str
+
+
+class Answer(Protocol):
+    """What a model says of one image."""
+
+    @property
+    def decision(self) -> str | None:
+        """The answer in a word; None where there is none."""
+
+    def cells(self) -> Sequence[str]:
+        """Return the cells of the printed table, under `EdgeTask.header`."""
+
+    def values(self) -> Sequence[Cell]:
+        """Return the cells of the CSV, under `EdgeTask.columns`."""
+
+    def document(self) -> dict[str, Any]:
+        """Return the fields of the JSON."""
+
+    def measurements(self) -> Sequence[Measurement]:
+        """Return the numbers of a structured report."""
+
+
+@dataclass(frozen=True)
+class EdgeTask:
+    """The NumPy half of a task, a row of `kmedtl.edge.tasks.EDGE_TASKS`; D is its decoder, a frozen dataclass.
+
+    Attributes:
+        decoder: D: what validation chose and the model file carries. Its field `kind` is the name of the task.
+        widths: from a D to how many numbers an image has in each output of the model.
+        decode: from outputs and a D to an answer for each image.
+        blank: from a D to the answer for an image that cannot be read.
+        header, columns: from a D to the header of the printed table and to the columns of the CSV.
+        context: from a D to what the JSON of every answer says of how it was made.
+        explained: from an answer to the output, and the column of it, that a heat map explains.
+        in_words: from a D to lines that tell a person how an answer is made.
+    """
+
+    decoder: type[Any]
+    widths: Callable[[Any], dict[str, int]]
+    decode: Callable[[Outputs, Any], list[Any]]
+    blank: Callable[[Any], Any]
+    header: Callable[[Any], Sequence[str]]
+    columns: Callable[[Any], Sequence[str]]
+    context: Callable[[Any], dict[str, Any]]
+    explained: Callable[[Any], tuple[str, int]]
+    in_words: Callable[[Any], Sequence[str]]

@@ -1,0 +1,15 @@
+"""Names of figures as a person writes them."""
+
+from __future__ import annotations
+
+TITLES = {
+    "auc": "AUC", "ppv": "PPV", "npv": "NPV", "f1": "F1", "roc": "ROC", "macro_auc": "Macro AUC",
+    "micro_auc": "Micro AUC", "weighted_auc": "Weighted AUC", "macro_f1": "Macro F1", "brier": "Brier score",
+    "ece": "ECE", "adaptive_ece": "Adaptive ECE", "nll": "NLL", "r2": "R²", "mae": "Mean absolute error",
+    "rmse": "Root mean squared error",
+}  # fmt: skip
+
+
+def title(name: str) -> str:
+    """Return a figure's name as a person writes it."""
+    return TITLES.get(name, name.replace("_", " ").capitalize())

@@ -1,0 +1,43 @@
+"""How a model learned, in figures and in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from kmedtl.evaluate import plots
+from kmedtl.evaluate.titles import title
+from kmedtl.finetune.checkpoint import Checkpoint
+from kmedtl.tasks.task import Picture
+
+
+def draw(trained: Checkpoint | None) -> Iterator[tuple[str, Picture]]:
+    """Yield the curves of a training, and what adaptive stages and range tests found; nothing where none trained."""
+    if trained is None:
+        return
+    if trained.history:
+        history = pd.DataFrame([epoch.row() for epoch in trained.history])
+        name = next(iter(trained.history[0].figures))
+        drawn = plots.training(history, name, title(name.removeprefix("val_")))
+        yield "training", Picture(drawn, _in_words(history, name))
+    if trained.importance:
+        told = "; ".join(
+            f"stage {stage}: " + ", ".join(f"{block} {value:.2g}" for block, value in blocks.items())
+            for stage, blocks in trained.importance.items()
+        )
+        yield "importance", Picture(plots.importance(trained.importance), f"Gradient beside weights by block. {told}.")
+    if trained.range_tests:
+        told = "; ".join(f"stage {stage}: rate {tested.lr:.1e}" for stage, tested in trained.range_tests.items())
+        yield "range_tests", Picture(plots.range_tests(trained.range_tests), f"Loss over rate; chosen: {told}.")
+
+
+def _in_words(history: pd.DataFrame, name: str) -> str:
+    epochs = history[history["alpha"] == 1].reset_index(drop=True)
+    shown = title(name.removeprefix("val_"))
+    best = epochs["score"].idxmax() if epochs["score"].notna().any() else 0
+    return (
+        f"Training over {len(epochs)} epochs. Training loss {epochs['loss'].iloc[0]:.3f} at first, "
+        f"{epochs['loss'].iloc[-1]:.3f} at last; validation loss {epochs['val_loss'].iloc[0]:.3f} and "
+        f"{epochs['val_loss'].iloc[-1]:.3f}. Best validation {shown} {epochs[name][best]:.3f}, in epoch {best + 1}."
+    )

@@ -1,0 +1,68 @@
+"""What a classification adds to the Keras graph: logits, their losses, and probabilities in a SavedModel."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import keras
+import tensorflow as tf
+from keras import KerasTensor, layers
+
+from kmedtl.edge.tasks.classification.calibration import Knots
+from kmedtl.edge.tasks.classification.decoder import LOGITS, ClassDecoder
+from kmedtl.recipe import Stage, Training
+from kmedtl.tasks.classification.classifiers import CLASSIFIERS, fit_classifier
+from kmedtl.tasks.classification.losses import Distillation, cross_entropy
+from kmedtl.tasks.classification.question import ClassQuestion
+from kmedtl.tasks.task import Network
+
+
+def outputs(question: ClassQuestion, vector: KerasTensor) -> dict[str, KerasTensor]:
+    """Return `logits`, float32 (N, findings), above zero where a finding is more likely than not."""
+    findings = len(question.findings)
+    return {LOGITS: layers.Dense(findings, name=LOGITS, dtype="float32")(vector)}  # half precision would tie scores
+
+
+def losses(
+    question: ClassQuestion, stage: Stage | None, training: Training, distilled: bool
+) -> dict[str, keras.losses.Loss]:
+    """Return the loss of a stage; without one the plain cross-entropy."""
+    if stage is None:
+        return {LOGITS: cross_entropy(question.labels)}
+    loss = cross_entropy(question.labels, stage.label_smoothing, stage.focal_gamma)
+    if distilled:
+        loss = Distillation(loss, question.labels, training.soft_share, training.soft_temperature)
+    return {LOGITS: loss}
+
+
+def decode(found: dict[str, tf.Tensor], decoder: ClassDecoder) -> dict[str, tf.Tensor]:
+    """Return `probabilities`, float32 (N, findings), as the decoder's calibration makes them of logits."""
+    calibration = decoder.calibration
+    logits = tf.cast(found[LOGITS], tf.float64)
+    several = calibration.kind == "multi_class"
+    if calibration.method != "isotonic":
+        margins = logits * tf.constant(calibration.scale, tf.float64) + tf.constant(calibration.bias, tf.float64)
+        return {"probabilities": tf.cast(tf.nn.softmax(margins) if several else tf.sigmoid(margins), tf.float32)}
+    scores = _against_rest(logits) if several else tf.unstack(logits, len(calibration.knots), axis=1)
+    curves = tf.stack([_on_curve(*pair) for pair in zip(scores, calibration.knots, strict=True)], axis=1)
+    whole = curves / tf.reduce_sum(curves, axis=1, keepdims=True) if several else curves
+    return {"probabilities": tf.cast(whole, tf.float32)}
+
+
+def _against_rest(logits: tf.Tensor) -> list[tf.Tensor]:
+    columns = tf.unstack(logits, logits.shape[1], axis=1)
+    return [
+        column - tf.reduce_logsumexp(tf.stack([other for other in columns if other is not column], axis=1), axis=1)
+        for column in columns
+    ]
+
+
+def _on_curve(scores: tf.Tensor, knots: Knots) -> tf.Tensor:
+    """Return the height at each score of straight lines between the knots, level beyond the first and the last."""
+    heights = tf.fill(tf.shape(scores), tf.constant(knots[0][1], tf.float64))
+    for (left, low), (right, high) in pairwise(knots):
+        heights += (high - low) * tf.clip_by_value((scores - left) / (right - left), 0, 1)
+    return heights
+
+
+NETWORK = Network(outputs, losses, decode, dict.fromkeys(CLASSIFIERS, fit_classifier))

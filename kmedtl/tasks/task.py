@@ -1,0 +1,255 @@
+"""What is asked of an image, a row a task: plain functions from settings to targets, outputs, figures and sections.
+
+Everything outside `tasks/` and `edge/tasks/` asks the row and never which task it is. Imports neither Keras nor
+TensorFlow: what needs them is in `Network`, which a row imports when it is asked for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from kmedtl.data.manifest import Manifest
+from kmedtl.edge.tasks.task import EdgeTask, Outputs
+from kmedtl.evaluate.confidence import Estimate
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from matplotlib.figure import Figure
+
+Targets = Mapping[str, np.ndarray]  # by the output that they are for: float32, a row an image
+Scores = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Examples:
+    """N images, what is known of them, and what a model put out for them.
+
+    Attributes:
+        ids, patients: (N,) text.
+        targets, outputs: by the name of the output, (N, …).
+        groups: a row an image: the columns that images are grouped by.
+    """
+
+    ids: np.ndarray
+    patients: np.ndarray
+    targets: Targets
+    outputs: Outputs
+    groups: pd.DataFrame
+
+    def of(self, rows: np.ndarray) -> Examples:
+        """Return some of the images."""
+        targets, outputs = (
+            {name: array[rows] for name, array in part.items()} for part in (self.targets, self.outputs)
+        )
+        return Examples(self.ids[rows], self.patients[rows], targets, outputs, self.groups.iloc[rows])
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What validation chose.
+
+    Attributes:
+        decoder: a document that the model file carries, of `EdgeTask.decoder`.
+        details: how it was chosen, as the task's own report tells it.
+    """
+
+    decoder: Any
+    details: Any = None
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What the test says, one shape for every task.
+
+    Attributes:
+        headline: the figure by which runs are compared, a name of `estimates`.
+        estimates: name → figure with its 95 % interval by patient, in the order of a report.
+        by: finding, structure or head → its own figures.
+        tables: name → table.
+        images, patients: how many were judged.
+        details: what the task's own report tells besides.
+    """
+
+    headline: str
+    estimates: dict[str, Estimate]
+    by: dict[str, dict[str, Estimate]]
+    tables: dict[str, pd.DataFrame]
+    images: int
+    patients: int
+    details: Any = None
+
+
+@dataclass(frozen=True)
+class Network:
+    """What a task adds to the Keras graph.
+
+    Attributes:
+        outputs: (question, vector (batch, D)) → the model's outputs by name, float32.
+        losses: (question, stage, training, distilled) → a loss for each output; without a stage the plain ones.
+        decode: (outputs as tensors, decoder) → what a SavedModel answers besides its outputs.
+        closed_form: schedule → (model, schedule, data, seed, log) → model: heads that no gradient trains.
+    """
+
+    outputs: Callable[..., dict[str, Any]]
+    losses: Callable[..., dict[str, Any]]
+    decode: Callable[..., dict[str, Any]]
+    closed_form: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Drift:
+    """How answers differ from those that they are measured by.
+
+    Attributes:
+        value, loss: the headline figure after, and by how much it was higher before, with its interval.
+        figures: what else differs: name → value, 0 being no difference; `mean_difference` and `max_difference` are
+            there for every task, in a measure that gates can bound (probabilities, or standard deviations).
+    """
+
+    value: float
+    loss: Estimate
+    figures: Scores
+
+
+@dataclass(frozen=True)
+class Case:
+    """An image to be shown: its row, the output and column that a map explains, why it was chosen, and its caption."""
+
+    row: int
+    output: str
+    column: int
+    why: str
+    caption: str
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure, and the same in words for who cannot see it."""
+
+    figure: Figure
+    words: str
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the report: its anchor, its heading, and the template that shows it and those after it without one."""
+
+    anchor: str
+    title: str
+    template: str = ""
+
+
+@dataclass(frozen=True)
+class ReportParts:
+    """What a task adds to the page of a run.
+
+    Attributes:
+        templates: the folder of its templates.
+        summary, card: templates of the summary's section and of the model card.
+        sections: what follows the training.
+        pictures: by name.
+        context: what the templates read beside `report`.
+    """
+
+    templates: Path
+    summary: str
+    card: str
+    sections: tuple[Section, ...]
+    pictures: dict[str, Picture]
+    context: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Vote:
+    """How several models answer as one.
+
+    Attributes:
+        methods: name → what it does, in words.
+        fit: (question, method, members' examples, their decoders, rows of validation, seed) → outputs of all images
+            together, and how much each member counts.
+        combine: (question, method, weights, members' outputs, their decoders) → outputs together.
+        teach: (question, outputs, decoder, temperature) → what a student learns beside the targets, by output.
+    """
+
+    methods: Mapping[str, str]
+    fit: Callable[..., tuple[Outputs, tuple[float, ...]]]
+    combine: Callable[..., Outputs]
+    teach: Callable[..., Targets]
+
+
+@dataclass(frozen=True)
+class Task:
+    """A row of `kmedtl.tasks.TASKS`. Q is the question: the settings of the recipe as the data answer them.
+
+    Attributes:
+        edge: the NumPy half: decoder, decode.
+        needs_classes: a source must have labels; otherwise images without any are taken.
+        ask: (settings, manifest) → Q, and the manifest of the images that can be used; refuses what the data cannot
+            answer.
+        targets: (Q, manifest, table) → targets of a part of the table, by output.
+        network: → what needs Keras, imported then.
+        score: (Q, outputs, targets) → figures of validation, the headline first.
+        better: figure of `score` → `max` or `min`.
+        select: (Q, training, outputs, targets) → what the best epoch has most of, as `training.select` says.
+        fit_decoder: (Q, evaluation settings, validation, seed, decoder or None) → `Fit`; with a decoder by the method
+            that it was fitted by.
+        evaluate: (Q, evaluation settings, test, fit, seed) → `Evaluation`.
+        figures: (Q, evaluation settings, examples, decoder) → `Evaluation` without details that take long.
+        pool: (Q, evaluation settings, examples and decoder of each fold) → `Evaluation` of all, and the columns of
+            their table, comparable between folds.
+        brief: names of figures that short tables show, as far as there are.
+        chance: the headline figure of a model that knows nothing.
+        document: (fit, evaluation) → what metrics.json holds.
+        lines: (evaluation settings, fit, evaluation) → what the terminal shows.
+        table: (Q, examples, decoder) → columns of predictions.csv: truth, outputs, answers.
+        read: (Q, table of `table`) → targets and outputs.
+        question: decoder → Q, as far as a finished run needs it.
+        drift: (Q, before, its decoder, outputs after, their decoder) → `Drift`.
+        drift_titles: figure of `drift` → its heading.
+        gain: (Q, ours, several of theirs, the decoder of ours, that of theirs) → the headline of ours minus the mean
+            of theirs, paired by image; all of the same images, in any order.
+        plain: Q → the decoder of outputs as they are, such as pooled ones.
+        beside: the figure that a comparison shows beside the headline.
+        right: (Q, examples, decoder) → which answers are right, bool (N,); None where none is right or wrong.
+        cases: (Q, examples, decoder, count) → images that the report explains.
+        curves: evaluation → pictures of it.
+        report: (result) → what the page of a run shows of the task.
+        vote: how models answer as one; None: they cannot.
+    """
+
+    edge: EdgeTask
+    needs_classes: bool
+    ask: Callable[..., tuple[Any, Manifest]]
+    targets: Callable[..., Targets]
+    network: Callable[[], Network]
+    score: Callable[..., Scores]
+    better: Mapping[str, str]
+    select: Callable[..., float]
+    fit_decoder: Callable[..., Fit]
+    evaluate: Callable[..., Evaluation]
+    figures: Callable[..., Evaluation]
+    pool: Callable[..., tuple[Evaluation, pd.DataFrame]]
+    brief: tuple[str, ...]
+    chance: float
+    document: Callable[..., dict[str, Any]]
+    lines: Callable[..., Sequence[str]]
+    table: Callable[..., pd.DataFrame]
+    read: Callable[..., tuple[Targets, Outputs]]
+    question: Callable[[Any], Any]
+    drift: Callable[..., Drift]
+    drift_titles: Mapping[str, str]
+    gain: Callable[..., Estimate]
+    plain: Callable[[Any], Any]
+    beside: str
+    right: Callable[..., np.ndarray | None]
+    cases: Callable[..., Sequence[Case]]
+    curves: Callable[[Evaluation], dict[str, Picture]]
+    report: Callable[..., ReportParts]
+    vote: Vote | None = None
