@@ -1,6 +1,7 @@
 """A folder of several classes, and a table of several findings: the same command, the same files."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -71,8 +72,8 @@ def test_classes_that_exclude_each_other_share_one_probability(of_classes, capsy
     chances = table[[f"probability_{name}" for name in CLASSES]]
     assert np.allclose(chances.sum(axis=1), 1)
     assert set(table["label"]) == set(CLASSES)
-    assert result.metrics.estimates["macro_auc"].value > 0.8
-    assert result.info.thresholds == ()
+    assert result.evaluation.estimates["macro_auc"].value > 0.8
+    assert result.info.decoder.thresholds == ()
     path = result.manifest.table.set_index("id")["path"][result.test["id"].iloc[0]]
     assert main(["predict", str(folder / "model_float32.tflite"), path, "--format", "json"]) == 0
     answer = json.loads(capsys.readouterr().out)[0]
@@ -85,7 +86,7 @@ def test_findings_are_asked_each_for_itself(of_findings):
     result, folder = of_findings
     metrics = json.loads((folder / "metrics.json").read_text())
     assert list(metrics["test"]["by_finding"]) == ["Bright", "Visible"]
-    assert len(result.info.thresholds) == 2
+    assert len(result.info.decoder.thresholds) == 2
     assert set(metrics["at_prevalence"]) == {"Bright", "Visible"}
     validation = metrics["operating_point"]["validation"]
     assert all(point["sensitivity"] >= 0.9 for point in validation)
@@ -93,7 +94,7 @@ def test_findings_are_asked_each_for_itself(of_findings):
 
 
 @pytest.mark.parametrize("kind", ["of_classes", pytest.param("of_findings", marks=pytest.mark.slow)])
-def test_a_run_of_any_kind_can_be_evaluated_again(kind, request, capsys):
+def test_a_run_of_any_kind_can_be_evaluated_again(kind, request, capsys, tmp_path):
     result, folder = request.getfixturevalue(kind)
     capsys.readouterr()  # what the run said, if it was made for this test
     assert main(["evaluate", str(folder), "--json", *["--ordered"][: kind == "of_classes"]]) == 0
@@ -101,6 +102,9 @@ def test_a_run_of_any_kind_can_be_evaluated_again(kind, request, capsys):
     written = json.loads((folder / "metrics.json").read_text())["test"]
     assert again["by_finding"] == written["by_finding"]
     assert again["macro_auc"] == written["macro_auc"]
-    assert main(["compare", str(folder), str(folder.parent)]) == 2
-    assert "compare takes runs of a yes-or-no question" in capsys.readouterr().err
+    twin = shutil.copytree(folder, tmp_path / "twin")
+    assert main(["compare", str(folder), str(twin), "--out", str(tmp_path / "page")]) == 0
+    assert "+0" in capsys.readouterr().out or pd.read_csv(tmp_path / "page" / "compare.csv")["macro_auc_gain"][1] == 0
+    assert main(["shift", str(folder), "--severities", "3", "--limit", "6", "--out", str(tmp_path / "shift")]) == 0
+    assert "Macro AUC lost" in capsys.readouterr().out
     assert read_image(result.manifest.table["path"][0], result.info.reading).pixels.shape == (32, 32, 1)

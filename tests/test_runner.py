@@ -60,19 +60,19 @@ def test_metrics_are_those_of_the_predictions(trained):
     test = pd.read_csv(folder / "predictions.csv").query("split == 'test'")
     metrics = json.loads((folder / "metrics.json").read_text())["test"]
     cells = metrics["confusion"]
-    decisions = test["probability"] >= result.info.thresholds[0]
+    decisions = test["probability"] >= result.info.decoder.thresholds[0]
     assert cells["tp"] == (decisions & (test["label"] == 1)).sum()
     assert sum(cells.values()) == len(test) == metrics["images"]
-    for name in result.metrics.estimates:
+    for name in result.evaluation.estimates:
         assert metrics[name]["low"] <= metrics[name]["value"] <= metrics[name]["high"]
 
 
 def test_exported_files_answer_as_keras_does(trained):
     result, _ = trained
     parity = {row.file: row for row in result.parity}
-    assert parity["model.keras"].max_difference <= 1e-6
-    assert parity["saved_model"].max_difference <= 1e-6
-    assert parity["model_float32.tflite"].max_difference <= 1e-4
+    assert parity["model.keras"].drift["max_difference"] <= 1e-6
+    assert parity["saved_model"].drift["max_difference"] <= 1e-6
+    assert parity["model_float32.tflite"].drift["max_difference"] <= 1e-4
     assert parity["model_int8.tflite"].mean_difference < 0.02  # the gate is 0.03
     assert parity["model_int8.tflite"].megabytes < parity["model_float32.tflite"].megabytes / 2
 
@@ -92,12 +92,12 @@ def test_the_edge_predictor_returns_what_the_run_recorded(trained, file):
     paths = result.manifest.table.set_index("id")["path"][result.test["id"]]
     answers = list(predict(LiteRTModel(folder / file), model_info.read(folder / file), paths))
     recorded = result.test["probability"].to_numpy()
-    difference = np.abs([answer.probabilities["PNEUMONIA"] for answer in answers] - recorded)
+    difference = np.abs([answer.answer.probabilities["PNEUMONIA"] for answer in answers] - recorded)
     (measured,) = (row for row in result.parity if row.file == file)
-    assert difference.max() == pytest.approx(measured.max_difference, abs=1e-4)
+    assert difference.max() == pytest.approx(measured.drift["max_difference"], abs=1e-4)
     assert difference.mean() == pytest.approx(measured.mean_difference, abs=1e-4)
     if "float32" in file:
-        expected = [result.info.classes[int(p >= result.info.thresholds[0])] for p in recorded]
+        expected = [result.info.decoder.classes[int(p >= result.info.decoder.thresholds[0])] for p in recorded]
         assert [answer.decision for answer in answers] == expected
 
 

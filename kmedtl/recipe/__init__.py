@@ -137,9 +137,9 @@ class Recipe:
     """
 
     name: str
-    task: Task = field(default_factory=Classification)
     stages: tuple[Stage, ...] = ()
     schedule: Schedule = "stages"
+    task: Task = field(default_factory=Classification)
     data: Data = field(default_factory=Data)
     backbone: Backbone = field(default_factory=Backbone)
     head: Head = field(default_factory=Head)

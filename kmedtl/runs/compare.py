@@ -24,7 +24,7 @@ from kmedtl.tasks import task_of
 from kmedtl.tasks.predictions import examples_of, read_predictions
 from kmedtl.tasks.task import Examples, Task
 
-FILES = ("recipe.yaml", "metrics.json", "predictions.csv", "manifest.csv", "history.csv")
+FILES = ("recipe.yaml", "metrics.json", "predictions.csv", "manifest.csv", "history.csv", "kmedtl.json")
 UNRELATED = re.compile(
     r"name|training\.(tensorboard|mlflow)|(export|search)\..*"
 )  # settings that no test figure depends on

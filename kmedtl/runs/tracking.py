@@ -8,7 +8,6 @@ import json
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -98,7 +97,7 @@ def _progress(folder: Path) -> dict[str, Any]:
 
 def _figures(epoch: Epoch) -> dict[str, float]:
     """Return the numbers of an epoch by their names; `epoch` counts within its stage and is no figure."""
-    return {name: value for name, value in asdict(epoch).items() if isinstance(value, float)}
+    return {name: value for name, value in epoch.row().items() if isinstance(value, float)}
 
 
 @contextlib.contextmanager

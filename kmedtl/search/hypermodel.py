@@ -21,8 +21,8 @@ class RecipeHyperModel(keras_tuner.HyperModel):
     """What `kmedtl search` varies of a recipe, for any of KerasTuner's tuners; the trials run in this process.
 
     `fit` returns the task's figures (`val_auc`), `val_loss` and `score` of the best epoch: name one of them as the
-    objective, with its direction, as in `keras_tuner.Objective("val_auc", "max")`. Images are read and divided once, when
-    this is made; the test is no part of them.
+    objective, with its direction, as in `keras_tuner.Objective("val_auc", "max")`. Images are read and divided once,
+    when this is made; the test is no part of them.
 
     Raises:
         UserError: a recipe that cannot be searched, or whose images cannot be used.

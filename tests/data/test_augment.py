@@ -96,7 +96,7 @@ def test_the_border_is_a_variation_of_a_pipeline(images, border):
     pixels = np.full((6, 40, 40, 1), 200, "uint8")
     pixels[:, 10:30, 10:30] = 90
     table = pd.DataFrame({"record": np.arange(6), "stratum": 0})
-    pipeline = Pipeline(ImagesInMemory(pixels), table, np.zeros((6, 1), "float32"), 4)
+    pipeline = Pipeline(ImagesInMemory(pixels), table, {"logits": np.zeros((6, 1), "float32")}, 4)
     varied = np.concatenate([batch.numpy() for batch, *_ in pipeline.epoch(0, Variation(border=border))])
     centre = varied[:, 16:24, 16:24]
     assert np.all(centre == 90)

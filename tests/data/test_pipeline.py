@@ -8,23 +8,25 @@ from kmedtl.data import splits
 from kmedtl.data.augment import PRESETS, augmentation
 from kmedtl.data.manifest import UNKNOWN
 from kmedtl.data.pipeline import Variation, pipelines
+from kmedtl.edge.tasks.classification.decoder import LOGITS
 from kmedtl.recipe import Data
 from kmedtl.runs.prepare import prepare
+from tests.models import labels_of
 
 
 @pytest.fixture
 def data(image_folder):
     found = prepare(Data(str(image_folder), patient_pattern=r"/([A-Z]+-p\d+)", size=40, channels=1), seed=0)
     table = splits.split(found.manifest, found.table, 0.2, 0.2, seed=0)
-    return pipelines(found.store, found.manifest, table, batch_size=4)
+    return pipelines(found.store, table, 4, labels_of(found.manifest))
 
 
 def test_images_and_labels_stay_together(data):
     train = data["train"]
     bright = np.concatenate([batch.numpy().mean((1, 2, 3)) > 128 for batch in train.images()])
-    assert np.array_equal(bright, train.targets[:, 0] == 1)
+    assert np.array_equal(bright, train.targets[LOGITS][:, 0] == 1)
     for images, targets, weights in train.epoch(1, Variation()):
-        assert np.array_equal(images.numpy().mean((1, 2, 3)) > 128, targets.numpy()[:, 0] == 1)
+        assert np.array_equal(images.numpy().mean((1, 2, 3)) > 128, targets[LOGITS].numpy()[:, 0] == 1)
         assert np.array_equal(weights, np.ones(len(images)))
 
 
@@ -45,23 +47,23 @@ def test_targets_are_mixed_as_their_images_are(data, mix):
     """Dark images are 0, bright ones 1: a mixture's brightness tells its target."""
     train = data["train"]
     plain = np.concatenate([images for images, *_ in train.varied(0, Variation(), "none")])
-    dark, bright = (plain[train.targets[:, 0] == answer].mean() for answer in (0, 1))
+    dark, bright = (plain[train.targets[LOGITS][:, 0] == answer].mean() for answer in (0, 1))
     mixed = [batch for seed in range(8) for batch in train.varied(seed, Variation(mix=mix), "none")]
     shares = np.concatenate([(images.numpy().mean((1, 2, 3)) - dark) / (bright - dark) for images, *_ in mixed])
-    targets = np.concatenate([targets[:, 0] for _, targets, _ in mixed])
+    targets = np.concatenate([targets[LOGITS][:, 0] for _, targets, _ in mixed])
     assert np.abs(shares - targets).max() < 0.15
     assert ((targets > 0.05) & (targets < 0.95)).mean() > 0.1
 
 
 def test_what_is_unknown_stays_unknown_when_mixed(data):
     train = data["train"]
-    targets = np.stack([train.targets[:, 0], np.where(np.arange(len(train.table)) % 3, 1, UNKNOWN)], axis=1)
+    targets = np.stack([train.targets[LOGITS][:, 0], np.where(np.arange(len(train.table)) % 3, 1, UNKNOWN)], axis=1)
     known = 0
     for seed in range(4):
-        for _, mixed, _ in replace(train, targets=targets.astype("float32")).varied(
+        for _, mixed, _ in replace(train, targets={LOGITS: targets.astype("float32")}).varied(
             seed, Variation(mix="mixup"), "none"
         ):
-            second = mixed.numpy()[:, 1]
+            second = mixed[LOGITS].numpy()[:, 1]
             assert np.all((np.abs(second - 1) < 1e-5) | (second == UNKNOWN))
             known += (second > 0).sum()
     assert known > 0
@@ -70,7 +72,7 @@ def test_what_is_unknown_stays_unknown_when_mixed(data):
 def test_balanced_weights_make_the_classes_equal(data):
     train = data["train"]
     rare = train.table[(train.table["stratum"] == 0) | (train.table.index % 3 == 0)].reset_index(drop=True)
-    uneven = replace(train, table=rare, targets=rare["label"].to_numpy("float32")[:, None])
+    uneven = replace(train, table=rare, targets={LOGITS: rare["label"].to_numpy("float32")[:, None]})
     weights = uneven.weights("balanced")
     assert weights.mean() == pytest.approx(1)
     assert weights[rare["label"] == 0].sum() == pytest.approx(weights[rare["label"] == 1].sum(), rel=1e-5)
@@ -81,11 +83,11 @@ def test_balanced_weights_make_the_classes_equal(data):
 def test_balanced_weights_stay_balanced_when_mixed(data, mix):
     train = data["train"]
     rare = train.table[(train.table["stratum"] == 0) | (train.table.index % 4 == 0)].reset_index(drop=True)
-    uneven = replace(train, table=rare, targets=rare["label"].to_numpy("float32")[:, None])
+    uneven = replace(train, table=rare, targets={LOGITS: rare["label"].to_numpy("float32")[:, None]})
     mass = np.zeros(2)
     for seed in range(25):
         for _, targets, weights in uneven.varied(seed, Variation(mix=mix), "balanced"):
-            mass += [np.sum(weights * (1 - targets[:, 0])), np.sum(weights * targets[:, 0])]
+            mass += [np.sum(weights * (1 - targets[LOGITS][:, 0])), np.sum(weights * targets[LOGITS][:, 0])]
     # Mixed separately, targets and weights would leave the rare class 0.46 (MixUp) and 0.40 (CutMix).
     assert mass[1] / mass.sum() == pytest.approx(0.5, abs={"mixup": 0.03, "cutmix": 0.06}[mix])
 
@@ -132,7 +134,7 @@ def test_a_sample_is_stratified(data):
     assert sample.dtype == np.uint8
     assert len(sample) == pytest.approx(8, abs=2)
     bright = (sample.mean((1, 2, 3)) > 128).mean()
-    assert bright == pytest.approx(train.targets.mean(), abs=0.2)
+    assert bright == pytest.approx(train.targets[LOGITS].mean(), abs=0.2)
 
 
 def test_predictions_keep_the_tables_order(data):

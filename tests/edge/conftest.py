@@ -12,16 +12,14 @@ import pytest
 from kmedtl.edge import model_info
 from kmedtl.edge.model_info import ModelInfo
 from kmedtl.edge.tasks.classification.calibration import Calibration
+from kmedtl.edge.tasks.classification.decoder import ClassDecoder
 from kmedtl.evaluate import out_of_distribution
 
 SIZE = 32
 INFO = ModelInfo(
-    classes=("DARK", "BRIGHT"),
-    kind="binary",
+    decoder=ClassDecoder("binary", ("DARK", "BRIGHT"), Calibration("temperature", "binary", (2.0,), (0.0,)), (0.5,)),
     size=SIZE,
     channels=1,
-    calibration=Calibration("temperature", "binary", (2.0,), (0.0,)),
-    thresholds=(0.5,),
     recipe="brightness",
     source="tests",
     seed=7,

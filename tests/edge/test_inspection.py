@@ -23,8 +23,8 @@ def test_json_is_the_whole_document(main, model, info, capsys):
 def test_the_table_has_a_line_a_field_and_fits_a_screen(main, model, capsys):
     assert main(["inspect", str(model)]) == 0
     rows = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
-    assert rows["classes"] == "DARK, BRIGHT"
-    assert rows["calibration.scale"] == "2"
+    assert rows["decoder.classes"] == "DARK, BRIGHT"
+    assert rows["decoder.calibration.scale"] == "2"
     assert rows["synthetic"] == "True"
     assert rows["out_of_distribution.components"].endswith("characters")
     assert max(map(len, rows.values())) < 200

@@ -16,6 +16,7 @@ from kmedtl.edge.model_info import LARGEST, MEMBER, ModelInfo
 from kmedtl.edge.tasks.classification.calibration import Calibration
 from kmedtl.errors import UserError
 from tests.edge.conftest import INFO
+from tests.models import decoder_of
 
 NAN, INFINITY = float("nan"), float("inf")
 TEXTS = ("recipe", "source", "kmedtl", "recipe_hash", "data_hash", "made", "intended_use")
@@ -47,10 +48,6 @@ IMPOSSIBLE = [
     ("size", 0),
     ("size", 10**9),
     *(("synthetic", value) for value in (NAN, -5, None, "true", 1, [])),
-    *(("classes", value) for value in (NAN, -5, None, "AB", [], ["A"] * 2, ["A", ""], ["A", 1], list("ABC"), [["A"]])),
-    *(("kind", value) for value in (NAN, INFINITY, -5, None, "ordinal", ["binary"], {}, "multi_class", "multi_label")),
-    *(("thresholds", [value]) for value in (NAN, INFINITY, -INFINITY, -5, 1.5, None, "0.5", True, [0.5], 10**400)),
-    *(("thresholds", value) for value in (NAN, -5, 0.5, None, "0.5", [], [0.5, 0.5], {})),
     *(("value_range", value) for value in (NAN, None, 255, [0.0], [0, 255, 1], [NAN, 255], [0, INFINITY], [-5, 255])),
     ("value_range", [0.0, 1.0]),
     *(("normalisation", value) for value in (NAN, -5, None, "", "divide by 255", [])),
@@ -63,14 +60,33 @@ IMPOSSIBLE = [
     ("window", {"center": 0.0, "width": -5}),
     ("window", {"name": 5}),
     ("window", {"colour": "red"}),
-    *(("calibration", value) for value in (NAN, -5, None, [], "none", {})),
+    *(("decoder", value) for value in (NAN, -5, None, [], "none", {}, {"kind": "ordinal"}, {"kind": 5})),
     *(("out_of_distribution", value) for value in (NAN, -5, [], "none", {})),
 ]
 
 
 @pytest.mark.parametrize(("name", "value"), IMPOSSIBLE)
 def test_a_value_that_cannot_be_is_refused_in_one_line(name, value, with_document, capsys):
-    _refused(with_document(json.dumps(document(INFO, **{name: value}))), name if name != "kind" else "", capsys)
+    _refused(with_document(json.dumps(document(INFO, **{name: value}))), name, capsys)
+
+
+OF_DECODER = [
+    *(("classes", value) for value in (NAN, -5, None, "AB", [], ["A"] * 2, ["A", ""], ["A", 1], list("ABC"), [["A"]])),
+    *(
+        ("labels", value)
+        for value in (NAN, INFINITY, -5, None, "ordinal", ["binary"], {}, "multi_class", "multi_label")
+    ),
+    *(("thresholds", [value]) for value in (NAN, INFINITY, -INFINITY, -5, 1.5, None, "0.5", True, [0.5], 10**400)),
+    *(("thresholds", value) for value in (NAN, -5, 0.5, None, "0.5", [], [0.5, 0.5], {})),
+    *(("calibration", value) for value in (NAN, -5, None, [], "none", {})),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), OF_DECODER)
+def test_a_decoder_that_cannot_be_is_refused_in_one_line(name, value, with_document, capsys):
+    changed = document(INFO)
+    changed["decoder"][name] = value
+    _refused(with_document(json.dumps(changed)), name if name != "labels" else "", capsys)
 
 
 NESTED = [
@@ -92,13 +108,12 @@ NESTED = [
 @pytest.mark.parametrize(("part", "name", "value"), NESTED)
 def test_a_part_that_cannot_be_is_refused_in_one_line(part, name, value, info, with_document, capsys):
     changed = document(info)
-    changed[part][name] = value
+    (changed["decoder"] if part == "calibration" else changed)[part][name] = value
     _refused(with_document(json.dumps(changed)), "", capsys)
 
 
 REQUIRED = (
-    "classes", "kind", "size", "channels", "calibration", "thresholds", "recipe", "source", "seed", "synthetic",
-    "kmedtl", "window", "version",
+    "decoder", "size", "channels", "recipe", "source", "seed", "synthetic", "kmedtl", "window", "version",
 )  # fmt: skip
 
 
@@ -106,6 +121,13 @@ REQUIRED = (
 def test_a_field_that_is_missing_is_named(name, with_document, capsys):
     changed = document(INFO)
     del changed[name]
+    _refused(with_document(json.dumps(changed)), name, capsys)
+
+
+@pytest.mark.parametrize("name", ["labels", "classes", "calibration", "thresholds"])
+def test_a_field_of_the_decoder_that_is_missing_is_named(name, with_document, capsys):
+    changed = document(INFO)
+    del changed["decoder"][name]
     _refused(with_document(json.dumps(changed)), name, capsys)
 
 
@@ -118,6 +140,7 @@ def test_what_later_files_of_this_version_add_may_be_missing_or_unknown(with_doc
     "content",
     [
         b"", b"null", b"[]", b"5", b"NaN", b'"text"', b"{", b"{}", b"\xff\xfe{\x00}\x00", b'{"version": 2}',
+        b'{"version": 3}',
         b"[" * 100_000, b'{"a":' * 100_000, b'{"version": "2"}', b'{"version": ' + b"9" * 5000 + b"}",
     ],
 )  # fmt: skip
@@ -144,22 +167,15 @@ def _refused(path, words, capsys):
     assert "unexpected" not in error
 
 
-def test_several_findings_need_as_many_of_everything(tmp_path):
-    several = replace(
-        INFO,
-        classes=("A", "B"),
-        kind="multi_label",
-        calibration=Calibration("none", "multi_label", (1.0, 1.0), (0.0, 0.0)),
-        thresholds=(0.5, 0.5),
-    )
+def test_several_findings_need_as_many_of_everything():
+    several = decoder_of("multi_label", ("A", "B"))
     for changed in ({"thresholds": (0.5,)}, {"calibration": Calibration("none", "multi_label", (1.0,), (0.0,))}):
         with pytest.raises(UserError, match="2"):
             replace(several, **changed)
 
 
 def test_a_model_of_another_number_of_findings_is_refused(make_model, capsys):
-    calibration = Calibration("none", "multi_label", (1.0, 1.0), (0.0, 0.0))
-    path = make_model(replace(INFO, kind="multi_label", calibration=calibration, thresholds=(0.5, 0.5)))
+    path = make_model(replace(INFO, decoder=decoder_of("multi_label", ("A", "B"))))
     _refused(path, "says logits: 2, the model has 1", capsys)
 
 
@@ -168,7 +184,7 @@ def test_a_model_that_answers_with_no_number_calls_nothing(make_model, tmp_path,
     image = tmp_path / "film.png"
     Image.fromarray(np.full((40, 40), 200, np.uint8)).save(image)
     calibration = Calibration("vector", "binary", (1e308,), (-1.7e308,))
-    path = make_model(replace(INFO, calibration=calibration))
+    path = make_model(replace(INFO, decoder=replace(INFO.decoder, calibration=calibration)))
     code = main(["predict", str(path), str(image), "--format", "json"])
     (found,) = json.loads(capsys.readouterr().out)
     assert (code, found["decision"] is None) in ((0, False), (2, True))

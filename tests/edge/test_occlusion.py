@@ -10,9 +10,8 @@ PATCH = (slice(40, 56), slice(8, 24))
 
 
 def bright_patch(images):
-    """A runtime of two findings: the mean of the patch, and a constant."""
-    inside = images[:, *PATCH].mean(axis=(1, 2, 3))
-    return np.stack([inside / 255, np.zeros(len(images))], axis=1).astype(np.float32)
+    """A score: the mean of the patch."""
+    return (images[:, *PATCH].mean(axis=(1, 2, 3)) / 255).astype(np.float32)
 
 
 @pytest.fixture
@@ -23,7 +22,7 @@ def image():
 
 
 def test_the_map_is_highest_where_the_answer_comes_from(image):
-    (found,) = occlusion(bright_patch, image, finding=0, grid=8)
+    (found,) = occlusion(bright_patch, image, grid=8)
     assert found.dtype == np.float32
     assert found.shape == (64, 64)
     assert (found.min(), found.max()) == (0, 1)
@@ -35,24 +34,24 @@ def test_the_map_is_highest_where_the_answer_comes_from(image):
 
 
 def test_an_answer_that_rests_on_nothing_has_an_empty_map(image):
-    assert not occlusion(bright_patch, image, finding=1, grid=4).any()
+    assert not occlusion(lambda images: np.zeros(len(images)), image, grid=4).any()
 
 
 def test_what_lowers_the_answer_is_no_evidence_for_it(image):
-    assert not occlusion(lambda images: -bright_patch(images), image, finding=0, grid=8).any()
+    assert not occlusion(lambda images: -bright_patch(images), image, grid=8).any()
 
 
 @pytest.mark.parametrize(("height", "width", "grid"), [(65, 43, 7), (32, 32, 32), (50, 50, 1)])
 def test_any_size_is_covered_completely(height, width, grid):
     sums = []
 
-    def runtime(images):
+    def score(images):
         sums.extend(images.astype(int).sum(axis=(1, 2, 3)))
-        return np.zeros((len(images), 1), np.float32)
+        return np.zeros(len(images), np.float32)
 
     image = np.zeros((1, height, width, 1), np.uint8)
     image[:, height // 2, width // 2] = 255
-    assert occlusion(runtime, image, 0, grid, cover=1).shape == (1, height, width)
+    assert occlusion(score, image, grid, cover=1).shape == (1, height, width)
     assert len(sums) == grid**2 + 1
     assert sums[1:].count(0) == 1  # one patch, and no other, lies on the one bright pixel
 

@@ -6,12 +6,12 @@ import pytest
 
 from kmedtl.config import override
 from kmedtl.edge import model_info
-from kmedtl.edge.model_info import ModelInfo
-from kmedtl.edge.tasks.classification.calibration import probabilities, uncalibrated
-from kmedtl.edge.tasks.classification.labels import columns, findings_of
+from kmedtl.edge.tasks.classification.calibration import probabilities
+from kmedtl.edge.tasks.classification.labels import columns
 from kmedtl.recipe import write
 from kmedtl.recipes.pneumonia import RECIPE
 from kmedtl.runs import run_folder
+from tests.models import decoder_of, info_of
 
 CLASSES = {"binary": ("NORMAL", "ILL"), "multi_class": ("A", "B", "C"), "multi_label": ("Mass", "Edema")}
 
@@ -24,21 +24,9 @@ def write_run(tmp_path):
         folder = tmp_path / name
         folder.mkdir()
         classes = classes or CLASSES[kind]
-        info = ModelInfo(
-            classes,
-            kind,
-            64,
-            3,
-            uncalibrated(kind, len(findings_of(kind, classes))),
-            () if kind == "multi_class" else (0.5,) * len(findings_of(kind, classes)),
-            "pneumonia",
-            "images",
-            7,
-            False,
-            "0",
-        )
+        info = info_of(decoder_of(kind, classes), 64, 3, recipe="pneumonia", source="images")
         model_info.attach(info, folder)
-        _predictions(info, skill, seed, images).to_csv(folder / "predictions.csv", index=False)
+        _predictions(info.decoder, skill, seed, images).to_csv(folder / "predictions.csv", index=False)
         fast = ["evaluation.resamples=100", "data.batch_size=8", *settings]
         write(override(RECIPE, fast), folder / "recipe.yaml")
         run_folder.write_json(folder / "metrics.json", {"synthetic": False, "classes": classes, "kind": kind})
@@ -51,22 +39,22 @@ def write_run(tmp_path):
     return written
 
 
-def _predictions(info, skill, seed, images):
+def _predictions(decoder, skill, seed, images):
     truth, noise = np.random.default_rng(1), np.random.default_rng(100 + seed)
     parts = []
     for split in ("val", "test"):
-        of_class = truth.integers(0, 2 if info.kind != "multi_class" else 3, (images, len(info.findings)))
-        if info.kind == "multi_class":
+        of_class = truth.integers(0, 2 if decoder.labels != "multi_class" else 3, (images, len(decoder.findings)))
+        if decoder.labels == "multi_class":
             of_class = of_class[:, :1] == np.arange(3)
         logits = skill * (2 * of_class - 1) + noise.normal(size=of_class.shape)
         table = pd.DataFrame({"id": [f"{split}{n:03}" for n in range(images)], "split": split})
         table["patient"] = [f"{split[0] if split == 'val' else 's'}{n // 2}" for n in range(images)]
-        if info.kind == "multi_label":
-            table[columns("label", info.kind, info.findings)] = of_class
+        if decoder.labels == "multi_label":
+            table[columns("label", decoder.labels, decoder.findings)] = of_class
         else:
-            names = np.array(info.classes)
-            table["label"] = of_class[:, 0] if info.kind == "binary" else names[of_class.argmax(axis=1)]
-        for what, values in (("logit", logits), ("probability", probabilities(logits, info.calibration))):
-            table[columns(what, info.kind, info.findings)] = values
+            names = np.array(decoder.classes)
+            table["label"] = of_class[:, 0] if decoder.labels == "binary" else names[of_class.argmax(axis=1)]
+        for what, values in (("logit", logits), ("probability", probabilities(logits, decoder.calibration))):
+            table[columns(what, decoder.labels, decoder.findings)] = values
         parts.append(table)
     return pd.concat(parts).sample(frac=1, random_state=seed)

@@ -9,12 +9,11 @@ import pytest
 from kmedtl.cli import main
 from kmedtl.data.pseudonyms import pseudonym
 from kmedtl.edge.tasks.classification.calibration import sigmoid
-from kmedtl.ensemble.combine import METHODS
 from kmedtl.ensemble.ensemble import ensemble
-from kmedtl.ensemble.member_comparison import gain
-from kmedtl.ensemble.members import answers
 from kmedtl.errors import UserError
 from kmedtl.evaluate.confidence import auc_loss
+from kmedtl.tasks.classification.combine import METHODS
+from kmedtl.tasks.classification.examples import labelled
 
 
 def arguments(runs, out, method="mean"):
@@ -48,13 +47,13 @@ def test_compare_sets_it_beside_another(runs, tmp_path, capsys):
 
 def test_three_together_beat_each_alone_and_the_gain_is_paired(runs):
     made = ensemble(runs, "mean")
-    for standing, member in zip(made.member_comparisons, made.members, strict=True):
-        alone = answers(member.predictions, member.info, "test")
-        assert list(alone.ids) == list(made.test.ids)
-        scores = made.test.scores[:, 0], alone.scores[:, 0]
-        assert standing.gain == auc_loss(made.test.targets[:, 0], *scores, made.test.patients)
+    test = made.evaluation.details.test
+    for standing, member in zip(made.beside, made.members, strict=True):
+        alone = labelled(member.examples("test"), member.info.decoder)
+        assert list(alone.ids) == list(test.ids)
+        assert standing.gain == auc_loss(test.targets[:, 0], test.scores[:, 0], alone.scores[:, 0], test.patients)
         assert standing.gain.low > 0  # by construction: the runs' errors are independent
-        assert made.judgement.metrics.estimates["auc"].value > standing.area.value
+        assert made.evaluation.estimates["auc"].value > standing.alone.value
 
 
 def test_the_mean_is_of_the_same_image_whatever_the_order_of_the_rows(runs):
@@ -72,7 +71,7 @@ def test_the_test_chooses_nothing(runs):
         table.to_csv(run / "predictions.csv", index=False)
     for old, method in zip(before, METHODS, strict=True):
         new = ensemble(runs, method)
-        assert (new.combination, new.settled) == (old.combination, old.settled)
+        assert (new.weights, new.fit) == (old.weights, old.fit)
 
 
 @pytest.mark.parametrize(("kind", "method"), [("multi_class", "stack"), ("multi_label", "weighted")])
@@ -83,11 +82,12 @@ def test_questions_of_several_findings(write_run, tmp_path, kind, method):
     told = json.loads((out / "metrics.json").read_text())["ensemble"]["standings"]
     assert {one["figure"] for one in told} == {"macro_auc"}
     made = ensemble(runs, method)
-    for one, standing in zip(told, made.member_comparisons, strict=True):
-        whole = made.judgement.metrics.estimates["macro_auc"].value
-        assert one["gain"]["value"] == pytest.approx(whole - standing.area.value)
+    for one, standing in zip(told, made.beside, strict=True):
+        whole = made.evaluation.estimates["macro_auc"].value
+        assert one["gain"]["value"] == pytest.approx(whole - standing.alone.value)
         assert standing.gain.low <= standing.gain.value <= standing.gain.high
-    assert gain(made.test, made.test).value == 0
+    test, decoder = made.members[0].examples("test"), made.members[0].info.decoder
+    assert made.task.gain(made.members[0].question, test, [test], decoder, decoder).value == 0
 
 
 def test_an_ensemble_may_vote_in_another(runs, write_run, tmp_path):
@@ -124,7 +124,9 @@ def test_no_run_folder(runs, tmp_path):
 
 def test_other_classes(runs, write_run):
     other = write_run("other", classes=("NORMAL", "TUMOUR"))
-    with pytest.raises(UserError, match=r"expected the classes of .*a, NORMAL, ILL\. Received: NORMAL, TUMOUR"):
+    with pytest.raises(
+        UserError, match=r"expected what is asked of .*a: binary; NORMAL, ILL\. Received: binary; NORMAL, TUMOUR"
+    ):
         ensemble([runs[0], other], "mean")
 
 
@@ -161,7 +163,7 @@ def test_a_run_of_folds_leaves_no_image_to_judge_by(runs, tmp_path):
 
 
 def test_a_damaged_table(runs):
-    table = pd.read_csv(runs[1] / "predictions.csv").drop(columns="probability")
+    table = pd.read_csv(runs[1] / "predictions.csv").drop(columns="logit")
     table.to_csv(runs[1] / "predictions.csv", index=False)
     with pytest.raises(UserError, match="b: its files are not as a run wrote them"):
         ensemble(runs, "mean")

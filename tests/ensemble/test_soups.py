@@ -8,10 +8,12 @@ import pytest
 from kmedtl.config import override
 from kmedtl.data.in_memory import ImagesInMemory
 from kmedtl.data.pipeline import Pipeline
+from kmedtl.edge.tasks.classification.decoder import LOGITS
 from kmedtl.ensemble.members import open_members
 from kmedtl.ensemble.soups import average_weights, recipe_of_soup
 from kmedtl.errors import UserError
 from kmedtl.recipes.pneumonia import RECIPE
+from tests.models import question_of
 
 PIXELS = np.random.default_rng(0).integers(0, 255, (40, 8, 8, 3), dtype=np.uint8)
 BRIGHT = PIXELS.mean(axis=(1, 2))
@@ -21,7 +23,7 @@ TRUTH = (BRIGHT[:, :1] > np.median(BRIGHT[:, 0])).astype(np.float32)  # of the r
 def linear(weights):
     inputs = keras.Input((8, 8, 3))
     outputs = keras.layers.Dense(1)(keras.layers.GlobalAveragePooling2D()(inputs))
-    model = keras.Model(inputs, outputs)
+    model = keras.Model(inputs, {LOGITS: outputs})
     model.set_weights([np.array(weights, np.float32)[:, None], np.zeros(1, np.float32)])
     return model
 
@@ -35,10 +37,10 @@ def soup(write_run):
         for run, weights in zip(runs, ingredients, strict=True):
             linear(weights).save(run / "model.keras")
         table = pd.DataFrame({"record": np.arange(40), "patient": [f"u{n}" for n in range(40)]})
-        part = Pipeline(ImagesInMemory(PIXELS), table, TRUTH, 16)
+        part = Pipeline(ImagesInMemory(PIXELS), table, {LOGITS: TRUTH}, 16)
         model, said = linear([0, 0, 0]), []
         recipe = recipe_of_soup(open_members(runs), schedule)
-        average_weights(model, recipe, "binary", {"val": part, "test": part}, said.append)
+        average_weights(model, recipe, question_of(), {"val": part, "test": part}, said.append)
         return model.get_weights()[0][:, 0], said[0]
 
     return made

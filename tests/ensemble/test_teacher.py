@@ -12,6 +12,7 @@ from kmedtl.data.pipeline import pipelines
 from kmedtl.data.pseudonyms import pseudonym
 from kmedtl.edge import model_info
 from kmedtl.edge.tasks.classification.calibration import Calibration, sigmoid
+from kmedtl.edge.tasks.classification.decoder import LOGITS
 from kmedtl.ensemble.teacher import check_teacher, with_teacher_targets
 from kmedtl.errors import UserError
 from kmedtl.recipe import Training
@@ -19,6 +20,8 @@ from kmedtl.recipes.pneumonia import RECIPE
 from kmedtl.runner import run
 from kmedtl.runs import run_folder
 from kmedtl.runs.prepare import prepare
+from kmedtl.tasks.classification.question import ClassQuestion
+from tests.models import labels_of
 
 SCALE = 0.02  # of a pixel's brightness in the teacher's logit
 
@@ -30,7 +33,7 @@ def student(image_folder):
     recipe = override(RECIPE, [*source, "data.size=64", "data.batch_size=5"])
     found = prepare(recipe.data, recipe.seed)
     table = splits.split(found.manifest, found.table, 0.2, 0.2, recipe.seed)
-    return recipe, pipelines(found.store, found.manifest, table, recipe.data.batch_size)
+    return recipe, pipelines(found.store, table, recipe.data.batch_size, labels_of(found.manifest))
 
 
 @pytest.fixture
@@ -41,11 +44,12 @@ def teacher(write_run):
         folder = write_run(name, classes=classes)
         inputs = keras.Input((size, size, 3))
         outputs = keras.layers.Dense(1)(keras.layers.GlobalAveragePooling2D()(inputs))
-        model = keras.Model(inputs, outputs)
+        model = keras.Model(inputs, {LOGITS: outputs})
         model.set_weights([np.full((3, 1), SCALE / 3, np.float32), np.full(1, shift - 128 * SCALE, np.float32)])
         model.save(folder / "model.keras")
         info = model_info.read(folder)
-        model_info.attach(replace(info, size=size, calibration=calibration or info.calibration), folder)
+        decoder = replace(info.decoder, calibration=calibration or info.decoder.calibration)
+        model_info.attach(replace(info, size=size, decoder=decoder), folder)
         return folder
 
     return written
@@ -58,9 +62,10 @@ def margins(part):
 def soft(recipe, folder, data):
     """Return the teacher's part of the targets, having seen that the labels stand before it."""
     part = with_teacher_targets(override(recipe, [f"distill={folder}"]), data, lambda text: None)
-    assert np.array_equal(part.targets[:, :1], data["train"].targets)
-    assert part.targets.dtype == np.float32
-    return part.targets[:, 1]
+    targets = part.targets[LOGITS]
+    assert np.array_equal(targets[:, :1], data["train"].targets[LOGITS])
+    assert targets.dtype == np.float32
+    return targets[:, 1]
 
 
 def test_a_teachers_calibrated_answers_are_softened_by_the_temperature(student, teacher):
@@ -127,8 +132,8 @@ def test_no_teacher_there(tmp_path):
 def test_a_teacher_of_other_classes(teacher):
     recipe = override(RECIPE, [f"distill={teacher('run', classes=('A', 'B'))}"])
     check_teacher(recipe)
-    with pytest.raises(UserError, match=r"expected the classes of .*NORMAL, PNEUMONIA\. Received: A, B"):
-        check_teacher(recipe, ("NORMAL", "PNEUMONIA"))
+    with pytest.raises(UserError, match=r"expected what is asked of .*NORMAL, PNEUMONIA\. Received: binary; A, B"):
+        check_teacher(recipe, ClassQuestion("binary", ("NORMAL", "PNEUMONIA")))
 
 
 @pytest.mark.parametrize("settings", [{"soft_share": 1.2}, {"soft_temperature": 0.5}])
@@ -146,4 +151,4 @@ def test_a_student_is_a_run_like_any_other(trained, small_recipe, tmp_path):
     assert json.loads((folder / "metrics.json").read_text())["synthetic"]
     assert (folder / "model_float32.tflite").is_file()
     assert f"distill: {trained[1]}" in (folder / "recipe.yaml").read_text()
-    assert asdict(model_info.read(folder))["classes"] == ("NORMAL", "PNEUMONIA")
+    assert asdict(model_info.read(folder))["decoder"]["classes"] == ("NORMAL", "PNEUMONIA")

@@ -18,11 +18,11 @@ import numpy as np
 import pandas as pd
 
 from kmedtl.evaluate.confidence import auc_loss
-from kmedtl.tasks.classification.reliability import calibration_figures
 from kmedtl.tasks.classification.conformal import coverage_and_size, sets
 from kmedtl.tasks.classification.decision_curve import decision_curve
 from kmedtl.tasks.classification.labelled_predictions import LabelledPredictions, from_table
 from kmedtl.tasks.classification.metrics import measure
+from kmedtl.tasks.classification.reliability import calibration_figures
 from kmedtl.tasks.classification.selective import decision_confidence, selective_curve
 
 PATIENTS = (3, 5, 10, 20, 60)

@@ -9,8 +9,8 @@ from PIL import Image
 from kmedtl.edge.tasks.classification.calibration import sigmoid, softmax
 from kmedtl.evaluate import plots
 from kmedtl.evaluate.confidence import Estimate, delong_auc, undefined
-from kmedtl.tasks.classification.reliability import reliability
 from kmedtl.tasks.classification.decision_curve import decision_curve
+from kmedtl.tasks.classification.reliability import reliability
 from kmedtl.tasks.classification.selective import selective_curve
 
 RANDOM = np.random.default_rng(0)

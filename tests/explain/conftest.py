@@ -8,7 +8,8 @@ import pytest
 
 from kmedtl.backbones.blocks import Block
 from kmedtl.backbones.spec import FEATURES
-from kmedtl.tasks.classification.model import LOGITS, POOLING
+from kmedtl.edge.tasks.classification.decoder import LOGITS
+from kmedtl.heads.pooling import POOLING
 
 SIZE, SIDE = 48, 12
 BLOCKS = (
@@ -45,8 +46,8 @@ def finder():
     x = keras.layers.Activation("linear", name=FEATURES)(x)
     x = keras.layers.GlobalAveragePooling2D(name=POOLING)(x)
     x = keras.layers.Dropout(0.2, name="head_dropout")(x)
-    model = keras.Model(image, keras.layers.Dense(1, name=LOGITS)(x))
-    model.compile(keras.optimizers.Adam(1e-2), keras.losses.BinaryCrossentropy(from_logits=True))
+    model = keras.Model(image, {LOGITS: keras.layers.Dense(1, name=LOGITS)(x)})
+    model.compile(keras.optimizers.Adam(1e-2), {LOGITS: keras.losses.BinaryCrossentropy(from_logits=True)})
     images, targets, _ = planted(128, seed=0)
-    model.fit(images.astype(np.float32), targets[:, None], batch_size=32, epochs=25, verbose=0)
+    model.fit(images.astype(np.float32), {LOGITS: targets[:, None]}, batch_size=32, epochs=25, verbose=0)
     return model

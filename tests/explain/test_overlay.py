@@ -5,8 +5,9 @@ import pytest
 from PIL import Image
 
 from kmedtl.edge.heat_map import overlay
-from kmedtl.explain.cases import choose_cases
 from kmedtl.explain.overlay import gallery, jpeg
+from kmedtl.tasks.classification.cases import cases
+from tests.models import decoder_of, examples_of, question_of
 
 
 @pytest.fixture
@@ -36,17 +37,19 @@ def test_an_empty_map_leaves_the_image():
 
 def test_a_gallery_is_small_and_names_nobody(found):
     random = np.random.default_rng(0)
-    probabilities, targets = random.uniform(0, 1, (12, 1)), random.integers(0, 2, (12, 1))
-    cases = choose_cases(targets, probabilities, (0.5,), 2)
-    rough = random.normal(128, 40, (len(cases), 56, 56)).clip(0, 255).astype(np.uint8)
+    logits, targets = random.normal(0, 2, (12, 1)), random.integers(0, 2, (12, 1))
+    decoder, examples = decoder_of("binary", ("NORMAL", "PNEUMONIA")), examples_of(targets, logits)
+    chosen = cases(question_of(), examples, decoder, 2)
+    rough = random.normal(128, 40, (len(chosen), 56, 56)).clip(0, 255).astype(np.uint8)
     pixels = rough.repeat(4, axis=1).repeat(4, axis=2)[..., None]
-    maps = np.broadcast_to(found, (len(cases), 224, 224))
-    tiles = gallery(cases, ("PNEUMONIA",), targets, probabilities, probabilities >= 0.5, pixels, maps)
-    assert [tile.case for tile in tiles] == cases
+    maps = np.broadcast_to(found, (len(chosen), 224, 224))
+    tiles = gallery(chosen, examples.ids, pixels, maps)
+    assert [tile.case for tile in tiles] == chosen
     for tile in tiles:
-        said = "called" if probabilities[tile.case.row, 0] >= 0.5 else "not called"
+        said = "called" if logits[tile.case.row, 0] >= 0 else "not called"
         truth = "PNEUMONIA" if targets[tile.case.row, 0] else "not PNEUMONIA"
-        assert tile.caption.startswith(f"Truth: {truth}. PNEUMONIA {said}, probability 0.")
+        assert tile.case.caption.startswith(f"Truth: {truth}. PNEUMONIA {said}, probability 0.")
+        assert tile.id == str(tile.case.row)
         for file in (tile.image, tile.overlay):
             assert len(file) <= 25_000
             assert Image.open(io.BytesIO(file)).size == (224, 224)

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from kmedtl.backbones.spec import FEATURES
+from kmedtl.edge.tasks.classification.decoder import LOGITS
 from kmedtl.export import quantize, saved_model
-from kmedtl.tasks.classification.model import LOGITS, POOLING
+from kmedtl.heads.pooling import POOLING
 
 SIZE = 16
 
@@ -21,7 +22,7 @@ def classifier(findings: int = 1, channels: int = 1) -> keras.Model:
     x = keras.layers.Conv2D(8, 3, 2, "same", activation="relu", name="conv_2")(x)
     x = keras.layers.Activation("linear", name=FEATURES)(x)
     x = keras.layers.GlobalAveragePooling2D(name=POOLING)(x)
-    return keras.Model(image, keras.layers.Dense(findings, name=LOGITS)(x))
+    return keras.Model(image, {LOGITS: keras.layers.Dense(findings, name=LOGITS)(x)})
 
 
 def pictures(count: int, low: int, high: int, channels: int = 1) -> np.ndarray:

@@ -6,14 +6,12 @@ import pytest
 
 from kmedtl.cli import main
 from kmedtl.edge import model_info
-from kmedtl.edge.tasks.classification.calibration import uncalibrated
 from kmedtl.export.formats import FILES, NATIVE, write_all
 from tests.export.conftest import SIZE, classifier
 from tests.export.test_onnx import INFO
+from tests.models import decoder_of
 
-SEVERAL = replace(
-    INFO, kind="multi_label", calibration=uncalibrated("multi_label", 2), thresholds=(0.5, 0.5), classes=("A", "B")
-)
+SEVERAL = replace(INFO, decoder=decoder_of("multi_label", ("A", "B")))
 FORMATS = {"keras": NATIVE, **{name: FILES[name] for name in ("saved_model", "float32", "onnx")}}
 
 

@@ -4,14 +4,13 @@ import numpy as np
 import pytest
 
 from kmedtl.edge import model_info
-from kmedtl.edge.model_info import ModelInfo
-from kmedtl.edge.tasks.classification.calibration import uncalibrated
 from kmedtl.errors import UserError
 from kmedtl.export.formats import write_all
 from kmedtl.export.runtimes import keras_runtime, open_runtime
 from tests.export.conftest import SIZE, pictures
+from tests.models import decoder_of, info_of
 
-INFO = ModelInfo(("NO", "YES"), "binary", SIZE, 1, uncalibrated("binary", 1), (0.5,), "r", "s", 1, False, "1")
+INFO = info_of(decoder_of("binary", ("NO", "YES")), SIZE)
 
 
 def test_an_onnx_file_answers_as_the_model_and_says_what_it_is(model, tmp_path):
@@ -21,9 +20,10 @@ def test_an_onnx_file_answers_as_the_model_and_says_what_it_is(model, tmp_path):
     model_info.attach(INFO, path)
     assert model_info.read(path) == INFO
     images = pictures(40, 0, 256)
-    expected = keras_runtime(native).logits_and_features(images)
-    for found, wanted in zip(open_runtime(path).logits_and_features(images), expected, strict=True):
-        np.testing.assert_allclose(found, wanted, atol=1e-5)
+    expected, found = keras_runtime(native)(images), open_runtime(path)(images)
+    assert set(found) == set(expected) == {"logits", "features"}
+    for name, wanted in expected.items():
+        np.testing.assert_allclose(found[name], wanted, atol=1e-5)
 
 
 def test_what_is_no_onnx_file_is_refused(tmp_path):

@@ -2,24 +2,27 @@ import numpy as np
 import pytest
 
 from kmedtl.edge.litert import LiteRTModel
+from kmedtl.evaluate.confidence import Estimate
 from kmedtl.export import quantize
 from kmedtl.export.int8 import IN_FLOAT, Int8Options, choose
 from kmedtl.export.layers import worst_layers
 from kmedtl.export.parity import Parity
 from tests.export.conftest import pictures
 
+NONE = Estimate(0.0, 0.0, 0.0, "")
 DARK, BRIGHT = pictures(24, 0, 40), pictures(1, 240, 256)
 
 
 def features_of(file, path, images):
     path.write_bytes(file)
-    return LiteRTModel(path).logits_and_features(images)[1]
+    return LiteRTModel(path)(images)["features"]
 
 
 def test_a_file_in_float_answers_as_the_model(whole, model, tmp_path):
     (tmp_path / "whole.tflite").write_bytes(whole)
     found = LiteRTModel(tmp_path / "whole.tflite")(DARK)
-    np.testing.assert_allclose(found, model.predict(DARK.astype("float32"), verbose=0), atol=1e-5)
+    expected = model.predict(DARK.astype("float32"), verbose=0)
+    np.testing.assert_allclose(found["logits"], expected["logits"], atol=1e-5)
 
 
 @pytest.mark.parametrize("place", [0, 12, 24])
@@ -56,9 +59,9 @@ def test_ways_are_tried_in_order_until_one_will_do(saved, whole, tmp_path, limit
     def judge(file):
         error = float(np.abs(features_of(file, tmp_path / "int8.tflite", DARK) - expected).mean())
         failed_gates = ("mean |Δp|",) if error > limit else ()
-        return Parity("model_int8.tflite", 0, 1, 0, error, error, 0, failed_gates=failed_gates)
+        return Parity("model_int8.tflite", 0, "auc", 1, NONE, {"mean_difference": error}, failed_gates=failed_gates)
 
     attempts = choose(Int8Options(saved, whole, lambda count: DARK[:count], 6), judge)
     assert len(attempts) == tried
-    assert attempts[-1].parity.mean_difference == min(attempt.parity.mean_difference for attempt in attempts)
+    assert attempts[-1].cost[1] == min(attempt.cost[1] for attempt in attempts)
     assert ("weights only" in {attempt.way for attempt in attempts}) == (tried > 2)

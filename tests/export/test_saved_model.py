@@ -15,7 +15,9 @@ from kmedtl.edge.tasks.classification.calibration import Calibration, probabilit
 from kmedtl.export import saved_model
 from kmedtl.images.read_image import read_image
 from kmedtl.images.reading import Reading
+from kmedtl.tasks.classification.network import NETWORK
 from tests.export.conftest import SIZE, classifier, pictures
+from tests.models import decoder_of
 
 # What TensorFlow Serving does with a request to its predict API: `b64` becomes bytes, the list becomes a tensor of the
 # signature's type, the outputs become a list of one object an instance.
@@ -33,10 +35,18 @@ print(json.dumps([dict(zip(found, row)) for row in zip(*found.values())]))
 PLATT = Calibration("vector", "binary", (1.7,), (-0.4,))
 
 
+def decoding(calibration):
+    """Return what makes a SavedModel's answers by a calibration."""
+    count = len(calibration.scale)
+    classes = ("NO", "YES") if calibration.kind == "binary" else tuple("ABC"[:count])
+    decoder = decoder_of(calibration.kind, classes, calibration)
+    return lambda outputs: NETWORK.decode(outputs, decoder)
+
+
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):
     model = classifier(channels=1)
-    folder = saved_model.write(model, tmp_path_factory.mktemp("served") / "saved_model", PLATT)
+    folder = saved_model.write(model, tmp_path_factory.mktemp("served") / "saved_model", decoding(PLATT))
 
     def ask(signature, instances):
         request = json.dumps({"signature_name": signature, "instances": instances})
@@ -52,7 +62,7 @@ def served(tmp_path_factory):
 def test_images_are_answered_without_kmedtl_or_keras(served, signature):
     model, ask = served
     images = pictures(3, 0, 256)
-    logits = model.predict(images.astype("float32"), verbose=0)
+    logits = model.predict(images.astype("float32"), verbose=0)["logits"]
     rows = ask(signature, images.tolist())
     np.testing.assert_allclose([row["logits"] for row in rows], logits, atol=1e-5)
     if signature == "serving_default":
@@ -73,7 +83,7 @@ def test_encoded_files_are_answered_as_read_image_reads_them(served, tmp_path):
         expected.append(read_image(tmp_path / name, Reading(SIZE, 1)).pixels)
         instances.append({"b64": base64.b64encode((tmp_path / name).read_bytes()).decode()})
     rows = ask("from_bytes", instances)
-    logits = model.predict(np.stack(expected).astype("float32"), verbose=0)
+    logits = model.predict(np.stack(expected).astype("float32"), verbose=0)["logits"]
     np.testing.assert_allclose([row["logits"] for row in rows], logits, atol=0.01)
     np.testing.assert_allclose([row["probabilities"] for row in rows], probabilities(logits, PLATT), atol=0.005)
 
@@ -91,7 +101,7 @@ def test_encoded_files_are_answered_as_read_image_reads_them(served, tmp_path):
     ids=lambda calibration: f"{calibration.method}-{calibration.kind}",
 )
 def test_probabilities_are_those_of_the_calibration(calibration, tmp_path):
-    folder = saved_model.write(classifier(findings=3), tmp_path / "saved_model", calibration)
+    folder = saved_model.write(classifier(findings=3), tmp_path / "saved_model", decoding(calibration))
     found = tf.saved_model.load(str(folder)).signatures["serving_default"](
         tf.constant(pictures(20, 0, 256), tf.float32)
     )

@@ -9,8 +9,9 @@ import pytest
 
 from kmedtl.data.in_memory import ImagesInMemory
 from kmedtl.data.pipeline import Pipeline
+from kmedtl.edge.tasks.classification.decoder import LOGITS
 from kmedtl.recipe import Backbone, Head
-from kmedtl.tasks.classification.model import build_classifier
+from tests.models import build_classifier
 
 BACKBONE = Backbone("MobileNet", "random", truncate_at="block5")  # seven blocks with the head
 
@@ -39,4 +40,4 @@ def _images(name: str, count: int, seed: int) -> Pipeline:
     pixels[:, 8:16, 8:16] += (random.integers(0, 60, count) + 30 * targets[:, 0].astype(int))[:, None, None, None]
     ids = [f"{name}-{number}" for number in range(count)]
     table = pd.DataFrame({"id": ids, "record": range(count), "stratum": targets[:, 0]})
-    return Pipeline(ImagesInMemory(pixels.astype(np.uint8)), table, targets, batch_size=16)
+    return Pipeline(ImagesInMemory(pixels.astype(np.uint8)), table, {LOGITS: targets}, batch_size=16)

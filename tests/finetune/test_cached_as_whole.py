@@ -6,11 +6,12 @@ import pytest
 
 from kmedtl.backbones.blocks import block_map, select, set_trainable
 from kmedtl.data.pipeline import Variation
+from kmedtl.edge.tasks.classification.decoder import LOGITS
 from kmedtl.finetune import frozen_prefix
 from kmedtl.finetune.frozen_prefix import CachedEpoch, cache, cut
 from kmedtl.recipe import Backbone, Head
 from kmedtl.tasks.classification.losses import MaskedCrossEntropy
-from kmedtl.tasks.classification.model import build_classifier
+from tests.models import build_classifier
 
 
 @pytest.fixture
@@ -32,16 +33,16 @@ def test_a_cached_stage_trains_as_the_whole_model_does(model, data, train, many,
     (cached,) = cache([parts], data, 1, Variation(), "none", "float32", seed=0)
     epoch = CachedEpoch(cached["train"], 16, seed=5)
     pixels = data["train"].pixels().astype("float32")[epoch.order]
-    targets = data["train"].targets[epoch.order]
-    whole = [(pixels[start : start + 16], targets[start : start + 16]) for start in range(0, len(pixels), 16)]
+    targets = data["train"].targets[LOGITS][epoch.order]
+    whole = [(pixels[at : at + 16], {LOGITS: targets[at : at + 16]}) for at in range(0, len(pixels), 16)]
     after = []
     for trainer, batches in (
         (parts.suffix, [epoch[number][:2] for number in range(len(epoch))]),
-        (keras.Model(model.inputs, model.outputs), whole),
+        (keras.Model(model.inputs, model.output), whole),
     ):
         model.set_weights(before)
         sgd = keras.optimizers.SGD(1e-2, momentum=0.9)
-        trainer.compile(sgd, MaskedCrossEntropy())
+        trainer.compile(sgd, {LOGITS: MaskedCrossEntropy()})
         model.get_layer("head_dropout").rate = 0.0
         for inputs, answers in batches:
             trainer.train_on_batch(inputs, answers)

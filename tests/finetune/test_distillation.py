@@ -5,12 +5,12 @@ import pytest
 
 from kmedtl.backbones.blocks import block_map
 from kmedtl.edge.tasks.classification.calibration import sigmoid, softmax
-from kmedtl.finetune.job import TrainingJob
-from kmedtl.finetune.stage_data import predict_logits
+from kmedtl.edge.tasks.classification.decoder import LOGITS
 from kmedtl.finetune.stages import fine_tune
 from kmedtl.recipe import Stage, Training
 from kmedtl.tasks.classification.losses import Distillation, cross_entropy
 from tests.finetune.conftest import BACKBONE, tiny_model
+from tests.models import double, job_of, predict_logits
 
 RANDOM = np.random.default_rng(0)
 KINDS = {"binary": 1, "multi_class": 3, "multi_label": 2}
@@ -65,16 +65,14 @@ def test_gradients_keep_their_size_at_any_temperature(temperature):
 @pytest.mark.parametrize("views", [0, 2])
 @pytest.mark.parametrize("mix", ["none", "mixup"])
 def test_each_finding_is_learned_of_the_teacher_from_cached_and_from_whole_images(data, views, mix):
-    both = {name: replace(part, targets=np.repeat(part.targets, 2, axis=1)) for name, part in data.items()}
+    both = {name: double(part) for name, part in data.items()}
     train = both["train"]
     soft = np.array([[0.9, 0.1]], np.float32).repeat(len(train.table), axis=0)  # whatever the labels are
-    both["train"] = replace(train, targets=np.concatenate([train.targets, soft], axis=1))
+    both["train"] = replace(train, targets={LOGITS: np.concatenate([train.targets[LOGITS], soft], axis=1)})
     model, training = tiny_model(2), Training(soft_share=1.0)
     before = predict_logits(model, train).mean(axis=0)
     stage = Stage("head", "head", 1, 0.1, warmup=0, views=views, mix=mix)
-    fine_tune(
-        TrainingJob(model, block_map(model, BACKBONE.name), both, "none", training, 1, "multi_label", True), [stage]
-    )
+    fine_tune(job_of(model, block_map(model, BACKBONE.name), both, "none", training, 1, "multi_label", True), [stage])
     first, second = predict_logits(model, train).mean(axis=0) - before
     assert first > 0.1
     assert second < -0.1

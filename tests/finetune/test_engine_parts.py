@@ -10,15 +10,17 @@ from sklearn.metrics import roc_auc_score
 
 from kmedtl.backbones.blocks import block_map
 from kmedtl.data.manifest import UNKNOWN
+from kmedtl.edge.tasks.classification.decoder import LOGITS
 from kmedtl.errors import UserError
 from kmedtl.finetune.batch_norm import adapt
 from kmedtl.finetune.block_importance import most_important, relative_gradient_norms
-from kmedtl.finetune.epoch_score import sensitivity_at, validation_metrics
-from kmedtl.finetune.job import TrainingJob
+from kmedtl.finetune.epoch_score import validation_metrics
 from kmedtl.finetune.lr_range import range_test
 from kmedtl.finetune.moving_average import MovingAverage
 from kmedtl.recipe import Stage, Training
+from kmedtl.tasks.classification.score import sensitivity_at
 from tests.finetune.conftest import BACKBONE
+from tests.models import job_of
 
 
 @pytest.fixture
@@ -28,7 +30,7 @@ def images(data):
 
 @pytest.fixture
 def job(model, data):
-    return TrainingJob(model, block_map(model, BACKBONE.name), data, "none", Training(), seed=1)
+    return job_of(model, block_map(model, BACKBONE.name), data, "none", Training(), seed=1)
 
 
 def test_sensitivity_is_the_best_that_the_specificity_allows():
@@ -39,15 +41,17 @@ def test_sensitivity_is_the_best_that_the_specificity_allows():
 
 
 def test_the_score_is_what_select_names(job, images):
-    logits = {"val": np.random.default_rng(1).normal(size=(20, 1)).astype(np.float32)}
-    by_auc = validation_metrics(job, logits)
-    assert by_auc["score"] == by_auc["val_auc"] == pytest.approx(roc_auc_score(images.targets, logits["val"]))
+    logits = np.random.default_rng(1).normal(size=(20, 1)).astype(np.float32)
+    outputs, truth = {"val": {LOGITS: logits}}, images.targets[LOGITS]
+    by_auc = validation_metrics(job, outputs)
+    assert by_auc["score"] == by_auc["figures"]["val_auc"] == pytest.approx(roc_auc_score(truth, logits))
     wanted = Training(select="sensitivity", specificity=0.8)
-    by_sensitivity = validation_metrics(replace(job, training=wanted), logits)
-    assert by_sensitivity["score"] == sensitivity_at(0.8, images.targets[:, 0], logits["val"][:, 0])
-    hidden = replace(images, targets=np.where(np.arange(20)[:, None] < 4, UNKNOWN, images.targets))
-    known = roc_auc_score(images.targets[4:], logits["val"][4:])
-    assert validation_metrics(replace(job, data={"val": hidden}), logits)["val_auc"] == pytest.approx(known)
+    by_sensitivity = validation_metrics(replace(job, training=wanted), outputs)
+    assert by_sensitivity["score"] == sensitivity_at(0.8, truth[:, 0], logits[:, 0])
+    hidden = replace(images, targets={LOGITS: np.where(np.arange(20)[:, None] < 4, UNKNOWN, truth)})
+    known = roc_auc_score(truth[4:], logits[4:])
+    found = validation_metrics(replace(job, data={"val": hidden}), outputs)
+    assert found["figures"]["val_auc"] == pytest.approx(known)
 
 
 def test_the_average_follows_the_weights_and_can_stand_in_for_them():

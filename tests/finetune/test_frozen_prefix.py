@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 
 from kmedtl.backbones.blocks import block_map, select
+from kmedtl.edge.tasks.classification.decoder import LOGITS
 from kmedtl.finetune.frozen_prefix import Activations, CachedEpoch, cut
 from kmedtl.recipe import Backbone, Head
-from kmedtl.tasks.classification.model import build_classifier
+from tests.models import build_classifier
 
 
 @pytest.mark.parametrize(
@@ -21,7 +22,7 @@ def test_prefix_and_suffix_are_the_model(name, train):
     blocks = block_map(model, name)
     parts = cut(model, blocks, select(blocks, train))
     images = np.random.default_rng(0).uniform(0, 255, (3, 64, 64, 1)).astype("float32")
-    assert np.allclose(parts.suffix(parts.prefix(images)), model(images), atol=1e-6)
+    assert np.allclose(parts.suffix(parts.prefix(images))[LOGITS], model(images)[LOGITS], atol=1e-6)
     own = {id(weight) for weight in model.weights}
     assert all(id(weight) in own for weight in [*parts.prefix.weights, *parts.suffix.weights])
 
@@ -37,13 +38,16 @@ def activations():
     """Ten images in three views whose activations tell view and image: 100 × view + image."""
     model = build_classifier(Backbone("EfficientNetLite0", "random"), Head(), 64, 1, 1)
     blocks = block_map(model, "EfficientNetLite0")
-    cached = Activations(cut(model, blocks, ("head",)).prefix, count=10, findings=1, views=3, dtype="float16")
+    prefix = cut(model, blocks, ("head",)).prefix
+    cached = Activations(prefix, {LOGITS: np.zeros((10, 1))}, views=3, dtype="float16")
     shape = cached.arrays[0].shape[2:]
     for view in range(3):
         rows = [np.full(shape, 100 * view + image, "float32") for image in range(10)]
         targets = np.arange(10, dtype="float32")[:, None] % 2
         for part in (slice(0, 4), slice(4, 8), slice(8, 10)):
-            cached.write(view, part.start, [np.stack(rows[part])], (None, targets[part], 1 + targets[part, 0]))
+            cached.write(
+                view, part.start, [np.stack(rows[part])], (None, {LOGITS: targets[part]}, 1 + targets[part, 0])
+            )
     return cached
 
 
@@ -53,7 +57,7 @@ def test_an_epoch_visits_each_image_once_in_some_view(activations):
     values = np.concatenate([inputs.reshape(len(inputs), -1)[:, 0] for inputs, *_ in batches]).astype(int)
     assert sorted(values % 100) == list(range(10))
     assert len(set(values // 100)) > 1
-    targets = np.concatenate([targets for _, targets, _ in batches])[:, 0]
+    targets = np.concatenate([targets[LOGITS] for _, targets, _ in batches])[:, 0]
     assert np.array_equal(targets, values % 100 % 2)
     assert np.array_equal(np.concatenate([weights for *_, weights in batches]), 1 + targets)
 

@@ -4,7 +4,7 @@ import pytest
 from kmedtl.backbones.blocks import block_map, set_trainable
 from kmedtl.finetune.optimizers import block_rates, optimizer
 from kmedtl.recipe import Backbone, Head, Stage
-from kmedtl.tasks.classification.model import build_classifier
+from tests.models import build_classifier
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@ import pytest
 from kmedtl.backbones.blocks import block_map, select
 from kmedtl.finetune.presets import PRESETS, pick, stages_of
 from kmedtl.recipe import Backbone, Head
-from kmedtl.tasks.classification.model import build_classifier
+from tests.models import build_classifier
 
 
 @pytest.fixture(scope="module", params=["EfficientNetLite0", "VGG16"])

@@ -8,11 +8,11 @@ import pytest
 from kmedtl.backbones.blocks import block_map
 from kmedtl.errors import UserError
 from kmedtl.finetune import checkpoint as states
-from kmedtl.finetune.job import TrainingJob
 from kmedtl.finetune.stages import fine_tune
 from kmedtl.recipe import Stage, Training
 from kmedtl.runs.run_folder import STATE
 from tests.finetune.conftest import BACKBONE, tiny_model
+from tests.models import job_of
 
 STAGES = (
     Stage("head", "head", 2, 3e-3, ema=0.9),
@@ -37,7 +37,7 @@ def learn(data, folder, stages=STAGES, kill_at=None):
 
     model = tiny_model()
     more = {"log": lambda text: None, "after_epoch": after_epoch, "folder": folder}
-    job = TrainingJob(model, block_map(model, BACKBONE.name), data, "xray", Training(), seed=1, **more)
+    job = job_of(model, block_map(model, BACKBONE.name), data, "xray", Training(), seed=1, **more)
     return fine_tune(job, stages), model.get_weights()
 
 

@@ -5,18 +5,18 @@ import pytest
 
 from kmedtl.backbones.blocks import block_map
 from kmedtl.data.manifest import UNKNOWN
+from kmedtl.edge.tasks.classification.decoder import LOGITS
 from kmedtl.errors import UserError
 from kmedtl.finetune.batch_norm import adapt
-from kmedtl.finetune.job import TrainingJob
-from kmedtl.finetune.stage_data import predict_logits
 from kmedtl.finetune.stages import fine_tune
 from kmedtl.recipe import Stage, Training
 from tests.finetune.conftest import BACKBONE, tiny_model
+from tests.models import double, job_of, predict_logits
 
 
 def learn(model, data, stages, training=None, preset="none", **more):
     blocks = block_map(model, BACKBONE.name)
-    return fine_tune(TrainingJob(model, blocks, data, preset, training or Training(), seed=1, **more), stages)
+    return fine_tune(job_of(model, blocks, data, preset, training or Training(), seed=1, **more), stages)
 
 
 def weights_by_block(model, blocks):
@@ -51,7 +51,7 @@ def test_the_best_epoch_of_all_stages_is_kept(model, data):
     logits = predict_logits(model, data["val"])
     from sklearn.metrics import roc_auc_score
 
-    assert roc_auc_score(data["val"].targets, logits) == pytest.approx(best.val_auc)
+    assert roc_auc_score(data["val"].targets[LOGITS], logits) == pytest.approx(best.headline)
 
 
 def test_a_loss_that_is_not_finite_stops_with_the_stage(model, data):
@@ -64,11 +64,11 @@ def test_a_loss_that_is_not_finite_stops_with_the_stage(model, data):
 
 def test_several_findings_train_together_and_unknown_labels_have_no_say(data):
     """The second finding is known for half of the training images, and wrong where it is unknown."""
-    truth = data["train"].targets[:, 0]
+    truth = data["train"].targets[LOGITS][:, 0]
     unknown = np.arange(len(truth)) % 2 == 0
-    part = {name: replace(pipeline, targets=np.repeat(pipeline.targets, 2, axis=1)) for name, pipeline in data.items()}
-    part["train"].targets[unknown, 1] = UNKNOWN
-    lying = {name: replace(pipeline, targets=pipeline.targets.copy()) for name, pipeline in part.items()}
+    part, lying = ({name: double(pipeline) for name, pipeline in data.items()} for _ in range(2))
+    for known in (part, lying):
+        known["train"].targets[LOGITS][unknown, 1] = UNKNOWN
     logits = []
     for known in (part, lying):
         model = tiny_model(findings=2)

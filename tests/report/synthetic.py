@@ -8,13 +8,17 @@ import numpy as np
 from kmedtl.audit.audit import Audit
 from kmedtl.audit.shortcuts import Shortcut
 from kmedtl.data.manifest import Manifest, from_rows
-from kmedtl.edge.model_info import ModelInfo
+from kmedtl.edge.tasks.classification.decoder import LOGITS
 from kmedtl.evaluate.confidence import Estimate
 from kmedtl.export.parity import Parity
 from kmedtl.recipe import Evaluation, Recipe
-from kmedtl.report.content import Report
-from kmedtl.tasks.classification.evaluation import judge, settle
-from kmedtl.tasks.classification.prediction_table import answers_of, calibrated, predictions_of
+from kmedtl.runs.result import Result
+from kmedtl.tasks.classification.drift import TITLES
+from kmedtl.tasks.classification.evaluation import evaluate, fit_decoder
+from kmedtl.tasks.classification.examples import table as predictions_table
+from kmedtl.tasks.classification.question import ClassQuestion
+from kmedtl.tasks.task import Examples
+from tests.models import info_of
 
 KINDS = {
     "binary": ("NORMAL", "PNEUMONIA"),
@@ -26,35 +30,44 @@ ENVIRONMENT = {"python": "3.12.0", "git": None, "host": {"cores": 2, "gpus": []}
 
 
 @cache
-def report_of(kind, classes=None, source="films", images=160) -> Report:
-    """A report on random images that a random model judges better than chance."""
+def report_of(kind, classes=None, source="films", images=160) -> Result:
+    """A result on random images that a random model judges better than chance."""
     manifest = _manifest(kind, classes or KINDS[kind], source, images)
     random, table = np.random.default_rng(1), manifest.table
     logits = 2.0 * manifest.targets(table) - 1 + random.normal(0, 1.5, (images, len(manifest.findings)))
-    predictions = predictions_of(logits, table, manifest, ["sex"])
-    settled = settle(answers_of(predictions, manifest, "val"), EVALUATION, 0)
-    info = ModelInfo(
-        manifest.classes, kind, 64, 1, settled.calibration, settled.thresholds, "lungs", source, 7, False, "1.0"
-    )
-    test = answers_of(calibrated(predictions, info), manifest, "test", settled.thresholds)
-    return Report(
+    ids, patients = (table[name].to_numpy(object) for name in ("id", "patient"))
+    examples = Examples(ids, patients, {LOGITS: manifest.targets(table)}, {LOGITS: logits}, table[["sex"]])
+    question = ClassQuestion(kind, manifest.classes)
+    parts = {split: examples.of(np.flatnonzero(table["split"] == split)) for split in ("val", "test")}
+    fit = fit_decoder(question, EVALUATION, parts["val"], 0)
+    predictions = table[["id", "patient", "split"]].join(predictions_table(question, examples, fit.decoder))
+    return Result(
         recipe=Recipe("lungs", schedule="untrained", evaluation=EVALUATION),
+        question=question,
         manifest=manifest,
         audit=_audit(manifest),
         trained=None,
-        test=test,
-        info=info,
-        settled=settled,
-        judgement=judge(test, settled, EVALUATION, 0),
-        parity=(Parity("model.keras", 14.2, 0.9, 0.0, 0.0, 0.0, 0.0),),
+        predictions=predictions[predictions["split"] != "train"].assign(unlike_training=0),
+        info=info_of(fit.decoder, 64, recipe="lungs", source=source),
+        fit=fit,
+        evaluation=evaluate(question, EVALUATION, parts["test"], fit, 0),
+        parity=(Parity("model.keras", 14.2, "auc", 0.9, Estimate(0.0, 0.0, 0.0, ""), dict.fromkeys(TITLES, 0.0)),),
+        tiles=(),
         environment=ENVIRONMENT,
     )
 
 
-def without_positives(report) -> Report:
-    """The same report, where no test image has the finding."""
-    test = replace(report.test, targets=np.zeros_like(report.test.targets))
-    return replace(report, test=test, judgement=judge(test, report.settled, EVALUATION, 0))
+def figures_of(report) -> list:
+    """The figures of the whole test, then those of each finding, where there are several."""
+    return [report.evaluation.estimates, *report.evaluation.details.metrics.by_finding.values()]
+
+
+def without_positives(report) -> Result:
+    """The same result, where no test image has the finding."""
+    test = report.evaluation.details.test
+    targets = {LOGITS: np.zeros_like(test.targets)}
+    examples = Examples(test.ids, test.patients, targets, {LOGITS: test.logits}, test.groups)
+    return replace(report, evaluation=evaluate(report.question, EVALUATION, examples, report.fit, 0))
 
 
 def _manifest(kind, classes, source, images) -> Manifest:

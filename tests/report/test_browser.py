@@ -117,8 +117,8 @@ def test_no_page_is_wider_than_a_phone(kind, chromium, tmp_path):
     assert ("start" in found) == (kind != "multi_class")
     if kind == "multi_label":
         report = report_of(kind)
-        figures = report.by_finding[report.test.findings[1]]
+        figures = report.evaluation.by[report.evaluation.details.test.findings[1]]
         assert found["other"]["sensitivity"] == str(figures["sensitivity"])
-        ppv, npv = report.judgement.at_prevalence[report.test.findings[0]]
+        ppv, npv = report.evaluation.details.at_prevalence[report.evaluation.details.test.findings[0]]
         assert found["start"]["ppv-elsewhere"].split()[0] == f"{ppv.value:.3f}"
         assert found["start"]["npv-elsewhere"].split()[0] == f"{npv.value:.3f}"

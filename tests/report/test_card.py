@@ -22,7 +22,10 @@ def test_the_card_has_its_fields_and_the_tests_figures(tmp_path, kind):
     report = report_of(kind)
     text = card_of(report, tmp_path)
     assert re.findall(r"^## (.+)$", text, flags=re.M) == FIELDS
-    for figures in (report.metrics.estimates, *report.metrics.by_finding.values()):
+    for figures in (
+        report.evaluation.details.metrics.estimates,
+        *report.evaluation.details.metrics.by_finding.values(),
+    ):
         for one in figures.values():
             assert f"| {one} |" in text
     assert {row[0] for row in re.findall(r"^\| ([1-6])\. ", text, flags=re.M)} == set("123456")

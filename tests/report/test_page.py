@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kmedtl.explain.cases import Case
 from kmedtl.explain.overlay import ExampleImage
 from kmedtl.report import card, folds, page
 from kmedtl.tasks.classification import thresholds
+from kmedtl.tasks.task import Case
 from tests.report.synthetic import KINDS, report_of, without_positives
 
 ATTACK = "<script>alert(1)</script>"
@@ -120,8 +120,11 @@ def test_the_sections_are_in_their_order(written):
 def test_every_figure_of_the_test_is_there_with_its_interval(written, kind):
     text, report, _ = written[kind]
     words = Page(text).text
-    for figures in (report.metrics.estimates, *report.metrics.by_finding.values()):
-        digits = 4 if figures is report.metrics.estimates else 3
+    for figures in (
+        report.evaluation.details.metrics.estimates,
+        *report.evaluation.details.metrics.by_finding.values(),
+    ):
+        digits = 4 if figures is report.evaluation.estimates else 3
         for name, one in figures.items():
             if name not in ("accuracy", "balanced_accuracy", "f1", "brier") or digits == 4:
                 shown = f"{one.value:.{digits}f} ({one.low:.{digits}f}–{one.high:.{digits}f})"
@@ -130,7 +133,7 @@ def test_every_figure_of_the_test_is_there_with_its_interval(written, kind):
 
 def test_the_summary_counts_a_hundred_images(written):
     text, report, _ = written["binary"]
-    sensitivity, specificity = (report.metrics.estimates[name].value for name in ("sensitivity", "specificity"))
+    sensitivity, specificity = (report.evaluation.estimates[name].value for name in ("sensitivity", "specificity"))
     found, alarms = round(100 * sensitivity), round(100 * (1 - specificity))
     words = Page(text).text
     assert f"Of 100 images with PNEUMONIA it finds {found} and misses {100 - found}" in words
@@ -168,10 +171,14 @@ def test_a_slider_is_there_where_a_threshold_decides(written):
 @pytest.mark.parametrize("kind", ["binary", "multi_label"])
 def test_thresholds_count_what_the_answers_say(kind):
     report = report_of(kind)
-    found = thresholds.choices(report.test, report.settled.thresholds, None)
+    found = thresholds.choices(report.evaluation.details.test, report.fit.decoder.thresholds, None)
     for number, one in enumerate(found):
-        known = report.test.targets[:, number] >= 0
-        truth, likely = report.test.targets[known, number] == 1, report.test.probabilities[known, number]
+        test = report.evaluation.details.test
+        known = test.targets[:, number] >= 0
+        truth, likely = (
+            report.evaluation.details.test.targets[known, number] == 1,
+            report.evaluation.details.test.probabilities[known, number],
+        )
         for point in one.points[:: len(one.points) // 7]:
             called = likely >= point.threshold
             counts = [
@@ -181,8 +188,8 @@ def test_thresholds_count_what_the_answers_say(kind):
                 (~truth & ~called).sum(),
             ]
             assert [point.tp, point.fp, point.fn, point.tn] == counts
-        chosen, figures = one.points[one.start], report.by_finding[one.finding]
-        assert chosen.threshold == report.settled.thresholds[number]
+        chosen, figures = one.points[one.start], report.evaluation.by[one.finding]
+        assert chosen.threshold == report.fit.decoder.thresholds[number]
         assert {name: str(figures[name]) for name in chosen.estimates} == {
             name: str(estimate) for name, estimate in chosen.estimates.items()
         }
@@ -190,9 +197,9 @@ def test_thresholds_count_what_the_answers_say(kind):
 
 def test_many_probabilities_are_thinned_and_the_operating_point_stays():
     report = report_of("binary", images=12_000)
-    (found,) = thresholds.choices(report.test, report.settled.thresholds, None)
+    (found,) = thresholds.choices(report.evaluation.details.test, report.fit.decoder.thresholds, None)
     assert len(found.points) == thresholds.MOST
-    assert found.points[found.start].threshold == report.settled.thresholds[0]
+    assert found.points[found.start].threshold == report.fit.decoder.thresholds[0]
     assert len(json.dumps(thresholds.document((found,)))) < 100_000
 
 
@@ -211,8 +218,8 @@ def test_names_are_text_and_never_markup(tmp_path, kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_page_of_folds_links_each(tmp_path, kind):
     report = report_of(kind)
-    parts = {"fold 1": report.metrics, ATTACK: report.metrics}
-    folds.write(report.recipe, parts, report.test, report.metrics, True, tmp_path)
+    parts = {"fold 1": report.evaluation, ATTACK: report.evaluation}
+    folds.write(report.recipe, report.task, parts, report.evaluation, True, tmp_path)
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
     found = Page(text)
     assert {"fold-1/report.html", "fold-2/report.html", "audit.html"} <= set(found.addresses)
@@ -228,7 +235,10 @@ def test_the_gallery_shows_each_image_beside_what_raised_its_score(tmp_path):
         Image.new("L", (8, 8)).save(file, name)
         files[name] = file.getvalue()
     whys = ("most confident, right", "most confident, right", "most uncertain")
-    tiles = [ExampleImage(Case(row, 0, why), f"{ATTACK} 0.9{row}", *files.values()) for row, why in enumerate(whys)]
+    tiles = [
+        ExampleImage(Case(row, "logits", 0, why, f"{ATTACK} 0.9{row}"), f"{row}.png", *files.values())
+        for row, why in enumerate(whys)
+    ]
     page.write(replace(report_of("binary"), tiles=tuple(tiles)), tmp_path)
     found = Page((tmp_path / page.NAME).read_text(encoding="utf-8"))
     shown = [image for image in found.images if ATTACK in image["alt"]]

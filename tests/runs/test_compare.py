@@ -9,6 +9,8 @@ import pytest
 
 from kmedtl.cli import main
 from kmedtl.config import override
+from kmedtl.edge import model_info
+from kmedtl.edge.tasks.classification.decoder import LOGITS
 from kmedtl.errors import UserError
 from kmedtl.evaluate.agreement import mcnemar
 from kmedtl.evaluate.confidence import auc_loss
@@ -17,11 +19,22 @@ from kmedtl.recipes.pneumonia import RECIPE
 from kmedtl.runs.compare import compare
 from kmedtl.tasks.classification.labelled_predictions import from_table
 from kmedtl.tasks.classification.metrics import measure
+from tests.models import decoder_of, info_of
 
 NOTICE = "SYNTHETIC IMAGES: these figures say nothing about patients."
 
 
-def write_run(folder, settings=(), training=100, skill=1.0, names="test", notice="", epochs=3):
+def write_run(
+    folder,
+    settings=(),
+    training=100,
+    skill=1.0,
+    names="test",
+    notice="",
+    epochs=3,
+    threshold=0.5,
+    classes=("NO", "YES"),
+):
     """Write what a run leaves: 80 test images of 40 patients, scored the better the more `skill`."""
     folder.mkdir(parents=True)
     recipe = override(RECIPE, settings)
@@ -37,7 +50,8 @@ def write_run(folder, settings=(), training=100, skill=1.0, names="test", notice
     )
     figures = measure(from_table(test, "table", threshold=0.5)).to_dict()
     marking = {"synthetic": True, "notice": notice} if notice else {"synthetic": False}
-    document = {**marking, "operating_point": {"threshold": 0.5}, "test": figures}
+    document = {**marking, "headline": "auc", "test": figures}
+    model_info.attach(info_of(decoder_of("binary", classes)), folder)
     (folder / "metrics.json").write_text(json.dumps(document))
     pd.DataFrame({"split": ["train"] * training + ["test"] * 80}).to_csv(folder / "manifest.csv", index=False)
     (folder / "tracking.json").write_text(json.dumps({"seconds": 60.0 * epochs}))
@@ -74,15 +88,18 @@ def test_only_what_differs_is_a_column_and_figures_are_those_of_the_runs(runs):
 def test_the_gain_is_paired_by_image_whatever_the_order_of_the_rows(runs):
     comparison = compare(runs)
     first, second = (run.test for run in comparison.runs[:2])
-    expected = auc_loss(first["label"], second["logit"].to_numpy(), first["logit"].to_numpy(), first["patient"])
+    arrays = first.targets[LOGITS], second.outputs[LOGITS], first.outputs[LOGITS]
+    labels, ours, theirs = (array[:, 0] for array in arrays)
+    expected = auc_loss(labels, ours, theirs, first.patients)
     assert comparison.gains[1] == expected
-    assert comparison.gains[1].value == pytest.approx(comparison.runs[1].auc.value - comparison.runs[0].auc.value)
+    assert comparison.gains[1].value == pytest.approx(
+        comparison.runs[1].headline.value - comparison.runs[0].headline.value
+    )
     assert comparison.gains[0].value == comparison.gains[0].low == comparison.gains[0].high == 0
 
 
 def test_decisions_are_compared_image_by_image_at_each_runs_own_operating_point(runs, tmp_path, capsys):
-    metrics = json.loads((runs[1] / "metrics.json").read_text())
-    (runs[1] / "metrics.json").write_text(json.dumps(metrics | {"operating_point": {"threshold": 0.9}}))
+    model_info.attach(info_of(decoder_of("binary", ("NO", "YES"), thresholds=(0.9,))), runs[1])
     rights = []
     for run, threshold in zip(runs[:2], (0.5, 0.9), strict=True):
         test = pd.read_csv(run / "predictions.csv").query("split == 'test'").sort_values("id")
@@ -142,12 +159,12 @@ def test_folds_count_together(tmp_path):
     for number, images in ((1, 90), (2, 110)):
         write_run(whole / f"fold-{number}", training=images)
     metrics = json.loads((whole / "metrics.json").read_text())
-    (whole / "metrics.json").write_text(json.dumps({"synthetic": False, "pooled": metrics["test"], "folds": {}}))
+    (whole / "metrics.json").write_text(json.dumps({"headline": "auc", "pooled": metrics["test"], "folds": {}}))
     predictions = pd.read_csv(whole / "predictions.csv").query("split == 'test'").drop(columns="split")
     predictions.assign(threshold=0.5).to_csv(whole / "predictions.csv", index=False)
     comparison = compare([whole, whole / "fold-1"])
     assert [run.training_images for run in comparison.runs] == [100, 90]
-    assert len(comparison.runs[0].test) == 80
+    assert len(comparison.runs[0].test.ids) == 80
 
 
 @pytest.mark.parametrize("several", [True, False])
@@ -186,9 +203,7 @@ def test_what_cannot_be_compared_is_refused(runs, tmp_path):
         compare(runs)
 
 
-def test_runs_of_other_classes_are_not_compared(runs):
-    for folder, classes in zip(runs, (["NORMAL", "ILL"], ["NORMAL", "PNEUMONIA"]), strict=False):
-        metrics = json.loads((folder / "metrics.json").read_text())
-        (folder / "metrics.json").write_text(json.dumps(metrics | {"classes": classes}))
-    with pytest.raises(UserError, match=r"same classes. Received: .*NORMAL, ILL and .*NORMAL, PNEUMONIA"):
+def test_runs_of_other_classes_are_not_compared(tmp_path):
+    runs = [write_run(tmp_path / name, classes=("NORMAL", name)) for name in ("ILL", "PNEUMONIA")]
+    with pytest.raises(UserError, match=r"are asked the same. Received: ILL: .*ILL, there or not and .*PNEUMONIA"):
         compare(runs)

@@ -3,33 +3,30 @@ import pandas as pd
 import pytest
 
 from kmedtl.data.corruptions import SEVERITIES, suite
-from kmedtl.edge.model_info import ModelInfo
-from kmedtl.edge.tasks.classification.calibration import uncalibrated
 from kmedtl.runs import shift_page
 from kmedtl.runs.shift import shift
+from tests.models import decoder_of, examples_of, info_of
 
-INFO = ModelInfo(
-    ("NORMAL", "BRIGHT"), "binary", 32, 1, uncalibrated("binary", 1), (0.5,), "recipe", "source", 0, False, "0"
-)
+INFO = info_of(decoder_of("binary", ("NORMAL", "BRIGHT")))
 
 
 @pytest.fixture(scope="module")
 def films():
-    """Images whose centre is bright where the label is 1, and their table: two images a patient."""
+    """Images whose centre is bright where the label is 1, and what is known of them: two images a patient."""
     random = np.random.default_rng(0)
     labels = np.repeat(random.integers(0, 2, 30), 2)
     images = random.integers(60, 120, (60, 32, 32, 1)).astype(np.uint8)
     images[:, 8:24, 8:24] += (labels * 25 + random.integers(0, 15, 60)).astype(np.uint8)[:, None, None, None]
-    return images, pd.DataFrame({"label": labels, "patient": np.repeat(np.arange(30), 2).astype(str)})
+    return images, examples_of(labels[:, None], brightness(images)["logits"], np.repeat(np.arange(30), 2))
 
 
 def brightness(images):
-    return ((images[:, 8:24, 8:24].mean((1, 2, 3)) - 109) / 4)[:, None]
+    return {"logits": ((images[:, 8:24, 8:24].mean((1, 2, 3)) - 109) / 4)[:, None]}
 
 
 @pytest.fixture(scope="module")
 def found(films):
-    return shift(brightness, *films, INFO, seed=1)
+    return shift(brightness, *films, INFO.decoder, seed=1)
 
 
 def test_every_corruption_and_severity_has_a_row_beside_the_clean_images(found):
@@ -46,17 +43,17 @@ def test_every_corruption_and_severity_has_a_row_beside_the_clean_images(found):
 
 def test_a_model_of_brightness_suffers_from_exposure_and_not_from_a_marker(found):
     at = {row.corruption: row for row in found.at(3)}
-    assert found.clean.auc.value > 0.95
-    assert at["exposure"].auc_loss.low > 0
-    assert at["marker"].auc_loss.value == 0
-    assert at["exposure"].sensitivity.value < found.clean.sensitivity.value
-    assert found.worst.auc.value == min(row.auc.value for row in at.values())
-    assert found.mean_loss.value == pytest.approx(np.mean([row.auc_loss.value for row in at.values()]))
+    assert found.clean.estimates["auc"].value > 0.95
+    assert at["exposure"].loss.low > 0
+    assert at["marker"].loss.value == 0
+    assert at["exposure"].estimates["sensitivity"].value < found.clean.estimates["sensitivity"].value
+    assert found.worst.estimates["auc"].value == min(row.estimates["auc"].value for row in at.values())
+    assert found.mean_loss.value == pytest.approx(np.mean([row.loss.value for row in at.values()]))
     assert found.mean_loss.low < found.mean_loss.value < found.mean_loss.high
 
 
 def test_without_severity_three_the_largest_is_summarised(films):
-    found = shift(brightness, *films, INFO, severities=(1, 2))
+    found = shift(brightness, *films, INFO.decoder, severities=(1, 2))
     assert found.summarised == 2
     assert {row.severity for row in found.rows} == {1, 2}
 

@@ -2,33 +2,35 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from kmedtl.edge.tasks.classification.decoder import LOGITS
 from kmedtl.recipe.search import Span
 from kmedtl.search.figures import parallel_coordinates
-from kmedtl.search.optimism import auc_after_choice
+from kmedtl.search.optimism import score_after_choice
 from kmedtl.search.setting_importance import importance
+from kmedtl.tasks.classification.score import score
+from tests.models import question_of
 
 PATIENTS = [np.repeat(np.arange(60), 2).astype(str)]
-TARGETS = [(np.arange(120) // 2 % 2)[:, None].astype(np.float32)]
+TARGETS = [{LOGITS: (np.arange(120) // 2 % 2)[:, None].astype(np.float32)}]
 
 
 def test_the_best_of_many_that_know_nothing_is_expected_to_know_nothing():
     random = np.random.default_rng(0)
-    logits = [[random.normal(size=(120, 1))] for _ in range(30)]
-    from kmedtl.tasks.classification.metrics import mean_auc
+    outputs = [[{LOGITS: random.normal(size=(120, 1))}] for _ in range(30)]
+    assert max(auc(trial[0], TARGETS[0]) for trial in outputs) > 0.6
+    assert score_after_choice(auc, outputs, TARGETS, PATIENTS, seed=1) == pytest.approx(0.5, abs=0.05)
 
-    best = max(mean_auc(TARGETS[0], trial[0]) for trial in logits)
-    assert best > 0.6
-    assert auc_after_choice(logits, TARGETS, PATIENTS, seed=1) == pytest.approx(0.5, abs=0.05)
+
+def auc(outputs, targets):
+    return score(question_of(), outputs, targets)["auc"]
 
 
 def test_one_trial_that_stands_out_is_hardly_flattered():
     random = np.random.default_rng(0)
-    noise = [[random.normal(size=(120, 1))] for _ in range(9)]
-    good = [3 * TARGETS[0] + random.normal(size=(120, 1))]
-    from kmedtl.tasks.classification.metrics import mean_auc
-
-    expected = auc_after_choice([*noise, good], TARGETS, PATIENTS, seed=1)
-    assert expected == pytest.approx(mean_auc(TARGETS[0], good[0]), abs=0.01)
+    noise = [[{LOGITS: random.normal(size=(120, 1))}] for _ in range(9)]
+    good = [{LOGITS: 3 * TARGETS[0][LOGITS] + random.normal(size=(120, 1))}]
+    expected = score_after_choice(auc, [*noise, good], TARGETS, PATIENTS, seed=1)
+    assert expected == pytest.approx(auc(good[0], TARGETS[0]), abs=0.01)
 
 
 def test_importance_finds_the_setting_that_matters():

@@ -58,7 +58,7 @@ def test_a_search_leaves_a_table_a_page_and_the_best_recipe(found):
 
 def test_the_optimism_of_the_best_score_is_stated(found):
     document = json.loads((found / "search.json").read_text())
-    assert document["optimism"] == pytest.approx(document["best"]["figures"]["val_auc"] - document["expected_val_auc"])
+    assert document["optimism"] == pytest.approx(document["best"]["figures"]["val_auc"] - document["expected"])
     assert document["optimism"] > -0.05
     assert document["test"]["auc"]["low"] <= document["test"]["auc"]["value"] <= document["test"]["auc"]["high"]
 

@@ -11,11 +11,12 @@ from kmedtl.edge.tasks.classification.calibration import Calibration
 from kmedtl.errors import UserError
 from kmedtl.export import saved_model
 from kmedtl.export.runtimes import load_keras, open_runtime
+from kmedtl.heads.pooling import HEADS
 from kmedtl.recipe import Backbone, Head
 from kmedtl.system.native_logs import quiet_stderr
-from kmedtl.tasks.classification.model import HEADS, build_classifier
 from kmedtl.vetting.saved_models import check_saved_model
 from tests.export.conftest import pictures
+from tests.models import build_classifier
 
 SIZE = 8
 KNOTS = ((0.0, 0.1), (1.0, 0.9))

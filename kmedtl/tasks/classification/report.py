@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from kmedtl.report import page
+import kmedtl.report
 from kmedtl.tasks.classification import figures, thresholds
 from kmedtl.tasks.classification.natural_frequencies import of_hundred, share
 from kmedtl.tasks.classification.summary import too_few
@@ -44,5 +44,5 @@ def report(result: Any) -> ReportParts:
         "share": share,
     }
     return ReportParts(
-        Path(page.__file__).parent, "summary.html", "model_card.md", SECTIONS, figures.draw(details), context
+        Path(kmedtl.report.__file__).parent, "summary.html", "model_card.md", SECTIONS, figures.draw(details), context
     )

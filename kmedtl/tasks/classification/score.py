@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial
 
 import numpy as np
-from sklearn.metrics import roc_curve
 
 from kmedtl.edge.tasks.classification.calibration import against_rest
 from kmedtl.edge.tasks.classification.decoder import LOGITS
@@ -37,5 +36,7 @@ def ranked(question: ClassQuestion, outputs: Outputs) -> np.ndarray:
 
 def sensitivity_at(specificity: float, target: np.ndarray, logit: np.ndarray) -> float:
     """Return the highest sensitivity of any threshold with at least this specificity."""
+    from sklearn.metrics import roc_curve  # slow to import, and seldom wanted
+
     false_alarms, sensitivity, _ = roc_curve(target, logit, drop_intermediate=False)
     return float(sensitivity[1 - false_alarms >= specificity - 1e-9].max())

@@ -9,13 +9,16 @@ from sklearn.svm import LinearSVC
 
 from kmedtl.data import splits
 from kmedtl.data.pipeline import Pipeline, pipelines
+from kmedtl.edge.tasks.classification.decoder import LOGITS
 from kmedtl.errors import UserError
 from kmedtl.export.formats import write_all
 from kmedtl.export.runtimes import open_runtime
 from kmedtl.recipe import CLASSIFIERS, Backbone, Head
 from kmedtl.runs.prepare import prepare
-from kmedtl.tasks.classification.classifiers import KINDS, features_of, fit_classifier, patient_folds, vote_weights
-from kmedtl.tasks.classification.model import build_classifier
+from kmedtl.tasks.classification.classifiers import CLASSIFIERS as FITTED
+from kmedtl.tasks.classification.classifiers import features_of, fit_classifier, patient_folds, vote_weights
+from kmedtl.tasks.classification.network import NETWORK
+from tests.models import build_classifier, double, labels_of
 
 BACKBONE = Backbone("EfficientNetLite0", truncate_at="block2")
 
@@ -24,7 +27,7 @@ BACKBONE = Backbone("EfficientNetLite0", truncate_at="block2")
 def data(small_recipe):
     found = prepare(small_recipe.data, small_recipe.seed)
     table = splits.split(found.manifest, found.table, 0.2, 0.2, seed=0)
-    return pipelines(found.store, found.manifest, table, batch_size=16)
+    return pipelines(found.store, table, 16, labels_of(found.manifest))
 
 
 @pytest.fixture
@@ -33,7 +36,7 @@ def model():
 
 
 def logits_of(model, pipeline):
-    return model.predict(pipeline.images(), verbose=0)
+    return model.predict(pipeline.images(), verbose=0)[LOGITS]
 
 
 def scikit_learn(schedule, setting, features, labels, queries):
@@ -51,16 +54,16 @@ def scikit_learn(schedule, setting, features, labels, queries):
 
 
 def test_every_classifier_of_a_recipe_is_there():
-    assert set(KINDS) == set(CLASSIFIERS)
+    assert set(NETWORK.closed_form) == set(CLASSIFIERS)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("schedule", KINDS)
+@pytest.mark.parametrize("schedule", FITTED)
 def test_the_graph_answers_as_scikit_learn_and_so_does_every_file(schedule, model, data, tmp_path):
     train, test = features_of(model, data["train"]), features_of(model, data["test"])
     said = []
     fitted = fit_classifier(model, schedule, data, seed=3, log=said.append)
-    setting = float(said[0].partition(f"{KINDS[schedule].setting}=")[2].split()[0])
+    setting = float(said[0].partition(f"{FITTED[schedule].setting}=")[2].split()[0])
     logits = logits_of(fitted, data["test"])
     assert logits.shape == (len(test), 1)
     expected = scikit_learn(schedule, setting, train, data["train"].targets[:, 0].astype(int), test)[:, None]
@@ -100,7 +103,8 @@ def test_one_patient_of_a_class_cannot_be_cross_validated(model, data):
     whole = data["train"].table
     sick = whole[whole["label"] == 1]
     rows = whole.index[(whole["label"] == 0) | (whole["patient"] == sick["patient"].iloc[0])]
-    few = Pipeline(data["train"].store, whole.loc[rows].reset_index(drop=True), data["train"].targets[rows], 16)
+    targets = {LOGITS: data["train"].targets[LOGITS][rows]}
+    few = Pipeline(data["train"].store, whole.loc[rows].reset_index(drop=True), targets, 16)
     with pytest.raises(UserError, match="Received: 1 of the rarer class"):
         fit_classifier(model, "logistic", data | {"train": few}, seed=1)
 
@@ -108,7 +112,7 @@ def test_one_patient_of_a_class_cannot_be_cross_validated(model, data):
 def test_several_findings_are_refused(data):
     model = build_classifier(BACKBONE, Head(), 64, 1, findings=2)
     train = data["train"]
-    two = Pipeline(train.store, train.table, np.repeat(train.targets, 2, axis=1), 16)
+    two = Pipeline(train.store, train.table, double(train).targets, 16)
     with pytest.raises(UserError, match="expected one finding"):
         fit_classifier(model, "svm", {"train": two}, seed=1)
 

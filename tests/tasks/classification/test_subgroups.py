@@ -4,8 +4,9 @@ import pytest
 
 from kmedtl.errors import UserError
 from kmedtl.evaluate.confidence import delong_auc
+from kmedtl.evaluate.groups import bands, check_columns
 from kmedtl.tasks.classification.labelled_predictions import from_table
-from kmedtl.tasks.classification.subgroups import bands, check_columns, subgroups
+from kmedtl.tasks.classification.subgroups import subgroups
 
 
 def answers_of(seed, patients=400, worse=0.0, visits=2, **columns):

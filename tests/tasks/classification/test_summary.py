@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from kmedtl.system.text_tables import aligned
 from kmedtl.tasks.classification import summary
 from kmedtl.tasks.classification.labelled_predictions import from_table
 from kmedtl.tasks.classification.metrics import measure

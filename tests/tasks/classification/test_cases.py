@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from kmedtl.explain.cases import Case, choose_cases
+from kmedtl.tasks.classification.cases import Choice, choose_cases
 
 RIGHT, WRONG, UNSURE = "most confident, right", "most confident, wrong", "most uncertain"
 
@@ -9,7 +9,11 @@ RIGHT, WRONG, UNSURE = "most confident, right", "most confident, wrong", "most u
 def test_cases_of_one_finding_are_the_furthest_from_the_threshold_and_the_nearest():
     probabilities = np.array([0.99, 0.02, 0.81, 0.79, 0.10, 0.97, 0.50])[:, None]
     targets = np.array([1, 0, 1, 0, 1, 0, -1])[:, None]
-    assert choose_cases(targets, probabilities, (0.8,), 1) == [Case(1, 0, RIGHT), Case(4, 0, WRONG), Case(3, 0, UNSURE)]
+    assert choose_cases(targets, probabilities, (0.8,), 1) == [
+        Choice(1, 0, RIGHT),
+        Choice(4, 0, WRONG),
+        Choice(3, 0, UNSURE),
+    ]
     rows = [case.row for case in choose_cases(targets, probabilities, (0.8,), 2)]
     assert rows == [1, 0, 4, 5, 3, 2]  # sureness: 0.975, 0.95; 0.875, 0.85; 0.0125, 0.05
 
@@ -17,13 +21,17 @@ def test_cases_of_one_finding_are_the_furthest_from_the_threshold_and_the_neares
 def test_of_several_classes_the_called_one_is_explained():
     probabilities = np.array([[0.9, 0.05, 0.05], [0.1, 0.8, 0.1], [0.34, 0.36, 0.3]])
     targets = np.array([[1, 0, 0], [0, 0, 1], [0, 1, 0]])
-    assert choose_cases(targets, probabilities, (), 1) == [Case(0, 0, RIGHT), Case(1, 1, WRONG), Case(2, 1, UNSURE)]
+    assert choose_cases(targets, probabilities, (), 1) == [
+        Choice(0, 0, RIGHT),
+        Choice(1, 1, WRONG),
+        Choice(2, 1, UNSURE),
+    ]
 
 
 def test_of_several_findings_an_image_is_shown_once_and_unknown_ones_never():
     probabilities = np.array([[0.99, 0.98], [0.6, 0.3]])
     targets = np.array([[1, 1], [-1, 1]])
-    assert choose_cases(targets, probabilities, (0.5, 0.5), 2) == [Case(0, 0, RIGHT), Case(1, 1, WRONG)]
+    assert choose_cases(targets, probabilities, (0.5, 0.5), 2) == [Choice(0, 0, RIGHT), Choice(1, 1, WRONG)]
 
 
 @pytest.mark.parametrize("count", [0, 50])

@@ -2,7 +2,15 @@ import numpy as np
 import pytest
 
 from kmedtl.edge.tasks.classification.calibration import sigmoid, softmax
-from kmedtl.ensemble.combine import METHODS, Combination, combine, fit, log_odds, member_predictions, out_of_fold
+from kmedtl.tasks.classification.combine import (
+    METHODS,
+    Combination,
+    combine,
+    fit,
+    log_odds,
+    member_predictions,
+    out_of_fold,
+)
 
 RANDOM = np.random.default_rng(0)
 TRUTH = RANDOM.integers(0, 2, (400, 1))
