@@ -83,7 +83,7 @@ def predict_files(model: Model, paths: Sequence[str]) -> Iterator[ImageResult]:
     decoded = decode_all([(path, None) for path in paths], model.reading)
     for path, (facts, pixels) in zip(paths, decoded, strict=True):
         yield ImageResult(
-            Prediction(path, error=facts.error) if pixels is None else _answer(model, path, pixels), facts, pixels
+            Prediction(path, error=facts.error) if pixels is None else answer_pixels(model, path, pixels), facts, pixels
         )
 
 
@@ -98,20 +98,21 @@ def decide(found: np.ndarray, thresholds: Sequence[float]) -> np.ndarray:
     return np.arange(found.shape[1]) == found.argmax(axis=1)[:, None]
 
 
-def _answer(model: Model, path: str, pixels: np.ndarray) -> Prediction:
+def answer_pixels(model: Model, name: str, pixels: np.ndarray) -> Prediction:
+    """Return the prediction for an image, uint8 (size, size, C), that is called `name`."""
     if model.info is None:
-        return Prediction(path, logits=tuple(model.runtime(pixels[None])[0].tolist()))
+        return Prediction(name, logits=tuple(model.runtime(pixels[None])[0].tolist()))
     logits, *features = _outputs(model.runtime, model.info, pixels[None])
     found = probabilities(logits, model.info.calibration)
     if not all(np.isfinite(numbers).all() for numbers in (found, *features)):  # else it would count as below thresholds
-        return Prediction(path, error="the model answers with what is no number")
+        return Prediction(name, error="the model answers with what is no number")
     said = dict(zip(model.info.findings, found[0].tolist(), strict=True))
     decision = _named(decide(found, model.info.thresholds)[0], model.info)
     if not features:
-        return Prediction(path, said, decision)
+        return Prediction(name, said, decision)
     known = model.info.out_of_distribution
     return Prediction(
-        path, said, decision, float(known.score(*features)[0]), bool(known.unlike(*features, pixels[None])[0])
+        name, said, decision, float(known.score(*features)[0]), bool(known.unlike(*features, pixels[None])[0])
     )
 
 

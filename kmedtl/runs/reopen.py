@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
@@ -13,12 +14,16 @@ from kmedtl.data import splits
 from kmedtl.data.pipeline import Pipeline
 from kmedtl.edge import model_info
 from kmedtl.edge.model_info import ModelInfo
+from kmedtl.edge.predictor import Model
 from kmedtl.errors import UserError
 from kmedtl.files.csv_tables import read_csv
 from kmedtl.recipe import Recipe
+from kmedtl.runs.locate import MODEL, PREDICTIONS, RECIPE, located
+from kmedtl.runs.open_model import open_model
+from kmedtl.runs.predict import Images, answers
 from kmedtl.runs.prepare import prepare
 
-MODEL, RECIPE, PREDICTIONS = "model.keras", "recipe.yaml", "predictions.csv"
+__all__ = ["MODEL", "PREDICTIONS", "RECIPE", "FinishedRun", "open_run", "test_images"]
 
 
 @dataclass(frozen=True)
@@ -37,20 +42,23 @@ class FinishedRun:
     info: ModelInfo
     predictions: pd.DataFrame
 
+    def predict(self, images: Images) -> pd.DataFrame:
+        """Return the model's answers to images, a row each; see `kmedtl.runs.predict.answers`."""
+        return answers(self._opened, images)
 
-def open_run(path: Path) -> FinishedRun:
+    @cached_property
+    def _opened(self) -> Model:
+        """The model, opened once for all that it is asked."""
+        return open_model(self.model)
+
+
+def open_run(path: str | Path) -> FinishedRun:
     """Open a run folder, or a model inside one.
 
     Raises:
         UserError: no run folder, a folder of folds, a model that is damaged.
     """
-    if (path / "fold-1").is_dir():
-        raise UserError(f"{path}: holds several folds; name one of them, as {path / 'fold-1'}.")
-    is_run = (path / RECIPE).is_file()
-    folder, model = (path, path / MODEL) if is_run else (path.parent, path)
-    for file in (folder / RECIPE, folder / PREDICTIONS, model):
-        if not file.exists():
-            raise UserError(f"{path}: expected a run folder or a model in one; {file} is not there.")
+    folder, model = located(Path(path))
     texts = dict.fromkeys(("id", "patient"), str)
     predictions = read_csv(folder / PREDICTIONS, keep_default_na=False, dtype=texts)
     return FinishedRun(folder, model, recipes.read(folder / RECIPE), model_info.read(model), predictions)
