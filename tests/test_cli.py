@@ -140,7 +140,8 @@ def test_predict_with_tflite_imports_no_tensorflow(trained):
 def test_predict_refuses_what_is_no_model(tmp_path, capsys, name, content, words):
     if content is not None:
         (tmp_path / name).write_bytes(content)
-    assert main(["predict", str(tmp_path / name), "image.png"]) == 2
+    Image.new("L", (40, 40)).save(tmp_path / "image.png")
+    assert main(["predict", str(tmp_path / name), str(tmp_path / "image.png")]) == 2
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert error.startswith("error: ")
     for word in words:

@@ -3,13 +3,32 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
-from kmedtl.recipe import SOUPS
-from kmedtl.runs import run_folder
-from kmedtl.system.native_logs import loading_tensorflow
+from kmedtl.commands.checks import check_run
+from kmedtl.commands.options import add_quiet
+
+HELP = "let runs vote, or average their weights; judged as a run is"
+METHODS = ("mean", "vote", "weighted", "stack", "soup", "uniform_soup")
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="run folders of one split")
+    parser.add_argument(
+        "--method",
+        choices=METHODS,
+        default="mean",
+        help="mean of probabilities (default), majority vote, validation-weighted mean, stacking; weight soups",
+    )
+    parser.add_argument("--out", type=Path, metavar="DIR", help="a new run folder (default: saved_models/NAME/TIME)")
+    add_quiet(parser)
 
 
 def command(options: argparse.Namespace) -> int:
+    from kmedtl.recipe import SOUPS
+
+    for run in options.runs:
+        check_run(run)
     lines = _soup(options) if options.method in SOUPS else _votes(options)
     print("\n".join(lines))
     return 0
@@ -17,18 +36,21 @@ def command(options: argparse.Namespace) -> int:
 
 def _votes(options: argparse.Namespace) -> list[str]:
     from kmedtl.ensemble.ensemble import ensemble, summary, write
+    from kmedtl.runs import run_folder
 
     made = ensemble(options.runs, options.method)
     final = run_folder.choose(options.out, made.recipe.name)
     with run_folder.building(final) as folder:
         write(made, folder)
-    return summary(made, final)
+    lines = summary(made, final)
+    return lines[lines.index("", lines.index("") + 1) + 1 :] if options.quiet else lines
 
 
 def _soup(options: argparse.Namespace) -> list[str]:
     from kmedtl.ensemble import page
     from kmedtl.ensemble.member_comparison import member_comparisons
     from kmedtl.ensemble.members import answers, open_members
+    from kmedtl.system.native_logs import loading_tensorflow
 
     members = open_members(options.runs)
     with loading_tensorflow():

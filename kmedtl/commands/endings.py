@@ -1,0 +1,48 @@
+"""What a person reads when a run is done: what it found, what deserves a look, and what usually comes next."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from kmedtl.runs import cross_validation, result
+from kmedtl.runs.cross_validation import CrossValidation
+from kmedtl.runs.result import Result
+from kmedtl.system.printable import shown
+
+MOST = 3  # warnings of the audit that are repeated
+
+
+def summary(found: Result | CrossValidation, folder: Path) -> str:
+    """Return all the lines."""
+    told = cross_validation.summary if isinstance(found, CrossValidation) else result.summary
+    return "\n".join([told(found, folder), *_advice(found, folder), *_next_steps(found, folder)])
+
+
+def ending(found: Result | CrossValidation, folder: Path) -> str:
+    """Return the last lines of what was found: what it may be used for, and where it is."""
+    synthetic = found.synthetic if isinstance(found, CrossValidation) else found.audit.synthetic
+    return "\n".join(map(shown, result.closing(folder, synthetic))).strip()
+
+
+def _advice(found: Result | CrossValidation, folder: Path) -> list[str]:
+    """Return the gravest warnings of the audit, which were said before the training and have scrolled away."""
+    first = next(iter(found.folds.values())) if isinstance(found, CrossValidation) else found
+    warnings = first.audit.warnings
+    if not warnings:
+        return []
+    more = len(warnings) - MOST
+    rest = [f"  and {more} more: {folder / 'audit.html'}"] if more > 0 else []
+    return ["", "Before you rely on these figures:", *(f"  {shown(warning)}" for warning in warnings[:MOST]), *rest]
+
+
+def _next_steps(found: Result | CrossValidation, folder: Path) -> list[str]:
+    one = folder / "fold-1" if isinstance(found, CrossValidation) else folder  # folds have a model each
+    run, model = shlex.quote(str(folder)), shlex.quote(str(one))
+    return [
+        "",
+        "Next:",
+        f"  kmedtl predict {model} IMAGE",
+        f"  kmedtl evaluate {run}",
+        f"  kmedtl export {model} --formats float16,int8",
+    ]
