@@ -23,7 +23,7 @@ from kmedtl.system.terminal import carry_out
 # Each is a module of `kmedtl.commands` with `HELP`, `add_options` and `command`; in the order of the help.
 COMMANDS = (
     "run", "show", "search", "lr-find", "audit", "manifest", "store", "predict", "inspect", "shift", "compare",
-    "ensemble", "evaluate", "export", "report", "recipes", "backbones", "doctor",
+    "ensemble", "evaluate", "export", "report", "recipes", "backbones", "doctor", "completion",
 )  # fmt: skip
 
 
