@@ -29,12 +29,11 @@ def command(options: argparse.Namespace) -> int:
 
     for run in options.runs:
         check_run(run)
-    lines = _soup(options) if options.method in SOUPS else _votes(options)
-    print("\n".join(lines))
+    print((_soup if options.method in SOUPS else _vote)(options))
     return 0
 
 
-def _votes(options: argparse.Namespace) -> list[str]:
+def _vote(options: argparse.Namespace) -> str:
     from kmedtl.ensemble.ensemble import ensemble, summary, write
     from kmedtl.runs import run_folder
 
@@ -42,22 +41,26 @@ def _votes(options: argparse.Namespace) -> list[str]:
     final = run_folder.choose(options.out, made.recipe.name)
     with run_folder.building(final) as folder:
         write(made, folder)
-    lines = summary(made, final)
-    return lines[lines.index("", lines.index("") + 1) + 1 :] if options.quiet else lines
+    told = "\n".join(summary(made, final))
+    return told.rpartition("\n\n")[2] if options.quiet else told
 
 
-def _soup(options: argparse.Namespace) -> list[str]:
+def _soup(options: argparse.Namespace) -> str:
     from kmedtl.ensemble import page
     from kmedtl.ensemble.member_comparison import member_comparisons
     from kmedtl.ensemble.members import answers, open_members
     from kmedtl.system.native_logs import loading_tensorflow
+    from kmedtl.system.quiet import unheard
 
     members = open_members(options.runs)
     with loading_tensorflow():
+        from kmedtl.commands.endings import ending
         from kmedtl.ensemble.soups import recipe_of_soup
         from kmedtl.runner import run
         from kmedtl.runs import result
 
-    made, folder = run(recipe_of_soup(members, options.method), options.out)
+    made, folder = run(recipe_of_soup(members, options.method), options.out, unheard if options.quiet else print)
+    if options.quiet:
+        return ending(made, folder)
     beside = member_comparisons(members, answers(made.predictions, made.info, "test"), made.recipe.evaluation.ordered)
-    return [result.summary(made, folder), "", *page.lines(beside)]
+    return "\n".join([result.summary(made, folder), "", *page.lines(beside)])
