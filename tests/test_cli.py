@@ -38,6 +38,8 @@ def test_recipes_and_backbones_are_listed(capsys):
     assert len(lines) > 35
     assert main(["backbones", "ResNet*"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 7
+    assert main(["backbones", "resnet*"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 7
     assert main(["backbones", "ResNet5O"]) == 2
     assert "Did you mean 'ResNet50'?" in capsys.readouterr().err
 
@@ -222,6 +224,7 @@ def test_manifest_does_not_overwrite(image_folder, tmp_path, capsys):
     ("arguments", "settings"),
     [
         (["--seed", "0"], {"seed": 0}),
+        (["--backbone", "resnet50v2"], {"name": "ResNet50V2"}),
         (["--data", "2023"], {"source": "2023"}),
         (["--folds", "5"], {"folds": 5}),
         (["--folds", "site"], {"folds": "site"}),
@@ -232,4 +235,5 @@ def test_manifest_does_not_overwrite(image_folder, tmp_path, capsys):
 def test_options_reach_the_recipe(arguments, settings):
     recipe = configured(RECIPE, parser().parse_args(["run", "pneumonia", *arguments]))
     for name, value in settings.items():
-        assert getattr(recipe if name == "seed" else recipe.data, name) == value
+        part = {"seed": recipe, "name": recipe.backbone}.get(name, recipe.data)
+        assert getattr(part, name) == value
