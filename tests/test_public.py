@@ -105,6 +105,17 @@ def test_a_batch_is_a_row_each_and_what_is_no_image_says_so(trained):
         kmedtl.predict(model, ["a.png", np.zeros((8, 8), np.uint8)])
 
 
+@pytest.mark.slow
+def test_the_page_on_python_is_true(tmp_path, monkeypatch, capsys):
+    page = (Path(__file__).parents[1] / "docs" / "python.md").read_text()
+    for name in kmedtl.__all__:
+        assert f"`{name}" in page
+    Image.new("L", (90, 90), 90).save(tmp_path / "film.png")
+    monkeypatch.chdir(tmp_path)
+    exec(page.partition("```python\n")[2].partition("```")[0], {})
+    assert "decision" in capsys.readouterr().out
+
+
 def test_a_table_and_a_run_are_judged(trained):
     result, folder = trained
     assert kmedtl.evaluate(folder).estimates["auc"] == result.metrics.estimates["auc"]
