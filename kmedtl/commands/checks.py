@@ -21,7 +21,7 @@ def check_run(path: Path, what: str = "a run folder") -> None:
         UserError: nothing has that name.
     """
     if not path.exists():
-        raise UserError(f"{path}: no such folder; expected {what}; a run names its folder last.")
+        raise UserError(f"{path}: no such folder; expected {what}, as they lie under saved_models/.")
 
 
 def check_source(data: Data) -> None:
@@ -39,6 +39,22 @@ def check_source(data: Data) -> None:
         raise UserError(f"{source}: no such folder or file; expected {KINDS}.")
     if data.labels and not expanded(data.labels).exists():
         raise UserError(f"data.labels: {data.labels}: no such file; expected a CSV of labels.")
+
+
+def check_source_of(run: Path) -> None:
+    """Refuse a run whose images are no longer where they were.
+
+    Args:
+        run: a run folder, or a model in one.
+
+    Raises:
+        UserError: no such run, or what `check_source` refuses.
+    """
+    from kmedtl.recipe import read
+    from kmedtl.runs.locate import RECIPE, located
+
+    check_run(run, "a run folder or one of its models")
+    check_source(read(located(run)[0] / RECIPE).data)
 
 
 def check_recipe(recipe: Recipe) -> None:

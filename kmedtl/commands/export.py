@@ -6,7 +6,7 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from kmedtl.commands.checks import check_run
+from kmedtl.commands.checks import check_run, check_source_of
 from kmedtl.commands.options import add_quiet, names
 from kmedtl.errors import UserError
 
@@ -33,11 +33,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def command(options: argparse.Namespace) -> int:
     from kmedtl.config import override
     from kmedtl.runs import run_folder
+    from kmedtl.runs.locate import RECIPE
     from kmedtl.system.native_logs import loading_tensorflow
 
     check_run(options.run)
-    if not (options.run / "recipe.yaml").is_file():
-        raise UserError(f"{options.run}: expected a run folder; recipe.yaml is not there.")
+    if not (options.run / RECIPE).is_file():
+        raise UserError(f"{options.run}: expected a run folder; {RECIPE} is not there.")
+    check_source_of(options.run)
     final = run_folder.choose(options.out or options.run / "exports", "exports")
     with loading_tensorflow():
         from kmedtl.export.formats import check

@@ -56,6 +56,8 @@ def no_such_argument(command: Parser, unknown: Sequence[str]) -> UserError:
 
 def _meant(command: Parser, name: str, value: str) -> str:
     options = command.options
+    if name in options:
+        return f"It belongs behind the command: `{command.prog} {name}`."
     if not name.startswith("-"):
         is_source = "--data" in options and Path(name).exists()
         return f"Type `--data {name}`." if is_source else f"See `{command.prog} --help`."

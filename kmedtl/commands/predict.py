@@ -29,6 +29,9 @@ def command(options: argparse.Namespace) -> int:
 
 def _check_images(options: argparse.Namespace) -> None:
     """Refuse images of which none is there, before a model is opened; of several the others are answered."""
+    listed = options.files_from
+    if listed not in (None, "-") and not Path(listed).is_file():
+        raise UserError(f"--files-from: {listed}: no such file; expected one with a name a line.")
     named = [name for name in options.images if name != "-"]
     if named and len(named) == len(options.images) and not any(Path(name).exists() for name in named):
         raise UserError(f"{named[0]}: no such file or folder; expected images, folders of them, or '-' for stdin.")

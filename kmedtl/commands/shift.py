@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import kmedtl
-from kmedtl.commands.checks import check_run
+from kmedtl.commands.checks import check_source, check_source_of
 from kmedtl.commands.options import SOURCE, add_quiet
 from kmedtl.errors import UserError
 
@@ -41,12 +41,13 @@ def _severities(text: str) -> tuple[int, ...]:
 
 
 def command(options: argparse.Namespace) -> int:
+    from kmedtl.recipe import Data
     from kmedtl.runs import run_folder
-    from kmedtl.runs.locate import located
     from kmedtl.system.native_logs import loading_tensorflow
 
-    check_run(options.run, "a run folder or one of its models")
-    located(options.run)
+    check_source_of(options.run)
+    if options.match:
+        check_source(Data(source=options.match))
     with loading_tensorflow():
         from kmedtl.data.corruptions import REFERENCE
         from kmedtl.edge.shapes import check_fits

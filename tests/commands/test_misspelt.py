@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 
 import pytest
 
 from kmedtl.cli import main
+from kmedtl.config import override
+from kmedtl.recipe import write
 
 # Exits with 9 where TensorFlow was loaded.
 FREE = (
@@ -32,6 +35,7 @@ FREE = (
         (["predict", "model", "--formt", "csv"], "kmedtl predict: no such argument: --formt. Did you mean `--format`?"),
         (["predict", "model", "--epochs", "3"], "kmedtl predict: no such argument: --epochs. Known: --help,"),
         (["store", "build", "phantom", "--beem", "x"], "no such argument: --beem. Did you mean `--beam`?"),
+        (["--debug", "recipes"], "It belongs behind the command: `kmedtl recipes --debug`."),
         (["run", "pneumonia", "."], "kmedtl run: no such argument: .. Type `--data .`."),
         (["run", "."], ".: expected a recipe. Received: images; type `kmedtl run pneumonia --data .`"),
         (["run", "my films.csv"], "type `kmedtl run pneumonia --data 'my films.csv'`"),
@@ -75,6 +79,7 @@ def test_a_recipe_that_is_a_script_answers_as_well():
         ("manifest gone", "gone: no such folder or file"),
         ("predict gone a.png", "gone: no such file or folder"),
         ("shift gone", "gone: no such folder; expected a run folder or one of its models"),
+        ("predict . --files-from gone.txt", "--files-from: gone.txt: no such file"),
         ("shift .", "expected a run folder or a model in one"),
         ("compare gone other", "gone: no such folder; expected a run folder"),
         ("ensemble gone other", "gone: no such folder; expected a run folder"),
@@ -89,6 +94,16 @@ def test_what_is_not_there_is_said_before_tensorflow_loads(arguments, answer, tm
     assert answer in done.stderr
     assert done.stderr.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["shift", "export"])
+def test_a_run_whose_images_are_gone_is_refused_before_tensorflow_loads(trained, tmp_path, name):
+    run = shutil.copytree(trained[1], tmp_path / "run")
+    write(override(trained[0].recipe, ["data.source=gone"]), run / "recipe.yaml")
+    command = [sys.executable, "-c", FREE, name, "run"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert f"{tmp_path / 'gone'}: no such folder or file" in done.stderr
 
 
 def test_images_of_which_none_is_there_are_refused_before_the_model_is_opened(trained, tmp_path):
