@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
+from kmedtl.audit.audit import TELLING, Audit
+from kmedtl.recipe import Recipe
 from kmedtl.runs import cross_validation, result
 from kmedtl.runs.cross_validation import CrossValidation
 from kmedtl.runs.result import Result
@@ -32,8 +35,21 @@ def _advice(found: Result | CrossValidation, folder: Path) -> list[str]:
     if not warnings:
         return []
     more = len(warnings) - MOST
-    rest = [f"  and {more} more: {folder / 'audit.html'}"] if more > 0 else []
-    return ["", "Before you rely on these figures:", *(f"  {shown(warning)}" for warning in warnings[:MOST]), *rest]
+    rest = [f"and {more} more: {folder / 'audit.html'}"] if more > 0 else []
+    told = [*map(shown, warnings[:MOST]), *rest, *_ways_out(first.audit, first.recipe)]
+    return ["", "Before you rely on these figures:", *(f"  {line}" for line in told)]
+
+
+def _ways_out(audit: Audit, recipe: Recipe) -> Iterator[str]:
+    """Yield what can be done about warnings that do not say so themselves."""
+    telling = {shortcut.what for shortcut in audit.shortcuts if shortcut.auc.low > TELLING}
+    if "frame" in telling and recipe.stages:
+        masked = " ".join(f"--set stages.{number}.border=mask" for number in range(len(recipe.stages)))
+        yield f"Against the border: run it again with {masked}, and set both beside each other by kmedtl compare."
+    if "file" in telling:
+        yield "Against the files' size and mode: save all images in one way, whatever their class."
+    if audit.conflicts:
+        yield "Against two labels: correct them in the CSV that kmedtl manifest writes, and use it as --data."
 
 
 def _next_steps(found: Result | CrossValidation, folder: Path) -> list[str]:

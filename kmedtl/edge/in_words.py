@@ -22,7 +22,7 @@ def lines(path: Path, info: ModelInfo) -> Iterator[str]:
     yield from _told("Decides", _decides(info))
     yield from _told("Measured", _measured(info))
     yield from _told("Was made", _was_made(info))
-    yield from _told("For", [info.intended_use])
+    yield from _told("Meant for", [info.intended_use])
 
 
 def _told(title: str, sentences: list[str]) -> Iterator[str]:
@@ -68,7 +68,7 @@ def _decides(info: ModelInfo) -> list[str]:
 def _measured(info: ModelInfo) -> list[str]:
     figures = {name: info.metrics[name] for name in NAMES if name in info.metrics}
     told = [f"{NAMES[name]} {value:.3f} ({low:.3f} to {high:.3f})" for name, (value, low, high) in figures.items()]
-    return [f"on test images, 95 % intervals: {', '.join(told)}"] if told else []
+    return ["on test images, 95 % intervals in brackets:", *told] if told else []
 
 
 def _was_made(info: ModelInfo) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,9 +12,21 @@ from pathlib import Path
 import pytest
 
 from kmedtl.cli import main
+from tests.conftest import write_image_folder
 
 SMALL = ["--data", "phantom:40", "--size", "32", "--set", "backbone.weights=random", "--set", "schedule=untrained"]
-SMALL += ["--set", "stages=[]", "--set", "export.formats=[]", "--set", "evaluation.cases=0"]
+SMALL += [
+    "--set",
+    "training.tensorboard=false",
+    "--set",
+    "stages=[]",
+    "--set",
+    "export.formats=[]",
+    "--set",
+    "evaluation.cases=0",
+    "--set",
+    "evaluation.resamples=100",
+]
 
 
 @pytest.fixture(scope="module")
@@ -37,15 +50,27 @@ def test_the_commands_that_come_next_can_be_typed_as_they_stand(ended, image_fol
         assert main(arguments) == 0, capsys.readouterr().err
 
 
-def test_warnings_of_the_audit_are_said_again(tmp_path, capsys, image_folder):
-    patients = "data.patient_pattern=^([A-Z]+-p[0-9]+)"
-    source = ["--data", str(image_folder), "--set", patients, "--set", "data.channels=3"]
-    assert main(["run", "pneumonia", *SMALL, *source, "--out", str(tmp_path / "r")]) == 0
-    printed = capsys.readouterr().out
-    warnings = json.loads((tmp_path / "r" / "audit.json").read_text())["warnings"]
-    assert warnings
-    said = printed.partition("Before you rely on these figures:\n")[2].splitlines()
-    assert said[0] == f"  {warnings[0]}"
+@pytest.mark.parametrize(
+    ("is_mislabelled", "way_out"),
+    [
+        (False, "Against the border: run it again with --set stages.0.border=mask, and"),
+        pytest.param(
+            True, "Against two labels: correct them in the CSV that kmedtl manifest writes", marks=pytest.mark.slow
+        ),
+    ],
+)
+def test_warnings_of_the_audit_are_said_again_with_the_way_out(is_mislabelled, way_out, tmp_path, capsys):
+    images = write_image_folder(tmp_path / "images", patients=20)
+    if is_mislabelled:
+        shutil.copy(images / "NORMAL" / "NORMAL-p0-0.png", images / "PNEUMONIA" / "PNEUMONIA-p0-9.png")
+    stages = "stages=[{name: head, train: head, epochs: 1, lr: 0.001}]"
+    more = ["schedule=stages", stages, "data.patient_pattern=^([A-Z]+-p[0-9]+)"]
+    settings = [word for setting in more for word in ("--set", setting)]
+    assert main(["run", "pneumonia", *SMALL, "--data", str(images), *settings, "--out", str(tmp_path / "run")]) == 0
+    said = capsys.readouterr().out.partition("Before you rely on these figures:\n")[2].splitlines()
+    warnings = json.loads((tmp_path / "run" / "audit.json").read_text())["warnings"]
+    assert said[: len(warnings[:3])] == [f"  {warning}" for warning in warnings[:3]]
+    assert any(line.startswith(f"  {way_out}") for line in said)
 
 
 def test_quiet_leaves_the_last_lines(ended, tmp_path, capsys):
