@@ -50,13 +50,12 @@ def test_the_commands_that_come_next_can_be_typed_as_they_stand(ended, image_fol
         assert main(arguments) == 0, capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("is_mislabelled", "way_out"),
     [
         (False, "Against the border: run it again with --set stages.0.border=mask, and"),
-        pytest.param(
-            True, "Against two labels: correct them in the CSV that kmedtl manifest writes", marks=pytest.mark.slow
-        ),
+        (True, "Against two labels: correct them in the CSV that kmedtl manifest writes"),
     ],
 )
 def test_warnings_of_the_audit_are_said_again_with_the_way_out(is_mislabelled, way_out, tmp_path, capsys):
