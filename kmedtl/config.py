@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import difflib
 import math
 import types
 import typing
@@ -20,6 +21,7 @@ from kmedtl.errors import UserError, nearest
 
 T = TypeVar("T")
 TAG = "kind"  # of a dataclass that is one of several: the field that says which
+CLOSE = 0.6  # how alike two names are, 0 to 1, for one to be meant by the other
 
 
 def build(cls: type[T], value: Any, where: str = "", text_as_number: bool = True) -> T:
@@ -92,7 +94,7 @@ def override(config: T, assignments: Sequence[str]) -> T:
         if not equals:
             raise UserError(f"--set {assignment}: expected path=value, such as stages.0.epochs=3.")
         # A shell leaves nothing of path=''.
-        _assign(document, path.split("."), parse(text, f"--set {path}") if text.strip() else "", path)
+        _assign(document, path, parse(text, f"--set {path}") if text.strip() else "")
     return build(type(config), document)
 
 
@@ -103,14 +105,15 @@ def _flat(node: Any, path: str) -> dict[str, Any]:
     return {name: value for key, item in items for name, value in _flat(item, _join(path, key)).items()}
 
 
-def _assign(node: Any, keys: list[str], value: Any, path: str) -> None:
-    *parents, last = keys
+def _assign(document: dict[str, Any], path: str, value: Any) -> None:
+    *parents, last = path.split(".")
+    node: Any = document
     for key in parents:
-        node = node[_step(node, key, path)]
-    node[_step(node, last, path)] = value
+        node = node[_step(node, key, path, document)]
+    node[_step(node, last, path, document)] = value
 
 
-def _step(node: Any, key: str, path: str) -> Any:
+def _step(node: Any, key: str, path: str, document: dict[str, Any]) -> Any:
     """Return `key` as a valid index of `node`, or say what would be valid there."""
     if isinstance(node, list):
         if not key.isdigit() or int(key) >= len(node):
@@ -119,8 +122,21 @@ def _step(node: Any, key: str, path: str) -> Any:
     if not isinstance(node, dict):
         raise UserError(f"{path}: '{key}' lies below a single value; shorten the path.")
     if key not in node:
-        raise UserError(f"{path}: no such setting. {nearest(key, node)}")
+        raise UserError(f"{path}: no such setting. {_meant(key, node, path, document)}")
     return key
+
+
+def _meant(key: str, there: Mapping[str, Any], path: str, document: dict[str, Any]) -> str:
+    """Return what a path may mean that leads nowhere from `key` on: a setting there, or one of that name elsewhere."""
+    last = path.rpartition(".")[2]
+    elsewhere: dict[str, str] = {}
+    for known in sorted(_flat(document, ""), key=lambda known: known.count(".")):
+        elsewhere.setdefault(known.rpartition(".")[2], known)
+    if last in elsewhere:
+        return f"Did you mean '{elsewhere[last]}'?"
+    candidates = (elsewhere if last == key else {}) | {name: name for name in there}
+    found = difflib.get_close_matches(key, candidates, n=1, cutoff=CLOSE)
+    return f"Did you mean '{candidates[found[0]]}'?" if found else nearest(key, there)
 
 
 def _convert(hint: Any, value: Any, where: str, text_as_number: bool) -> Any:

@@ -52,7 +52,7 @@ MOST_TOLD = 3  # classes of a split, counted on one line of a terminal
 
 
 def run(
-    recipe: Recipe, out: Path | None = None, log: Callable[[str], None] = print, resume: bool = False
+    recipe: Recipe, out: str | Path | None = None, log: Callable[[str], None] = print, resume: bool = False
 ) -> tuple[Result | CrossValidation, Path]:
     """Carry out a recipe; return what it found and the run folder.
 

@@ -24,7 +24,7 @@ def kmedtl(*arguments, timeout=120):
 def test_help_is_quick_and_imports_nothing_heavy():
     code = "import kmedtl.cli, sys; print(sorted(sys.modules)); kmedtl.cli.main(['--help'])"
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    for name in ("tensorflow", "keras", "pandas", "matplotlib", "sklearn", "PIL"):
+    for name in ("tensorflow", "keras", "pandas", "matplotlib", "sklearn", "PIL", "numpy", "yaml", "tqdm"):
         assert f"'{name}'" not in output
     assert "predict" in output
 
@@ -37,6 +37,8 @@ def test_recipes_and_backbones_are_listed(capsys):
     assert any(line.startswith("EfficientNetLite0") and "pip" in line for line in lines)
     assert len(lines) > 35
     assert main(["backbones", "ResNet*"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 7
+    assert main(["backbones", "resnet*"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 7
     assert main(["backbones", "ResNet5O"]) == 2
     assert "Did you mean 'ResNet50'?" in capsys.readouterr().err
@@ -94,8 +96,10 @@ def test_predict_answers_the_same_from_every_model(trained, capsys, model):
     captured = capsys.readouterr()
     answer = json.loads(captured.out)[0]
     assert answer["probabilities"] == {"PNEUMONIA": pytest.approx(row["probability"], abs=1e-4)}
-    assert answer["decision"] == result.info.classes[int(row["probability"] >= result.info.thresholds[0])]
-    assert answer["thresholds"] == {"PNEUMONIA": pytest.approx(result.info.thresholds[0], abs=1e-4)}
+    assert (
+        answer["decision"] == result.info.decoder.classes[int(row["probability"] >= result.info.decoder.thresholds[0])]
+    )
+    assert answer["thresholds"] == {"PNEUMONIA": pytest.approx(result.info.decoder.thresholds[0], abs=1e-4)}
     assert "nothing about patients" in captured.err
 
 
@@ -140,7 +144,8 @@ def test_predict_with_tflite_imports_no_tensorflow(trained):
 def test_predict_refuses_what_is_no_model(tmp_path, capsys, name, content, words):
     if content is not None:
         (tmp_path / name).write_bytes(content)
-    assert main(["predict", str(tmp_path / name), "image.png"]) == 2
+    Image.new("L", (40, 40)).save(tmp_path / "image.png")
+    assert main(["predict", str(tmp_path / name), str(tmp_path / "image.png")]) == 2
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert error.startswith("error: ")
     for word in words:
@@ -221,6 +226,7 @@ def test_manifest_does_not_overwrite(image_folder, tmp_path, capsys):
     ("arguments", "settings"),
     [
         (["--seed", "0"], {"seed": 0}),
+        (["--backbone", "resnet50v2"], {"name": "ResNet50V2"}),
         (["--data", "2023"], {"source": "2023"}),
         (["--folds", "5"], {"folds": 5}),
         (["--folds", "site"], {"folds": "site"}),
@@ -231,4 +237,5 @@ def test_manifest_does_not_overwrite(image_folder, tmp_path, capsys):
 def test_options_reach_the_recipe(arguments, settings):
     recipe = configured(RECIPE, parser().parse_args(["run", "pneumonia", *arguments]))
     for name, value in settings.items():
-        assert getattr(recipe if name == "seed" else recipe.data, name) == value
+        part = {"seed": recipe, "name": recipe.backbone}.get(name, recipe.data)
+        assert getattr(part, name) == value

@@ -67,6 +67,9 @@ def test_what_does_not_fit_is_refused_with_its_path(document, words):
     [
         ("limit", ["path=value"]),
         ("limt=3", ["limt", "Did you mean 'limit'?"]),
+        ("rate=3", ["rate: no such setting. Did you mean 'part.rate'?"]),
+        ("rte=3", ["Did you mean 'part.rate'?"]),
+        ("parts.0.limit=3", ["Did you mean 'limit'?"]),
         ("parts.1.rate=3", ["index from 0 to 0", "'1'"]),
         ("parts.one.rate=3", ["index"]),
         ("name.first=3", ["below a single value"]),

@@ -58,6 +58,8 @@ def test_commands_of_the_page_on_evaluation_run(trained, tmp_path, monkeypatch, 
     table.assign(sex=np.where(table.index % 2, "F", "M"), age=table.index % 90).to_csv(
         tmp_path / "predictions.csv", index=False
     )
+    sites = table[["id"]].assign(site=np.where(table.index % 3, "north", "south"))
+    sites.to_csv(tmp_path / "manifest.csv", index=False)
     monkeypatch.chdir(tmp_path)
     run_commands_of("evaluation.md", capsys)
     assert parsed_commands_of("evaluation.md") == 1

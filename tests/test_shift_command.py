@@ -52,7 +52,7 @@ def test_what_a_user_can_mend_is_one_line_and_exit_2(run_folder, tmp_path, image
     write(override(read(other / "recipe.yaml"), settings), other / "recipe.yaml")
     (run_folder / "shift").mkdir()
     cases = {
-        str(tmp_path / "nowhere"): ["nowhere", "expected a run folder"],
+        str(tmp_path / "nowhere"): ["nowhere", "no such folder; expected a run folder"],
         str(tmp_path / "folds"): ["several folds", "fold-1"],
         str(run_folder): ["shift", "exists already"],
         str(moved): ["gone", "no such folder"],
@@ -69,6 +69,5 @@ def test_what_a_user_can_mend_is_one_line_and_exit_2(run_folder, tmp_path, image
 
 @pytest.mark.parametrize("text", ["0", "3-1", "2-9", "x", ""])
 def test_severities_are_one_to_five(text, capsys):
-    with pytest.raises(SystemExit):
-        main(["shift", "run", "--severities", text])
+    assert main(["shift", "run", "--severities", text]) == 2
     assert "expected a severity from 1 to 5" in capsys.readouterr().err

@@ -15,18 +15,18 @@ ROWS: tuple[Backbone, ...] = tuple(all_rows())
 
 
 def names(pattern: str = "*") -> list[str]:
-    """Return the backbones whose name matches the glob, case-sensitive, in the registry's order."""
-    return [row.name for row in ROWS if fnmatch.fnmatchcase(row.name, pattern)]
+    """Return the backbones whose name matches the glob, in whatever case, in the registry's order."""
+    return [row.name for row in ROWS if fnmatch.fnmatchcase(row.name.lower(), pattern.lower())]
 
 
 def get(name: str) -> Backbone:
-    """Return the row of that name.
+    """Return the row of that name, in whatever case.
 
     Raises:
         UserError: there is none; the message gives the nearest name.
     """
     for row in ROWS:
-        if row.name == name:
+        if row.name.lower() == name.lower():
             return row
     raise UserError(f"backbone {name!r}: no such backbone. {nearest(name, names())}")
 

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import argparse
 
-from kmedtl.backbones import registry
 from kmedtl.errors import UserError, nearest
+
+HELP = "list the backbones and where their weights are to be had"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("pattern", nargs="?", default="*", help="a name or glob, as 'ResNet*'")
 
 
 def command(options: argparse.Namespace) -> int:
+    from kmedtl.backbones import registry
+
     names = registry.names(options.pattern)
     if not names:
         raise UserError(f"backbones '{options.pattern}': none matches. {nearest(options.pattern, registry.names())}")

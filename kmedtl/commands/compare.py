@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 import kmedtl
-from kmedtl.runs import run_folder
+from kmedtl.commands.checks import check_run
+
+HELP = "show what differs between runs, and what it did to the test"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="run folders; the first is the reference")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="a new folder (default: saved_models/compare/TIME)")
 
 
 def command(options: argparse.Namespace) -> int:
-    from kmedtl.runs import compare_page
+    for run in options.runs:
+        check_run(run)
+    from kmedtl.runs import compare_page, run_folder
     from kmedtl.runs.compare import compare
 
     comparison = compare(options.runs)

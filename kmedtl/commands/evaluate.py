@@ -3,28 +3,47 @@
 from __future__ import annotations
 
 import argparse
-import json
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from kmedtl.errors import UserError
-from kmedtl.runs import run_folder
-from kmedtl.system.progress import progress
-from kmedtl.tasks.classification import summary
-from kmedtl.tasks.classification.labelled_predictions import LabelledPredictions, read
-from kmedtl.tasks.classification.metrics import Metrics, measure
-from kmedtl.tasks.classification.subgroups import Group, subgroups
+from kmedtl.commands.options import names
+
+if TYPE_CHECKING:
+    from kmedtl.tasks.classification.labelled_predictions import LabelledPredictions
+    from kmedtl.tasks.classification.metrics import Metrics
+    from kmedtl.tasks.classification.subgroups import Group
+
+HELP = "judge a table of predictions, of any model, with intervals"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("predictions", type=Path, help="a CSV with a row an image, or a run folder")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="a new folder for metrics.json")
+    parser.add_argument("--split", default="test", help="rows to judge where there is a column 'split' (default: test)")
+    parser.add_argument(
+        "--threshold", type=_probability, metavar="T", help="a finding is called from this probability on"
+    )
+    parser.add_argument("--finding", default="", metavar="NAME", help="of two names under 'label', what is looked for")
+    parser.add_argument("--groups", type=names, default=[], metavar="COLUMNS", help="judge by these, as sex,age")
+    parser.add_argument("--manifest", type=Path, metavar="FILE", help="a table with further columns, joined by 'id'")
+    parser.add_argument("--ordered", action="store_true", help="the classes are grades, in order: add weighted kappas")
+    parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def command(options: argparse.Namespace) -> int:
-    run = _run(options.predictions)
+    from kmedtl.runs import evaluate_table, run_folder
+    from kmedtl.system.progress import progress
+    from kmedtl.tasks.classification.metrics import measure
+    from kmedtl.tasks.classification.subgroups import subgroups
+
+    path = options.predictions
+    run = evaluate_table.written_metrics(path)
     with progress(total=2, title="Reading") as bar:
-        answers = _answers(options, run)
-        if options.ordered and answers.kind != "multi_class":
-            raise UserError(
-                f"--ordered: expected several classes, one an image. {options.predictions}: {answers.kind}."
-            )
+        answers = evaluate_table.answers_of_table(path, run, options.split, options.threshold, options.finding)
+        evaluate_table.check_ordered(answers, options.ordered, path)
+        if options.manifest:
+            answers = evaluate_table.with_manifest(answers, options.manifest)
         bar.set_description("Judging")
         bar.update()
         metrics = measure(answers, options.ordered)
@@ -38,28 +57,14 @@ def command(options: argparse.Namespace) -> int:
     return 0
 
 
-def _run(path: Path) -> dict[str, Any]:
-    """Return the metrics.json of a run folder; of a file: nothing."""
-    if not path.is_dir():
-        return {}
-    for name in ("predictions.csv", "metrics.json"):
-        if not (path / name).is_file():
-            raise UserError(f"{path}: expected a CSV of predictions or a run folder; {path / name} is not there.")
+def _probability(text: str) -> float:
     try:
-        return dict(json.loads((path / "metrics.json").read_text(encoding="utf-8")))
-    except (ValueError, TypeError):
-        raise UserError(f"{path / 'metrics.json'}: not as a run wrote it; give its predictions.csv instead.") from None
-
-
-def _answers(options: argparse.Namespace, run: dict[str, Any]) -> LabelledPredictions:
-    """Read the predictions; a run's at its own operating point and by its own names, unless the options differ."""
-    path = options.predictions / "predictions.csv" if run else options.predictions
-    chosen = run.get("operating_point", {}).get("threshold")
-    threshold = chosen if options.threshold is None else options.threshold
-    answers = read(path, options.split, threshold, options.finding)
-    if answers.kind == "binary" and answers.classes == ("0", "1") and len(run.get("classes", ())) == 2:
-        return replace(answers, classes=tuple(run["classes"]), findings=tuple(run["classes"][1:]))
-    return answers
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"expected a probability from 0 to 1. Received: {text!r}")
+    return value
 
 
 def _document(
@@ -83,6 +88,8 @@ def _document(
 
 
 def _told(options: argparse.Namespace, document: dict[str, Any], metrics: Metrics, groups: tuple[Group, ...]) -> str:
+    from kmedtl.tasks.classification import summary
+
     counted = f"{metrics.count} images of {metrics.patients} patients"
     lines = [
         f"{options.predictions}: {counted}; 95 % intervals in brackets",

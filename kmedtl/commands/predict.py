@@ -5,27 +5,33 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from kmedtl.edge import model_info
-from kmedtl.edge.open_model import open_tflite
-from kmedtl.edge.predict_files import answer
-from kmedtl.edge.predictor import Model
-from kmedtl.edge.shapes import check_fits
-from kmedtl.export.runtimes import open_runtime
-from kmedtl.system.native_logs import loading_tensorflow
+from kmedtl.commands.options import add_quiet
+from kmedtl.edge.cli import add_predict_options
+from kmedtl.errors import UserError
+
+HELP = "classify images with a run or an exported model"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", type=Path, help="run folder, .keras, .tflite or SavedModel folder")
+    add_predict_options(parser)
+    add_quiet(parser)
 
 
 def command(options: argparse.Namespace) -> int:
-    return answer(_open(options.model), options)
+    from kmedtl.edge.predict_files import answer
+    from kmedtl.runs.open_model import open_model
+
+    if options.model.exists():  # else that is what is said
+        _check_images(options)
+    return answer(open_model(options.model), options)
 
 
-def _open(path: Path) -> Model:
-    if path.suffix == ".tflite":
-        return open_tflite(path)
-    info = model_info.read(path)
-    is_run = (path / "model.keras").is_file()
-    if path.suffix != ".onnx":
-        with loading_tensorflow():
-            import tensorflow  # noqa: F401 (the runtime imports it; here it is kept quiet)
-    runtime = open_runtime(path / "model.keras" if is_run else path)
-    check_fits(path, runtime.shapes, info)
-    return Model(runtime, info.reading, info)
+def _check_images(options: argparse.Namespace) -> None:
+    """Refuse images of which none is there, before a model is opened; of several the others are answered."""
+    listed = options.files_from
+    if listed not in (None, "-") and not Path(listed).is_file():
+        raise UserError(f"--files-from: {listed}: no such file; expected one with a name a line.")
+    named = [name for name in options.images if name != "-"]
+    if named and len(named) == len(options.images) and not any(Path(name).exists() for name in named):
+        raise UserError(f"{named[0]}: no such file or folder; expected images, folders of them, or '-' for stdin.")

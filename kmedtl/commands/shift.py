@@ -4,19 +4,52 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
-
-import numpy as np
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import kmedtl
+from kmedtl.commands.checks import check_source, check_source_of
+from kmedtl.commands.options import SOURCE, add_quiet
 from kmedtl.errors import UserError
-from kmedtl.recipe import Data
-from kmedtl.runs import run_folder
-from kmedtl.system.native_logs import loading_tensorflow
 
+if TYPE_CHECKING:
+    import numpy as np
+
+    from kmedtl.recipe import Data
+
+HELP = "judge a run on corrupted test images, as another hospital might send them"
 MATCHED = 200  # images of another source that its typical histogram is taken from
 
 
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", type=Path, help="run folder, or one of its models, as RUN/model_int8.tflite")
+    parser.add_argument(
+        "--severities", type=_severities, metavar="1-5", default="1-5", help="a range or one of 1 to 5 (default: 1-5)"
+    )
+    parser.add_argument("--match", metavar="SOURCE", help="take the reference histogram from these images: " + SOURCE)
+    parser.add_argument("--limit", type=int, metavar="N", help="about N test images: whole patients, stratified")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="a new folder (default: RUN/shift)")
+    add_quiet(parser)
+
+
+def _severities(text: str) -> tuple[int, ...]:
+    first, last = (text.split("-") * 2)[:2]
+    severities = tuple(range(int(first), int(last) + 1)) if first.isdigit() and last.isdigit() else ()
+    if not severities or not set(severities) <= set(range(1, 6)):
+        raise argparse.ArgumentTypeError(f"expected a severity from 1 to 5, or a range such as 1-5. Received: {text!r}")
+    return severities
+
+
 def command(options: argparse.Namespace) -> int:
+    from kmedtl.recipe import Data
+    from kmedtl.runs import run_folder
+    from kmedtl.system.native_logs import loading_tensorflow
+
+    check_source_of(options.run)
+    if options.match:
+        check_source(Data(source=options.match))
+    import numpy as np
+
     with loading_tensorflow():
         from kmedtl.data.corruptions import REFERENCE
         from kmedtl.edge.shapes import check_fits
@@ -34,20 +67,23 @@ def command(options: argparse.Namespace) -> int:
         runtime = open_runtime(run.model)
         check_fits(run.model, runtime.shapes, run.info)
         test = run.examples("test")
-        rows = [{name: row for row, name in enumerate(test.ids)}[name] for name in images.table["id"]]
+        place = {name: row for row, name in enumerate(test.ids)}
+        rows = np.array([place[name] for name in images.table["id"]])
         found = shift(
-            runtime, images.pixels(), test.of(np.array(rows)), run.info.decoder, options.severities, run.recipe.seed,
+            runtime, images.pixels(), test.of(rows), run.info.decoder, options.severities, run.recipe.seed,
             reference,
         )  # fmt: skip
         notice = SYNTHETIC if run.info.synthetic else ""
         shift_page.write(found, folder, run.model.name, run.info, notice, kmedtl.__version__)
-    lines = [*shift_page.summary(found), *([notice] if notice else []), f"Page: {final / 'shift.html'}"]
-    print("\n".join(lines))
+    told = [] if options.quiet else shift_page.summary(found)
+    print("\n".join([*told, *([notice] if notice else []), f"Page: {final / 'shift.html'}"]))
     return 0
 
 
 def _histogram(data: Data, source: str, seed: int) -> np.ndarray:
     """Return the typical histogram of another source, read as the run reads its own."""
+    import numpy as np
+
     from kmedtl.data import sources, store
     from kmedtl.data.corruptions import quantiles_of
 

@@ -5,16 +5,27 @@ from __future__ import annotations
 import argparse
 from datetime import datetime
 
-from kmedtl.commands.options import recipe_of
+from kmedtl.commands.checks import check_source
+from kmedtl.commands.options import add_source, recipe_of
 from kmedtl.errors import UserError, nearest
 from kmedtl.files.cache import Entry, cache_folder, entries, is_damaged, is_unfinished, remove
-from kmedtl.system.native_logs import loading_tensorflow
-from kmedtl.system.scratch import remove_abandoned
+
+HELP = "list, clear or build the cache of decoded images"
 
 NOTES = {
     is_unfinished: "  (unfinished: being written, or left by a killed run)",
     is_damaged: "  (damaged: set aside, and made again)",
 }
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(required=True, metavar="ACTION", dest="action")
+    actions.add_parser("list", help="what the cache holds, with sizes")
+    clear = actions.add_parser("clear", help="remove it: it is made again when needed")
+    clear.add_argument("names", nargs="*", metavar="NAME", help="as `kmedtl store list` prints them; none: all")
+    build = actions.add_parser("build", help="decode a source now, on many machines with Apache Beam if asked")
+    build.add_argument("--beam", metavar="OPTIONS", help="Beam's own, as 'runner=DirectRunner direct_num_workers=2'")
+    add_source(build)
 
 
 def command(options: argparse.Namespace) -> int:
@@ -32,6 +43,8 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _clear(options: argparse.Namespace) -> int:
+    from kmedtl.system.scratch import remove_abandoned
+
     known = {_name(entry): entry for entry in entries()}
     for name in options.names:
         if name not in known:
@@ -48,7 +61,10 @@ def _clear(options: argparse.Namespace) -> int:
 
 
 def _build(options: argparse.Namespace) -> int:
+    from kmedtl.system.native_logs import loading_tensorflow
+
     recipe = recipe_of(options)
+    check_source(recipe.data)
     with loading_tensorflow():
         from kmedtl.data import sources
         from kmedtl.data.beam_store import prepare_with_beam

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -38,11 +41,48 @@ def answer(model: Model, options: argparse.Namespace) -> int:
     steps = [make(Path(folder), model) for make, folder in _wanted(options) if folder]
     with gathered(options.images, options.files_from) as places:
         predictions = _kept(_predictions(model, places, steps), answered)
-        for text in WRITERS[options.format](predictions, model.info):
-            print(text, end="", flush=True)
+        with _written(options.out) as write:
+            for text in WRITERS[options.format](predictions, model.info):
+                write(text)
+    _tell_where(options, answered)
     if model.info and model.info.synthetic:
         print("Trained on synthetic images: the answers say nothing about patients.", file=sys.stderr)
     return 2 if any(prediction.error for prediction in answered) else 0
+
+
+@contextmanager
+def _written(out: Path | None) -> Iterator[Callable[[str], object]]:
+    """Yield what writes a text to the terminal or, whole or not at all, to a new file.
+
+    Raises:
+        UserError: the file exists, or cannot be made.
+    """
+    if out is None:
+        yield partial(print, end="", flush=True)
+        return
+    aside = out.with_name(f".{out.name}.unfinished")
+    if os.path.lexists(out):
+        raise UserError(f"{out}: exists already; choose another --out or remove it.")
+    try:
+        with room_on(out, "make room, or choose another --out"), aside.open("w", encoding="utf-8", newline="") as file:
+            yield file.write
+        aside.replace(out)
+    except OSError as error:
+        raise UserError(f"{out}: cannot be written ({error.strerror}); choose another --out.") from None
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _tell_where(options: argparse.Namespace, answered: Sequence[Prediction]) -> None:
+    """Say on stderr what was written where, so that stdout holds the answers alone."""
+    if options.out:
+        print(f"Answers: {shown(options.out)}", file=sys.stderr)
+    pictures = sum(prediction.explanation is not None for prediction in answered)
+    reports = sum(prediction.dicom_report is not None for prediction in answered)
+    if options.explain:
+        print(f"Heat maps: {pictures} in {shown(options.explain)}", file=sys.stderr)
+    if options.dicom_report:
+        print(f"DICOM reports: {reports} in {shown(options.dicom_report)}", file=sys.stderr)
 
 
 def _wanted(options: argparse.Namespace) -> list[tuple[Callable[[Path, Model], Step], Path | None]]:

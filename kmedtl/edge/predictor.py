@@ -81,7 +81,7 @@ def predict_files(model: Model, paths: Sequence[str]) -> Iterator[ImageResult]:
     decoded = decode_all([(path, None) for path in paths], model.reading)
     for path, (facts, pixels) in zip(paths, decoded, strict=True):
         yield ImageResult(
-            Prediction(path, error=facts.error) if pixels is None else _answer(model, path, pixels), facts, pixels
+            Prediction(path, error=facts.error) if pixels is None else answer_pixels(model, path, pixels), facts, pixels
         )
 
 
@@ -90,15 +90,16 @@ def first_output(outputs: Outputs) -> np.ndarray:
     return next(found for name, found in outputs.items() if name != FEATURES)
 
 
-def _answer(model: Model, path: str, pixels: np.ndarray) -> Prediction:
+def answer_pixels(model: Model, name: str, pixels: np.ndarray) -> Prediction:
+    """Return the prediction for an image, uint8 (size, size, C), that is called `name`."""
     outputs, info = model.runtime(pixels[None]), model.info
     if info is None:
-        return Prediction(path, outputs=tuple(first_output(outputs)[0].ravel().tolist()))
+        return Prediction(name, outputs=tuple(first_output(outputs)[0].ravel().tolist()))
     if not all(np.isfinite(found).all() for found in outputs.values()):  # else it would count as below thresholds
-        return Prediction(path, error="the model answers with what is no number")
+        return Prediction(name, error="the model answers with what is no number")
     (answer,) = info.task.decode(outputs, info.decoder)
     known, features = info.out_of_distribution, outputs.get(FEATURES)
     if known is None or features is None:
-        return Prediction(path, answer)
+        return Prediction(name, answer)
     score, unlike = known.score(features)[0], known.unlike(features, pixels[None])[0]
-    return Prediction(path, answer, float(score), bool(unlike))
+    return Prediction(name, answer, float(score), bool(unlike))

@@ -8,10 +8,10 @@ from pathlib import Path
 import kmedtl
 from kmedtl import report
 from kmedtl.ensemble.member_comparison import MemberComparison
-from kmedtl.evaluate.titles import title
 from kmedtl.files import html
 from kmedtl.recipe import Recipe, without_folders
 from kmedtl.system.text_tables import aligned
+from kmedtl.system.titles import title
 from kmedtl.tasks.summary import no_better_than_chance
 from kmedtl.tasks.task import Evaluation, Fit, Task
 
@@ -39,7 +39,7 @@ def write(
         method=method,
         beside=beside,
         evaluation=evaluation,
-        rule=task.edge.in_words(fit.decoder),
+        rule=[sentence for _, sentence in task.edge.in_words(fit.decoder)],
         notes=task.lines(recipe.evaluation, fit, evaluation),
         notice=notice,
         pictures=html.save_plots({name: picture.figure for name, picture in pictures.items()}, folder / "plots"),

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from kmedtl.evaluate.confidence import Estimate
-from kmedtl.evaluate.titles import title
 from kmedtl.recipe import Gate
+from kmedtl.system.titles import title
 from kmedtl.tasks.task import Drift
 
 QUANTIZED = ("int8", "dynamic")  # formats whose answers may move a little

@@ -9,10 +9,10 @@ import keras
 import numpy as np
 
 from kmedtl.errors import UserError
-from kmedtl.evaluate.titles import title
 from kmedtl.finetune.checkpoint import Epoch
 from kmedtl.recipe import Stage
 from kmedtl.system.progress import progress
+from kmedtl.system.titles import title
 
 NAMED = 5  # images of a batch, in a message
 

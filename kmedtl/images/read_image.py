@@ -95,6 +95,32 @@ def read_image(path: str | Path, reading: Reading, frame: int | None = None) -> 
         raise UnreadableImageError("needs more memory than there is") from None
 
 
+def from_array(image: np.ndarray, reading: Reading) -> np.ndarray:
+    """Return an image in memory as `read_image` returns the same values in a file: uint8 (size, size, channels).
+
+    Args:
+        image: gray (H, W) or (H, W, 1), of any kind of number; uint8 (H, W, 3) or (H, W, 4) is RGB or RGBA.
+
+    Raises:
+        UnreadableImageError: another shape, numbers that no image has, or too many pixels.
+    """
+    flat = image[..., 0] if image.ndim == 3 and image.shape[2] == 1 else image
+    is_colour = flat.ndim == 3 and flat.shape[2] in (3, 4) and flat.dtype == np.uint8
+    if flat.ndim != 2 and not is_colour:
+        raise UnreadableImageError(
+            f"expected an array of gray (H, W), or uint8 (H, W, 3). Received: {image.dtype} {image.shape}"
+        )
+    check_pixels(flat.shape[1], flat.shape[0])
+    if flat.dtype.kind not in "buif":
+        raise UnreadableImageError(f"expected an array of numbers. Received: {image.dtype}")
+    if flat.dtype == bool:
+        flat = flat * np.uint8(255)
+    elif flat.dtype != np.uint8:
+        flat = _levels(flat, reading)
+    picture = _to_8_bit(Image.fromarray(np.ascontiguousarray(flat)), reading)
+    return _to_array(_to_square(picture, reading, box=None))
+
+
 def _check_file(path: Path) -> None:
     try:
         status = path.stat()

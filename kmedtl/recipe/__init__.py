@@ -46,7 +46,7 @@ class Backbone:
     """The pretrained network.
 
     Attributes:
-        name: of `kmedtl backbones`.
+        name: one of `kmedtl backbones`.
         weights: `imagenet`, `random` or a file.
         truncate_at: the last block that is kept, such as `block5`: the upper ones are dropped, which makes the model
             smaller and often costs nothing (Raghu et al., Transfusion, 2019, section 5); empty: all are kept.
@@ -94,8 +94,8 @@ class Evaluation:
         groups: columns of the manifest whose values are judged apart, as sex, age, site.
         ordered: the classes are grades, in order.
         cases: images of each kind in the report's gallery: most confident right, most confident wrong, most uncertain.
-        explain: how they are explained.
-        resamples: of the bootstrap.
+        explain: how the images of the gallery are explained.
+        resamples: draws of the bootstrap.
     """
 
     calibration: Literal["auto", "none", "temperature", "vector", "isotonic"] = "auto"
@@ -126,6 +126,7 @@ class Recipe:
     """Everything that a run depends on, its seed included.
 
     Attributes:
+        name: of the recipe, and of the folder of its runs.
         task: what is asked of an image.
         stages: in their order; none where a `schedule` makes them.
         schedule: a preset of `kmedtl.finetune.presets`; `auto` picks one by the number of training images. `logistic`,
@@ -134,6 +135,7 @@ class Recipe:
         soup: run folders of one architecture and one split (Wortsman et al., Model Soups, 2022).
         distill: a run folder, of a model or of an ensemble, whose answers to the training images are learned beside the
             labels; see `training.soft_share`. Empty: labels alone.
+        seed: of split, order, augmentation and initial weights.
     """
 
     name: str

@@ -16,9 +16,10 @@ class Gate:
 
     Attributes:
         float32: largest change of a probability, of `saved_model`, `float32` and `onnx`.
-        float16: the same, of `float16`.
-        auc_loss, mean_difference, flips: of `int8` and `dynamic`: AUC lost, mean change of a probability, and the share
-            of images that are decided otherwise.
+        float16: largest change of a probability, of `float16`.
+        auc_loss: AUC lost, of `int8` and `dynamic`.
+        mean_difference: mean change of a probability, of `int8` and `dynamic`.
+        flips: share of images that are decided otherwise, of `int8` and `dynamic`.
     """
 
     float32: float = 1e-3
@@ -38,7 +39,7 @@ class Export:
     """What is written beside `model.keras`.
 
     Attributes:
-        formats: in any order.
+        formats: of the files, in any order.
         calibration_images: of the int8 file: so many training images, stratified by label.
         gate: what a file may differ from the model.
     """

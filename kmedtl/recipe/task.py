@@ -15,6 +15,7 @@ class Classification:
     Attributes:
         labels: `binary`: one finding, there or not; `multi_class`: exactly one of several classes; `multi_label`: any
             of several findings; `auto`: as the labels are. Another form than the labels have is refused.
+        kind: the name of the task.
     """
 
     labels: Literal["auto", "binary", "multi_class", "multi_label"] = "auto"
@@ -30,6 +31,7 @@ class Regression:
         unit: in which it is; shown, not converted.
         loss: `squared` errors, or `huber`, which minds outliers less (Huber 1964).
         delta: of `huber`: up to so many standard deviations of the target an error counts by its square.
+        kind: the name of the task.
     """
 
     target: str = ""

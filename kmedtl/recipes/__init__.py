@@ -4,24 +4,33 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import shlex
 from pathlib import Path
 
 from kmedtl.errors import UserError, nearest
 from kmedtl.recipe import Recipe, read
 
+SOURCES = (".csv", ".tsv", ".parquet", ".npz")  # of images, which somebody may name where a recipe belongs
 
-def find(name: str) -> Recipe:
-    """Return the built-in recipe `name`, or the one in the YAML file `name`.
+
+def find(name: str | Path) -> Recipe:
+    """Return the built-in recipe `name`, in whatever case, or the one in the YAML file `name`.
 
     Raises:
         UserError: neither exists (with the nearest name), or the file is not a recipe.
     """
-    if name.endswith((".yaml", ".yml")):
+    text = str(name)
+    if text.endswith((".yaml", ".yml")):
         return read(Path(name))
-    known = describe()
-    if name not in known:
-        raise UserError(f"recipe '{name}': no such recipe and no YAML file. {nearest(name, known)}")
-    return importlib.import_module(f"{__name__}.{name}").RECIPE
+    known = {recipe.lower(): recipe for recipe in describe()}
+    if text.lower() not in known:
+        if Path(name).is_dir() or Path(name).suffix.lower() in SOURCES:
+            raise UserError(
+                f"{name}: expected a recipe. Received: images; type `kmedtl run {sorted(known.values())[0]} --data "
+                f"{shlex.quote(text)}`, with a recipe of `kmedtl recipes`."
+            )
+        raise UserError(f"recipe '{name}': no such recipe and no YAML file. {nearest(text, known.values())}")
+    return importlib.import_module(f"{__name__}.{known[text.lower()]}").RECIPE
 
 
 def describe() -> dict[str, str]:

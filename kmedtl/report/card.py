@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup, escape
 
-from kmedtl.evaluate.titles import title
 from kmedtl.files import html
 from kmedtl.recipe import without_folders
 from kmedtl.report.page import drift_cell, split_rows, stage_rows
+from kmedtl.system.titles import title
 from kmedtl.tasks.summary import no_better_than_chance
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import kmedtl
-from kmedtl.evaluate.titles import title
 from kmedtl.files import html
 from kmedtl.recipe import Recipe, without_folders
+from kmedtl.system.titles import title
 from kmedtl.tasks.summary import no_better_than_chance
 from kmedtl.tasks.task import Evaluation, Task
 

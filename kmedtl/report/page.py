@@ -12,11 +12,11 @@ import yaml
 
 from kmedtl import config
 from kmedtl.data.manifest import SPLITS, Manifest
-from kmedtl.evaluate.titles import title
 from kmedtl.files import html
 from kmedtl.finetune.checkpoint import Checkpoint
 from kmedtl.recipe import without_folders
 from kmedtl.report import training
+from kmedtl.system.titles import title
 from kmedtl.tasks.summary import no_better_than_chance
 from kmedtl.tasks.task import Section
 

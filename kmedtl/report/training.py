@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pandas as pd
 
 from kmedtl.evaluate import plots
-from kmedtl.evaluate.titles import title
 from kmedtl.finetune.checkpoint import Checkpoint
+from kmedtl.system.titles import title
 from kmedtl.tasks.task import Picture
 
 

@@ -146,7 +146,7 @@ def compare(folders: Sequence[Path]) -> Comparison:
     )
     for run in runs[1:]:
         if not _alike(run, runs[0]):
-            told = " and ".join(f"{one.name}: {one.task.edge.in_words(one.decoder)[0]}" for one in (runs[0], run))
+            told = " and ".join(f"{one.name}: {one.task.edge.in_words(one.decoder)[0][1]}" for one in (runs[0], run))
             raise UserError(f"compare: expected runs that are asked the same. Received: {told}.")
     paired = [_same_images(run, runs[0]) for run in runs]
     gains, decisions = (

@@ -6,11 +6,11 @@ import math
 from pathlib import Path
 
 from kmedtl.evaluate import plots
-from kmedtl.evaluate.titles import title
 from kmedtl.files import html
 from kmedtl.files.csv_tables import write_csv
 from kmedtl.runs.compare import Comparison, Run, shown
 from kmedtl.system.text_tables import aligned
+from kmedtl.system.titles import title
 
 UNPAIRED = "other test images"
 

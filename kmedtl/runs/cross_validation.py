@@ -10,7 +10,6 @@ from typing import Any
 import pandas as pd
 
 from kmedtl import recipe as recipes
-from kmedtl.evaluate.titles import title
 from kmedtl.files.csv_tables import write_csv
 from kmedtl.recipe import Recipe
 from kmedtl.report import folds as folds_page
@@ -18,6 +17,7 @@ from kmedtl.runs import run_folder
 from kmedtl.runs.environment import environment
 from kmedtl.runs.result import Result, closing, marking
 from kmedtl.system.text_tables import aligned
+from kmedtl.system.titles import title
 from kmedtl.tasks import task_of
 from kmedtl.tasks.summary import estimate_lines
 from kmedtl.tasks.task import Evaluation, Examples

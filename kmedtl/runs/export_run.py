@@ -13,7 +13,6 @@ import pandas as pd
 from kmedtl.data import sources
 from kmedtl.data.manifest import Manifest
 from kmedtl.errors import UserError
-from kmedtl.evaluate.titles import title
 from kmedtl.export.exporting import LabelledImages, TrainedModel, export
 from kmedtl.export.footprint import Footprint, footprint
 from kmedtl.export.parity import Parity
@@ -27,6 +26,7 @@ from kmedtl.runs import run_folder
 from kmedtl.runs.reopen import FinishedRun
 from kmedtl.system.progress import progress
 from kmedtl.system.text_tables import aligned
+from kmedtl.system.titles import title
 from kmedtl.tasks.task import Fit
 
 REJECTED = ".rejected"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,18 @@ from kmedtl.data import splits
 from kmedtl.data.pipeline import Pipeline
 from kmedtl.edge import model_info
 from kmedtl.edge.model_info import ModelInfo
+from kmedtl.edge.predictor import Model
 from kmedtl.errors import UserError
 from kmedtl.recipe import Recipe
+from kmedtl.runs.locate import MODEL, PREDICTIONS, RECIPE, located
+from kmedtl.runs.open_model import open_model
+from kmedtl.runs.predict import Images, answers
 from kmedtl.runs.prepare import prepare_recipe
 from kmedtl.tasks import task_of
 from kmedtl.tasks.predictions import examples_of, read_predictions
 from kmedtl.tasks.task import Examples, Task
 
-MODEL, RECIPE, PREDICTIONS = "model.keras", "recipe.yaml", "predictions.csv"
+__all__ = ["MODEL", "PREDICTIONS", "RECIPE", "FinishedRun", "open_run", "test_images"]
 
 
 @dataclass(frozen=True)
@@ -54,23 +59,25 @@ class FinishedRun:
         """Return what the run said of a split."""
         return examples_of(self.predictions, self.task, self.question, split)
 
+    def predict(self, images: Images) -> pd.DataFrame:
+        """Return the model's answers to images, a row each; see `kmedtl.runs.predict.answers`."""
+        return answers(self._opened, images)
 
-def open_run(path: Path) -> FinishedRun:
+    @cached_property
+    def _opened(self) -> Model:
+        """The model, opened once for all that it is asked."""
+        return open_model(self.model)
+
+
+def open_run(path: str | Path) -> FinishedRun:
     """Open a run folder, or a model inside one.
 
     Raises:
         UserError: no run folder, a folder of folds, files that are not as a run wrote them, a model that is damaged.
     """
-    if (path / "fold-1").is_dir():
-        raise UserError(f"{path}: holds several folds; name one of them, as {path / 'fold-1'}.")
-    is_run = (path / RECIPE).is_file()
-    folder, model = (path, path / MODEL) if is_run else (path.parent, path)
-    for file in (folder / RECIPE, folder / PREDICTIONS, model):
-        if not file.exists():
-            raise UserError(f"{path}: expected a run folder or a model in one; {file} is not there.")
-    return FinishedRun(
-        folder, model, recipes.read(folder / RECIPE), model_info.read(model), read_predictions(folder / PREDICTIONS)
-    )
+    folder, model = located(Path(path))
+    predictions = read_predictions(folder / PREDICTIONS)
+    return FinishedRun(folder, model, recipes.read(folder / RECIPE), model_info.read(model), predictions)
 
 
 def test_images(run: FinishedRun, limit: int | None, log: Callable[[str], None]) -> Pipeline:

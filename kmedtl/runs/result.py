@@ -15,7 +15,6 @@ from kmedtl.data.manifest import Manifest
 from kmedtl.edge import model_info
 from kmedtl.edge.model_info import ModelInfo
 from kmedtl.evaluate.confidence import Estimate, wilson
-from kmedtl.evaluate.titles import title
 from kmedtl.explain.overlay import ExampleImage
 from kmedtl.export.parity import Parity
 from kmedtl.files.csv_tables import write_csv
@@ -25,6 +24,7 @@ from kmedtl.report import card, page
 from kmedtl.runs import run_folder
 from kmedtl.system.printable import shown
 from kmedtl.system.text_tables import aligned
+from kmedtl.system.titles import title
 from kmedtl.tasks import task_of
 from kmedtl.tasks.task import Evaluation, Fit, Task
 

@@ -23,7 +23,7 @@ OUTPUT = "output.log"  # what a run says
 STATE = "state.npz"  # of a training that can go on
 
 
-def choose(out: Path | None, recipe: str, resume: bool = False) -> Path:
+def choose(out: str | Path | None, recipe: str, resume: bool = False) -> Path:
     """Return where the run shall be: `out`, or `saved_models/<recipe>/<date-time>`.
 
     Args:
@@ -38,7 +38,7 @@ def choose(out: Path | None, recipe: str, resume: bool = False) -> Path:
         if unfinished is None:
             raise UserError(f"--resume: no unfinished run in {runs}; leave --resume out, or name the folder by --out.")
         return unfinished.with_name(unfinished.name[1 : -len(".unfinished")])
-    folder = out or runs / datetime.now().strftime("%Y%m%d-%H%M%S")
+    folder = Path(out) if out else runs / datetime.now().strftime("%Y%m%d-%H%M%S")
     if os.path.lexists(folder):
         reason = "is finished already; nothing to resume" if resume else "exists already"
         raise UserError(f"{folder}: {reason}; choose another --out or remove it.")

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from kmedtl.edge.model_info import ModelInfo
 from kmedtl.evaluate import plots
-from kmedtl.evaluate.titles import title
 from kmedtl.files import html
 from kmedtl.files.csv_tables import write_csv
 from kmedtl.runs.shift import Row, Shift
 from kmedtl.system.text_tables import aligned
+from kmedtl.system.titles import title
 
 
 def write(shift: Shift, folder: Path, model: str, info: ModelInfo, notice: str, version: str) -> None:
@@ -30,7 +30,7 @@ def write(shift: Shift, folder: Path, model: str, info: ModelInfo, notice: str, 
         shift=shift,
         model=model,
         info=info,
-        rule=info.task.in_words(info.decoder),
+        rule=[sentence for _, sentence in info.task.in_words(info.decoder)],
         headline=title(shift.headline),
         title=title,
         notice=notice,

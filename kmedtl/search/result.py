@@ -14,7 +14,6 @@ from kmedtl import recipe as recipes
 from kmedtl.edge.tasks.task import Outputs
 from kmedtl.errors import UserError
 from kmedtl.evaluate.confidence import Estimate
-from kmedtl.evaluate.titles import title
 from kmedtl.files.csv_tables import write_csv
 from kmedtl.recipe import Recipe, Search
 from kmedtl.runner import run
@@ -28,6 +27,7 @@ from kmedtl.search.records import Record
 from kmedtl.search.setting_importance import Importance, importance
 from kmedtl.search.space import as_it_stands, recipe_of, settings_of, space_of, tier_of
 from kmedtl.search.study import FEATURES, TRIALS
+from kmedtl.system.titles import title
 from kmedtl.tasks import task_of
 from kmedtl.tasks.summary import no_better_than_chance
 from kmedtl.tasks.task import Evaluation, Targets

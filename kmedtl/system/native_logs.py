@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 
 from kmedtl.system.memory import bound_arenas
+from kmedtl.system.quiet import is_quiet
 
 
 @contextlib.contextmanager
@@ -39,7 +40,8 @@ def quiet_stderr() -> Iterator[None]:
 def loading_tensorflow() -> Iterator[None]:
     """Say that TensorFlow is being loaded, and keep it quiet and its memory bounded from then on; import it inside."""
     bound_arenas()
-    print("Loading TensorFlow …", file=sys.stderr)
+    if not is_quiet():
+        print("Loading TensorFlow …", file=sys.stderr)
     with quiet_stderr():
         yield
     for name in ("tensorflow", "absl"):  # advice on tracing and on what will be renamed is not for users

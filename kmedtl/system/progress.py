@@ -9,6 +9,8 @@ from typing import Any
 
 from tqdm import tqdm
 
+from kmedtl.system.quiet import is_quiet
+
 EVERY = 60.0  # seconds between two lines of a log
 WIDTH = 100
 
@@ -24,6 +26,8 @@ def progress(iterable: Iterable | None = None, title: str = "", total: float | N
 
 def bars() -> type[tqdm]:
     """Return what shows progress where standard error goes to now."""
+    if is_quiet():
+        return _Nothing
     return tqdm if sys.stderr is not None and sys.stderr.isatty() and _has_width() else _Lines
 
 
@@ -33,6 +37,13 @@ def _has_width() -> bool:
         return os.get_terminal_size(sys.stderr.fileno()).columns > 0
     except (OSError, ValueError):
         return False
+
+
+class _Nothing(tqdm):
+    """Shows nothing."""
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings | {"disable": True})
 
 
 class _Lines(tqdm):

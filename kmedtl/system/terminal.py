@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import argparse
 import contextlib
 import io
@@ -16,21 +17,32 @@ from kmedtl.errors import UserError
 from kmedtl.system.disk import FULL
 from kmedtl.system.printable import shown, shown_lines
 
+SOON = 0.05  # seconds
 INTERRUPTED = 130  # as a shell reports SIGINT
 MOVES = ("\x1b[A", "\n\t\r")  # what a progress bar needs of a terminal's commands: a line up, and to its beginning
 
 
 class _Interrupt:
-    """Answers Ctrl-C with KeyboardInterrupt, and remembers it: C++ code may hand it on as an error of its own."""
+    """Answers Ctrl-C with KeyboardInterrupt, and remembers it: C++ code may hand it on as an error of its own.
+
+    One that comes while Python destroys an object is lost there (`__del__` may not raise), so it is raised again.
+    """
 
     def __init__(self) -> None:
         self.noticed = False
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, self._answer)
+            sys.unraisablehook = self._again
 
     def _answer(self, *_: object) -> None:
         self.noticed = True
         raise KeyboardInterrupt
+
+    def _again(self, lost: sys.UnraisableHookArgs) -> None:
+        if issubclass(lost.exc_type, KeyboardInterrupt):
+            threading.Timer(SOON, _thread.interrupt_main).start()
+        else:
+            sys.__unraisablehook__(lost)
 
 
 def carry_out(command: Callable[[argparse.Namespace], int], options: argparse.Namespace, lasting: bool = False) -> int:

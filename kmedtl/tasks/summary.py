@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kmedtl.evaluate.confidence import Estimate
-from kmedtl.evaluate.titles import title
+from kmedtl.system.titles import title
 from kmedtl.tasks.task import Evaluation
 
 

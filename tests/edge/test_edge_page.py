@@ -31,6 +31,6 @@ def test_commands_of_the_page_run(make_model, info, tmp_path, monkeypatch, capsy
     for line in commands:
         program, *arguments = shlex.split(line)
         assert PROGRAMS[program](arguments) == 0, (line, capsys.readouterr().err)
-    assert len(commands) == 6
+    assert len(commands) == 7
     assert len(list((tmp_path / "reports").iterdir())) == 2
     assert len(list((tmp_path / "why").iterdir())) == 1

@@ -20,14 +20,19 @@ def test_json_is_the_whole_document(main, model, info, capsys):
 
 
 @PROGRAMS
-def test_the_table_has_a_line_a_field_and_fits_a_screen(main, model, capsys):
+def test_it_is_told_in_words_that_fit_a_screen(main, model, capsys):
     assert main(["inspect", str(model)]) == 0
-    rows = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
-    assert rows["decoder.classes"] == "DARK, BRIGHT"
-    assert rows["decoder.calibration.scale"] == "2"
-    assert rows["synthetic"] == "True"
-    assert rows["out_of_distribution.components"].endswith("characters")
-    assert max(map(len, rows.values())) < 200
+    text = capsys.readouterr().out
+    for words in (
+        "Goes in    one gray image, resized to",
+        "the probability of BRIGHT, 0 to 1",
+        "BRIGHT from probability 0.500 on, else DARK",
+        "can tell images that are unlike those it was trained on",
+        "SYNTHETIC images alone",
+        "Research only.",
+    ):
+        assert words in text
+    assert max(map(len, text.splitlines())) < 200
 
 
 @PROGRAMS

@@ -100,6 +100,23 @@ def test_kmedtl_predict_answers_the_same(model, folder, capsys):
     assert capsys.readouterr().out == ours
 
 
+@pytest.mark.parametrize("program", [main, main_of_kmedtl])
+def test_answers_go_to_a_file_and_what_was_written_is_said(program, model, folder, tmp_path, capsys):
+    out, why = tmp_path / "answers.csv", tmp_path / "why"
+    arguments = ["predict", str(model), str(folder / "a.png"), "--format", "csv"]
+    assert program(arguments) == 0
+    printed = capsys.readouterr().out
+    assert program([*arguments, "--out", str(out), "--explain", str(why)]) == 0
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert f"Answers: {out}\nHeat maps: 1 in {why}\n" in captured.err
+    assert out.read_text() == printed
+    assert program([*arguments, "--out", str(out)]) == 2
+    assert f"{out}: exists already; choose another --out" in capsys.readouterr().err
+    assert program([*arguments, "--out", str(tmp_path / "no" / "answers.csv")]) == 2
+    assert "cannot be written" in capsys.readouterr().err
+
+
 def test_explanations_are_pictures_in_the_files_own_aspect(model, folder, tmp_path, capsys):
     code, found, _ = answers(capsys, model, folder / "b.tif", "--explain", tmp_path / "why")
     with Image.open(found[0]["explanation"]) as picture:

@@ -51,7 +51,7 @@ def test_json_is_the_same_document_and_nan_is_null(table, capsys):
     assert main(["evaluate", str(table), "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["test"]["auc"] == {"value": None, "low": None, "high": None, "method": "no image of class 0"}
-    assert document["kind"] == "binary"
+    assert document["labels"] == "binary"
 
 
 def test_a_run_folder_is_judged_at_its_own_operating_point_and_marked_as_it_is(tmp_path, capsys):
@@ -102,6 +102,42 @@ def test_mistakes_are_answered_in_one_line(table, capsys, arguments, message):
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert error.startswith("error: ")
     assert message in error
+
+
+def test_columns_of_a_manifest_are_joined_by_id(table, tmp_path, capsys):
+    whole = pd.read_csv(table)
+    whole.drop(columns="sex").to_csv(table, index=False)
+    manifest = tmp_path / "manifest.csv"
+    whole[["id", "sex", "label"]].sample(frac=1, random_state=0).to_csv(manifest, index=False, sep=";")
+    assert main(["evaluate", str(table), "--manifest", str(manifest), "--groups", "sex", "--json"]) == 0
+    joined = json.loads(capsys.readouterr().out)
+    whole.to_csv(table, index=False)
+    assert main(["evaluate", str(table), "--groups", "sex", "--json"]) == 0
+    assert joined["subgroups"] == json.loads(capsys.readouterr().out)["subgroups"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("name,sex\ni1,F\n", "expected a column 'id' with the ids of the predictions. Found: name, sex"),
+        ("id,sex\nx1,F\n", "has none of the predictions' ids, such as 'i0'. Received: 'x1'"),
+        ("id,sex\ni1,F\ni1,M\n", "id 'i1' is in two rows"),
+        (None, "cannot be read"),
+    ],
+)
+def test_a_manifest_of_other_images_is_refused(table, tmp_path, capsys, rows, message):
+    manifest = tmp_path / "manifest.csv"
+    if rows:
+        manifest.write_text(rows)
+    assert main(["evaluate", str(table), "--manifest", str(manifest)]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_images_that_a_manifest_lacks_are_counted(table, tmp_path, capsys):
+    (tmp_path / "manifest.csv").write_text("image,age\n" + "".join(f"i{row},{row}\n" for row in range(150)))
+    arguments = ["evaluate", str(table), "--manifest", str(tmp_path / "manifest.csv"), "--groups", "age"]
+    assert main(arguments) == 0
+    assert "50 of 200 images are not in manifest.csv" in capsys.readouterr().out
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path, capsys):

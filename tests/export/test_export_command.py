@@ -80,25 +80,24 @@ def test_a_file_answers_as_its_own_document_says(trained, exported, images, file
     if file == REJECTED:
         path = shutil.copy(path, tmp_path / "model_float16.tflite")
     info, runtime = model_info.read(path), open_runtime(path)
-    logits, features = runtime.logits_and_features(images)
-    assert np.array_equal(runtime(images), logits)
-    found = probabilities(logits, info.calibration)[:, 0]
+    outputs = runtime(images)
+    found = probabilities(outputs["logits"], info.decoder.calibration)[:, 0]
     difference = np.abs(found - result.test["probability"].to_numpy())
     assert difference.max() <= tolerance
     assert info.parity["max_difference"] == pytest.approx(difference.max(), abs=1e-6)
     assert info.parity["mean_difference"] == pytest.approx(difference.mean(), abs=1e-6)
     assert info.metrics["auc"][1] <= info.metrics["auc"][0] <= info.metrics["auc"][2]
-    assert info.out_of_distribution.score(features).shape == (len(images),)
+    assert info.out_of_distribution.score(outputs["features"]).shape == (len(images),)
     assert len(info.recipe_hash) == len(info.data_hash) == 64
-    assert (info.value_range, info.classes) == ((0.0, 255.0), ("NORMAL", "PNEUMONIA"))
+    assert (info.value_range, info.decoder.classes) == ((0.0, 255.0), ("NORMAL", "PNEUMONIA"))
 
 
 def test_a_file_that_misses_its_gate_is_set_apart(exported):
     assert not (exported / "model_float16.tflite").exists()
-    (row,) = (row for row in json.loads((exported / "parity.json").read_text())["files"] if row["missed"])
+    (row,) = (row for row in json.loads((exported / "parity.json").read_text())["files"] if row["failed_gates"])
     assert row["file"] == "model_float16.tflite"
-    assert row["missed"][0].startswith("max |Δp|")
-    assert model_info.read(exported / REJECTED).parity["missed"] == row["missed"]
+    assert row["failed_gates"][0].startswith("max |Δp|")
+    assert model_info.read(exported / REJECTED).parity["failed_gates"] == row["failed_gates"]
 
 
 def test_the_pages_other_command_is_one():

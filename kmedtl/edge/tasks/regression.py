@@ -104,8 +104,11 @@ REGRESSION = EdgeTask(
     context=lambda decoder: {"coverage": decoder.coverage},
     explained=lambda answer: (VALUE, 0),
     in_words=lambda decoder: [
-        f"answers: {decoder.target}{f' in {decoder.unit}' if decoder.unit else ''}",
-        f"interval: ± {decoder.half_width:.4g}, which holds the truth of {decoder.coverage:.0%} of images like those "
-        "of validation",
+        ("Comes out", f"{decoder.target}{f' in {decoder.unit}' if decoder.unit else ''}, with an interval"),
+        (
+            "Interval",
+            f"± {decoder.half_width:.4g}, which holds the truth of {decoder.coverage:.0%} of images like those of "
+            "validation",
+        ),
     ],
 )

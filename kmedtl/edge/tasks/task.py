@@ -54,7 +54,7 @@ class EdgeTask:
         header, columns: from a D to the header of the printed table and to the columns of the CSV.
         context: from a D to what the JSON of every answer says of how it was made.
         explained: from an answer to the output, and the column of it, that a heat map explains.
-        in_words: from a D to lines that tell a person how an answer is made.
+        in_words: from a D to what a person should know of an answer: (heading, sentence), what comes out first.
     """
 
     decoder: type[Any]
@@ -65,4 +65,4 @@ class EdgeTask:
     columns: Callable[[Any], Sequence[str]]
     context: Callable[[Any], dict[str, Any]]
     explained: Callable[[Any], tuple[str, int]]
-    in_words: Callable[[Any], Sequence[str]]
+    in_words: Callable[[Any], Sequence[tuple[str, str]]]

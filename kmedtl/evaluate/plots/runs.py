@@ -9,8 +9,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from kmedtl.evaluate.plots.style import ACCENT, SIDE, SOFT, bare
-from kmedtl.evaluate.titles import title
 from kmedtl.runs.compare import Run
+from kmedtl.system.titles import title
 
 
 def severities(table: pd.DataFrame, figure_name: str, title: str) -> Figure:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from kmedtl.evaluate.titles import title
 from kmedtl.system.text_tables import aligned, shortened
+from kmedtl.system.titles import title
 from kmedtl.tasks.classification.metrics import Metrics
 from kmedtl.tasks.classification.subgroups import Group
 from kmedtl.tasks.summary import no_better

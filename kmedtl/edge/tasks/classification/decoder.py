@@ -16,6 +16,7 @@ from kmedtl.errors import expect
 
 LOGITS = "logits"
 NOTHING = "none"  # the decision where no finding is called
+MOST = 6  # findings that are told one by one
 
 
 @dataclass(frozen=True)
@@ -142,17 +143,32 @@ def _explained(answer: ClassAnswer) -> tuple[str, int]:
     return LOGITS, int(np.argmax(list(answer.probabilities.values())))
 
 
-def _in_words(decoder: ClassDecoder) -> list[str]:
-    asked = {
-        "binary": f"one finding, {decoder.classes[-1]}, there or not",
-        "multi_class": f"exactly one of {', '.join(decoder.classes)}",
-        "multi_label": f"any of {', '.join(decoder.classes)}",
-    }
-    return [
-        f"answers: {asked[decoder.labels]}",
-        f"calibration: {decoder.calibration.method}",
-        f"decision: {_rule(decoder)}",
-    ]
+def _in_words(decoder: ClassDecoder) -> list[tuple[str, str]]:
+    names = _listed(decoder.findings)
+    told = {
+        "binary": f"the probability of {names}, 0 to 1",
+        "multi_class": f"a probability of each of {len(decoder.classes)} classes, together 1: {names}",
+        "multi_label": f"a probability of each of {len(decoder.classes)} findings, 0 to 1: {names}",
+    }[decoder.labels]
+    method = decoder.calibration.method
+    said = "as the network gives them" if method == "none" else f"calibrated on validation ({method})"
+    return [("Comes out", f"{told}; {said}"), ("Decides", _decides(decoder))]
+
+
+def _decides(decoder: ClassDecoder) -> str:
+    if not decoder.thresholds:
+        return "for the most probable class"
+    if decoder.labels == "binary":
+        (finding,), (point,) = decoder.findings, decoder.thresholds
+        other = decoder.classes[0] if len(decoder.classes) == 2 else f"no {finding}"
+        return f"{finding} from probability {point:.3f} on, else {other}"
+    rules = [f"{name} from {point:.3f} on" for name, point in zip(decoder.findings, decoder.thresholds, strict=True)]
+    return f"each finding by itself: {_listed(rules)}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MOST} more" if len(names) > MOST else ""
+    return ", ".join(names[:MOST]) + more
 
 
 CLASSIFICATION = EdgeTask(

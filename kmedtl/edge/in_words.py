@@ -1,0 +1,55 @@
+"""What a model file says about itself, in sentences: what goes in, what comes out, when it calls a finding."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from kmedtl.edge.model_info import ModelInfo
+from kmedtl.system.titles import title
+
+MOST = 5  # figures that are told
+
+
+def lines(path: Path, info: ModelInfo) -> Iterator[str]:
+    """Yield the lines that a person reads."""
+    yield f"{path}: a model of kmedtl {info.kmedtl}"
+    yield ""
+    yield from _told("Goes in", _goes_in(info))
+    for heading, sentence in info.task.in_words(info.decoder):
+        yield from _told(heading, [sentence])
+    known = "can tell" if info.out_of_distribution else "cannot tell"
+    yield from _told("Knows", [f"it {known} images that are unlike those it was trained on"])
+    yield from _told("Measured", _measured(info))
+    yield from _told("Was made", _was_made(info))
+    yield from _told("Meant for", [info.intended_use])
+
+
+def _told(title: str, sentences: list[str]) -> Iterator[str]:
+    for number, sentence in enumerate(sentences):
+        yield f"{'' if number else title:<11}{sentence}"
+
+
+def _goes_in(info: ModelInfo) -> list[str]:
+    kind = "gray" if info.channels == 1 else "colour"
+    told = [f"one {kind} image, resized to {info.size} × {info.size} pixels, values 0 to 255"]
+    if info.window.center is not None:
+        told.append(f"images of more than 8 bits through the window {info.window.center:g} ± {info.window.width / 2:g}")
+    elif info.window.name:
+        told.append(f"images of more than 8 bits through their own window '{info.window.name}'")
+    if info.pixel_offset:
+        told.append(f"from whose stored values {info.pixel_offset:g} is taken first")
+    return told
+
+
+def _measured(info: ModelInfo) -> list[str]:
+    figures = list(info.metrics.items())[:MOST]
+    told = [f"{title(name)} {value:.3f} ({low:.3f} to {high:.3f})" for name, (value, low, high) in figures]
+    return ["on test images, 95 % intervals in brackets:", *told] if told else []
+
+
+def _was_made(info: ModelInfo) -> list[str]:
+    told = [f"by the recipe {info.recipe} on {info.source}, seed {info.seed}"]
+    if info.synthetic:
+        told.append("from SYNTHETIC images alone: its answers say nothing about patients")
+    return [*told, info.made] if info.made else told
