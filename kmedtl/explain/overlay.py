@@ -11,6 +11,7 @@ from PIL import Image
 
 from kmedtl.edge.heat_map import overlay
 from kmedtl.explain.cases import Case
+from kmedtl.files.digits import in_digits
 
 QUALITY = 80  # of the JPEGs: about 10 kB at 224 px, so that a gallery leaves a report small
 
@@ -69,4 +70,4 @@ def _caption(
     place, name = (case.row, case.finding), findings[case.finding]
     truth = name if targets[place] == 1 else f"not {name}"
     said = "called" if decisions[place] else "not called"
-    return f"Truth: {truth}. {name} {said}, probability {probabilities[place]:.3f}"
+    return f"Truth: {truth}. {name} {said}, probability {in_digits(probabilities[place])}"

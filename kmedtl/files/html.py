@@ -12,6 +12,7 @@ import jinja2
 import matplotlib
 from matplotlib.figure import Figure
 
+from kmedtl.files.digits import in_digits
 from kmedtl.system.progress import progress
 
 TYPES = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg", b"<?xml": "image/svg+xml"}
@@ -23,6 +24,7 @@ def write(path: Path, template: Path, **content: Any) -> None:
     environment = jinja2.Environment(
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    environment.filters["digits"] = in_digits
     path.write_text(environment.get_template(template.name).render(**content), encoding="utf-8")
 
 

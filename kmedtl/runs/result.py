@@ -17,6 +17,7 @@ from kmedtl.evaluate.confidence import Estimate, wilson
 from kmedtl.explain.overlay import ExampleImage
 from kmedtl.export.parity import Parity
 from kmedtl.files.csv_tables import write_csv
+from kmedtl.files.digits import in_digits
 from kmedtl.finetune.checkpoint import Checkpoint
 from kmedtl.recipe import Recipe
 from kmedtl.report import card, page
@@ -110,7 +111,8 @@ def summary(result: Result, folder: Path) -> str:
     ]
     lines += summaries.lines(metrics)
     lines += [
-        f"  Operating point: {finding} from probability {point.threshold:.3f} on ({point.rule}), chosen on validation"
+        f"  Operating point: {finding} from probability {in_digits(point.threshold)} on ({point.rule}), "
+        "chosen on validation"
         for finding, point in zip(result.info.findings, result.settled.points, strict=False)
     ]
     lines += [
@@ -123,7 +125,7 @@ def summary(result: Result, folder: Path) -> str:
         f"{'File':<22} {'MB':>6} {'AUC':>7} {'max |Δp|':>9} {'decisions changed':>18}",
     ]
     lines += [
-        f"{row.file:<22} {row.megabytes:>6.1f} {row.auc:>7.4f} {row.max_difference:>9.1e} {row.flips:>18.1%}"
+        f"{row.file:<22} {row.megabytes:>6.1f} {in_digits(row.auc, 4):>7} {row.max_difference:>9.1e} {row.flips:>18.1%}"
         for row in result.parity
     ]
     lines += [f"{row.file} misses its gate: {'; '.join(row.failed_gates)}" for row in result.parity if row.failed_gates]

@@ -8,6 +8,7 @@ import subprocess
 import pandas as pd
 import pytest
 
+from kmedtl.files.digits import in_digits
 from kmedtl.report import browser, page
 from tests.report.synthetic import KINDS, report_of
 
@@ -62,7 +63,8 @@ def looked_at(report, chromium, folder, width=1000):
 
 
 def interval(figure):
-    return f"{figure['value']:.3f} ({figure['low']:.3f}–{figure['high']:.3f})"
+    value, low, high = (in_digits(figure[name]) for name in ("value", "low", "high"))
+    return f"{value} ({low}–{high})"
 
 
 @pytest.fixture(scope="module")
@@ -88,8 +90,10 @@ def test_a_moved_slider_counts_what_predictions_csv_says(seen, trained):
     tp, fp = (called & truth).sum(), (called & ~truth).sum()
     assert [int(moved[name]) for name in ("tp", "fp")] == [tp, fp]
     shares = {"sensitivity": tp / truth.sum(), "specificity": 1 - fp / (~truth).sum(), "ppv": tp / (tp + fp)}
-    assert {name: moved[name].split()[0] for name in shares} == {name: f"{share:.3f}" for name, share in shares.items()}
-    assert moved["spoken"].startswith(f"{moved['value']}: sensitivity {shares['sensitivity']:.3f}")
+    assert {name: moved[name].split()[0] for name in shares} == {
+        name: in_digits(share) for name, share in shares.items()
+    }
+    assert moved["spoken"].startswith(f"{moved['value']}: sensitivity {in_digits(shares['sensitivity'])}")
 
 
 def test_the_slider_comes_back_and_reckons_with_a_prevalence(seen):
@@ -120,5 +124,5 @@ def test_no_page_is_wider_than_a_phone(kind, chromium, tmp_path):
         figures = report.by_finding[report.test.findings[1]]
         assert found["other"]["sensitivity"] == str(figures["sensitivity"])
         ppv, npv = report.judgement.at_prevalence[report.test.findings[0]]
-        assert found["start"]["ppv-elsewhere"].split()[0] == f"{ppv.value:.3f}"
-        assert found["start"]["npv-elsewhere"].split()[0] == f"{npv.value:.3f}"
+        assert found["start"]["ppv-elsewhere"].split()[0] == in_digits(ppv.value)
+        assert found["start"]["npv-elsewhere"].split()[0] == in_digits(npv.value)

@@ -10,6 +10,7 @@ from PIL import Image
 
 from kmedtl.explain.cases import Case
 from kmedtl.explain.overlay import ExampleImage
+from kmedtl.files.digits import in_digits
 from kmedtl.report import card, folds, page
 from kmedtl.tasks.classification import thresholds
 from tests.report.synthetic import KINDS, report_of, without_positives
@@ -124,8 +125,8 @@ def test_every_figure_of_the_test_is_there_with_its_interval(written, kind):
         digits = 4 if figures is report.metrics.estimates else 3
         for name, one in figures.items():
             if name not in ("accuracy", "balanced_accuracy", "f1", "brier") or digits == 4:
-                shown = f"{one.value:.{digits}f} ({one.low:.{digits}f}–{one.high:.{digits}f})"
-                assert shown in words, name
+                value, low, high = (in_digits(part, digits) for part in (one.value, one.low, one.high))
+                assert f"{value} ({low}–{high})" in words, name
 
 
 def test_the_summary_counts_a_hundred_images(written):

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from kmedtl.evaluate import plots
 from kmedtl.evaluate.confidence import Estimate
+from kmedtl.files.digits import in_digits
 from kmedtl.finetune.checkpoint import Checkpoint
 from kmedtl.report.content import Report
 from kmedtl.tasks.classification.metrics import Metrics
@@ -121,7 +122,8 @@ def _training_in_words(history: pd.DataFrame) -> str:
     return (
         f"Training over {len(epochs)} epochs. Training loss {epochs['loss'].iloc[0]:.3f} at first, "
         f"{epochs['loss'].iloc[-1]:.3f} at last; validation loss {epochs['val_loss'].iloc[0]:.3f} and "
-        f"{epochs['val_loss'].iloc[-1]:.3f}. Highest validation AUC {epochs['val_auc'][best]:.3f}, in epoch {best + 1}."
+        f"{epochs['val_loss'].iloc[-1]:.3f}. Highest validation AUC {in_digits(epochs['val_auc'][best])}, "
+        f"in epoch {best + 1}."
     )
 
 
