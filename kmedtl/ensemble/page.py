@@ -12,6 +12,7 @@ from kmedtl.evaluate import plots
 from kmedtl.files import html
 from kmedtl.recipe import Recipe, without_folders
 from kmedtl.tasks.classification.evaluation import Judgement, Settled
+from kmedtl.tasks.classification.figures import reliability
 from kmedtl.tasks.classification.labelled_predictions import LabelledPredictions
 from kmedtl.tasks.classification.summary import aligned, no_better_than_chance, title, too_few
 
@@ -36,10 +37,11 @@ def write(
     """Write `plots/` and the self-contained `report.html` into `folder`."""
     metrics = judgement.metrics
     curves = test.targets, test.scores, metrics.by_finding or {"": metrics.estimates}
+    diagrams = reliability(judgement.reliability)
     figures = {
         "roc": plots.roc_by_finding(*curves),
         "precision_recall": plots.precision_recall_by_finding(*curves),
-        "reliability": plots.reliability(judgement.reliability),
+        **{name: picture.figure for name, picture in diagrams.items()},
     }
     html.write(
         folder / "report.html",
@@ -53,6 +55,7 @@ def write(
         metrics=metrics,
         notice=notice,
         pictures=html.save_plots(figures, folder / "plots"),
+        words={name: picture.words for name, picture in diagrams.items()},
         title=title,
         chance=no_better_than_chance(metrics.estimates, metrics.patients),
         too_few=too_few(judgement.groups),

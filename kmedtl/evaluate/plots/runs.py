@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from kmedtl.evaluate.plots.style import ACCENT, SIDE, SOFT, bare
+from kmedtl.evaluate.plots.style import ACCENT, SIDE, SOFT, bare, series
 from kmedtl.runs.compare import Run
 
 
@@ -44,7 +44,9 @@ def data_efficiency(curves: Mapping[str, Sequence[Run]]) -> Figure:
     for number, (title, runs) in enumerate(curves.items()):
         beside = 1 + 0.02 * (number - (len(curves) - 1) / 2)  # so that intervals at one number do not cover each other
         images = [run.training_images * beside for run in runs]
-        axes.errorbar(images, [run.auc.value for run in runs], _reach(runs), marker="o", capsize=3, label=title)
+        axes.errorbar(
+            images, [run.auc.value for run in runs], _reach(runs), marker="o", capsize=3, label=title, **series(number)
+        )
     everything = [run for runs in curves.values() for run in runs]
     numbers = sorted({run.training_images for run in everything})
     axes.set(title=_title(everything), xlabel="Training images", ylabel="Test AUC", xscale="log")

@@ -60,12 +60,28 @@ def precision_in_words(by_finding: Mapping[str, Mapping[str, Estimate]]) -> str:
     return f"Precision over recall. {'. '.join(told)}."
 
 
+def reliability(tables: Mapping[str, pd.DataFrame]) -> dict[str, Picture]:
+    """Return the diagram after calibration, and the one before it where that differs.
+
+    Args:
+        tables: `before` and `after`, of `Judgement`.
+    """
+    before, after = tables["before"], tables["after"]
+    if before.equals(after):
+        return {"reliability": _reliability(after, "Reliability")}
+    return {
+        "reliability-before": _reliability(before, "Before calibration"),
+        "reliability": _reliability(after, "After calibration"),
+    }
+
+
 def _of_training(trained: Checkpoint | None) -> Iterator[tuple[str, Picture]]:
     if trained is None:
         return
     history = pd.DataFrame([asdict(epoch) for epoch in trained.history])
     if len(history):
-        yield "training", Picture(plots.training(history), _training_in_words(history))
+        yield "losses", Picture(plots.losses(history), _losses_in_words(history))
+        yield "validation_auc", Picture(plots.validation_auc(history), _auc_in_words(history))
     if trained.importance:
         told = "; ".join(
             f"stage {stage}: " + ", ".join(f"{block} {value:.2g}" for block, value in blocks.items())
@@ -91,7 +107,7 @@ def _of_decisions(report: Report) -> Iterator[tuple[str, Picture]]:
 
 def _of_probabilities(report: Report) -> Iterator[tuple[str, Picture]]:
     test, judgement = report.test, report.judgement
-    yield "reliability", Picture(plots.reliability(judgement.reliability), _reliability_in_words(judgement.reliability))
+    yield from reliability(judgement.reliability).items()
     if test.kind == "binary":
         names = dict(enumerate(test.classes))
         chances, truth = test.probabilities[:, 0], test.targets[:, 0]
@@ -116,14 +132,23 @@ def _of_groups(report: Report) -> Iterator[tuple[str, Picture]]:
             yield f"subgroups-{number}", Picture(plots.subgroups(rows), f"AUC for {finding} by group: {told}.")
 
 
-def _training_in_words(history: pd.DataFrame) -> str:
-    epochs = history[history["alpha"] == 1].reset_index(drop=True)
-    best = epochs["val_auc"].idxmax() if epochs["val_auc"].notna().any() else 0
+def _losses_in_words(history: pd.DataFrame) -> str:
+    epochs = history[history["alpha"] == 1]
     return (
-        f"Training over {len(epochs)} epochs. Training loss {epochs['loss'].iloc[0]:.3f} at first, "
-        f"{epochs['loss'].iloc[-1]:.3f} at last; validation loss {epochs['val_loss'].iloc[0]:.3f} and "
-        f"{epochs['val_loss'].iloc[-1]:.3f}. Highest validation AUC {in_digits(epochs['val_auc'][best])}, "
-        f"in epoch {best + 1}."
+        f"Losses over {len(epochs)} epochs: of training {epochs['loss'].iloc[0]:.3f} at first, "
+        f"{epochs['loss'].iloc[-1]:.3f} at last; of validation {epochs['val_loss'].iloc[0]:.3f} and "
+        f"{epochs['val_loss'].iloc[-1]:.3f}."
+    )
+
+
+def _auc_in_words(history: pd.DataFrame) -> str:
+    epochs = history[history["alpha"] == 1].reset_index(drop=True)
+    if epochs["val_auc"].isna().all():
+        return f"Validation AUC over {len(epochs)} epochs: validation knows one answer only."
+    best = epochs["val_auc"].idxmax()
+    return (
+        f"Validation AUC over {len(epochs)} epochs: {in_digits(epochs['val_auc'].iloc[0])} at first, highest "
+        f"{in_digits(epochs['val_auc'][best])} in epoch {best + 1}."
     )
 
 
@@ -136,13 +161,10 @@ def _confusion_in_words(metrics: Metrics) -> str:
     return f"Confusion matrix: {'; '.join(told)}."
 
 
-def _reliability_in_words(tables: Mapping[str, pd.DataFrame]) -> str:
-    told = [
-        f"{name} calibration, claimed and observed: "
-        + ", ".join(f"{row.claimed:.2f} and {row.observed:.2f} ({row.answers})" for row in _rows(table))
-        for name, table in tables.items()
-    ]
-    return f"Reliability diagram, number of answers in brackets. {'; '.join(told)}."
+def _reliability(table: pd.DataFrame, title: str) -> Picture:
+    told = ", ".join(f"{row.claimed:.2f} and {row.observed:.2f} ({row.answers})" for row in _rows(table))
+    words = f"{title}: claimed and observed, number of answers in brackets: {told}."
+    return Picture(plots.reliability(table, title), words)
 
 
 def _benefit_in_words(finding: str, table: pd.DataFrame) -> str:
