@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -14,6 +13,8 @@ from PIL import Image
 
 import kmedtl
 from kmedtl.audit.audit import PLACES, Audit
+from kmedtl.data import contact_sheet
+from kmedtl.data.manifest import Manifest
 from kmedtl.data.store import Store
 from kmedtl.files import html
 from kmedtl.runs.run_folder import write_json
@@ -23,11 +24,11 @@ MEMBERS = 4  # thumbnails a group
 SIDE = 112  # pixels of a thumbnail
 
 
-def write(audit: Audit, store: Store, table: pd.DataFrame, folder: Path) -> None:
+def write(audit: Audit, store: Store, manifest: Manifest, table: pd.DataFrame, folder: Path) -> None:
     """Write `audit.json` and the self-contained `audit.html` into `folder`.
 
     Args:
-        table: the readable images with `id` and `record`.
+        table: the readable images of the manifest, with `record`.
     """
     write_json(folder / "audit.json", asdict(audit))
     groups = {
@@ -43,6 +44,8 @@ def write(audit: Audit, store: Store, table: pd.DataFrame, folder: Path) -> None
         audit=audit,
         groups={title: (len(found), shown[title]) for title, found in groups.items()},
         thumbnails=_thumbnails([name for found in shown.values() for group in found for name in group], store, table),
+        samples=contact_sheet.of_store(store, manifest, table, audit.burned_in),
+        address=html.address,
         places=PLACES,
         version=kmedtl.__version__,
     )
@@ -63,4 +66,4 @@ def _png(pixels: np.ndarray) -> str:
     picture.thumbnail((SIDE, SIDE))
     file = io.BytesIO()
     picture.save(file, "PNG")
-    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+    return html.address(file.getvalue())

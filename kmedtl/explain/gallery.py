@@ -33,4 +33,4 @@ def explained(
     for finding in {case.finding for case in cases}:
         rows = [number for number, case in enumerate(cases) if case.finding == finding]
         maps[rows] = METHODS[method](model, pixels[rows], finding)
-    return gallery(cases, answers.findings, answers.targets, answers.probabilities, answers.decisions, pixels, maps)
+    return gallery(cases, answers, pixels, maps)

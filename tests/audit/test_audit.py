@@ -188,7 +188,7 @@ def test_page_and_json_show_what_was_found(folder, tmp_path):
     (folder / "NORMAL" / "N0-0.png").write_bytes((folder / "PNEUMONIA" / "P0-0.png").read_bytes())
     (folder / "NORMAL" / "N1-0<b>.png").write_bytes(b"")
     found = look(folder)
-    page.write(found.audit, found.store, found.table, tmp_path)
+    page.write(found.audit, found.store, found.manifest, found.table, tmp_path)
     content = json.loads((tmp_path / "audit.json").read_text())
     assert content["conflicts"] == [["NORMAL/N0-0.png", "PNEUMONIA/P0-0.png"]]
     assert content["used"] == 48

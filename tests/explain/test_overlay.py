@@ -1,12 +1,15 @@
 import io
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
 from kmedtl.edge.heat_map import overlay
 from kmedtl.explain.cases import choose_cases
-from kmedtl.explain.overlay import gallery, jpeg
+from kmedtl.explain.overlay import gallery
+from kmedtl.images.thumbnail import jpeg
+from kmedtl.tasks.classification.labelled_predictions import from_table
 
 
 @pytest.fixture
@@ -34,19 +37,22 @@ def test_an_empty_map_leaves_the_image():
     assert (overlay(image, np.zeros((32, 32))) == image).all()
 
 
-def test_a_gallery_is_small_and_names_nobody(found):
+def test_a_gallery_is_small_and_carries_the_ids_of_the_predictions(found):
     random = np.random.default_rng(0)
-    probabilities, targets = random.uniform(0, 1, (12, 1)), random.integers(0, 2, (12, 1))
+    table = pd.DataFrame({"id": [f"film {row}" for row in range(12)], "label": np.tile([0, 1], 6)})
+    answers = from_table(table.assign(probability=random.uniform(0, 1, 12)), "table", threshold=0.5, finding="1")
+    probabilities, targets = answers.probabilities, answers.targets
     cases = choose_cases(targets, probabilities, (0.5,), 2)
     rough = random.normal(128, 40, (len(cases), 56, 56)).clip(0, 255).astype(np.uint8)
     pixels = rough.repeat(4, axis=1).repeat(4, axis=2)[..., None]
     maps = np.broadcast_to(found, (len(cases), 224, 224))
-    tiles = gallery(cases, ("PNEUMONIA",), targets, probabilities, probabilities >= 0.5, pixels, maps)
+    tiles = gallery(cases, answers, pixels, maps)
     assert [tile.case for tile in tiles] == cases
     for tile in tiles:
         said = "called" if probabilities[tile.case.row, 0] >= 0.5 else "not called"
-        truth = "PNEUMONIA" if targets[tile.case.row, 0] else "not PNEUMONIA"
-        assert tile.caption.startswith(f"Truth: {truth}. PNEUMONIA {said}, probability 0.")
+        truth = answers.findings[0] if targets[tile.case.row, 0] else f"not {answers.findings[0]}"
+        assert tile.caption.startswith(f"Truth: {truth}. {answers.findings[0]} {said}, probability 0.")
+        assert tile.id == f"film {tile.case.row}"
         for file in (tile.image, tile.overlay):
             assert len(file) <= 25_000
             assert Image.open(io.BytesIO(file)).size == (224, 224)
