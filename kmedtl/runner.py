@@ -16,7 +16,7 @@ from kmedtl import config
 from kmedtl import recipe as recipes
 from kmedtl.audit import page
 from kmedtl.audit.audit import Audit
-from kmedtl.data import splits
+from kmedtl.data import contact_sheet, splits
 from kmedtl.data.manifest import SPLITS, Manifest
 from kmedtl.data.pipeline import Pipeline, pipelines
 from kmedtl.data.pseudonyms import hide_patients
@@ -37,6 +37,7 @@ from kmedtl.runs import cross_validation as pooled_results
 from kmedtl.runs import result as results
 from kmedtl.runs import run_folder
 from kmedtl.runs.cross_validation import CrossValidation
+from kmedtl.runs.environment import Start, now
 from kmedtl.runs.prepare import Prepared, prepare, refuse
 from kmedtl.runs.result import Result
 from kmedtl.runs.tracking import log_result
@@ -64,18 +65,19 @@ def run(
     Raises:
         UserError: whatever the user can mend; nothing is left half-written.
     """
+    start = Start(now(), resume)
     final = run_folder.choose(out, recipe.name, resume)
     with run_folder.building(final, resume, log) as folder:
         log = run_folder.logged(log, folder)
         tf.config.experimental.enable_op_determinism()
         _begin(recipe, folder)
         data = _prepare(recipe)
-        page.write(data.audit, data.store, data.table, folder)
+        page.write(data.audit, data.store, data.manifest, data.table, folder)
         if recipe.data.folds:
-            result = _cross_validate(recipe, data, folder, log)
+            result = _cross_validate(recipe, data, folder, log, start)
         else:
             table = splits.split(data.manifest, data.table, recipe.data.validation, recipe.data.test, recipe.seed)
-            result = _train_and_judge(recipe, data, table, folder, log)
+            result = _train_and_judge(recipe, data, table, folder, log, start)
     return result, final
 
 
@@ -91,7 +93,9 @@ def _prepare(recipe: Recipe) -> Prepared:
     return data
 
 
-def _cross_validate(recipe: Recipe, data: Prepared, folder: Path, log: Callable[[str], None]) -> CrossValidation:
+def _cross_validate(
+    recipe: Recipe, data: Prepared, folder: Path, log: Callable[[str], None], start: Start
+) -> CrossValidation:
     """Run once for each fold, in a folder of its own, and pool what the folds say of their tests."""
     found = {}
     divided = splits.folds(data.manifest, data.table, recipe.data.folds, recipe.data.validation, recipe.seed)
@@ -100,14 +104,14 @@ def _cross_validate(recipe: Recipe, data: Prepared, folder: Path, log: Callable[
         log(f"\n{name}")
         place = folder / f"fold-{number}"  # a site's name may be anything
         place.mkdir(exist_ok=True)
-        found[name] = _train_and_judge(recipe, data, table, place, log)
-    pooled = pooled_results.pool(found, recipe)
+        found[name] = _train_and_judge(recipe, data, table, place, log, Start(now(), start.resumed))
+    pooled = pooled_results.pool(found, recipe, start)
     pooled_results.write(pooled, folder)
     return pooled
 
 
 def _train_and_judge(
-    recipe: Recipe, data: Prepared, table: pd.DataFrame, folder: Path, log: Callable[[str], None]
+    recipe: Recipe, data: Prepared, table: pd.DataFrame, folder: Path, log: Callable[[str], None], start: Start
 ) -> Result:
     """Train on one division of the images, judge on its test, write everything into `folder`."""
     table, parts = _divided(recipe, data, table)
@@ -132,7 +136,10 @@ def _train_and_judge(
         model, test, settled.thresholds, pixels["test"], recipe.evaluation.explain, recipe.evaluation.cases
     )
 
-    result = Result(recipe, manifest, data.audit, trained, predictions, info, settled, judgement, parity, tuple(tiles))
+    samples = contact_sheet.of_training(parts["train"], manifest, recipe, data.audit.burned_in)
+
+    of_test = predictions, info, settled, judgement, parity
+    result = Result(recipe, manifest, data.audit, trained, *of_test, start, tuple(tiles), tuple(samples))
     results.write(result, folder)
     log_result(recipe, folder, {name: estimate.value for name, estimate in result.metrics.estimates.items()})
     return result

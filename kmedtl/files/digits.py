@@ -1,4 +1,4 @@
-"""Figures as text, with digits enough to tell 0.9996 from 1."""
+"""Figures as text, with digits enough to tell 0.9996 from 1; durations."""
 
 from __future__ import annotations
 
@@ -16,3 +16,11 @@ def in_digits(value: float, digits: int = 3) -> str:
         if not value < 1 - ROUNDING or float(text) < 1:
             return text
     return f"{1 - 10**-MOST:.{MOST}f}"
+
+
+def in_time(seconds: float) -> str:
+    """Return a duration as a person says it: `42 s`, `3 min 5 s`, `2 h 10 min`."""
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"

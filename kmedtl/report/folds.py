@@ -23,6 +23,7 @@ def write(
     answers: LabelledPredictions,
     metrics: Metrics,
     synthetic: bool,
+    when: str,
     folder: Path,
 ) -> None:
     """Write `plots/` and the self-contained `report.html` into the folder that holds the folds.
@@ -30,6 +31,7 @@ def write(
     Args:
         folds: name → what its test said, in the order of their folders, `fold-1` first.
         answers, metrics: of all tests together.
+        when: date and duration.
     """
     by_finding = metrics.by_finding or {answers.findings[0]: metrics.estimates}
     curves = answers.targets, answers.scores, named_in_legend(metrics)
@@ -42,6 +44,7 @@ def write(
         metrics=metrics,
         by_finding=by_finding,
         synthetic=synthetic,
+        when=when,
         pictures=html.save_plots(figures, folder / "plots"),
         words={"roc": roc_in_words(by_finding), "precision_recall": precision_in_words(by_finding)},
         columns={name: title(name) for name in COLUMNS if name in metrics.estimates},

@@ -11,6 +11,7 @@ import yaml
 
 from kmedtl import config
 from kmedtl.data.manifest import SPLITS, Manifest
+from kmedtl.edge.heat_map import COLOURS
 from kmedtl.files import html
 from kmedtl.finetune.checkpoint import Checkpoint
 from kmedtl.recipe import without_folders
@@ -69,6 +70,7 @@ def write(report: Report, folder: Path) -> None:
         too_few=too_few(report.judgement.groups),
         share=share,
         address=html.address,
+        colours=[f"rgb({red},{green},{blue})" for red, green, blue in COLOURS],
     )
 
 

@@ -9,6 +9,8 @@
     closed.forEach((one) => { one.open = true; });
   });
   addEventListener("afterprint", () => closed.splice(0).forEach((one) => { one.open = false; }));
+  // On a phone the contents are folded; without this script they are open.
+  document.getElementById("contents").open = !matchMedia("screen and (max-width: 40rem)").matches;
   if (!findings.length) return;
 
   const at = (name) => document.getElementById(`slider-${name}`);

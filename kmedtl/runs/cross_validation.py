@@ -13,8 +13,9 @@ from kmedtl.edge.tasks.classification.labels import columns
 from kmedtl.files.csv_tables import write_csv
 from kmedtl.recipe import Recipe
 from kmedtl.report import folds as folds_page
+from kmedtl.report.content import when
 from kmedtl.runs import run_folder
-from kmedtl.runs.environment import environment
+from kmedtl.runs.environment import Start, environment
 from kmedtl.runs.result import Result, closing, marking
 from kmedtl.tasks.classification.labelled_predictions import LabelledPredictions
 from kmedtl.tasks.classification.metrics import Metrics, measure
@@ -31,6 +32,7 @@ class CrossValidation:
         predictions: of all tests: as of a run, with `fold` and `threshold`, the fold's own operating point; logits are
             those of the calibrated probabilities, so that the folds can be compared.
         answers, metrics: of all tests together.
+        start: when the first fold's data were read.
     """
 
     recipe: Recipe
@@ -38,19 +40,21 @@ class CrossValidation:
     predictions: pd.DataFrame
     answers: LabelledPredictions
     metrics: Metrics
+    start: Start
 
     @property
     def synthetic(self) -> bool:
         return any(result.audit.synthetic for result in self.folds.values())
 
 
-def pool(folds: Mapping[str, Result], recipe: Recipe) -> CrossValidation:
+def pool(folds: Mapping[str, Result], recipe: Recipe, start: Start) -> CrossValidation:
     """Judge the tests of all folds together; each decision was taken at its own fold's operating point."""
     tests = pd.concat([_calibrated(name, result) for name, result in folds.items()], ignore_index=True)
     manifest = next(iter(folds.values())).manifest
     answers = answers_of(tests, manifest, split="test")
     logits = dict(zip(columns("logit", manifest.kind, manifest.findings), answers.logits.T, strict=True))
-    return CrossValidation(recipe, folds, tests.assign(**logits), answers, measure(answers, recipe.evaluation.ordered))
+    metrics = measure(answers, recipe.evaluation.ordered)
+    return CrossValidation(recipe, folds, tests.assign(**logits), answers, metrics, start)
 
 
 def _calibrated(fold: str, result: Result) -> pd.DataFrame:
@@ -65,10 +69,11 @@ def write(pooled: CrossValidation, folder: Path) -> None:
     """Write recipe, predictions, metrics and report beside the folders of the folds."""
     recipes.write(pooled.recipe, folder / "recipe.yaml")
     write_csv(pooled.predictions, folder / "predictions.csv")
-    run_folder.write_json(folder / "environment.json", environment())
+    made_on = environment(pooled.start)
+    run_folder.write_json(folder / "environment.json", made_on)
     run_folder.write_json(folder / "metrics.json", _metrics(pooled))
     tests = {name: result.metrics for name, result in pooled.folds.items()}
-    folds_page.write(pooled.recipe, tests, pooled.answers, pooled.metrics, pooled.synthetic, folder)
+    folds_page.write(pooled.recipe, tests, pooled.answers, pooled.metrics, pooled.synthetic, when(made_on), folder)
 
 
 def summary(pooled: CrossValidation, folder: Path) -> str:

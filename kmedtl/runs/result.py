@@ -10,6 +10,7 @@ import pandas as pd
 from kmedtl import recipe as recipes
 from kmedtl.audit.audit import Audit
 from kmedtl.data import manifest as manifests
+from kmedtl.data.contact_sheet import Sample
 from kmedtl.data.manifest import Manifest
 from kmedtl.edge import model_info
 from kmedtl.edge.model_info import ModelInfo
@@ -23,7 +24,7 @@ from kmedtl.recipe import Recipe
 from kmedtl.report import card, page
 from kmedtl.report.content import Report
 from kmedtl.runs import run_folder
-from kmedtl.runs.environment import environment
+from kmedtl.runs.environment import Start, environment
 from kmedtl.system.printable import shown
 from kmedtl.tasks.classification import evaluation as judgements
 from kmedtl.tasks.classification import summary as summaries
@@ -45,7 +46,9 @@ class Result:
         settled: what validation chose.
         judgement: what the test said.
         parity: a row an exported file.
+        start: when the run began.
         tiles: test images with what the model looked at.
+        samples: training images as the model saw them.
     """
 
     recipe: Recipe
@@ -57,7 +60,9 @@ class Result:
     settled: Settled
     judgement: Judgement
     parity: tuple[Parity, ...]
+    start: Start
     tiles: tuple[ExampleImage, ...] = ()
+    samples: tuple[Sample, ...] = ()
 
     @property
     def test(self) -> pd.DataFrame:
@@ -81,7 +86,7 @@ def write(result: Result, folder: Path) -> None:
     write_csv(history, folder / "history.csv")
     write_csv(result.predictions, folder / "predictions.csv")
     run_folder.write_json(folder / "metrics.json", _metrics(result))
-    made_on = environment()
+    made_on = environment(result.start)
     run_folder.write_json(folder / "environment.json", made_on)
     model_info.attach(result.info, folder)
     report = Report(
@@ -96,6 +101,7 @@ def write(result: Result, folder: Path) -> None:
         parity=result.parity,
         environment=made_on,
         tiles=result.tiles,
+        samples=result.samples,
         audit_page="audit.html" if (folder / "audit.html").is_file() else "../audit.html",
     )
     page.write(report, folder)

@@ -22,7 +22,14 @@ KINDS = {
     "multi_label": ("oedema", "effusion", "fracture"),
 }
 EVALUATION = Evaluation(resamples=100, groups=("sex",), prevalence=0.1)
-ENVIRONMENT = {"python": "3.12.0", "git": None, "host": {"cores": 2, "gpus": []}}
+ENVIRONMENT = {
+    "began": "2026-11-26T17:58:03+01:00",
+    "seconds": 185.4,
+    "resumed": False,
+    "python": "3.12.0",
+    "git": None,
+    "host": {"cores": 2, "gpus": []},
+}
 
 
 @cache

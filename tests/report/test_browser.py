@@ -35,6 +35,7 @@ if (slider && !slider.hidden) {
   seen.rare = set("prevalence", 1, "input");
   if (at("finding")) seen.other = set("finding", 1, "change");
 }
+seen.contents = document.getElementById("contents").open;
 document.querySelectorAll("details").forEach((one) => { one.open = true; });
 seen.width = [innerWidth, root.scrollWidth];
 const fetched = performance.getEntriesByType("resource").map((entry) => entry.name);
@@ -108,6 +109,11 @@ def test_the_slider_comes_back_and_reckons_with_a_prevalence(seen):
 def test_nothing_is_fetched_and_nothing_complained_of(seen):
     found, complaints = seen
     assert found["fetched"] == complaints == []
+
+
+def test_the_contents_are_folded_on_a_phone_alone(seen, trained, chromium, tmp_path):
+    assert seen[0]["contents"]
+    assert not looked_at(trained[1] / page.NAME, chromium, tmp_path, width=390)[0]["contents"]
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import kmedtl
-from kmedtl.runs.environment import code_hash, commit_of, environment
+from kmedtl.runs.environment import Start, code_hash, commit_of, environment, now
 
 
 def git(folder, *arguments):
@@ -18,7 +18,7 @@ def git(folder, *arguments):
 
 
 def test_versions_and_machine_are_told_but_no_person_and_no_path():
-    found = environment()
+    found = environment(Start(now()))
     assert found["python"] == platform.python_version()
     assert found["keras"] == version("keras")
     assert found["host"]["cores"] == os.cpu_count()
@@ -106,7 +106,7 @@ def test_nothing_that_the_users_folder_configures_is_run(checkout, monkeypatch, 
     git(checkout, "config", "core.fsmonitor", str(hook))
     git(checkout, "config", "core.fsmonitorHookVersion", "1")
     monkeypatch.chdir(checkout)
-    found = environment()
+    found = environment(Start(now()))
     assert not (tmp_path / "ran").exists()
     assert found["commit"] == commit_of(Path(kmedtl.__file__).parents[1])
 
