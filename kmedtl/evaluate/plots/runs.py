@@ -59,7 +59,7 @@ def data_efficiency(curves: Mapping[str, Sequence[Run]]) -> Figure:
 
 def aucs(runs: Sequence[Run]) -> Figure:
     """Draw the test AUC of each run with its 95 % interval, in their order from top to bottom."""
-    figure = Figure(figsize=(2 * SIDE, 1 + 0.4 * len(runs)), layout="constrained")
+    figure = Figure(figsize=(1.4 * SIDE, 1 + 0.4 * len(runs)), layout="constrained")
     axes = figure.subplots()
     places = range(len(runs))
     axes.errorbar([run.auc.value for run in runs], places, xerr=_reach(runs), fmt="o", color=ACCENT, capsize=3)
