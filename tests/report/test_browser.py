@@ -36,7 +36,11 @@ if (slider && !slider.hidden) {
   if (at("finding")) seen.other = set("finding", 1, "change");
 }
 seen.contents = document.getElementById("contents").open;
+const picture = document.querySelector(".case img");
+const across = () => picture && picture.getBoundingClientRect().width;
+seen.picture = [across()];
 document.querySelectorAll("details").forEach((one) => { one.open = true; });
+seen.picture.push(across());
 seen.width = [innerWidth, root.scrollWidth];
 const fetched = performance.getEntriesByType("resource").map((entry) => entry.name);
 seen.fetched = fetched.filter((name) => !name.startsWith("data:"));
@@ -109,6 +113,11 @@ def test_the_slider_comes_back_and_reckons_with_a_prevalence(seen):
 def test_nothing_is_fetched_and_nothing_complained_of(seen):
     found, complaints = seen
     assert found["fetched"] == complaints == []
+
+
+def test_an_explained_case_opens_to_a_larger_view(seen):
+    folded, opened = seen[0]["picture"]
+    assert opened > 2 * folded
 
 
 def test_the_contents_are_folded_on_a_phone_alone(seen, trained, chromium, tmp_path):
