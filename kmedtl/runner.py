@@ -132,11 +132,10 @@ def _train_and_judge(
     seen = LabelledImages(pixels["val"], validation), LabelledImages(pixels["test"], test)
     subject = TrainedModel(model, info, recipe, lambda count: parts["train"].sample(count, recipe.seed), *seen)
     parity = export(subject, folder, recipe.export.formats)
-    tiles = explained(
-        model, test, settled.thresholds, pixels["test"], recipe.evaluation.explain, recipe.evaluation.cases
-    )
-
-    samples = contact_sheet.of_training(parts["train"], manifest, recipe, data.audit.burned_in)
+    hidden = data.audit.burned_in  # the text may be a name
+    wanted = recipe.evaluation.explain, recipe.evaluation.cases, hidden
+    tiles = explained(model, test, settled.thresholds, pixels["test"], *wanted)
+    samples = contact_sheet.of_training(parts["train"], manifest, recipe, hidden)
 
     of_test = predictions, info, settled, judgement, parity
     result = Result(recipe, manifest, data.audit, trained, *of_test, start, tuple(tiles), tuple(samples))

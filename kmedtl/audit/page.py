@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import asdict
 from pathlib import Path
 
@@ -43,7 +43,9 @@ def write(audit: Audit, store: Store, manifest: Manifest, table: pd.DataFrame, f
         Path(__file__).with_name("audit.html"),
         audit=audit,
         groups={title: (len(found), shown[title]) for title, found in groups.items()},
-        thumbnails=_thumbnails([name for found in shown.values() for group in found for name in group], store, table),
+        thumbnails=_thumbnails(
+            {name for found in shown.values() for group in found for name in group} - set(audit.burned_in), store, table
+        ),
         samples=contact_sheet.of_store(store, manifest, table, audit.burned_in),
         address=html.address,
         places=PLACES,
@@ -51,7 +53,7 @@ def write(audit: Audit, store: Store, manifest: Manifest, table: pd.DataFrame, f
     )
 
 
-def _thumbnails(names: Sequence[str], store: Store, table: pd.DataFrame) -> dict[str, str]:
+def _thumbnails(names: Collection[str], store: Store, table: pd.DataFrame) -> dict[str, str]:
     """Return id → a PNG as a data address, for ids that could be read."""
     record_of = table.set_index("id")["record"]
     wanted = {int(record_of[name]): name for name in names}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import keras
 import numpy as np
@@ -20,14 +20,17 @@ def explained(
     images: np.ndarray,
     method: str,
     count: int,
+    hidden: Collection[str] = (),
 ) -> list[ExampleImage]:
     """Return up to `count` tiles of each kind of case, each with the map of the finding that it was chosen for.
 
     Args:
         images: uint8 (N, H, W, C), in the order of the answers.
         method: a key of `METHODS`.
+        hidden: ids that are not shown.
     """
-    cases = choose_cases(answers.targets, answers.probabilities, thresholds, count)
+    targets = np.where(np.isin(answers.ids, list(hidden))[:, None], -1, answers.targets)  # as if nobody knew
+    cases = choose_cases(targets, answers.probabilities, thresholds, count)
     pixels = images[[case.row for case in cases]]
     maps = np.zeros(pixels.shape[:3], np.float32)
     for finding in {case.finding for case in cases}:

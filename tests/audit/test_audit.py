@@ -200,6 +200,16 @@ def test_page_and_json_show_what_was_found(folder, tmp_path):
     assert "http" not in html.replace("http-equiv", "")
 
 
+def test_no_image_is_shown_whose_header_says_that_text_is_burned_in(folder, tmp_path):
+    (folder / "NORMAL" / "N0-0.png").write_bytes((folder / "PNEUMONIA" / "P0-0.png").read_bytes())
+    found = look(folder)
+    marked = replace(found.audit, burned_in=tuple(found.table["id"]))
+    page.write(marked, found.store, found.manifest, found.table, tmp_path)
+    html = (tmp_path / "audit.html").read_text()
+    assert "data:image" not in html
+    assert "One picture, two labels: 1" in html
+
+
 @pytest.mark.real_data
 def test_real_films(real_data):
     data = Data(str(real_data / "brain_mri"), size=SIZE, channels=1, classes=("no", "yes"), max_unreadable=0.02)

@@ -1,7 +1,11 @@
 import numpy as np
+import pandas as pd
 import pytest
 
 from kmedtl.explain.cases import Case, choose_cases
+from kmedtl.explain.gallery import explained
+from kmedtl.tasks.classification.labelled_predictions import from_table
+from tests.explain.conftest import planted
 
 RIGHT, WRONG, UNSURE = "most confident, right", "most confident, wrong", "most uncertain"
 
@@ -36,3 +40,13 @@ def test_thresholds_at_the_ends_are_no_trouble():
     cases = choose_cases(np.array([[1], [0]]), np.array([[1.0], [0.5]]), (1.0,), 1)
     assert {case.why for case in cases} <= {RIGHT, WRONG, UNSURE}
     assert choose_cases(np.array([[1], [0]]), np.array([[1.0], [0.5]]), (0.0,), 1)
+
+
+def test_what_shall_not_be_seen_is_no_case(finder):
+    images, targets, _ = planted(12, seed=1)
+    table = pd.DataFrame({"id": [f"film {row}" for row in range(12)], "label": targets.astype(int)})
+    answers = from_table(table.assign(probability=np.linspace(0.1, 0.9, 12)), "table", threshold=0.5)
+    hidden = set(table["id"][::3])
+    found = explained(finder, answers, (0.5,), images, "grad_cam", 4, hidden)
+    assert len(found) == 8  # every other one
+    assert not hidden & {tile.id for tile in found}
