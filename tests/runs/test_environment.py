@@ -3,6 +3,7 @@ import json
 import os
 import platform
 import subprocess
+from datetime import datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 
@@ -15,6 +16,15 @@ from kmedtl.runs.environment import Start, code_hash, commit_of, environment, no
 def git(folder, *arguments):
     who = ["-c", "user.name=n", "-c", "user.email=e@e"]
     return subprocess.run(["git", *who, *arguments], cwd=folder, check=True, capture_output=True, text=True).stdout
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+def test_it_says_when_the_run_began_and_how_long_it_took(resumed):
+    began = now() - timedelta(minutes=3)
+    found = environment(Start(began, resumed))
+    assert datetime.fromisoformat(found["began"]) == began.replace(microsecond=0)
+    assert 180 <= found["seconds"] < 200
+    assert found["resumed"] == resumed
 
 
 def test_versions_and_machine_are_told_but_no_person_and_no_path():
