@@ -12,8 +12,8 @@ from kmedtl.evaluate import plots
 from kmedtl.files import html
 from kmedtl.recipe import Recipe, without_folders
 from kmedtl.tasks.classification.evaluation import Judgement, Settled
-from kmedtl.tasks.classification.figures import reliability
 from kmedtl.tasks.classification.labelled_predictions import LabelledPredictions
+from kmedtl.tasks.classification.reliability_pictures import reliability
 from kmedtl.tasks.classification.summary import aligned, no_better_than_chance, title, too_few
 
 METHODS = {

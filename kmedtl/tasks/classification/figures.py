@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
 from kmedtl.evaluate import plots
 from kmedtl.evaluate.confidence import Estimate
@@ -15,17 +14,10 @@ from kmedtl.files.digits import in_digits
 from kmedtl.finetune.checkpoint import Checkpoint
 from kmedtl.report.content import Report
 from kmedtl.tasks.classification.metrics import Metrics
+from kmedtl.tasks.classification.reliability_pictures import Picture, reliability
 from kmedtl.tasks.classification.selective import SelectiveCurve
 
 READ_AT = (0.1, 0.2, 0.3, 0.5)  # threshold probabilities that the words on a decision curve name
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A figure, and the same in words."""
-
-    figure: Figure
-    words: str
 
 
 def draw(report: Report) -> dict[str, Picture]:
@@ -58,21 +50,6 @@ def precision_in_words(by_finding: Mapping[str, Mapping[str, Estimate]]) -> str:
         for finding, figures in by_finding.items()
     ]
     return f"Precision over recall. {'. '.join(told)}."
-
-
-def reliability(tables: Mapping[str, pd.DataFrame]) -> dict[str, Picture]:
-    """Return the diagram after calibration, and the one before it where that differs.
-
-    Args:
-        tables: `before` and `after`, of `Judgement`.
-    """
-    before, after = tables["before"], tables["after"]
-    if before.equals(after):
-        return {"reliability": _reliability(after, "Reliability")}
-    return {
-        "reliability-before": _reliability(before, "Before calibration"),
-        "reliability": _reliability(after, "After calibration"),
-    }
 
 
 def _of_training(trained: Checkpoint | None) -> Iterator[tuple[str, Picture]]:
@@ -161,12 +138,6 @@ def _confusion_in_words(metrics: Metrics) -> str:
     return f"Confusion matrix: {'; '.join(told)}."
 
 
-def _reliability(table: pd.DataFrame, title: str) -> Picture:
-    told = ", ".join(f"{row.claimed:.2f} and {row.observed:.2f} ({row.answers})" for row in _rows(table))
-    words = f"{title}: claimed and observed, number of answers in brackets: {told}."
-    return Picture(plots.reliability(table, title), words)
-
-
 def _benefit_in_words(finding: str, table: pd.DataFrame) -> str:
     rows = [table.iloc[(table["threshold"] - at).abs().argmin()] for at in READ_AT]
     told = "; ".join(
@@ -184,8 +155,3 @@ def _selective_in_words(curve: SelectiveCurve) -> str:
         for row in rows
     )
     return f"Error over coverage: {told}."
-
-
-def _rows(table: pd.DataFrame) -> Iterator:
-    """Yield the rows by attribute; `count` would be a tuple's method."""
-    return table.rename(columns={"count": "answers"}).itertuples(index=False)
