@@ -16,7 +16,7 @@ from kmedtl import config
 from kmedtl import recipe as recipes
 from kmedtl.audit import page
 from kmedtl.audit.audit import Audit
-from kmedtl.data import splits
+from kmedtl.data import contact_sheet, splits
 from kmedtl.data.manifest import SPLITS, Manifest
 from kmedtl.data.pipeline import Pipeline, pipelines
 from kmedtl.data.pseudonyms import hide_patients
@@ -37,7 +37,7 @@ from kmedtl.recipe import Evaluation, Export, Recipe, Search, Training
 from kmedtl.runs import cross_validation, run_folder
 from kmedtl.runs import result as results
 from kmedtl.runs.cross_validation import CrossValidation
-from kmedtl.runs.environment import environment
+from kmedtl.runs.environment import Start, environment, now
 from kmedtl.runs.prepare import Prepared, prepare_recipe, refuse
 from kmedtl.runs.result import Result
 from kmedtl.runs.tracking import log_result
@@ -65,18 +65,19 @@ def run(
     Raises:
         UserError: whatever the user can mend; nothing is left half-written.
     """
+    start = Start(now(), resume)
     final = run_folder.choose(out, recipe.name, resume)
     with run_folder.building(final, resume, log) as folder:
         log = run_folder.logged(log, folder)
         tf.config.experimental.enable_op_determinism()
         _begin(recipe, folder)
         data = _prepare(recipe)
-        page.write(data.audit, data.store, data.table, folder)
+        page.write(data.audit, data.store, data.manifest, data.table, folder)
         if recipe.data.folds:
-            result = _cross_validate(recipe, data, folder, log)
+            result = _cross_validate(recipe, data, folder, log, start)
         else:
             table = splits.split(data.manifest, data.table, recipe.data.validation, recipe.data.test, recipe.seed)
-            result, _ = _run_split(recipe, data, table, folder, log)
+            result, _ = _run_split(recipe, data, table, folder, log, start)
     return result, final
 
 
@@ -94,7 +95,9 @@ def _prepare(recipe: Recipe) -> Prepared:
     return data
 
 
-def _cross_validate(recipe: Recipe, data: Prepared, folder: Path, log: Callable[[str], None]) -> CrossValidation:
+def _cross_validate(
+    recipe: Recipe, data: Prepared, folder: Path, log: Callable[[str], None], start: Start
+) -> CrossValidation:
     """Run once for each fold, in a folder of its own, and pool what the folds say of their tests."""
     found, tests = {}, {}
     divided = splits.folds(data.manifest, data.table, recipe.data.folds, recipe.data.validation, recipe.seed)
@@ -103,8 +106,9 @@ def _cross_validate(recipe: Recipe, data: Prepared, folder: Path, log: Callable[
         log(f"\n{name}")
         place = folder / f"fold-{number}"  # a site's name may be anything
         place.mkdir(exist_ok=True)
-        found[name], tests[name] = _run_split(recipe, data, table, place, log, "../audit.html")
-    pooled = cross_validation.pool(found, tests, recipe)
+        began = Start(now(), start.resumed)
+        found[name], tests[name] = _run_split(recipe, data, table, place, log, began, "../audit.html")
+    pooled = cross_validation.pool(found, tests, recipe, environment(start))
     cross_validation.write(pooled, folder)
     return pooled
 
@@ -115,6 +119,7 @@ def _run_split(
     table: pd.DataFrame,
     folder: Path,
     log: Callable[[str], None],
+    start: Start,
     audit_page: str = "audit.html",
 ) -> tuple[Result, Examples]:
     """Train on one division of the images, judge on its test, write everything; return what was found, and the test."""
@@ -140,8 +145,10 @@ def _run_split(
     sample = lambda count: parts["train"].sample(count, recipe.seed)  # noqa: E731
     subject = TrainedModel(model, info, recipe, task, question, fitted, evaluation.headline, sample, *seen)
     parity = export(subject, folder, recipe.export.formats)
-    cases = task.cases(question, examples["test"], fitted.decoder, recipe.evaluation.cases)
-    tiles = explained(model, cases, examples["test"].ids, pixels["test"], recipe.evaluation.explain)
+    hidden = data.audit.burned_in  # the text may be a name
+    choose = lambda seen: task.cases(question, seen, fitted.decoder, recipe.evaluation.cases)  # noqa: E731
+    tiles = explained(model, choose, examples["test"], pixels["test"], recipe.evaluation.explain, hidden)
+    samples = contact_sheet.of_training(parts["train"], manifest, recipe, hidden)
 
     unlike = {split: kind.unlike(outputs[split][FEATURES], pixels[split]) for split in pixels}
     predictions = pd.concat(
@@ -153,7 +160,7 @@ def _run_split(
     )
     result = Result(
         recipe, question, manifest, data.audit, trained, predictions, info, fitted, evaluation, parity, tuple(tiles),
-        environment(), audit_page,
+        tuple(samples), environment(start), audit_page,
     )  # fmt: skip
     results.write(result, folder)
     log_result(recipe, folder, {name: estimate.value for name, estimate in evaluation.estimates.items()})

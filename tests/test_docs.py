@@ -1,14 +1,20 @@
 """What the pages tell a reader to type works."""
 
+import json
+import os
 import re
 import shlex
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
+import kmedtl
 from kmedtl.cli import main, parser
 from kmedtl.commands.options import configured
 from kmedtl.data.corruptions import suite
@@ -72,6 +78,56 @@ def test_commands_of_the_page_on_transfer_are_true(trained, tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
     run_commands_of("transfer.md", capsys)
     assert parsed_commands_of("transfer.md") > 5
+
+
+def test_the_notebook_carries_no_outputs():
+    cells = json.loads((DOCS / "tutorial.ipynb").read_text(encoding="utf-8"))["cells"]
+    code = [cell for cell in cells if cell["cell_type"] == "code"]
+    assert len(code) > 4
+    assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in code)
+
+
+@pytest.mark.slow
+def test_the_notebook_runs(tmp_path, monkeypatch):
+    nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
+    monkeypatch.setenv("PYTHONPATH", str(DOCS.parent))  # of the kernel
+    notebook = nbformat.read(DOCS / "tutorial.ipynb", as_version=4)
+    nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    shown = [output for cell in notebook.cells for output in cell.get("outputs", ())]
+    assert sum("image/jpeg" in output.get("data", {}) for output in shown) == 6  # two samples, each varied twice
+    said = "".join(output.get("text", "") for output in shown)
+    assert re.search(r"auc +0\.\d+ \(0\.", said)
+    assert "report.html" in shown[-1]["data"]["text/plain"]
+
+
+@pytest.mark.slow
+def test_the_site_is_built_strictly_and_fetches_nothing(tmp_path):
+    pytest.importorskip("mkdocs")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path / "site")]
+    done = subprocess.run(command, cwd=DOCS.parent, env=os.environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    pages = {str(path.relative_to(tmp_path / "site")): path.read_text() for path in tmp_path.rglob("*.html")}
+    assert {"index.html", "tutorial.html", "changelog.html", "reference/data.html"} <= set(pages)
+    assert "kmedtl.data.manifest.Manifest" in pages["reference/data.html"]
+    for name, page in pages.items():
+        assert not re.search(r"<(script|img|iframe)[^>]*src=.(https?:)?//", page), name
+        assert not re.search(r"<link[^>]*(stylesheet|preconnect|font)[^>]*(https?:)?//", page), name
+
+
+def test_the_readme_is_short_and_its_links_lead_somewhere():
+    text = (DOCS.parent / "README.md").read_text(encoding="utf-8")
+    assert len(text.splitlines()) < 250
+    links = re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", text)
+    assert len(links) > 20
+    assert [link for link in links if not (DOCS.parent / link).exists()] == []
+
+
+def test_the_citation_has_the_fields_of_its_format_and_the_packages_version():
+    cited = yaml.safe_load((DOCS.parent / "CITATION.cff").read_text(encoding="utf-8"))
+    assert cited["cff-version"] == "1.2.0"
+    assert {"message", "title", "authors"} <= set(cited)
+    assert cited["version"] == kmedtl.__version__
+    assert cited["license"] == "Apache-2.0"
 
 
 def parsed_commands_of(page):

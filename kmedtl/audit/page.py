@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import asdict
 from pathlib import Path
 
@@ -14,6 +13,8 @@ from PIL import Image
 
 import kmedtl
 from kmedtl.audit.audit import PLACES, Audit
+from kmedtl.data import contact_sheet
+from kmedtl.data.manifest import Manifest
 from kmedtl.data.store import Store
 from kmedtl.files import html
 from kmedtl.runs.run_folder import write_json
@@ -23,11 +24,11 @@ MEMBERS = 4  # thumbnails a group
 SIDE = 112  # pixels of a thumbnail
 
 
-def write(audit: Audit, store: Store, table: pd.DataFrame, folder: Path) -> None:
+def write(audit: Audit, store: Store, manifest: Manifest, table: pd.DataFrame, folder: Path) -> None:
     """Write `audit.json` and the self-contained `audit.html` into `folder`.
 
     Args:
-        table: the readable images with `id` and `record`.
+        table: the readable images of the manifest, with `record`.
     """
     write_json(folder / "audit.json", asdict(audit))
     groups = {
@@ -42,13 +43,17 @@ def write(audit: Audit, store: Store, table: pd.DataFrame, folder: Path) -> None
         Path(__file__).with_name("audit.html"),
         audit=audit,
         groups={title: (len(found), shown[title]) for title, found in groups.items()},
-        thumbnails=_thumbnails([name for found in shown.values() for group in found for name in group], store, table),
+        thumbnails=_thumbnails(
+            {name for found in shown.values() for group in found for name in group} - set(audit.burned_in), store, table
+        ),
+        samples=contact_sheet.of_store(store, manifest, table, audit.burned_in),
+        address=html.address,
         places=PLACES,
         version=kmedtl.__version__,
     )
 
 
-def _thumbnails(names: Sequence[str], store: Store, table: pd.DataFrame) -> dict[str, str]:
+def _thumbnails(names: Collection[str], store: Store, table: pd.DataFrame) -> dict[str, str]:
     """Return id → a PNG as a data address, for ids that could be read."""
     record_of = table.set_index("id")["record"]
     wanted = {int(record_of[name]): name for name in names}
@@ -63,4 +68,4 @@ def _png(pixels: np.ndarray) -> str:
     picture.thumbnail((SIDE, SIDE))
     file = io.BytesIO()
     picture.save(file, "PNG")
-    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+    return html.address(file.getvalue())

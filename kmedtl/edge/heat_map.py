@@ -13,7 +13,7 @@ from kmedtl.edge.predictor import ImageResult, Model, first_output
 LONGEST = 512  # pixels of the picture's longer side
 STRONGEST = 0.6  # opacity of the map's maximum; where the map is 0 the image shows as it is
 # Dark to light also as a greyscale print: nearly matplotlib's inferno, at equal steps from 0 to 1.
-_COLOURS = np.array(
+COLOURS = np.array(
     [
         [0, 0, 4], [33, 12, 74], [87, 16, 110], [138, 34, 106], [188, 55, 84], [228, 90, 49], [249, 142, 9],
         [249, 203, 53], [252, 255, 164],
@@ -50,8 +50,8 @@ def overlay(image: np.ndarray, found: np.ndarray) -> np.ndarray:
 
     A line encloses what reaches half the maximum, white beside black, to be seen on any ground and without colours.
     """
-    steps = np.linspace(0, 1, len(_COLOURS))
-    colours = np.stack([np.interp(found, steps, channel) for channel in _COLOURS.T], axis=-1)
+    steps = np.linspace(0, 1, len(COLOURS))
+    colours = np.stack([np.interp(found, steps, channel) for channel in COLOURS.T], axis=-1)
     opacity = STRONGEST * found[..., None]
     laid = np.round(image * (1 - opacity) + colours * opacity).astype(np.uint8)
     inside = found >= 0.5

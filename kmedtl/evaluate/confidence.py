@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from kmedtl.evaluate.ranking import placements
+from kmedtl.files.digits import in_digits
 
 Z = NormalDist().inv_cdf(0.975)
 # Degrees of freedom and Student's t that leaves 2.5 % above it; between them the logarithm runs nearly straight in 1/ν.
@@ -48,8 +49,8 @@ class Estimate:
     def __str__(self) -> str:
         if math.isnan(self.value):
             return f"– ({self.method})"
-        interval = self.method if math.isnan(self.low) else f"{self.low:.3f}–{self.high:.3f}"
-        return f"{self.value:.3f} ({interval})"
+        interval = self.method if math.isnan(self.low) else f"{in_digits(self.low)}–{in_digits(self.high)}"
+        return f"{in_digits(self.value)} ({interval})"
 
 
 def undefined(reason: str) -> Estimate:

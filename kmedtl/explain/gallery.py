@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import keras
 import numpy as np
 
 from kmedtl.explain.methods import METHODS
 from kmedtl.explain.overlay import ExampleImage, gallery
-from kmedtl.tasks.task import Case
+from kmedtl.tasks.task import Case, Examples
 
 
 def explained(
-    model: keras.Model, cases: Sequence[Case], ids: Sequence[str], images: np.ndarray, method: str
+    model: keras.Model,
+    choose: Callable[[Examples], Sequence[Case]],
+    examples: Examples,
+    images: np.ndarray,
+    method: str,
+    hidden: Collection[str] = (),
 ) -> list[ExampleImage]:
     """Return a picture of each case, with the map of the output and column that it is of.
 
     Args:
-        ids, images: of all images, uint8 (N, H, W, C); `Case.row` points into them.
+        choose: examples → their cases.
+        images: uint8 (N, H, W, C), in the order of the examples.
         method: a key of `METHODS`.
+        hidden: ids that are not shown.
     """
+    visible = ~np.isin(examples.ids, list(hidden))
+    examples, images = examples.of(visible), images[visible]
+    cases = choose(examples)
     pixels = images[[case.row for case in cases]]
     maps = np.zeros(pixels.shape[:3], np.float32)
     for which in {(case.output, case.column) for case in cases}:
         rows = [number for number, case in enumerate(cases) if (case.output, case.column) == which]
         maps[rows] = METHODS[method](model, pixels[rows], which)
-    return gallery(cases, ids, pixels, maps)
+    return gallery(cases, examples.ids, pixels, maps)

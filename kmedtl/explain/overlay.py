@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 
 from kmedtl.edge.heat_map import overlay
+from kmedtl.images.thumbnail import jpeg
 from kmedtl.tasks.task import Case
-
-QUALITY = 80  # of the JPEGs: about 10 kB at 224 px, so that a gallery leaves a report small
 
 
 @dataclass(frozen=True)
@@ -21,7 +18,7 @@ class ExampleImage:
 
     Attributes:
         case: which image, why it is shown, and its caption: no name of a file or person.
-        id: of the image, as in predictions.csv.
+        id: as predictions.csv has it: a pseudonym of DICOM files, the file's name of others.
         image, overlay: JPEG files.
     """
 
@@ -43,10 +40,3 @@ def gallery(cases: Sequence[Case], ids: Sequence[str], pixels: np.ndarray, maps:
         ExampleImage(case, str(ids[case.row]), jpeg(image), jpeg(overlay(image, found)))
         for case, image, found in zip(cases, pixels, maps, strict=True)
     ]
-
-
-def jpeg(pixels: np.ndarray) -> bytes:
-    """Return uint8 (H, W, 1 or 3) as a JPEG file."""
-    file = io.BytesIO()
-    Image.fromarray(pixels.squeeze(axis=2) if pixels.shape[2] == 1 else pixels).save(file, "JPEG", quality=QUALITY)
-    return file.getvalue()

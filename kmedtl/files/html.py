@@ -12,6 +12,8 @@ import jinja2
 import matplotlib
 from matplotlib.figure import Figure
 
+from kmedtl.files.digits import in_digits
+from kmedtl.files.theme import follow_theme
 from kmedtl.system.progress import progress
 
 TYPES = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg", b"<?xml": "image/svg+xml"}
@@ -23,11 +25,15 @@ def write(path: Path, template: Path, search: Sequence[Path] = (), **content: An
     environment = jinja2.Environment(
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    environment.filters["digits"] = in_digits
     path.write_text(environment.get_template(template.name).render(**content), encoding="utf-8")
 
 
 def save_plots(figures: Mapping[str, Figure], folder: Path) -> dict[str, str]:
-    """Write figures as PNG into a folder; return them by name as data addresses of SVG, letters as outlines."""
+    """Write figures as PNG into a folder; return them by name as data addresses of SVG.
+
+    In the SVG letters are outlines, and colours follow the reader's theme; the PNG is on white.
+    """
     folder.mkdir(exist_ok=True)
     addresses = {}
     with matplotlib.rc_context({"svg.hashsalt": "kmedtl"}):  # the same figure is the same file
@@ -35,8 +41,8 @@ def save_plots(figures: Mapping[str, Figure], folder: Path) -> dict[str, str]:
             figure.savefig(folder / f"{name}.png", dpi=110)
             figure.set_layout_engine("none")  # it is laid out now, which takes longer than to draw it
             drawn = io.BytesIO()
-            figure.savefig(drawn, format="svg", metadata={"Date": None})
-            addresses[name] = address(drawn.getvalue())
+            figure.savefig(drawn, format="svg", metadata={"Date": None}, transparent=True)
+            addresses[name] = address(follow_theme(drawn.getvalue().decode()).encode())
     return addresses
 
 

@@ -14,13 +14,20 @@ from kmedtl.tasks.task import Evaluation, Task
 
 
 def write(
-    recipe: Recipe, task: Task, folds: Mapping[str, Evaluation], pooled: Evaluation, synthetic: bool, folder: Path
+    recipe: Recipe,
+    task: Task,
+    folds: Mapping[str, Evaluation],
+    pooled: Evaluation,
+    synthetic: bool,
+    when: str,
+    folder: Path,
 ) -> None:
     """Write `plots/` and the self-contained `report.html` into the folder that holds the folds.
 
     Args:
         folds: name → what its test said, in the order of their folders, `fold-1` first.
         pooled: of all tests together.
+        when: date and duration.
     """
     pictures = task.curves(pooled)
     html.write(
@@ -30,6 +37,7 @@ def write(
         folds=folds,
         pooled=pooled,
         synthetic=synthetic,
+        when=when,
         pictures=html.save_plots({name: picture.figure for name, picture in pictures.items()}, folder / "plots"),
         shown=pictures,
         columns={name: title(name) for name in task.brief if name in pooled.estimates},

@@ -12,6 +12,7 @@ import yaml
 
 from kmedtl import config
 from kmedtl.data.manifest import SPLITS, Manifest
+from kmedtl.edge.heat_map import COLOURS
 from kmedtl.files import html
 from kmedtl.finetune.checkpoint import Checkpoint
 from kmedtl.recipe import without_folders
@@ -82,6 +83,7 @@ def write(result: Result, folder: Path) -> None:
         drift_titles=task.drift_titles,
         drift_cell=drift_cell,
         address=html.address,
+        colours=[f"rgb({red},{green},{blue})" for red, green, blue in COLOURS],
         **parts.context,
     )
 

@@ -9,17 +9,26 @@
     closed.forEach((one) => { one.open = true; });
   });
   addEventListener("afterprint", () => closed.splice(0).forEach((one) => { one.open = false; }));
+  // On a phone the contents are folded; without this script they are open.
+  document.getElementById("contents").open = !matchMedia("screen and (max-width: 40rem)").matches;
   if (!findings.length) return;
 
   const at = (name) => document.getElementById(`slider-${name}`);
   const range = at("threshold"), prevalence = at("prevalence"), select = at("finding");
   // Half to even, as Python rounds.
-  const three = new Intl.NumberFormat("en", { minimumFractionDigits: 3, maximumFractionDigits: 3, roundingMode: "halfEven" });
+  const formats = [3, 4, 5].map((digits) =>
+    new Intl.NumberFormat("en", { minimumFractionDigits: digits, maximumFractionDigits: digits, roundingMode: "halfEven" }));
   let finding;
+
+  // Three digits, or more where so few would make it read 1.
+  function figure(value) {
+    const texts = formats.map((format) => format.format(value));
+    return value < 1 - 1e-9 ? texts.find((text) => Number(text) < 1) ?? "0.99999" : texts[0];
+  }
 
   function told(value, low, high) {
     if (!Number.isFinite(value)) return "– (nothing is decided so)";
-    return `${three.format(value)} (${three.format(low)}–${three.format(high)})`;
+    return `${figure(value)} (${figure(low)}–${figure(high)})`;
   }
 
   // Bayes, at the figure and at both ends: `right` is sensitivity for the PPV, specificity for the NPV.
@@ -37,7 +46,7 @@
     const known = share > 0 && share < 1;
     const missing = "– (name a prevalence)";
     const texts = {
-      value: three.format(threshold),
+      value: figure(threshold),
       sensitivity: told(...sensitivity),
       specificity: told(...specificity),
       ppv: told(...ppv),
@@ -48,7 +57,7 @@
     };
     for (const [name, text] of Object.entries(texts)) at(name).textContent = text;
     range.setAttribute("aria-valuetext",
-      `${texts.value}: sensitivity ${three.format(sensitivity[0])}, specificity ${three.format(specificity[0])}`);
+      `${texts.value}: sensitivity ${figure(sensitivity[0])}, specificity ${figure(specificity[0])}`);
     place("here", finding.points[range.value]);
   }
 

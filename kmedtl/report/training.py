@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from kmedtl.evaluate import plots
+from kmedtl.files.digits import in_digits
 from kmedtl.finetune.checkpoint import Checkpoint
 from kmedtl.system.titles import title
 from kmedtl.tasks.task import Picture
@@ -19,8 +20,9 @@ def draw(trained: Checkpoint | None) -> Iterator[tuple[str, Picture]]:
     if trained.history:
         history = pd.DataFrame([epoch.row() for epoch in trained.history])
         name = next(iter(trained.history[0].figures))
-        drawn = plots.training(history, name, title(name.removeprefix("val_")))
-        yield "training", Picture(drawn, _in_words(history, name))
+        shown = title(name.removeprefix("val_"))
+        yield "losses", Picture(plots.losses(history), _losses_in_words(history))
+        yield "validation", Picture(plots.validation(history, name, shown), _figure_in_words(history, name, shown))
     if trained.importance:
         told = "; ".join(
             f"stage {stage}: " + ", ".join(f"{block} {value:.2g}" for block, value in blocks.items())
@@ -32,12 +34,21 @@ def draw(trained: Checkpoint | None) -> Iterator[tuple[str, Picture]]:
         yield "range_tests", Picture(plots.range_tests(trained.range_tests), f"Loss over rate; chosen: {told}.")
 
 
-def _in_words(history: pd.DataFrame, name: str) -> str:
+def _losses_in_words(history: pd.DataFrame) -> str:
+    epochs = history[history["alpha"] == 1]
+    return (
+        f"Losses over {len(epochs)} epochs: of training {epochs['loss'].iloc[0]:.3f} at first, "
+        f"{epochs['loss'].iloc[-1]:.3f} at last; of validation {epochs['val_loss'].iloc[0]:.3f} and "
+        f"{epochs['val_loss'].iloc[-1]:.3f}."
+    )
+
+
+def _figure_in_words(history: pd.DataFrame, column: str, name: str) -> str:
     epochs = history[history["alpha"] == 1].reset_index(drop=True)
-    shown = title(name.removeprefix("val_"))
+    if epochs[column].isna().all():
+        return f"Validation {name} over {len(epochs)} epochs: validation cannot tell it."
     best = epochs["score"].idxmax() if epochs["score"].notna().any() else 0
     return (
-        f"Training over {len(epochs)} epochs. Training loss {epochs['loss'].iloc[0]:.3f} at first, "
-        f"{epochs['loss'].iloc[-1]:.3f} at last; validation loss {epochs['val_loss'].iloc[0]:.3f} and "
-        f"{epochs['val_loss'].iloc[-1]:.3f}. Best validation {shown} {epochs[name][best]:.3f}, in epoch {best + 1}."
+        f"Validation {name} over {len(epochs)} epochs: {in_digits(epochs[column].iloc[0])} at first, "
+        f"{in_digits(epochs[column][best])} in epoch {best + 1}, the best."
     )

@@ -14,7 +14,7 @@ from kmedtl.files.csv_tables import write_csv
 from kmedtl.recipe import Recipe
 from kmedtl.report import folds as folds_page
 from kmedtl.runs import run_folder
-from kmedtl.runs.environment import environment
+from kmedtl.runs.environment import when
 from kmedtl.runs.result import Result, closing, marking
 from kmedtl.system.text_tables import aligned
 from kmedtl.system.titles import title
@@ -32,19 +32,23 @@ class CrossValidation:
         predictions: of all tests: as of a run, with `fold` and what each fold's decoder says; outputs are such that the
             folds can be compared.
         evaluation: of all tests together.
+        environment: of `kmedtl.runs.environment.environment`, from when the first fold's data were read.
     """
 
     recipe: Recipe
     folds: Mapping[str, Result]
     predictions: pd.DataFrame
     evaluation: Evaluation
+    environment: dict[str, Any]
 
     @property
     def synthetic(self) -> bool:
         return any(result.audit.synthetic for result in self.folds.values())
 
 
-def pool(folds: Mapping[str, Result], tests: Mapping[str, Examples], recipe: Recipe) -> CrossValidation:
+def pool(
+    folds: Mapping[str, Result], tests: Mapping[str, Examples], recipe: Recipe, environment: dict[str, Any]
+) -> CrossValidation:
     """Judge the tests of all folds together; each answer was made by its own fold's decoder.
 
     Args:
@@ -55,18 +59,18 @@ def pool(folds: Mapping[str, Result], tests: Mapping[str, Examples], recipe: Rec
     evaluation, columns = task.pool(first.question, recipe.evaluation, each)
     known = pd.concat([result.test.assign(fold=name) for name, result in folds.items()], ignore_index=True)
     kept = known.drop(columns=[name for name in columns if name in known])
-    return CrossValidation(recipe, folds, pd.concat([kept, columns], axis=1), evaluation)
+    return CrossValidation(recipe, folds, pd.concat([kept, columns], axis=1), evaluation, environment)
 
 
 def write(pooled: CrossValidation, folder: Path) -> None:
     """Write recipe, predictions, metrics and report beside the folders of the folds."""
     recipes.write(pooled.recipe, folder / "recipe.yaml")
     write_csv(pooled.predictions, folder / "predictions.csv")
-    run_folder.write_json(folder / "environment.json", environment())
+    run_folder.write_json(folder / "environment.json", pooled.environment)
     run_folder.write_json(folder / "metrics.json", _metrics(pooled))
     tests = {name: result.evaluation for name, result in pooled.folds.items()}
-    task = task_of(pooled.recipe.task)
-    folds_page.write(pooled.recipe, task, tests, pooled.evaluation, pooled.synthetic, folder)
+    task, made = task_of(pooled.recipe.task), when(pooled.environment)
+    folds_page.write(pooled.recipe, task, tests, pooled.evaluation, pooled.synthetic, made, folder)
 
 
 def summary(pooled: CrossValidation, folder: Path) -> str:

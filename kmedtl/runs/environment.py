@@ -7,12 +7,16 @@ import importlib.metadata
 import os
 import platform
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
 import kmedtl
+from kmedtl.files.digits import in_time
 from kmedtl.system.memory import physical
 
 PACKAGES = (
@@ -21,8 +25,18 @@ PACKAGES = (
 )  # fmt: skip
 
 
-def environment() -> dict[str, Any]:
-    """Return versions, code and `host` as `environment.json` holds them.
+@dataclass(frozen=True)
+class Start:
+    """When a run began, and whether it went on with one that had stopped: then only its last part is timed."""
+
+    at: datetime
+    resumed: bool = False
+
+
+def environment(start: Start) -> dict[str, Any]:
+    """Return when, with what and where a run was made, as `environment.json` holds it.
+
+    - `began`, `seconds`, `resumed`: the time of day with its zone, and how long it took up to now.
 
     - `commit`: of kmedtl's own checkout; null where it is installed without one. `code_sha256`: of its modules, which
       tells whether it was changed since. Nothing is asked of the folder that the run is started in.
@@ -30,6 +44,9 @@ def environment() -> dict[str, Any]:
     """
     package = Path(kmedtl.__file__).parent
     return {
+        "began": start.at.isoformat(timespec="seconds"),
+        "seconds": round((now() - start.at).total_seconds(), 1),
+        "resumed": start.resumed,
         "kmedtl": kmedtl.__version__,
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -43,6 +60,18 @@ def environment() -> dict[str, Any]:
             "gpus": [_name(gpu) for gpu in tf.config.list_physical_devices("GPU")],
         },
     }
+
+
+def when(environment: Mapping[str, Any]) -> str:
+    """Return a run's date and duration as a person reads them."""
+    day, _, time = environment["began"].partition("T")
+    part = " since it was resumed" if environment["resumed"] else ""
+    return f"{day} {time[:5]}, in {in_time(environment['seconds'])}{part}"
+
+
+def now() -> datetime:
+    """Return the time of day, which knows its zone."""
+    return datetime.now().astimezone()
 
 
 def commit_of(folder: Path) -> str | None:

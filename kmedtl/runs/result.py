@@ -11,6 +11,7 @@ import pandas as pd
 from kmedtl import recipe as recipes
 from kmedtl.audit.audit import Audit
 from kmedtl.data import manifest as manifests
+from kmedtl.data.contact_sheet import Sample
 from kmedtl.data.manifest import Manifest
 from kmedtl.edge import model_info
 from kmedtl.edge.model_info import ModelInfo
@@ -18,10 +19,12 @@ from kmedtl.evaluate.confidence import Estimate, wilson
 from kmedtl.explain.overlay import ExampleImage
 from kmedtl.export.parity import Parity
 from kmedtl.files.csv_tables import write_csv
+from kmedtl.files.digits import in_digits
 from kmedtl.finetune.checkpoint import Checkpoint
 from kmedtl.recipe import Recipe
 from kmedtl.report import card, page
 from kmedtl.runs import run_folder
+from kmedtl.runs.environment import when
 from kmedtl.system.printable import shown
 from kmedtl.system.text_tables import aligned
 from kmedtl.system.titles import title
@@ -43,7 +46,10 @@ class Result:
         fit: what validation chose.
         evaluation: what the test said.
         parity: a row an exported file.
+        start: when the run began.
         tiles: test images with what the model looked at.
+        tiles: test images with what the model looked at.
+        samples: training images as the model saw them.
         environment: of `kmedtl.runs.environment.environment`.
         audit_page: where the audit is, seen from the report.
     """
@@ -59,12 +65,17 @@ class Result:
     evaluation: Evaluation
     parity: tuple[Parity, ...]
     tiles: tuple[ExampleImage, ...]
+    samples: tuple[Sample, ...]
     environment: dict[str, Any]
     audit_page: str = "audit.html"
 
     @property
     def task(self) -> Task:
         return task_of(self.recipe.task)
+
+    @property
+    def when(self) -> str:
+        return when(self.environment)
 
     @property
     def test(self) -> pd.DataFrame:
@@ -102,7 +113,7 @@ def summary(result: Result, folder: Path) -> str:
         *aligned(
             [
                 ["File", "MB", title(evaluation.headline), *task.drift_titles.values()],
-                *([row.file, f"{row.megabytes:.1f}", f"{row.value:.4f}", *_drift(task, row)] for row in result.parity),
+                *(_file_cells(row, task) for row in result.parity),
             ]
         ),
         *(f"{row.file} misses its gate: {'; '.join(row.failed_gates)}" for row in result.parity if row.failed_gates),
@@ -110,8 +121,9 @@ def summary(result: Result, folder: Path) -> str:
     return "\n".join(map(shown, [*lines, *closing(folder, result.audit.synthetic)]))
 
 
-def _drift(task: Task, row: Parity) -> list[str]:
-    return [page.drift_cell(name, row.drift[name]) for name in task.drift_titles]
+def _file_cells(row: Parity, task: Task) -> list[str]:
+    drift = [page.drift_cell(name, row.drift[name]) for name in task.drift_titles]
+    return [row.file, f"{row.megabytes:.1f}", in_digits(row.value, 4), *drift]
 
 
 def closing(folder: Path, synthetic: bool) -> list[str]:

@@ -32,7 +32,7 @@ def write(shift: Shift, folder: Path, model: str, info: ModelInfo, notice: str, 
         info=info,
         rule=[sentence for _, sentence in info.task.in_words(info.decoder)],
         headline=title(shift.headline),
-        title=title,
+        headings=list(map(title, shift.clean.estimates)),
         notice=notice,
         version=version,
     )

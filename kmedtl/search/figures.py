@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
+from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 
 from kmedtl.evaluate.plots.style import ACCENT, INK, SIDE, SOFT, bare
@@ -18,7 +18,8 @@ from kmedtl.recipe.search import Range, Span
 from kmedtl.search.setting_importance import Importance
 
 TICKS = 5
-MAP = "viridis"  # even to the eye, in greyscale too
+# Even to the eye, in greyscale too; its ends would not be seen on a dark page, or on a light one.
+MAP = ListedColormap(matplotlib.colormaps["viridis"](np.linspace(0.3, 0.9, 256)))
 
 
 def parallel_coordinates(trials: pd.DataFrame, space: dict[str, Range], objective: str, best: str) -> Figure:
@@ -34,7 +35,7 @@ def parallel_coordinates(trials: pd.DataFrame, space: dict[str, Range], objectiv
     figure = Figure(figsize=(max(2 * SIDE, 1.5 * len(names)), SIDE), layout="constrained")
     axes = figure.subplots()
     scale = Normalize(trials[objective].min(), trials[objective].max())
-    colours = matplotlib.colormaps[MAP](scale(trials[objective].to_numpy(float)))
+    colours = MAP(scale(trials[objective].to_numpy(float)))
     lines = np.stack([heights[name] for name in names], axis=1)
     for number in np.argsort(trials["trial"].to_numpy() == best, kind="stable"):  # the best on top
         is_best = trials["trial"].iloc[number] == best
@@ -52,7 +53,7 @@ def parallel_coordinates(trials: pd.DataFrame, space: dict[str, Range], objectiv
 
 def importances(found: Importance) -> Figure:
     """Draw the share of each setting, the largest on top."""
-    figure = Figure(figsize=(2 * SIDE, 1 + 0.35 * len(found.shares)), layout="constrained")
+    figure = Figure(figsize=(1.4 * SIDE, 1 + 0.35 * len(found.shares)), layout="constrained")
     axes: Axes = figure.subplots()
     axes.barh(list(found.shares), list(found.shares.values()), color=ACCENT)
     axes.invert_yaxis()

@@ -188,7 +188,7 @@ def test_page_and_json_show_what_was_found(folder, tmp_path):
     (folder / "NORMAL" / "N0-0.png").write_bytes((folder / "PNEUMONIA" / "P0-0.png").read_bytes())
     (folder / "NORMAL" / "N1-0<b>.png").write_bytes(b"")
     found = look(folder)
-    page.write(found.audit, found.store, found.table, tmp_path)
+    page.write(found.audit, found.store, found.manifest, found.table, tmp_path)
     content = json.loads((tmp_path / "audit.json").read_text())
     assert content["conflicts"] == [["NORMAL/N0-0.png", "PNEUMONIA/P0-0.png"]]
     assert content["used"] == 48
@@ -198,6 +198,16 @@ def test_page_and_json_show_what_was_found(folder, tmp_path):
     assert "N1-0<b>" not in html
     assert "N1-0&lt;b&gt;" in html
     assert "http" not in html.replace("http-equiv", "")
+
+
+def test_no_image_is_shown_whose_header_says_that_text_is_burned_in(folder, tmp_path):
+    (folder / "NORMAL" / "N0-0.png").write_bytes((folder / "PNEUMONIA" / "P0-0.png").read_bytes())
+    found = look(folder)
+    marked = replace(found.audit, burned_in=tuple(found.table["id"]))
+    page.write(marked, found.store, found.manifest, found.table, tmp_path)
+    html = (tmp_path / "audit.html").read_text()
+    assert "data:image" not in html
+    assert "One picture, two labels: 1" in html
 
 
 @pytest.mark.real_data

@@ -5,6 +5,7 @@ from scipy.stats import t as student_t
 from sklearn.metrics import roc_auc_score
 
 from kmedtl.evaluate.confidence import (
+    Estimate,
     auc_influence,
     auc_loss,
     bootstrap,
@@ -150,6 +151,21 @@ def test_one_class_only_has_no_area():
     assert np.isnan([estimate.value, estimate.low, estimate.high]).all()
     assert str(estimate) == "– (one class only)"
     assert np.isnan(auc_loss(np.zeros(5, int), np.arange(5), np.arange(5), np.arange(5)).value)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.9994, "0.999"),
+        (0.9996, "0.9996"),
+        (0.99996, "0.99996"),
+        (0.9999999, "0.99999"),
+        (1.0, "1.000"),
+        (1 - 1e-15, "1.000"),
+    ],
+)
+def test_a_figure_below_1_never_reads_1(value, text):
+    assert str(Estimate(value, 0.9, value, "DeLong")) == f"{text} (0.900–{text})"
 
 
 def test_the_bootstrap_draws_patients_not_rows():

@@ -1,4 +1,6 @@
+import base64
 import io
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,6 +11,7 @@ from PIL import Image
 from kmedtl.edge.tasks.classification.calibration import sigmoid, softmax
 from kmedtl.evaluate import plots
 from kmedtl.evaluate.confidence import Estimate, delong_auc, undefined
+from kmedtl.files import html
 from kmedtl.tasks.classification.decision_curve import decision_curve
 from kmedtl.tasks.classification.reliability import reliability
 from kmedtl.tasks.classification.selective import selective_curve
@@ -39,7 +42,7 @@ def figures():
         "precision_recall_by_finding": plots.precision_recall_by_finding(TARGETS, MANY, CLASSES),
         "confusion of two": plots.confusion(two, ["no", "yes"]),
         "confusion of five": plots.confusion(five, list(CLASSES)),
-        "reliability": plots.reliability({"before": reliability(*column), "after": reliability(*column)}),
+        "reliability": plots.reliability(reliability(*column)),
         "histogram": plots.histogram(CHANCES, LABELS, {0: "no", 1: "yes"}),
         "selective": plots.selective(selective_curve(np.abs(LOGITS), (CHANCES > 0.5) != LABELS, PATIENTS)),
         "decision_curve": plots.decision_curve(decision_curve(LABELS, CHANCES, PATIENTS)),
@@ -62,7 +65,7 @@ def test_the_curve_encloses_the_area_that_it_names(figures):
 
 
 def test_a_finding_without_answers_is_left_out_of_the_legend(figures):
-    texts = [text.get_text() for text in figures["roc_by_finding"].axes[0].get_legend().get_texts()]
+    texts = [text.get_text() for text in figures["roc_by_finding"].legends[0].get_texts()]
     assert [text.split(" AUC")[0] for text in texts] == [*list(CLASSES)[:4], "operating point"]
 
 
@@ -73,3 +76,13 @@ def test_the_matrix_holds_every_count(figures):
 
 def test_a_group_without_a_figure_says_why(figures):
     assert any("one class only" in text.get_text() for text in figures["subgroups"].axes[0].texts)
+
+
+def test_a_saved_plot_has_no_ground_and_its_colours_follow_the_theme(figures, tmp_path):
+    saved = html.save_plots({"roc": figures["roc"]}, tmp_path / "plots")["roc"]
+    svg = base64.b64decode(saved.split(",")[1]).decode()
+    style = re.search("<style>(.*?)</style>", svg)[1]
+    drawn = svg.replace(style, "")
+    assert "prefers-color-scheme:dark" in style
+    assert not re.search("#[0-9a-f]{6}", drawn)  # every colour is a variable, none is that of a white ground
+    assert set(re.findall("var[(](--c[0-9a-f]{6})[)]", drawn)) <= set(re.findall("(--c[0-9a-f]{6}):", style))

@@ -5,7 +5,8 @@ import pytest
 from PIL import Image
 
 from kmedtl.edge.heat_map import overlay
-from kmedtl.explain.overlay import gallery, jpeg
+from kmedtl.explain.overlay import gallery
+from kmedtl.images.thumbnail import jpeg
 from kmedtl.tasks.classification.cases import cases
 from tests.models import decoder_of, examples_of, question_of
 
@@ -35,7 +36,7 @@ def test_an_empty_map_leaves_the_image():
     assert (overlay(image, np.zeros((32, 32))) == image).all()
 
 
-def test_a_gallery_is_small_and_names_nobody(found):
+def test_a_gallery_is_small_and_carries_the_ids_of_the_predictions(found):
     random = np.random.default_rng(0)
     logits, targets = random.normal(0, 2, (12, 1)), random.integers(0, 2, (12, 1))
     decoder, examples = decoder_of("binary", ("NORMAL", "PNEUMONIA")), examples_of(targets, logits)

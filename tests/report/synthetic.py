@@ -26,7 +26,14 @@ KINDS = {
     "multi_label": ("oedema", "effusion", "fracture"),
 }
 EVALUATION = Evaluation(resamples=100, groups=("sex",), prevalence=0.1)
-ENVIRONMENT = {"python": "3.12.0", "git": None, "host": {"cores": 2, "gpus": []}}
+ENVIRONMENT = {
+    "began": "2026-11-26T17:58:03+01:00",
+    "seconds": 185.4,
+    "resumed": False,
+    "python": "3.12.0",
+    "git": None,
+    "host": {"cores": 2, "gpus": []},
+}
 
 
 @cache
@@ -53,6 +60,7 @@ def report_of(kind, classes=None, source="films", images=160) -> Result:
         evaluation=evaluate(question, EVALUATION, parts["test"], fit, 0),
         parity=(Parity("model.keras", 14.2, "auc", 0.9, Estimate(0.0, 0.0, 0.0, ""), dict.fromkeys(TITLES, 0.0)),),
         tiles=(),
+        samples=(),
         environment=ENVIRONMENT,
     )
 

@@ -8,6 +8,7 @@ import subprocess
 import pandas as pd
 import pytest
 
+from kmedtl.files.digits import in_digits
 from kmedtl.report import browser, page
 from tests.report.synthetic import KINDS, report_of
 
@@ -34,7 +35,12 @@ if (slider && !slider.hidden) {
   seen.rare = set("prevalence", 1, "input");
   if (at("finding")) seen.other = set("finding", 1, "change");
 }
+seen.contents = document.getElementById("contents").open;
+const picture = document.querySelector(".case img");
+const across = () => picture && picture.getBoundingClientRect().width;
+seen.picture = [across()];
 document.querySelectorAll("details").forEach((one) => { one.open = true; });
+seen.picture.push(across());
 seen.width = [innerWidth, root.scrollWidth];
 const fetched = performance.getEntriesByType("resource").map((entry) => entry.name);
 seen.fetched = fetched.filter((name) => !name.startsWith("data:"));
@@ -62,7 +68,8 @@ def looked_at(report, chromium, folder, width=1000):
 
 
 def interval(figure):
-    return f"{figure['value']:.3f} ({figure['low']:.3f}–{figure['high']:.3f})"
+    value, low, high = (in_digits(figure[name]) for name in ("value", "low", "high"))
+    return f"{value} ({low}–{high})"
 
 
 @pytest.fixture(scope="module")
@@ -88,8 +95,10 @@ def test_a_moved_slider_counts_what_predictions_csv_says(seen, trained):
     tp, fp = (called & truth).sum(), (called & ~truth).sum()
     assert [int(moved[name]) for name in ("tp", "fp")] == [tp, fp]
     shares = {"sensitivity": tp / truth.sum(), "specificity": 1 - fp / (~truth).sum(), "ppv": tp / (tp + fp)}
-    assert {name: moved[name].split()[0] for name in shares} == {name: f"{share:.3f}" for name, share in shares.items()}
-    assert moved["spoken"].startswith(f"{moved['value']}: sensitivity {shares['sensitivity']:.3f}")
+    assert {name: moved[name].split()[0] for name in shares} == {
+        name: in_digits(share) for name, share in shares.items()
+    }
+    assert moved["spoken"].startswith(f"{moved['value']}: sensitivity {in_digits(shares['sensitivity'])}")
 
 
 def test_the_slider_comes_back_and_reckons_with_a_prevalence(seen):
@@ -106,6 +115,16 @@ def test_nothing_is_fetched_and_nothing_complained_of(seen):
     assert found["fetched"] == complaints == []
 
 
+def test_an_explained_case_opens_to_a_larger_view(seen):
+    folded, opened = seen[0]["picture"]
+    assert opened > 2 * folded
+
+
+def test_the_contents_are_folded_on_a_phone_alone(seen, trained, chromium, tmp_path):
+    assert seen[0]["contents"]
+    assert not looked_at(trained[1] / page.NAME, chromium, tmp_path, width=390)[0]["contents"]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_page_is_wider_than_a_phone(kind, chromium, tmp_path):
@@ -119,6 +138,7 @@ def test_no_page_is_wider_than_a_phone(kind, chromium, tmp_path):
         report = report_of(kind)
         figures = report.evaluation.by[report.evaluation.details.test.findings[1]]
         assert found["other"]["sensitivity"] == str(figures["sensitivity"])
-        ppv, npv = report.evaluation.details.at_prevalence[report.evaluation.details.test.findings[0]]
-        assert found["start"]["ppv-elsewhere"].split()[0] == f"{ppv.value:.3f}"
-        assert found["start"]["npv-elsewhere"].split()[0] == f"{npv.value:.3f}"
+        test, at_prevalence = report.evaluation.details.test, report.evaluation.details.at_prevalence
+        ppv, npv = at_prevalence[test.findings[0]]
+        assert found["start"]["ppv-elsewhere"].split()[0] == in_digits(ppv.value)
+        assert found["start"]["npv-elsewhere"].split()[0] == in_digits(npv.value)

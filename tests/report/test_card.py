@@ -46,6 +46,10 @@ def test_what_only_a_person_knows_is_a_marked_blank(tmp_path):
         assert "> **To be filled in by a person:**" in section, field
 
 
+def test_date_and_duration_are_told(tmp_path):
+    assert "- Made: 2026-11-26 17:58, in 3 min 5 s\n" in card_of(report_of("binary"), tmp_path)
+
+
 def test_what_the_data_cannot_tell_has_its_reason(tmp_path):
     text = card_of(without_positives(report_of("binary")), tmp_path)
     assert "| AUC | – (no image of class PNEUMONIA) |" in text

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from kmedtl.data.contact_sheet import Sample
 from kmedtl.explain.overlay import ExampleImage
+from kmedtl.files.digits import in_digits
 from kmedtl.report import card, folds, page
 from kmedtl.tasks.classification import thresholds
 from kmedtl.tasks.task import Case
@@ -127,8 +129,8 @@ def test_every_figure_of_the_test_is_there_with_its_interval(written, kind):
         digits = 4 if figures is report.evaluation.estimates else 3
         for name, one in figures.items():
             if name not in ("accuracy", "balanced_accuracy", "f1", "brier") or digits == 4:
-                shown = f"{one.value:.{digits}f} ({one.low:.{digits}f}–{one.high:.{digits}f})"
-                assert shown in words, name
+                value, low, high = (in_digits(part, digits) for part in (one.value, one.low, one.high))
+                assert f"{value} ({low}–{high})" in words, name
 
 
 def test_the_summary_counts_a_hundred_images(written):
@@ -219,12 +221,13 @@ def test_names_are_text_and_never_markup(tmp_path, kind):
 def test_the_page_of_folds_links_each(tmp_path, kind):
     report = report_of(kind)
     parts = {"fold 1": report.evaluation, ATTACK: report.evaluation}
-    folds.write(report.recipe, report.task, parts, report.evaluation, True, tmp_path)
+    folds.write(report.recipe, report.task, parts, report.evaluation, True, "2026-11-26 17:58, in 9 s", tmp_path)
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
     found = Page(text)
     assert {"fold-1/report.html", "fold-2/report.html", "audit.html"} <= set(found.addresses)
     assert "<script>" not in text
     assert "say nothing about patients" in found.text
+    assert "Made 2026-11-26 17:58, in 9 s" in found.text
     assert all(re.search(r"\d", image["alt"]) for image in found.images)
 
 
@@ -236,7 +239,7 @@ def test_the_gallery_shows_each_image_beside_what_raised_its_score(tmp_path):
         files[name] = file.getvalue()
     whys = ("most confident, right", "most confident, right", "most uncertain")
     tiles = [
-        ExampleImage(Case(row, "logits", 0, why, f"{ATTACK} 0.9{row}"), f"{row}.png", *files.values())
+        ExampleImage(Case(row, "logits", 0, why, f"{ATTACK} 0.9{row}"), f"film-{row}", *files.values())
         for row, why in enumerate(whys)
     ]
     page.write(replace(report_of("binary"), tiles=tuple(tiles)), tmp_path)
@@ -244,6 +247,43 @@ def test_the_gallery_shows_each_image_beside_what_raised_its_score(tmp_path):
     shown = [image for image in found.images if ATTACK in image["alt"]]
     assert [image["src"].split(";")[0] for image in shown] == 3 * ["data:image/png", "data:image/jpeg"]
     assert found.text.index("Most confident, right") < found.text.index("Most uncertain")
+    assert all(f"film-{row}" in found.text for row in range(3))
+    assert "raised most in this image" in found.text  # the colour scale
+
+
+def test_the_sheet_shows_training_images_with_their_labels_as_they_are_and_varied(written, tmp_path):
+    file = io.BytesIO()
+    Image.new("L", (8, 8)).save(file, "JPEG")
+    samples = tuple(Sample(f"{ATTACK}{row}.png", ATTACK, 3 * (file.getvalue(),)) for row in range(2))
+    page.write(replace(report_of("binary"), samples=samples), tmp_path)
+    found = Page((tmp_path / page.NAME).read_text(encoding="utf-8"))
+    shown = [image["alt"] for image in found.images if ATTACK in image["alt"]]
+    assert len(shown) == 6
+    assert sum("varied" in text for text in shown) == 4
+    assert f"{ATTACK} {ATTACK}1.png" in found.text
+    assert "As the model sees them" not in Page(written["binary"][0]).text
+
+
+def test_date_and_duration_are_told(written, tmp_path):
+    assert "Made 2026-11-26 17:58, in 3 min 5 s" in Page(written["binary"][0]).text
+    report = report_of("binary")
+    resumed = replace(report, environment={**report.environment, "resumed": True})
+    assert "in 3 min 5 s since it was resumed" in written_words(resumed, tmp_path)
+
+
+def test_a_reliability_that_calibration_left_as_it_was_is_drawn_once(tmp_path):
+    report = report_of("binary")
+    for name, same in {"calibrated": False, "as it was": True}.items():
+        details = report.evaluation.details
+        tables = dict(details.reliability)
+        tables["before"] = tables["after"].copy() if same else tables["after"].assign(observed=0.5)
+        evaluation = replace(report.evaluation, details=replace(details, reliability=tables))
+        made = tmp_path / name
+        made.mkdir()
+        page.write(replace(report, evaluation=evaluation), made)
+        found = Page((made / page.NAME).read_text(encoding="utf-8"))
+        assert len([image for image in found.images if "claimed and observed" in image["alt"]]) == 2 - same
+        assert len({image["src"] for image in found.images}) == len(found.images)
 
 
 def test_splits_are_counted_by_patient_and_class():

@@ -22,7 +22,7 @@ def test_folds_of_every_kind_are_told(area):
     headline = next(iter(metrics.estimates))
     evaluation = Evaluation(headline, metrics.estimates, {}, {}, metrics.count, metrics.patients)
     fold = SimpleNamespace(evaluation=evaluation, audit=SimpleNamespace(synthetic=False))
-    found = cross_validation.CrossValidation(RECIPE, {"A": fold, "B": fold}, pd.DataFrame(), evaluation)
+    found = cross_validation.CrossValidation(RECIPE, {"A": fold, "B": fold}, pd.DataFrame(), evaluation, {})
     header, *rows = cross_validation.summary(found, Path("run")).split("\n\n")[2 - 1].splitlines()
     assert header.endswith(f"  {area}")
     assert len(rows) == 2

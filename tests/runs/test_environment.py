@@ -3,13 +3,14 @@ import json
 import os
 import platform
 import subprocess
+from datetime import datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 import kmedtl
-from kmedtl.runs.environment import code_hash, commit_of, environment
+from kmedtl.runs.environment import Start, code_hash, commit_of, environment, now
 
 
 def git(folder, *arguments):
@@ -17,8 +18,17 @@ def git(folder, *arguments):
     return subprocess.run(["git", *who, *arguments], cwd=folder, check=True, capture_output=True, text=True).stdout
 
 
+@pytest.mark.parametrize("resumed", [False, True])
+def test_it_says_when_the_run_began_and_how_long_it_took(resumed):
+    began = now() - timedelta(minutes=3)
+    found = environment(Start(began, resumed))
+    assert datetime.fromisoformat(found["began"]) == began.replace(microsecond=0)
+    assert 180 <= found["seconds"] < 200
+    assert found["resumed"] == resumed
+
+
 def test_versions_and_machine_are_told_but_no_person_and_no_path():
-    found = environment()
+    found = environment(Start(now()))
     assert found["python"] == platform.python_version()
     assert found["keras"] == version("keras")
     assert found["host"]["cores"] == os.cpu_count()
@@ -106,7 +116,7 @@ def test_nothing_that_the_users_folder_configures_is_run(checkout, monkeypatch, 
     git(checkout, "config", "core.fsmonitor", str(hook))
     git(checkout, "config", "core.fsmonitorHookVersion", "1")
     monkeypatch.chdir(checkout)
-    found = environment()
+    found = environment(Start(now()))
     assert not (tmp_path / "ran").exists()
     assert found["commit"] == commit_of(Path(kmedtl.__file__).parents[1])
 

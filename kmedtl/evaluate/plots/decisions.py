@@ -8,11 +8,15 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from kmedtl.evaluate.confidence import Estimate
 from kmedtl.evaluate.plots.style import ACCENT, INK, SIDE, SOFT, series, single, square
 from kmedtl.evaluate.roc import steps
 from kmedtl.tasks.classification.metrics import Metrics
+
+MANY = 4  # curves, from which on their legend stands below them
+SHADE = 0.45  # of a cell that holds all images of its row: letters can be read on it in either theme
 
 
 def roc(table: pd.DataFrame, metrics: Metrics) -> Figure:
@@ -28,7 +32,7 @@ def roc_by_finding(targets: np.ndarray, scores: np.ndarray, estimates: Mapping[s
         scores: (N, F), higher where the finding is likelier.
         estimates: of each finding, in the order of the columns: `auc`, and `sensitivity` and `specificity` or neither.
     """
-    figure, axes = square("ROC", "1 − specificity", "Sensitivity", width=_width(estimates))
+    figure, axes = square("ROC", "1 − specificity", "Sensitivity", height=_height(estimates))
     axes.plot([0, 1], [0, 1], color=SOFT, linewidth=1, linestyle="--")
     for number, (name, figures), found, mistaken in _curves(targets, scores, estimates):
         label = f"{name} AUC {figures['auc']}".strip()
@@ -51,7 +55,7 @@ def precision_recall_by_finding(
 
     `estimates` hold `average_precision`, and `sensitivity` and `ppv` or neither.
     """
-    figure, axes = square("Precision and recall", "Sensitivity (recall)", "PPV (precision)", width=_width(estimates))
+    figure, axes = square("Precision and recall", "Sensitivity (recall)", "PPV (precision)", height=_height(estimates))
     for number, (name, figures), found, mistaken in _curves(targets, scores, estimates):
         style, prevalence = series(number), found[-1] / (found[-1] + mistaken[-1])
         axes.axhline(prevalence, color=style["color"], linewidth=0.7, linestyle=":")
@@ -71,12 +75,13 @@ def confusion(metrics: Metrics, classes: Sequence[str]) -> Figure:
     side = max(SIDE, 0.85 * len(classes))
     figure = Figure(figsize=(side, side), layout="constrained")
     axes = figure.subplots()
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     size, decimals = (13, 1) if len(classes) < 4 else (9, 0)
     for (row, column), count in np.ndenumerate(cells):
-        color = "white" if shares[row, column] > 0.5 else INK
-        text = f"{count}\n{shares[row, column]:.{decimals}%}"
-        axes.text(column, row, text, ha="center", va="center", color=color, fontsize=size)
+        share = shares[row, column]
+        axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, color=ACCENT, alpha=SHADE * share, linewidth=0))
+        text = f"{count}\n{share:.{decimals}%}"
+        axes.text(column, row, text, ha="center", va="center", color=INK, fontsize=size)
+    axes.set(xlim=(-0.5, len(classes) - 0.5), ylim=(len(classes) - 0.5, -0.5), aspect="equal")
     axes.set_xticks(range(len(classes)), classes, rotation=0 if len(classes) < 4 else 90)
     axes.set_yticks(range(len(classes)), classes, rotation=90 if len(classes) < 4 else 0, va="center")
     axes.set(title="Confusion matrix", xlabel="Decision", ylabel="Truth")
@@ -89,8 +94,8 @@ def subgroups(rows: Sequence[tuple[str, int, Estimate]], figure_name: str = "AUC
 
     The dotted line is the first row, which is that of all images together. A group without a figure says why.
     """
-    figure, axes = single("Subgroups, 95 % intervals", figure_name, "", width=2 * SIDE)
-    figure.set_figheight(1.2 + 0.36 * len(rows))
+    height = 1.2 + 0.36 * len(rows)
+    figure, axes = single("Subgroups, 95 % intervals", figure_name, "", 1.3 * SIDE, height)
     for place, (_, _, estimate) in enumerate(rows):
         if np.isnan(estimate.value):
             axes.annotate(str(estimate), (0.02, place), xycoords=("axes fraction", "data"), va="center", fontsize=8)
@@ -118,12 +123,14 @@ def _curves(
             yield number, item, np.append(0, found), np.append(0, mistaken)
 
 
-def _width(estimates: Mapping[str, Mapping[str, Estimate]]) -> float:
-    return SIDE if len(estimates) < 4 else 1.8 * SIDE
+def _height(estimates: Mapping[str, Mapping[str, Estimate]]) -> float:
+    return SIDE if len(estimates) < MANY else SIDE + 0.2 * (len(estimates) + 1)  # for the legend below
 
 
 def _explain(axes: Axes, points: bool, count: int, corner: str) -> None:
     if points:
         axes.plot([], [], "o", color=INK, markersize=5, label="operating point")
-    beside = {"loc": "upper left", "bbox_to_anchor": (1.02, 1)}
-    axes.legend(frameon=False, fontsize=9, **({"loc": corner} if count < 4 else beside))
+    if count < MANY:
+        axes.legend(frameon=False, fontsize=9, loc=corner)
+    else:
+        axes.figure.legend(frameon=False, fontsize=9, loc="outside lower center")

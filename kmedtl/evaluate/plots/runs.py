@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from kmedtl.evaluate.plots.style import ACCENT, SIDE, SOFT, bare
+from kmedtl.evaluate.plots.style import ACCENT, SIDE, SOFT, bare, series
 from kmedtl.runs.compare import Run
 from kmedtl.system.titles import title
 
@@ -52,7 +52,8 @@ def data_efficiency(curves: Mapping[str, Sequence[Run]]) -> Figure:
     for number, (name, runs) in enumerate(curves.items()):
         beside = 1 + 0.02 * (number - (len(curves) - 1) / 2)  # so that intervals at one number do not cover each other
         images = [run.training_images * beside for run in runs]
-        axes.errorbar(images, [run.headline.value for run in runs], _reach(runs), marker="o", capsize=3, label=name)
+        values = [run.headline.value for run in runs]
+        axes.errorbar(images, values, _reach(runs), marker="o", capsize=3, label=name, **series(number))
     everything = [run for runs in curves.values() for run in runs]
     numbers = sorted({run.training_images for run in everything})
     axes.set(title=_title(everything), xlabel="Training images", ylabel=_named(everything), xscale="log")
@@ -65,7 +66,7 @@ def data_efficiency(curves: Mapping[str, Sequence[Run]]) -> Figure:
 
 def headlines(runs: Sequence[Run]) -> Figure:
     """Draw the headline figure of each run's test with its 95 % interval, in their order from top to bottom."""
-    figure = Figure(figsize=(2 * SIDE, 1 + 0.4 * len(runs)), layout="constrained")
+    figure = Figure(figsize=(1.4 * SIDE, 1 + 0.4 * len(runs)), layout="constrained")
     axes = figure.subplots()
     places = range(len(runs))
     axes.errorbar([run.headline.value for run in runs], places, xerr=_reach(runs), fmt="o", color=ACCENT, capsize=3)

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from kmedtl.edge.tasks.classification.decoder import LOGITS, ClassDecoder, decide
+from kmedtl.files.digits import in_digits
 from kmedtl.tasks.classification.examples import labelled
 from kmedtl.tasks.classification.labelled_predictions import LabelledPredictions
 from kmedtl.tasks.classification.question import ClassQuestion
@@ -37,7 +38,7 @@ def _caption(chosen: Choice, found: LabelledPredictions) -> str:
     place, name = (chosen.row, chosen.finding), found.findings[chosen.finding]
     truth = name if found.targets[place] == 1 else f"not {name}"
     said = "called" if found.decisions[place] else "not called"
-    return f"Truth: {truth}. {name} {said}, probability {found.probabilities[place]:.3f}"
+    return f"Truth: {truth}. {name} {said}, probability {in_digits(found.probabilities[place])}"
 
 
 def choose_cases(

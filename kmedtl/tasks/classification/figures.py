@@ -11,6 +11,7 @@ from kmedtl.evaluate import plots
 from kmedtl.evaluate.confidence import Estimate
 from kmedtl.tasks.classification.evaluation import ClassDetails
 from kmedtl.tasks.classification.metrics import Metrics
+from kmedtl.tasks.classification.reliability_pictures import reliability
 from kmedtl.tasks.classification.selective import SelectiveCurve
 from kmedtl.tasks.task import Picture
 
@@ -75,7 +76,7 @@ def of_decisions(details: ClassDetails) -> Iterator[tuple[str, Picture]]:
 
 def _of_probabilities(judgement: ClassDetails) -> Iterator[tuple[str, Picture]]:
     test = judgement.test
-    yield "reliability", Picture(plots.reliability(judgement.reliability), _reliability_in_words(judgement.reliability))
+    yield from reliability(judgement.reliability).items()
     if test.kind == "binary":
         names = dict(enumerate(test.classes))
         chances, truth = test.probabilities[:, 0], test.targets[:, 0]
@@ -109,15 +110,6 @@ def _confusion_in_words(metrics: Metrics) -> str:
     return f"Confusion matrix: {'; '.join(told)}."
 
 
-def _reliability_in_words(tables: Mapping[str, pd.DataFrame]) -> str:
-    told = [
-        f"{name} calibration, claimed and observed: "
-        + ", ".join(f"{row.claimed:.2f} and {row.observed:.2f} ({row.answers})" for row in _rows(table))
-        for name, table in tables.items()
-    ]
-    return f"Reliability diagram, number of answers in brackets. {'; '.join(told)}."
-
-
 def _benefit_in_words(finding: str, table: pd.DataFrame) -> str:
     rows = [table.iloc[(table["threshold"] - at).abs().argmin()] for at in READ_AT]
     told = "; ".join(
@@ -135,8 +127,3 @@ def _selective_in_words(curve: SelectiveCurve) -> str:
         for row in rows
     )
     return f"Error over coverage: {told}."
-
-
-def _rows(table: pd.DataFrame) -> Iterator:
-    """Yield the rows by attribute; `count` would be a tuple's method."""
-    return table.rename(columns={"count": "answers"}).itertuples(index=False)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from kmedtl.evaluate.confidence import Estimate, codes_of, undefined, wilson
+from kmedtl.files.digits import in_digits
 from kmedtl.system.progress import progress
 from kmedtl.tasks.classification.labelled_predictions import LabelledPredictions
 
@@ -120,4 +121,4 @@ def _choice(positive: np.ndarray, called: np.ndarray, patients: np.ndarray, thre
 
 def _compact(point: Choice) -> list[float | None]:
     ends = [end for name in FIGURES for end in (point.estimates[name].low, point.estimates[name].high)]
-    return [point.threshold, point.tp, point.fp, *(None if end != end else round(float(end), 3) for end in ends)]
+    return [point.threshold, point.tp, point.fp, *(None if end != end else float(in_digits(end)) for end in ends)]
