@@ -8,7 +8,8 @@ from PIL import Image
 
 from kmedtl.errors import UserError
 from kmedtl.recipe import Data, Evaluation, Recipe, Stage
-from kmedtl.runs.prepare import prepare, prepare_recipe, refuse
+from kmedtl.runs.prepare import prepare, refuse
+from kmedtl.tasks import task_of
 from tests.data.sources.test_dicom_tree import write_dicom
 
 RECIPE = Recipe("r", (Stage("head", "head", 1, 0.01),))
@@ -95,4 +96,4 @@ def test_images_without_labels_are_looked_at_and_not_trained_on(tmp_path):
     data = prepare(recipe.data, 0, labelled=False)
     assert data.audit.used == 12
     with pytest.raises(UserError, match="no labels to train on"):
-        prepare_recipe(recipe)
+        task_of(recipe.task).ask(recipe.task, data.manifest)

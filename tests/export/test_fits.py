@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from PIL import Image
 
 from kmedtl.cli import main
 from kmedtl.edge import model_info
@@ -32,10 +33,11 @@ def written(tmp_path_factory):
         (SEVERAL, "logits: 2, the model has 1"),
     ],
 )
-def test_another_model_than_its_document_says_is_refused(name, said, words, written, capsys):
+def test_another_model_than_its_document_says_is_refused(name, said, words, written, tmp_path, capsys):
     path = written / FORMATS[name]
     model_info.attach(said, path)
-    assert main(["predict", str(path), "image.png"]) == 2
+    Image.new("L", (SIZE, SIZE)).save(tmp_path / "image.png")
+    assert main(["predict", str(path), str(tmp_path / "image.png")]) == 2
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith(f"error: {path}: ")
     assert words in error
