@@ -34,7 +34,7 @@ def question_of(kind: LabelKind = "binary", findings: int = 1) -> ClassQuestion:
 def build_classifier(backbone: Backbone, head: Head, size: int, channels: int, findings: int) -> keras.Model:
     """Return a new classifier of so many findings."""
     question = question_of("binary" if findings == 1 else "multi_label", findings)
-    return build_model(backbone, head, size, channels, lambda vector: outputs(question, vector))
+    return build_model(backbone, head, size, channels, lambda features: outputs(question, features))
 
 
 def job_of(model, blocks, data, preset, training=None, seed=1, kind="binary", distilled=False, **more) -> TrainingJob:

@@ -7,6 +7,7 @@ Keras reads `trainable` when `compile` builds the training step: after any chang
 from __future__ import annotations
 
 import fnmatch
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from kmedtl.backbones.spec import FEATURES
 from kmedtl.errors import UserError, nearest
 
 HEAD = "head"
+SHRUNK = 1.5  # a map whose side is so many times smaller has another stride; less is padding
 BatchNorm = Literal["frozen", "trainable"]
 Row = tuple[str, tuple[str, ...]]  # a block's name and ends, as the registry has them
 
@@ -69,6 +71,41 @@ def end_tensors(model: keras.Model, block: Block) -> list[KerasTensor]:
     """Return the tensors that `block` hands on, in the order of its ends: cut there to split the model."""
     operations = {op.name: op for op in model.operations}
     return [operations[end].output for end in block.ends]
+
+
+def frontier(model: keras.Model, ends: Sequence[KerasTensor]) -> list[KerasTensor]:
+    """Return every tensor that crosses a cut at `ends`: these, then what else later operations take from before it.
+
+    Such are the skips of a decoder, from input to output, and outputs of the model that are made before the cut.
+    """
+    before = {id(operation) for operation in keras.Model(model.inputs, list(ends)).operations}
+    crossing = {id(end): end for end in ends}
+    nodes = [node for depth in sorted(model._nodes_by_depth, reverse=True) for node in model._nodes_by_depth[depth]]
+    taken = [tensor for node in nodes if id(node.operation) not in before for tensor in node.input_tensors]
+    for tensor in (*taken, *model.outputs):
+        if id(tensor._keras_history.operation) in before:
+            crossing.setdefault(id(tensor), tensor)
+    return list(crossing.values())
+
+
+def pyramid(model: keras.Model, blocks: Sequence[Block]) -> dict[int, KerasTensor]:
+    """Return the feature maps of a backbone by stride, from the finest: of each the last that a block ends in.
+
+    The first block may shrink the image by any power of two (ConvNeXt and ResNet by 4), each later one halves it at
+    most once; padding makes the side of the map only about a stride-th of the image's. Blocks that hand on two tensors
+    (of NASNet) give the first of them that has their stride.
+    """
+    found, stride, side = {}, 1, model.inputs[0].shape[1]
+    for number, block in enumerate(blocks):
+        for end in end_tensors(model, block):
+            if len(end.shape) != 4:
+                continue
+            ratio = side / end.shape[1]
+            if ratio > SHRUNK:
+                stride, side = stride * (2 ** round(math.log2(ratio)) if number == 0 else 2), end.shape[1]
+            found[stride] = end
+            break
+    return found
 
 
 def select(blocks: Sequence[Block], what: str | Sequence[str]) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from kmedtl.backbones.blocks import HEAD, Block, end_tensors
+from kmedtl.backbones.blocks import HEAD, Block, end_tensors, frontier
 from kmedtl.data.pipeline import Batch, Pipeline, Variation
 from kmedtl.heads.pooling import pooling_of
 from kmedtl.system.disk import reserve, room_on
@@ -45,13 +45,16 @@ class ModelSplit:
 
 
 def cut(model: keras.Model, blocks: Sequence[Block], trainable: Sequence[str]) -> ModelSplit | None:
-    """Return the model cut before its first trainable block, or None where that is the first block of all."""
+    """Return the model cut before its first trainable block, or None where that is the first block of all.
+
+    Every tensor that crosses the cut is handed on, such as the skips of a decoder.
+    """
     first = next(number for number, block in enumerate(blocks) if block.name in trainable)
     if first == 0:
         return None
     # Pooling has nothing to train, and behind it there is far less to keep.
     pooling = pooling_of(model) if blocks[first].name == HEAD else None
-    ends = [pooling.output] if pooling else end_tensors(model, blocks[first - 1])
+    ends = frontier(model, [pooling.output] if pooling else end_tensors(model, blocks[first - 1]))
     return ModelSplit(first, keras.Model(model.inputs, ends), keras.Model(ends, model.output))
 
 

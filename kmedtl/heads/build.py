@@ -3,31 +3,59 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 
 import keras
 from keras import KerasTensor
 
+from kmedtl.backbones.blocks import block_map, pyramid
 from kmedtl.backbones.build import build_features
 from kmedtl.heads.pooling import vector_of
 from kmedtl.recipe import Backbone, Head
 
 
+@dataclass(frozen=True)
+class Features:
+    """What the outputs of a task are made of.
+
+    Attributes:
+        map: the backbone's last feature map, (batch, h, w, C).
+        vector: one vector an image, (batch, D), as the head makes it of the map.
+        pyramid: stride → the last feature map of that stride, (batch, about size / stride, …, C).
+    """
+
+    image: KerasTensor
+    map: KerasTensor
+    backbone: str
+    head: Head
+
+    @cached_property
+    def vector(self) -> KerasTensor:
+        return vector_of(self.map, self.head)
+
+    @cached_property
+    def pyramid(self) -> dict[int, KerasTensor]:
+        model = keras.Model(self.image, self.map)
+        return pyramid(model, block_map(model, self.backbone)[:-1])
+
+
 def build_model(
-    backbone: Backbone, head: Head, size: int, channels: int, outputs: Callable[[KerasTensor], dict[str, KerasTensor]]
+    backbone: Backbone, head: Head, size: int, channels: int, outputs: Callable[[Features], dict[str, KerasTensor]]
 ) -> keras.Model:
     """Return a flat functional model from raw pixels to the outputs of a task.
 
     Its input `image` is float32 (N, size, size, channels) in 0–255; its outputs are float32, by name.
 
     Args:
-        outputs: from one vector an image, (N, D), to the outputs.
+        outputs: from what the backbone finds to the outputs, by name.
 
     Raises:
         UserError: an unknown backbone or block, or weights that cannot be had or do not fit.
     """
     image = keras.Input((size, size, channels), name="image")
-    features = build_features(image, backbone.name, backbone.weights, backbone.truncate_at)
-    return keras.Model(image, outputs(vector_of(features, head)), name="model")
+    last = build_features(image, backbone.name, backbone.weights, backbone.truncate_at)
+    return keras.Model(image, outputs(Features(image, last, backbone.name, head)), name="model")
 
 
 def with_named_outputs(model: keras.Model, output: str) -> keras.Model:

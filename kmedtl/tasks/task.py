@@ -90,7 +90,7 @@ class Network:
     """What a task adds to the Keras graph.
 
     Attributes:
-        outputs: (question, vector (batch, D)) → the model's outputs by name, float32.
+        outputs: (question, `kmedtl.heads.build.Features`) → the model's outputs by name, float32.
         losses: (question, stage, training, distilled) → a loss for each output; without a stage the plain ones.
         decode: (outputs as tensors, decoder) → what a SavedModel answers besides its outputs.
         closed_form: schedule → (model, schedule, data, seed, log) → model: heads that no gradient trains.

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from kmedtl.backbones import registry
-from kmedtl.backbones.blocks import block_map, end_tensors, freeze, set_trainable, unfreeze
+from kmedtl.backbones.blocks import block_map, end_tensors, freeze, frontier, pyramid, set_trainable, unfreeze
 from kmedtl.backbones.build import build_features
 from tests.rows import EVERY, SMALLEST, quick_first
 
@@ -46,6 +46,7 @@ def test_contract(row, tmp_path):
     _check_parameters(row, model, blocks)
     _check_partition(row, model, blocks)
     _check_cuts(row, model, blocks)
+    _check_pyramid(row, model, blocks)
     _check_freezing(model, blocks)
     if whole:
         _check_fit(model, blocks, images)
@@ -102,7 +103,20 @@ def _check_cuts(row, model, blocks):
     for block in blocks[:-1]:
         assert len(block.ends) == 1 or row.name.startswith("NASNet"), block
         assert "logit" not in _reached(consumers, "image", without=block.ends), block
-        assert len(end_tensors(model, block)) == len(block.ends)
+        ends = end_tensors(model, block)
+        assert len(ends) == len(block.ends)
+        assert frontier(model, ends) == ends  # nothing goes past a cut
+
+
+def _check_pyramid(row, model, blocks):
+    maps = pyramid(model, blocks[:-1])
+    assert set(maps) in ({2, 4, 8, 16, 32}, {4, 8, 16, 32}, {8, 16, 32})
+    finest = min(maps)
+    assert set(maps) == {stride for stride in (2, 4, 8, 16, 32) if stride >= finest}
+    for stride, found in maps.items():
+        side = model.inputs[0].shape[1]
+        assert found.shape[1] <= side / stride + 1
+        assert found.shape[1] >= side / stride - 5  # InceptionV3 pads nothing
 
 
 def _consumers(model):

@@ -1,9 +1,11 @@
+import keras
 import numpy as np
 import pytest
 
 from kmedtl.backbones.blocks import block_map, select
 from kmedtl.edge.tasks.classification.decoder import LOGITS
 from kmedtl.finetune.frozen_prefix import Activations, CachedEpoch, cut
+from kmedtl.heads.build import build_model
 from kmedtl.recipe import Backbone, Head
 from tests.models import build_classifier
 
@@ -25,6 +27,28 @@ def test_prefix_and_suffix_are_the_model(name, train):
     assert np.allclose(parts.suffix(parts.prefix(images))[LOGITS], model(images)[LOGITS], atol=1e-6)
     own = {id(weight) for weight in model.weights}
     assert all(id(weight) in own for weight in [*parts.prefix.weights, *parts.suffix.weights])
+
+
+def test_every_tensor_that_crosses_the_cut_is_handed_on():
+    """A decoder on the pyramid takes maps of all strides, and the image besides."""
+
+    def decoded(features):
+        merged = features.map
+        for stride in sorted(features.pyramid)[-2::-1]:
+            merged = keras.layers.UpSampling2D()(merged)
+            merged = keras.layers.Concatenate()([merged, features.pyramid[stride]])
+            merged = keras.layers.Conv2D(4, 3, padding="same")(merged)
+        merged = keras.layers.Concatenate()([keras.layers.UpSampling2D()(merged), features.image])
+        return {"mask": keras.layers.Conv2D(1, 1, name="mask")(merged)}
+
+    model = build_model(Backbone("EfficientNetLite0", "random"), Head(), 64, 1, decoded)
+    blocks = block_map(model, "EfficientNetLite0")
+    images = np.random.default_rng(0).uniform(0, 255, (3, 64, 64, 1)).astype("float32")
+    for train, crossing in {"head": 6, "last:2": 5, "last:6": 2}.items():
+        parts = cut(model, blocks, select(blocks, train))
+        assert len(parts.prefix.outputs) == crossing, train
+        found = parts.suffix(parts.prefix(images))["mask"]
+        assert np.allclose(found, model(images)["mask"], atol=1e-5)
 
 
 def test_nothing_frozen_is_nothing_to_cut():

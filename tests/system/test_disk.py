@@ -64,10 +64,9 @@ def test_the_folder_of_results(small_disk, films, capsys):
 def test_activations(small_disk, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(small_disk))
     image = keras.Input((64, 64, 3))
+    prefix = keras.Model(image, keras.layers.Activation("relu")(image))
     with pytest.raises(UserError, match=rf"{small_disk}.*no space left on the disk"):
-        Activations(
-            keras.Model(image, keras.layers.Activation("relu")(image)), {"logits": np.zeros((1000, 1))}, 1, "float32"
-        )
+        Activations(prefix, {"logits": np.zeros((1000, 1))}, 1, "float32")
 
 
 def test_a_system_that_cannot_reserve_writes(tmp_path, monkeypatch):

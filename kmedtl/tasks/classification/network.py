@@ -10,6 +10,7 @@ from keras import KerasTensor, layers
 
 from kmedtl.edge.tasks.classification.calibration import Knots
 from kmedtl.edge.tasks.classification.decoder import LOGITS, ClassDecoder
+from kmedtl.heads.build import Features
 from kmedtl.recipe import Stage, Training
 from kmedtl.tasks.classification.classifiers import CLASSIFIERS, fit_classifier
 from kmedtl.tasks.classification.losses import Distillation, cross_entropy
@@ -17,10 +18,12 @@ from kmedtl.tasks.classification.question import ClassQuestion
 from kmedtl.tasks.task import Network
 
 
-def outputs(question: ClassQuestion, vector: KerasTensor) -> dict[str, KerasTensor]:
+def outputs(question: ClassQuestion, features: Features) -> dict[str, KerasTensor]:
     """Return `logits`, float32 (N, findings), above zero where a finding is more likely than not."""
     findings = len(question.findings)
-    return {LOGITS: layers.Dense(findings, name=LOGITS, dtype="float32")(vector)}  # half precision would tie scores
+    return {
+        LOGITS: layers.Dense(findings, name=LOGITS, dtype="float32")(features.vector)
+    }  # half precision would tie scores
 
 
 def losses(

@@ -7,14 +7,15 @@ import tensorflow as tf
 from keras import KerasTensor, layers
 
 from kmedtl.edge.tasks.regression import VALUE, NumberDecoder
+from kmedtl.heads.build import Features
 from kmedtl.recipe import Stage, Training
 from kmedtl.tasks.regression.row import NumberQuestion
 from kmedtl.tasks.task import Network
 
 
-def outputs(question: NumberQuestion, vector: KerasTensor) -> dict[str, KerasTensor]:
+def outputs(question: NumberQuestion, features: Features) -> dict[str, KerasTensor]:
     """Return `value`, float32 (N, 1), in standard deviations of the target from its mean."""
-    return {VALUE: layers.Dense(1, name=VALUE, dtype="float32")(vector)}
+    return {VALUE: layers.Dense(1, name=VALUE, dtype="float32")(features.vector)}
 
 
 def losses(
