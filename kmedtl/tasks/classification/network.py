@@ -20,10 +20,9 @@ from kmedtl.tasks.task import Network
 
 def outputs(question: ClassQuestion, features: Features) -> dict[str, KerasTensor]:
     """Return `logits`, float32 (N, findings), above zero where a finding is more likely than not."""
-    findings = len(question.findings)
-    return {
-        LOGITS: layers.Dense(findings, name=LOGITS, dtype="float32")(features.vector)
-    }  # half precision would tie scores
+    vector = features.vector  # before the last layer is made: each draws a seed, in this order
+    # Half precision would tie scores.
+    return {LOGITS: layers.Dense(len(question.findings), name=LOGITS, dtype="float32")(vector)}
 
 
 def losses(

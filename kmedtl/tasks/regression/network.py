@@ -15,7 +15,8 @@ from kmedtl.tasks.task import Network
 
 def outputs(question: NumberQuestion, features: Features) -> dict[str, KerasTensor]:
     """Return `value`, float32 (N, 1), in standard deviations of the target from its mean."""
-    return {VALUE: layers.Dense(1, name=VALUE, dtype="float32")(features.vector)}
+    vector = features.vector
+    return {VALUE: layers.Dense(1, name=VALUE, dtype="float32")(vector)}
 
 
 def losses(
