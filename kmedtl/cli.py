@@ -7,24 +7,15 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import importlib
 import sys
 from collections.abc import Sequence
-from types import ModuleType
 
-import kmedtl
 from kmedtl.commands import misspelt
-from kmedtl.commands.parser import Parser
+from kmedtl.commands.table import COMMANDS, module_of, parser
 from kmedtl.errors import UserError
 from kmedtl.system.printable import shown
 from kmedtl.system.quiet import quietly
 from kmedtl.system.terminal import carry_out
-
-# Each is a module of `kmedtl.commands` with `HELP`, `add_options` and `command`; in the order of the help.
-COMMANDS = (
-    "run", "show", "search", "lr-find", "audit", "manifest", "store", "predict", "inspect", "shift", "compare",
-    "ensemble", "evaluate", "export", "report", "recipes", "backbones", "doctor", "completion",
-)  # fmt: skip
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,20 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {shown(error)}", file=sys.stderr)
         return 2
     with quietly() if getattr(options, "quiet", False) else contextlib.nullcontext():
-        return carry_out(_module(options.command).command, options, lasting=options.command != "predict")
-
-
-def parser() -> Parser:
-    """Return the parser of the whole command line."""
-    parser = Parser(prog="kmedtl", description=kmedtl.__doc__.splitlines()[0])
-    parser.add_argument("--version", action="version", version=f"kmedtl {kmedtl.__version__}")
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", dest="command")
-    for name in COMMANDS:
-        module = _module(name)
-        command = commands.add_parser(name, help=module.HELP, description=module.__doc__.splitlines()[0])
-        module.add_options(command)
-        command.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    return parser
+        return carry_out(module_of(options.command).command, options, lasting=options.command != "predict")
 
 
 def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
@@ -65,7 +43,3 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
     if unknown:
         raise misspelt.no_such_argument(whole.commands[options.command], unknown)
     return options
-
-
-def _module(command: str) -> ModuleType:
-    return importlib.import_module(f"kmedtl.commands.{command.replace('-', '_')}")

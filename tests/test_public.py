@@ -47,7 +47,7 @@ def test_a_recipe_is_loaded_by_name_or_from_a_file(tmp_path):
     (tmp_path / "mine.yaml").write_text("name: mine\nschedule: auto\n")
     assert kmedtl.load_recipe("Pneumonia") == RECIPE
     assert kmedtl.load_recipe(tmp_path / "mine.yaml").name == "mine"
-    with pytest.raises(UserError, match="type `kmedtl run pneumonia --data"):
+    with pytest.raises(UserError, match="type `kmedtl run RECIPE --data"):
         kmedtl.load_recipe(tmp_path)
 
 

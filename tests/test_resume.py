@@ -15,9 +15,9 @@ import pytest
 
 from kmedtl import recipe as recipes
 from kmedtl.errors import UserError
+from kmedtl.files.names import STATE
 from kmedtl.recipe import Backbone, Evaluation, Export
 from kmedtl.runner import run
-from kmedtl.runs.run_folder import STATE
 
 KILLED_AT = ("frozen part", "head 1/2", "head 2/2", "last blocks 1/1", "Exporting")
 MOMENTS = random.Random(5)

@@ -17,7 +17,7 @@ from kmedtl.data import contact_sheet
 from kmedtl.data.manifest import Manifest
 from kmedtl.data.store import Store
 from kmedtl.files import html
-from kmedtl.runs.run_folder import write_json
+from kmedtl.files.json_files import write_json
 
 GROUPS = 12  # of each kind with thumbnails; the rest is in audit.json
 MEMBERS = 4  # thumbnails a group

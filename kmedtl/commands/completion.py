@@ -40,7 +40,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def command(options: argparse.Namespace) -> int:
-    from kmedtl.cli import parser
+    from kmedtl.commands.table import parser
 
     whole = parser()
     print({"bash": _bash, "zsh": lambda whole: ZSH + _bash(whole), "fish": _fish}[options.shell](whole), end="")

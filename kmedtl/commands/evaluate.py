@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kmedtl.commands.options import names
+from kmedtl.files.json_files import to_json, write_json
 
 if TYPE_CHECKING:
     from kmedtl.tasks.classification.labelled_predictions import LabelledPredictions
@@ -52,8 +53,8 @@ def command(options: argparse.Namespace) -> int:
     if options.out:
         final = run_folder.choose(options.out, "evaluate")
         with run_folder.building(final) as folder:
-            run_folder.write_json(folder / "metrics.json", document)
-    print(run_folder.to_json(document) if options.json else _told(options, document, metrics, groups), end="")
+            write_json(folder / "metrics.json", document)
+    print(to_json(document) if options.json else _told(options, document, metrics, groups), end="")
     return 0
 
 

@@ -30,11 +30,11 @@ def command(options: argparse.Namespace) -> int:
         raise UserError(f"--out: expected a new .png file in a folder that exists. Received: {options.out}.")
     check_recipe(recipe)
     with loading_tensorflow():
-        from kmedtl.evaluate import plots
+        from kmedtl.report import training_plots
         from kmedtl.runner import find_rate
 
     tested = find_rate(recipe, options.stage)
-    plots.range_tests({str(options.stage): tested}).savefig(options.out)
+    training_plots.range_tests({str(options.stage): tested}).savefig(options.out)
     print(f"--set stages.{options.stage}.lr={tested.lr:.1e}")
     print(f"Curve: {options.out}")
     return 0

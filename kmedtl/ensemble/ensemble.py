@@ -20,8 +20,8 @@ from kmedtl.ensemble.member_comparison import MemberComparison, member_compariso
 from kmedtl.ensemble.members import VOTES, Member, open_members
 from kmedtl.errors import UserError
 from kmedtl.files.csv_tables import write_csv
+from kmedtl.files.json_files import write_json
 from kmedtl.recipe import Recipe
-from kmedtl.runs import run_folder
 from kmedtl.tasks.task import Evaluation, Examples, Fit, Task, Vote
 
 
@@ -120,8 +120,8 @@ def write(made: Ensemble, folder: Path) -> None:
     write_csv(made.predictions, folder / "predictions.csv")
     shutil.copyfile(made.members[0].folder / "manifest.csv", folder / "manifest.csv")
     write_csv(_history(made.members), folder / "history.csv")
-    run_folder.write_json(folder / "metrics.json", _metrics(made))
-    run_folder.write_json(folder / VOTES, _votes(made))
+    write_json(folder / "metrics.json", _metrics(made))
+    write_json(folder / VOTES, _votes(made))
     model_info.attach(made.info, folder)
     words = made.task.vote.methods[made.method] if made.task.vote else made.method
     page.write(made.recipe, made.task, words, made.beside, made.fit, made.evaluation, made.notice, folder)

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import kmedtl
-from kmedtl import report
 from kmedtl.ensemble.member_comparison import MemberComparison
 from kmedtl.files import html
 from kmedtl.recipe import Recipe, without_folders
@@ -34,7 +33,7 @@ def write(
     pictures = task.curves(evaluation)
     html.write(
         folder / "report.html",
-        Path(report.__file__).with_name("ensemble.html"),  # beside the macros that reports share
+        Path(__file__).with_name("ensemble.html"),
         recipe=without_folders(recipe),
         method=method,
         beside=beside,

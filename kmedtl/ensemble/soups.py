@@ -18,10 +18,10 @@ from kmedtl.data.pipeline import Pipeline
 from kmedtl.ensemble.members import Member, open_members, refuse_seen
 from kmedtl.errors import UserError
 from kmedtl.export.runtimes import load_keras
+from kmedtl.files.names import MODEL
 from kmedtl.finetune.epoch_score import mean_loss
 from kmedtl.finetune.stage_data import predict_outputs
 from kmedtl.recipe import Recipe
-from kmedtl.runs.reopen import MODEL
 from kmedtl.system.progress import progress
 from kmedtl.tasks import task_of
 

@@ -24,9 +24,9 @@ from kmedtl.edge.tasks.task import Outputs
 from kmedtl.ensemble.members import read_votes, refuse_other_question, refuse_seen
 from kmedtl.errors import UserError
 from kmedtl.export.runtimes import load_keras
+from kmedtl.files.names import MODEL
 from kmedtl.images.reading import Reading
 from kmedtl.recipe import Recipe
-from kmedtl.runs.reopen import MODEL
 from kmedtl.system.progress import progress
 from kmedtl.tasks import task_of
 from kmedtl.tasks.task import Task, Vote

@@ -15,10 +15,10 @@ import numpy as np
 
 from kmedtl import config
 from kmedtl.errors import UserError
+from kmedtl.files.names import STATE
 from kmedtl.finetune.lr_range import RangeTest
 from kmedtl.finetune.moving_average import MovingAverage
 from kmedtl.recipe import Stage
-from kmedtl.runs.run_folder import STATE
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from kmedtl.evaluate import plots
 from kmedtl.files.digits import in_digits
 from kmedtl.finetune.checkpoint import Checkpoint
+from kmedtl.report import training_plots as plots
 from kmedtl.system.titles import title
 from kmedtl.tasks.task import Picture
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from kmedtl.evaluate import plots
 from kmedtl.files import html
 from kmedtl.files.csv_tables import write_csv
 from kmedtl.runs.compare import Comparison, Run, shown
+from kmedtl.runs.figures import data_efficiency, headlines
 from kmedtl.system.text_tables import aligned
 from kmedtl.system.titles import title
 
@@ -20,9 +20,9 @@ def write(comparison: Comparison, folder: Path, version: str) -> None:
     write_csv(comparison.table(), folder / "compare.csv")
     curves = comparison.curves()
     figures = (
-        {"data_efficiency": plots.data_efficiency(curves)}
+        {"data_efficiency": data_efficiency(curves)}
         if curves
-        else {comparison.runs[0].figure: plots.headlines(comparison.runs)}
+        else {comparison.runs[0].figure: headlines(comparison.runs)}
     )
     html.write(
         folder / "compare.html",

@@ -11,9 +11,9 @@ import pandas as pd
 
 from kmedtl import recipe as recipes
 from kmedtl.files.csv_tables import write_csv
+from kmedtl.files.json_files import write_json
 from kmedtl.recipe import Recipe
 from kmedtl.report import folds as folds_page
-from kmedtl.runs import run_folder
 from kmedtl.runs.environment import when
 from kmedtl.runs.result import Result, closing, marking
 from kmedtl.system.text_tables import aligned
@@ -66,8 +66,8 @@ def write(pooled: CrossValidation, folder: Path) -> None:
     """Write recipe, predictions, metrics and report beside the folders of the folds."""
     recipes.write(pooled.recipe, folder / "recipe.yaml")
     write_csv(pooled.predictions, folder / "predictions.csv")
-    run_folder.write_json(folder / "environment.json", pooled.environment)
-    run_folder.write_json(folder / "metrics.json", _metrics(pooled))
+    write_json(folder / "environment.json", pooled.environment)
+    write_json(folder / "metrics.json", _metrics(pooled))
     tests = {name: result.evaluation for name, result in pooled.folds.items()}
     task, made = task_of(pooled.recipe.task), when(pooled.environment)
     folds_page.write(pooled.recipe, task, tests, pooled.evaluation, pooled.synthetic, made, folder)

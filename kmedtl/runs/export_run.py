@@ -19,10 +19,10 @@ from kmedtl.export.parity import Parity
 from kmedtl.export.provenance import hashes
 from kmedtl.export.runtimes import load_keras
 from kmedtl.files.csv_tables import read_csv
+from kmedtl.files.json_files import write_json
 from kmedtl.images.decode import decode_all
 from kmedtl.images.reading import Reading
 from kmedtl.report.page import drift_cell
-from kmedtl.runs import run_folder
 from kmedtl.runs.reopen import FinishedRun
 from kmedtl.system.progress import progress
 from kmedtl.system.text_tables import aligned
@@ -87,7 +87,7 @@ def export_run(run: FinishedRun, formats: Sequence[str], folder: Path, log: Call
         if row.failed_gates:
             (folder / row.file).rename(folder / f"{row.file}{REJECTED}")
     document = {"files": [row.document() for row in rows], "footprints": [asdict(found) for found in footprints]}
-    run_folder.write_json(folder / TABLE, document)
+    write_json(folder / TABLE, document)
     return Exported(rows, footprints, run.task.drift_titles)
 
 

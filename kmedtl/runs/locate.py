@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from kmedtl.errors import UserError
+from kmedtl.files.names import MODEL
 
-MODEL, RECIPE, PREDICTIONS = "model.keras", "recipe.yaml", "predictions.csv"
+RECIPE, PREDICTIONS = "recipe.yaml", "predictions.csv"
 
 
 def located(path: Path) -> tuple[Path, Path]:

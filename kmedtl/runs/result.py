@@ -20,10 +20,10 @@ from kmedtl.explain.overlay import ExampleImage
 from kmedtl.export.parity import Parity
 from kmedtl.files.csv_tables import write_csv
 from kmedtl.files.digits import in_digits
+from kmedtl.files.json_files import write_json
 from kmedtl.finetune.checkpoint import Checkpoint
 from kmedtl.recipe import Recipe
 from kmedtl.report import card, page
-from kmedtl.runs import run_folder
 from kmedtl.runs.environment import when
 from kmedtl.system.printable import shown
 from kmedtl.system.text_tables import aligned
@@ -94,8 +94,8 @@ def write(result: Result, folder: Path) -> None:
     history = result.trained.history if result.trained else []
     write_csv(pd.DataFrame([epoch.row() for epoch in history]), folder / "history.csv")
     write_csv(result.predictions, folder / "predictions.csv")
-    run_folder.write_json(folder / "metrics.json", _metrics(result))
-    run_folder.write_json(folder / "environment.json", result.environment)
+    write_json(folder / "metrics.json", _metrics(result))
+    write_json(folder / "environment.json", result.environment)
     model_info.attach(result.info, folder)
     page.write(result, folder)
     card.write(result, folder)

@@ -6,21 +6,19 @@ A run that stops, or is killed, after its first epoch leaves what it needs to go
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from kmedtl.errors import UserError
+from kmedtl.files.names import STATE
 from kmedtl.system.disk import room_on
 from kmedtl.system.locks import try_lock
 
 LOCK = "lock"
 OUTPUT = "output.log"  # what a run says
-STATE = "state.npz"  # of a training that can go on
 
 
 def choose(out: str | Path | None, recipe: str, resume: bool = False) -> Path:
@@ -130,23 +128,3 @@ def logged(log: Callable[[str], None], folder: Path) -> Callable[[str], None]:
 
 def _last_written(unfinished: Path) -> float:
     return max(path.stat().st_mtime for path in (unfinished, *unfinished.rglob(STATE)))
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write what `to_json` returns, the whole or nothing."""
-    aside = path.with_name(f".{path.name}.unfinished")
-    aside.write_text(to_json(content), encoding="utf-8")
-    aside.replace(path)
-
-
-def to_json(content: Any) -> str:
-    """Return readable JSON; NaN, which JSON does not have, becomes null."""
-    return json.dumps(_without_nan(content), indent=2, ensure_ascii=False) + "\n"
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and value != value else value

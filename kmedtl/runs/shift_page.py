@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from kmedtl.edge.model_info import ModelInfo
-from kmedtl.evaluate import plots
 from kmedtl.files import html
 from kmedtl.files.csv_tables import write_csv
+from kmedtl.runs import figures
 from kmedtl.runs.shift import Row, Shift
 from kmedtl.system.text_tables import aligned
 from kmedtl.system.titles import title
@@ -22,11 +22,11 @@ def write(shift: Shift, folder: Path, model: str, info: ModelInfo, notice: str, 
     """
     table = shift.table()
     write_csv(table.assign(synthetic=bool(notice)), folder / "shift.csv")
-    figures = {"severities": plots.severities(table, shift.headline, title(shift.headline))}
+    drawn = {"severities": figures.severities(table, shift.headline, title(shift.headline))}
     html.write(
         folder / "shift.html",
         Path(__file__).with_name("shift.html"),
-        plots=html.save_plots(figures, folder / "plots"),
+        plots=html.save_plots(drawn, folder / "plots"),
         shift=shift,
         model=model,
         info=info,

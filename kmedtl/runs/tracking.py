@@ -16,9 +16,9 @@ import tensorflow as tf
 
 from kmedtl import config
 from kmedtl.errors import UserError
+from kmedtl.files.json_files import write_json
 from kmedtl.finetune.checkpoint import Epoch
 from kmedtl.recipe import Recipe
-from kmedtl.runs.run_folder import write_json
 
 FOLDER = "tensorboard"
 PROGRESS = "tracking.json"  # in the run folder: what was logged, and where

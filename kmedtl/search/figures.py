@@ -13,7 +13,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 
-from kmedtl.evaluate.plots.style import ACCENT, INK, SIDE, SOFT, bare
+from kmedtl.files.plot_style import ACCENT, INK, SIDE, SOFT, bare
 from kmedtl.recipe.search import Range, Span
 from kmedtl.search.setting_importance import Importance
 

@@ -13,8 +13,8 @@ import keras_tuner
 from keras_tuner.engine.trial import Trial, TrialStatus
 from sklearn.exceptions import ConvergenceWarning
 
+from kmedtl.files.json_files import write_json
 from kmedtl.recipe import Recipe
-from kmedtl.runs.run_folder import write_json
 from kmedtl.search.objective import figures_of, objective_of
 from kmedtl.search.space import as_it_stands, declare, most_epochs, tier_of
 

@@ -11,8 +11,8 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from kmedtl.files.json_files import write_json
 from kmedtl.recipe import Recipe
-from kmedtl.runs.run_folder import write_json
 from kmedtl.search.objective import objective_of, sign_of
 from kmedtl.search.trials import Outcome
 

@@ -15,9 +15,9 @@ from kmedtl.edge.tasks.task import Outputs
 from kmedtl.errors import UserError
 from kmedtl.evaluate.confidence import Estimate
 from kmedtl.files.csv_tables import write_csv
+from kmedtl.files.json_files import write_json
 from kmedtl.recipe import Recipe, Search
 from kmedtl.runner import run
-from kmedtl.runs.run_folder import write_json
 from kmedtl.search import page, records
 from kmedtl.search.development import Development
 from kmedtl.search.folder import RESULT

@@ -11,7 +11,7 @@ from typing import Any
 import keras_tuner
 from keras_tuner.engine.trial import Trial
 
-from kmedtl.runs.run_folder import write_json
+from kmedtl.files.json_files import write_json
 from kmedtl.search.process import TrialProcess
 from kmedtl.search.records import Record
 from kmedtl.search.study import TRIALS, Study, carry_out

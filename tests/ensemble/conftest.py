@@ -8,9 +8,9 @@ from kmedtl.config import override
 from kmedtl.edge import model_info
 from kmedtl.edge.tasks.classification.calibration import probabilities
 from kmedtl.edge.tasks.classification.labels import columns
+from kmedtl.files.json_files import write_json
 from kmedtl.recipe import write
 from kmedtl.recipes.pneumonia import RECIPE
-from kmedtl.runs import run_folder
 from tests.models import decoder_of, info_of
 
 CLASSES = {"binary": ("NORMAL", "ILL"), "multi_class": ("A", "B", "C"), "multi_label": ("Mass", "Edema")}
@@ -29,7 +29,7 @@ def write_run(tmp_path):
         _predictions(info.decoder, skill, seed, images).to_csv(folder / "predictions.csv", index=False)
         fast = ["evaluation.resamples=100", "data.batch_size=8", *settings]
         write(override(RECIPE, fast), folder / "recipe.yaml")
-        run_folder.write_json(folder / "metrics.json", {"synthetic": False, "classes": classes, "kind": kind})
+        write_json(folder / "metrics.json", {"synthetic": False, "classes": classes, "kind": kind})
         people = {"train": [f"{training}{n}" for n in range(50)], "val": ["v0"], "test": ["s0"]}
         rows = [{"patient": patient, "split": split} for split, named in people.items() for patient in named]
         pd.DataFrame(rows).to_csv(folder / "manifest.csv", index=False)

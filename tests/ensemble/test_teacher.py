@@ -15,10 +15,10 @@ from kmedtl.edge.tasks.classification.calibration import Calibration, sigmoid
 from kmedtl.edge.tasks.classification.decoder import LOGITS
 from kmedtl.ensemble.teacher import check_teacher, with_teacher_targets
 from kmedtl.errors import UserError
+from kmedtl.files.json_files import write_json
 from kmedtl.recipe import Training
 from kmedtl.recipes.pneumonia import RECIPE
 from kmedtl.runner import run
-from kmedtl.runs import run_folder
 from kmedtl.runs.prepare import prepare
 from kmedtl.tasks.classification.question import ClassQuestion
 from tests.models import labels_of
@@ -90,7 +90,7 @@ def test_an_ensemble_teaches_what_its_members_say_together(student, teacher, tmp
     votes.mkdir()
     model_info.attach(model_info.read(members[0]), votes)
     document = {"method": method, "weights": weights, "members": list(map(str, members))}
-    run_folder.write_json(votes / "ensemble.json", document)
+    write_json(votes / "ensemble.json", document)
     for name in ("manifest.csv", "recipe.yaml"):
         (votes / name).write_bytes((members[0] / name).read_bytes())
     each = np.stack([margins(data["train"]) + 1.0, margins(data["train"]) - 0.5])

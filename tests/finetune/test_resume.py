@@ -7,10 +7,10 @@ import pytest
 
 from kmedtl.backbones.blocks import block_map
 from kmedtl.errors import UserError
+from kmedtl.files.names import STATE
 from kmedtl.finetune import checkpoint as states
 from kmedtl.finetune.stages import fine_tune
 from kmedtl.recipe import Stage, Training
-from kmedtl.runs.run_folder import STATE
 from tests.finetune.conftest import BACKBONE, tiny_model
 from tests.models import job_of
 

@@ -4,6 +4,7 @@ import os
 import pytest
 
 from kmedtl.errors import UserError
+from kmedtl.files.names import STATE
 from kmedtl.runs import run_folder
 
 
@@ -11,7 +12,7 @@ def test_a_finished_folder_is_complete_and_holds_no_state(tmp_path):
     with run_folder.building(tmp_path / "run") as folder:
         (folder / "fold-1").mkdir()
         for place in (folder, folder / "fold-1"):
-            (place / run_folder.STATE).write_bytes(b"state")
+            (place / STATE).write_bytes(b"state")
         (folder / "report.html").write_text("done")
     assert sorted(path.name for path in (tmp_path / "run").rglob("*")) == ["fold-1", "report.html"]
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
@@ -24,7 +25,7 @@ def test_a_run_that_fails_keeps_its_state_and_says_so(tmp_path, has_state):
     def interrupted():
         with run_folder.building(tmp_path / "run", log=said.append) as folder:
             if has_state:
-                (folder / run_folder.STATE).write_bytes(b"state")
+                (folder / STATE).write_bytes(b"state")
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -37,7 +38,7 @@ def test_a_run_that_fails_keeps_its_state_and_says_so(tmp_path, has_state):
 def test_a_stopped_run_is_not_overwritten_and_can_be_resumed(tmp_path):
     unfinished = tmp_path / ".run.unfinished"
     unfinished.mkdir()
-    (unfinished / run_folder.STATE).write_bytes(b"state")
+    (unfinished / STATE).write_bytes(b"state")
     with pytest.raises(UserError, match=r"a run was stopped there; --resume goes on"):
         run_folder.building(tmp_path / "run").__enter__()
     with run_folder.building(tmp_path / "run", resume=True) as folder:
@@ -55,11 +56,11 @@ def test_a_run_killed_before_its_first_epoch_is_in_nobodys_way(tmp_path):
 def test_a_finished_run_survives_a_folder_in_its_way(tmp_path):
     building = run_folder.building(tmp_path / "run", log=lambda text: None)
     folder = building.__enter__()
-    (folder / run_folder.STATE).write_bytes(b"state")
+    (folder / STATE).write_bytes(b"state")
     (tmp_path / "run" / "other").mkdir(parents=True)
     with pytest.raises(OSError, match="not empty"):
         building.__exit__(None, None, None)
-    assert (folder / run_folder.STATE).is_file()
+    assert (folder / STATE).is_file()
 
 
 @pytest.mark.parametrize("resume", [False, True])

@@ -7,10 +7,16 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import pandas as pd
 
-from kmedtl.evaluate import plots
 from kmedtl.evaluate.confidence import Estimate
+from kmedtl.tasks.classification.decision_plots import (
+    confusion,
+    precision_recall_by_finding,
+    roc_by_finding,
+    subgroups,
+)
 from kmedtl.tasks.classification.evaluation import ClassDetails
 from kmedtl.tasks.classification.metrics import Metrics
+from kmedtl.tasks.classification.probability_plots import decision_curve, histogram, selective
 from kmedtl.tasks.classification.reliability_pictures import reliability
 from kmedtl.tasks.classification.selective import SelectiveCurve
 from kmedtl.tasks.task import Picture
@@ -59,19 +65,22 @@ def of_decisions(details: ClassDetails) -> Iterator[tuple[str, Picture]]:
     curves = test.targets, test.scores, named_in_legend(metrics)
     yield (
         "roc",
-        Picture(plots.roc_by_finding(*curves), roc_in_words(named), "ROC curve; the point is the operating point"),
+        Picture(roc_by_finding(*curves), roc_in_words(named), "ROC curve; the point is the operating point"),
     )
     yield (
         "precision_recall",
         Picture(
-            plots.precision_recall_by_finding(*curves),
+            precision_recall_by_finding(*curves),
             precision_in_words(named),
             "Precision over recall; dotted: the prevalence, which guessing reaches",
         ),
     )
     if metrics.confusion:
         words = _confusion_in_words(metrics)
-        yield "confusion", Picture(plots.confusion(metrics, test.classes), words, "Images by truth and decision")
+        yield (
+            "confusion",
+            Picture(confusion(metrics, test.classes), words, "Images by truth and decision"),
+        )
 
 
 def _of_probabilities(judgement: ClassDetails) -> Iterator[tuple[str, Picture]]:
@@ -82,11 +91,20 @@ def _of_probabilities(judgement: ClassDetails) -> Iterator[tuple[str, Picture]]:
         chances, truth = test.probabilities[:, 0], test.targets[:, 0]
         medians = {names[at]: np.median(chances[truth == at]) for at in names if (truth == at).any()}
         told = ", ".join(f"of {name} {median:.3f}" for name, median in medians.items())
-        yield "histogram", Picture(plots.histogram(chances, truth, names), f"Probabilities by class; median {told}.")
+        yield (
+            "histogram",
+            Picture(histogram(chances, truth, names), f"Probabilities by class; median {told}."),
+        )
     for number, (finding, table) in enumerate(judgement.net_benefit.items()):
-        yield f"decision_curve-{number}", Picture(plots.decision_curve(table), _benefit_in_words(finding, table))
+        yield (
+            f"decision_curve-{number}",
+            Picture(decision_curve(table), _benefit_in_words(finding, table)),
+        )
     if judgement.selective:
-        yield "selective", Picture(plots.selective(judgement.selective), _selective_in_words(judgement.selective))
+        yield (
+            "selective",
+            Picture(selective(judgement.selective), _selective_in_words(judgement.selective)),
+        )
 
 
 def _of_groups(details: ClassDetails) -> Iterator[tuple[str, Picture]]:
@@ -98,7 +116,7 @@ def _of_groups(details: ClassDetails) -> Iterator[tuple[str, Picture]]:
             rows = [("all", known, named[finding]["auc"])]
             rows += [(f"{group.column} {group.name}", group.images, group.estimates["auc"]) for group in groups]
             told = "; ".join(f"{name} ({count} images) {estimate}" for name, count, estimate in rows)
-            yield f"subgroups-{number}", Picture(plots.subgroups(rows), f"AUC for {finding} by group: {told}.")
+            yield f"subgroups-{number}", Picture(subgroups(rows), f"AUC for {finding} by group: {told}.")
 
 
 def _confusion_in_words(metrics: Metrics) -> str:

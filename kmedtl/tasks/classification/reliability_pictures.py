@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import pandas as pd
 
-from kmedtl.evaluate import plots
+from kmedtl.tasks.classification import probability_plots
 from kmedtl.tasks.task import Picture
 
 CAPTIONS = {
@@ -34,7 +34,7 @@ def reliability(tables: Mapping[str, pd.DataFrame]) -> dict[str, Picture]:
 def _reliability(table: pd.DataFrame, title: str) -> Picture:
     told = ", ".join(f"{row.claimed:.2f} and {row.observed:.2f} ({row.answers})" for row in _rows(table))
     words = f"{title}: claimed and observed, number of answers in brackets: {told}."
-    return Picture(plots.reliability(table, title), words, CAPTIONS[title])
+    return Picture(probability_plots.reliability(table, title), words, CAPTIONS[title])
 
 
 def _rows(table: pd.DataFrame) -> Iterator:

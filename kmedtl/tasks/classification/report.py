@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import kmedtl.report
 from kmedtl.tasks.classification import figures, thresholds
 from kmedtl.tasks.classification.natural_frequencies import of_hundred, share
 from kmedtl.tasks.classification.summary import too_few
@@ -43,6 +42,4 @@ def report(result: Any) -> ReportParts:
         "too_few": too_few(details.groups),
         "share": share,
     }
-    return ReportParts(
-        Path(kmedtl.report.__file__).parent, "summary.html", "model_card.md", SECTIONS, figures.draw(details), context
-    )
+    return ReportParts(Path(__file__).parent, "summary.html", "model_card.md", SECTIONS, figures.draw(details), context)

@@ -7,7 +7,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from kmedtl.evaluate.plots.style import ACCENT, SOFT, square
+from kmedtl.files.plot_style import ACCENT, SOFT, square
 from kmedtl.tasks.task import Evaluation, Picture, ReportParts, Section
 
 

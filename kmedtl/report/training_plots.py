@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from kmedtl.evaluate.plots.style import ACCENT, INK, SIDE, SOFT, bare, single
+from kmedtl.files.plot_style import ACCENT, INK, SIDE, SOFT, bare, single
 
 
 def losses(history: pd.DataFrame) -> Figure:

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from kmedtl.evaluate.plots.style import ACCENT, INK, SIDE, SOFT, bare, series, single
+from kmedtl.files.plot_style import ACCENT, INK, SIDE, SOFT, bare, series, single
 from kmedtl.tasks.classification.selective import SelectiveCurve
 
 

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from kmedtl.evaluate.confidence import Estimate
-from kmedtl.evaluate.plots.style import ACCENT, INK, SIDE, SOFT, series, single, square
 from kmedtl.evaluate.roc import steps
+from kmedtl.files.plot_style import ACCENT, INK, SIDE, SOFT, series, single, square
 from kmedtl.tasks.classification.metrics import Metrics
 
 MANY = 4  # curves, from which on their legend stands below them

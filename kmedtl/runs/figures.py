@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from kmedtl.evaluate.plots.style import ACCENT, SIDE, SOFT, bare, series
+from kmedtl.files.plot_style import ACCENT, SIDE, SOFT, bare, series
 from kmedtl.runs.compare import Run
 from kmedtl.system.titles import title
 

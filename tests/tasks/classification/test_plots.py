@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from kmedtl.edge.tasks.classification.calibration import sigmoid, softmax
-from kmedtl.evaluate import plots
 from kmedtl.evaluate.confidence import Estimate, delong_auc, undefined
 from kmedtl.files import html
+from kmedtl.tasks.classification import decision_plots, probability_plots
 from kmedtl.tasks.classification.decision_curve import decision_curve
 from kmedtl.tasks.classification.reliability import reliability
 from kmedtl.tasks.classification.selective import selective_curve
@@ -36,17 +36,17 @@ def figures():
     five = SimpleNamespace(confusion=RANDOM.integers(0, 30, (5, 5)).tolist())
     column = CHANCES[:, None], LABELS[:, None], PATIENTS, "binary"
     return {
-        "roc": plots.roc(TABLE, two),
-        "roc_by_finding": plots.roc_by_finding(TARGETS, MANY, CLASSES),
-        "precision_recall": plots.precision_recall(TABLE, two),
-        "precision_recall_by_finding": plots.precision_recall_by_finding(TARGETS, MANY, CLASSES),
-        "confusion of two": plots.confusion(two, ["no", "yes"]),
-        "confusion of five": plots.confusion(five, list(CLASSES)),
-        "reliability": plots.reliability(reliability(*column)),
-        "histogram": plots.histogram(CHANCES, LABELS, {0: "no", 1: "yes"}),
-        "selective": plots.selective(selective_curve(np.abs(LOGITS), (CHANCES > 0.5) != LABELS, PATIENTS)),
-        "decision_curve": plots.decision_curve(decision_curve(LABELS, CHANCES, PATIENTS)),
-        "subgroups": plots.subgroups([("all", 200, FIGURE), ("men", 3, undefined("one class only"))]),
+        "roc": decision_plots.roc(TABLE, two),
+        "roc_by_finding": decision_plots.roc_by_finding(TARGETS, MANY, CLASSES),
+        "precision_recall": decision_plots.precision_recall(TABLE, two),
+        "precision_recall_by_finding": decision_plots.precision_recall_by_finding(TARGETS, MANY, CLASSES),
+        "confusion of two": decision_plots.confusion(two, ["no", "yes"]),
+        "confusion of five": decision_plots.confusion(five, list(CLASSES)),
+        "reliability": probability_plots.reliability(reliability(*column)),
+        "histogram": probability_plots.histogram(CHANCES, LABELS, {0: "no", 1: "yes"}),
+        "selective": probability_plots.selective(selective_curve(np.abs(LOGITS), (CHANCES > 0.5) != LABELS, PATIENTS)),
+        "decision_curve": probability_plots.decision_curve(decision_curve(LABELS, CHANCES, PATIENTS)),
+        "subgroups": decision_plots.subgroups([("all", 200, FIGURE), ("men", 3, undefined("one class only"))]),
     }
 
 

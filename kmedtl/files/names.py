@@ -1,0 +1,4 @@
+"""Names of files in a run folder that several rooms know."""
+
+MODEL = "model.keras"
+STATE = "state.npz"  # of a training that can go on
