@@ -26,8 +26,8 @@ def find(name: str | Path) -> Recipe:
     if text.lower() not in known:
         if Path(name).is_dir() or Path(name).suffix.lower() in SOURCES:
             raise UserError(
-                f"{name}: expected a recipe. Received: images; type `kmedtl run RECIPE --data {shlex.quote(text)}`, with "
-                f"one of {', '.join(sorted(known.values()))} as RECIPE."
+                f"{name}: expected a recipe. Received: images; type `kmedtl run RECIPE --data {shlex.quote(text)}`, "
+                f"with one of {', '.join(sorted(known.values()))} as RECIPE."
             )
         raise UserError(f"recipe '{name}': no such recipe and no YAML file. {nearest(text, known.values())}")
     return importlib.import_module(f"{__name__}.{known[text.lower()]}").RECIPE
