@@ -80,6 +80,13 @@ def test_commands_of_the_page_on_transfer_are_true(trained, tmp_path, monkeypatc
     assert parsed_commands_of("transfer.md") > 5
 
 
+def test_commands_and_recipes_of_the_page_on_tasks_are_true(tmp_path):
+    assert parsed_commands_of("tasks.md") == 2
+    (text,) = re.findall(r"```yaml\n(.*?)```", (DOCS / "tasks.md").read_text(), flags=re.S)
+    (tmp_path / "recipe.yaml").write_text(text)
+    assert find(tmp_path / "recipe.yaml").task.target == "months"
+
+
 def test_the_notebook_carries_no_outputs():
     cells = json.loads((DOCS / "tutorial.ipynb").read_text(encoding="utf-8"))["cells"]
     code = [cell for cell in cells if cell["cell_type"] == "code"]
