@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +10,7 @@ from kmedtl.commands.options import names
 from kmedtl.files.json_files import to_json, write_json
 
 if TYPE_CHECKING:
-    from kmedtl.tasks.classification.labelled_predictions import LabelledPredictions
-    from kmedtl.tasks.classification.metrics import Metrics
-    from kmedtl.tasks.classification.subgroups import Group
+    from kmedtl.tasks.task import TableEvaluation
 
 HELP = "judge a table of predictions, of any model, with intervals"
 
@@ -21,6 +18,9 @@ HELP = "judge a table of predictions, of any model, with intervals"
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("predictions", type=Path, help="a CSV with a row an image, or a run folder")
     parser.add_argument("--out", type=Path, metavar="DIR", help="a new folder for metrics.json")
+    parser.add_argument(
+        "--task", default="", help="what the table answers, as regression (default: as the run says, or classification)"
+    )
     parser.add_argument("--split", default="test", help="rows to judge where there is a column 'split' (default: test)")
     parser.add_argument(
         "--threshold", type=_probability, metavar="T", help="a finding is called from this probability on"
@@ -33,28 +33,21 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def command(options: argparse.Namespace) -> int:
-    from kmedtl.runs import evaluate_table, run_folder
+    from kmedtl.runs import run_folder
+    from kmedtl.runs.evaluate_table import judge
     from kmedtl.system.progress import progress
-    from kmedtl.tasks.classification.metrics import measure
-    from kmedtl.tasks.classification.subgroups import subgroups
+    from kmedtl.tasks.task import TableSettings
 
-    path = options.predictions
-    run = evaluate_table.written_metrics(path)
-    with progress(total=2, title="Reading") as bar:
-        answers = evaluate_table.answers_of_table(path, run, options.split, options.threshold, options.finding)
-        evaluate_table.check_ordered(answers, options.ordered, path)
-        if options.manifest:
-            answers = evaluate_table.with_manifest(answers, options.manifest)
-        bar.set_description("Judging")
-        bar.update()
-        metrics = measure(answers, options.ordered)
-    groups = subgroups(answers, options.groups)
-    document = _document(options, run, answers, metrics, groups)
+    settings = TableSettings(
+        options.split, options.threshold, options.finding, options.ordered, tuple(options.groups), options.manifest
+    )
+    with progress(total=1, title="Judging"):
+        found, document = judge(options.predictions, settings, options.task)
     if options.out:
         final = run_folder.choose(options.out, "evaluate")
         with run_folder.building(final) as folder:
             write_json(folder / "metrics.json", document)
-    print(to_json(document) if options.json else _told(options, document, metrics, groups), end="")
+    print(to_json(document) if options.json else _lines(options, document, found), end="")
     return 0
 
 
@@ -68,34 +61,10 @@ def _probability(text: str) -> float:
     return value
 
 
-def _document(
-    options: argparse.Namespace,
-    run: dict[str, Any],
-    answers: LabelledPredictions,
-    metrics: Metrics,
-    groups: tuple[Group, ...],
-) -> dict[str, Any]:
-    marking = {name: run[name] for name in ("synthetic", "notice") if name in run}
-    return {
-        **marking,
-        "source": str(options.predictions),
-        "task": "classification",
-        "labels": answers.kind,
-        "classes": answers.classes,
-        "notes": answers.notes,
-        "test": metrics.to_dict(),
-        "subgroups": [asdict(group) for group in groups],
-    }
-
-
-def _told(options: argparse.Namespace, document: dict[str, Any], metrics: Metrics, groups: tuple[Group, ...]) -> str:
-    from kmedtl.tasks.classification import summary
-
-    counted = f"{metrics.count} images of {metrics.patients} patients"
+def _lines(options: argparse.Namespace, document: dict[str, Any], found: TableEvaluation) -> str:
     lines = [
-        f"{options.predictions}: {counted}; 95 % intervals in brackets",
-        *summary.lines(metrics),
-        *summary.group_lines(groups),
+        f"{options.predictions}: {found.images} images of {found.patients} patients; 95 % intervals in brackets",
+        *found.lines,
         *(f"  Note: {note}" for note in document["notes"]),
         *([document["notice"]] if "notice" in document else []),
         *([f"Figures: {options.out / 'metrics.json'}"] if options.out else []),

@@ -118,6 +118,45 @@ class Drift:
 
 
 @dataclass(frozen=True)
+class TableSettings:
+    """How a table of predictions, of whatever model, is judged.
+
+    Attributes:
+        split: rows that count, where there is a column `split`; empty: all.
+        threshold: a finding is called from this probability on; None: a run's own operating point, else 0.5.
+        finding: of two names under `label`, what is looked for.
+        ordered: classes are grades, in order.
+        groups: columns to judge by.
+        manifest: a table with further columns, joined by `id`.
+    """
+
+    split: str = "test"
+    threshold: float | None = None
+    finding: str = ""
+    ordered: bool = False
+    groups: tuple[str, ...] = ()
+    manifest: Path | None = None
+
+
+@dataclass(frozen=True)
+class TableEvaluation:
+    """What a table of predictions says.
+
+    Attributes:
+        figures: has `estimates`: name → `Estimate`.
+        images, patients: how many were judged.
+        document: what metrics.json holds beside the task.
+        lines: what the terminal shows.
+    """
+
+    figures: Any
+    images: int
+    patients: int
+    document: dict[str, Any]
+    lines: Sequence[str]
+
+
+@dataclass(frozen=True)
 class Case:
     """An image to be shown: its row, the output and column that a map explains, why it was chosen, and its caption."""
 
@@ -210,6 +249,8 @@ class Task:
         lines: (evaluation settings, fit, evaluation) → what the terminal shows.
         table: (Q, examples, decoder) → columns of predictions.csv: truth, outputs, answers.
         read: (Q, table of `table`) → targets and outputs.
+        evaluate_table: (path of a CSV, metrics.json of the run that wrote it or {}, `TableSettings`) →
+            `TableEvaluation`.
         question: decoder → Q, as far as a finished run needs it.
         drift: (Q, before, its decoder, outputs after, their decoder) → `Drift`.
         drift_titles: figure of `drift` → its heading.
@@ -242,6 +283,7 @@ class Task:
     lines: Callable[..., Sequence[str]]
     table: Callable[..., pd.DataFrame]
     read: Callable[..., tuple[Targets, Outputs]]
+    evaluate_table: Callable[..., TableEvaluation]
     question: Callable[[Any], Any]
     drift: Callable[..., Drift]
     drift_titles: Mapping[str, str]

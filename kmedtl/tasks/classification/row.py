@@ -9,6 +9,7 @@ from kmedtl.edge.tasks.classification.decoder import ClassDecoder
 from kmedtl.tasks.classification import cases, combine, drift, evaluation, examples, question, score
 from kmedtl.tasks.classification.examples import labelled
 from kmedtl.tasks.classification.question import ClassQuestion
+from kmedtl.tasks.classification.table import evaluate_table
 from kmedtl.tasks.task import Evaluation, Examples, Network, Picture, ReportParts, Task
 
 
@@ -53,6 +54,7 @@ CLASSIFICATION = Task(
     document=evaluation.document,
     lines=evaluation.lines,
     table=examples.table,
+    evaluate_table=evaluate_table,
     read=examples.read,
     question=lambda decoder: ClassQuestion(decoder.labels, decoder.classes),
     drift=drift.drift,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,7 @@ import pandas as pd
 from kmedtl.edge.tasks.regression import NumberDecoder, numbers
 from kmedtl.evaluate.clustered import unbounded
 from kmedtl.evaluate.confidence import Estimate, codes_of, undefined, wilson
+from kmedtl.evaluate.groups import bands, in_order
 from kmedtl.tasks.task import Evaluation, Examples
 
 LIMITS = 1.96  # standard deviations of the difference, between which 95 % of normal differences lie
@@ -52,6 +54,20 @@ def evaluation_of(table: pd.DataFrame, patients: np.ndarray) -> Evaluation:
         "coverage": wilson(table["truth"].between(table["low"], table["high"]).to_numpy(), codes),
     }
     return Evaluation("r2", estimates, {}, {"agreement": table}, len(table), int(codes.max()) + 1, table)
+
+
+def by_group(
+    table: pd.DataFrame, patients: np.ndarray, groups: pd.DataFrame, columns: Sequence[str]
+) -> dict[str, dict[str, Estimate]]:
+    """Return mean absolute error and bias of every group: `COLUMN VALUE` → figures."""
+    by = {}
+    for column in columns:
+        names = bands(groups[column].reset_index(drop=True))
+        for name in in_order(names):
+            rows = np.flatnonzero(names == name)
+            found = evaluation_of(table.iloc[rows].reset_index(drop=True), patients[rows])
+            by[f"{column} {name}"] = {figure: found.estimates[figure] for figure in ("mae", "bias")}
+    return by
 
 
 def _with_interval(value: float, influence: np.ndarray, codes: np.ndarray, least: float = -math.inf) -> Estimate:

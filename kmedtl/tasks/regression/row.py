@@ -15,10 +15,10 @@ from kmedtl.edge.tasks.regression import VALUE, NumberDecoder, numbers
 from kmedtl.edge.tasks.task import Outputs
 from kmedtl.errors import UserError, nearest
 from kmedtl.evaluate.confidence import Estimate
-from kmedtl.evaluate.groups import bands, in_order
 from kmedtl.recipe import Evaluation as Settings
 from kmedtl.recipe import Regression, Training
 from kmedtl.tasks.regression import figures
+from kmedtl.tasks.regression.table import evaluate_table
 from kmedtl.tasks.summary import estimate_lines
 from kmedtl.tasks.task import Case, Drift, Evaluation, Examples, Fit, Network, Picture, ReportParts, Targets, Task
 
@@ -116,15 +116,9 @@ def fit_decoder(
 
 def judge(question: NumberQuestion, settings: Settings, examples: Examples, decoder: NumberDecoder) -> Evaluation:
     """Judge predictions by a decoder; by the values of every group's column as well."""
-    evaluation = figures.evaluation_of(figures.agreement(examples, decoder), examples.patients)
-    by = {}
-    for column in settings.groups:
-        names = bands(examples.groups[column].reset_index(drop=True))
-        for name in in_order(names):
-            part = examples.of(np.flatnonzero(names == name))
-            found = figures.evaluation_of(figures.agreement(part, decoder), part.patients)
-            by[f"{column} {name}"] = {figure: found.estimates[figure] for figure in ("mae", "bias")}
-    return replace(evaluation, by=by)
+    table = figures.agreement(examples, decoder)
+    evaluation = figures.evaluation_of(table, examples.patients)
+    return replace(evaluation, by=figures.by_group(table, examples.patients, examples.groups, settings.groups))
 
 
 def pool(
@@ -253,6 +247,7 @@ REGRESSION = Task(
     lines=lines,
     table=columns_of,
     read=read,
+    evaluate_table=evaluate_table,
     question=lambda decoder: NumberQuestion(decoder.target, decoder.unit, decoder.scale, decoder.offset),
     drift=drift,
     drift_titles={"mean_difference": "mean |Δ| / SD", "max_difference": "max |Δ| / SD"},
