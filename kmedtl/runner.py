@@ -174,9 +174,8 @@ def _divided(recipe: Recipe, data: Prepared, table: pd.DataFrame) -> tuple[pd.Da
     if not (recipe.data.keep_ids or data.manifest.synthetic):
         table = hide_patients(table)  # last, so that no choice depends on the salt
     task = task_of(recipe.task)
-    return table, pipelines(
-        data.store, table, recipe.data.batch_size, lambda part: task.targets(data.question, data.manifest, part)
-    )
+    targets = lambda part: task.targets(data.question, data.manifest, part)  # noqa: E731
+    return table, pipelines(data.store, table, recipe.data.batch_size, targets, task.moves)
 
 
 def _examples(part: Pipeline, outputs: Mapping[str, np.ndarray], recipe: Recipe) -> Examples:

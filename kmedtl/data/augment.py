@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import numpy as np
 
@@ -85,6 +87,9 @@ BORDER = 0.12  # the widest border that `mask` and `crop` take from a side, as a
 STAINS = np.array([[0.650, 0.704, 0.286], [0.072, 0.990, 0.105], [0.268, 0.570, 0.776]], np.float32)
 
 
+Boxes = dict[str, Any]  # `boxes` and `labels`, as Keras has them
+
+
 class Varying(keras.layers.Layer):
     """A layer that varies images in training, with random numbers of its own, and else hands them on."""
 
@@ -92,8 +97,11 @@ class Varying(keras.layers.Layer):
         super().__init__(**kwargs)
         self.generator = keras.random.SeedGenerator(seed)
 
-    def call(self, images: keras.KerasTensor, training: bool = True) -> keras.KerasTensor:
-        return self.vary(images) if training else images
+    def call(self, given: Any, training: bool = True) -> Any:
+        """Vary images, or the entry `images` of a dictionary, as Keras' own layers do; what moves moves with them."""
+        if not training:
+            return given
+        return given | {"images": self.vary(given["images"])} if isinstance(given, dict) else self.vary(given)
 
     def vary(self, images: keras.KerasTensor) -> keras.KerasTensor:
         """Return the images varied, each by itself."""
@@ -168,14 +176,30 @@ class RandomBorder(Varying):
 
     def __init__(self, kind: str, seed: int | None = None, **kwargs: object) -> None:
         super().__init__(seed, **kwargs)
-        self.take_away = {"mask": _blacken, "crop": _cut_off}[kind]
+        self.take_away, self.move = {"mask": (_blacken, _stay), "crop": (_cut_off, _stretch)}[kind]
+
+    def call(self, given: Any, training: bool = True) -> Any:
+        if not training:
+            return given
+        if not isinstance(given, dict):
+            return self.vary(given)
+        widths = self._widths(given["images"])
+        moved = {"images": self.take_away(given["images"], widths)}
+        if "segmentation_masks" in given:
+            moved["segmentation_masks"] = self.take_away(given["segmentation_masks"], widths, "nearest")
+        if "bounding_boxes" in given:
+            moved["bounding_boxes"] = self.move(given["bounding_boxes"], widths, given["images"].shape)
+        return given | moved
 
     def vary(self, images: keras.KerasTensor) -> keras.KerasTensor:
+        return self.take_away(images, self._widths(images))
+
+    def _widths(self, images: keras.KerasTensor) -> keras.KerasTensor:
         shape = (4, keras.ops.shape(images)[0])
-        return self.take_away(images, keras.random.uniform(shape, 0, BORDER, seed=self.generator))
+        return keras.random.uniform(shape, 0, BORDER, seed=self.generator)
 
 
-def _blacken(images: keras.KerasTensor, widths: keras.KerasTensor) -> keras.KerasTensor:
+def _blacken(images: keras.KerasTensor, widths: keras.KerasTensor, interpolation: str = "") -> keras.KerasTensor:
     """Blacken the borders: `widths` (4, N) at top, bottom, left and right, as fractions of the side."""
     _, height, width, _ = images.shape
     top, bottom, left, right = (part[:, None] for part in keras.ops.unstack(widths))
@@ -186,7 +210,9 @@ def _blacken(images: keras.KerasTensor, widths: keras.KerasTensor) -> keras.Kera
     return images * keras.ops.cast(kept, images.dtype)
 
 
-def _cut_off(images: keras.KerasTensor, widths: keras.KerasTensor) -> keras.KerasTensor:
+def _cut_off(
+    images: keras.KerasTensor, widths: keras.KerasTensor, interpolation: str = "bilinear"
+) -> keras.KerasTensor:
     """Cut the borders off, `widths` as of `_blacken`, and stretch the rest."""
     _, height, width, _ = images.shape
     top, bottom, left, right = keras.ops.unstack(widths)
@@ -195,14 +221,35 @@ def _cut_off(images: keras.KerasTensor, widths: keras.KerasTensor) -> keras.Kera
     start_x = left * width + (across - 1) / 2
     start_y = top * height + (down - 1) / 2
     transforms = keras.ops.stack([across, none, start_x, none, down, start_y, none, none], axis=1)
-    return keras.ops.image.affine_transform(images, transforms, fill_mode="nearest", data_format="channels_last")
+    return keras.ops.image.affine_transform(
+        images, transforms, interpolation, fill_mode="nearest", data_format="channels_last"
+    )
+
+
+def _stay(found: Boxes, widths: keras.KerasTensor, shape: tuple[int, ...]) -> Boxes:
+    return found
+
+
+def _stretch(found: Boxes, widths: keras.KerasTensor, shape: tuple[int, ...]) -> Boxes:
+    """Return boxes where they are after `_cut_off`, no further out than the image."""
+    top, bottom, left, right = (part[:, None, None] for part in keras.ops.unstack(widths))
+    x, y = found["boxes"][..., 0::2], found["boxes"][..., 1::2]
+    height, width = shape[1:3]
+    x = keras.ops.clip((x - left * width) / (1 - left - right), 0, width)
+    y = keras.ops.clip((y - top * height) / (1 - top - bottom), 0, height)
+    return found | {"boxes": keras.ops.stack([x[..., 0], y[..., 0], x[..., 1], y[..., 1]], axis=-1)}
 
 
 OWN = {"StainJitter": StainJitter, "RandomNoise": RandomNoise, "RandomGamma": RandomGamma}  # layers Keras lacks
 
 
 def augmentation(preset: str, channels: int, seed: int) -> list[keras.Layer]:
-    """Return the preset's layers, for float32 batches (N, H, W, C) in 0–255, each with a seed of its own."""
+    """Return the preset's layers, each with a seed of its own.
+
+    They take float32 batches (N, H, W, C) in 0–255, or dictionaries with these as `images`, and `segmentation_masks`
+    (N, H, W, M) and `bounding_boxes` (`boxes`, (N, B, 4) of x and y at top left and bottom right in pixels; `labels`,
+    (N, B)), which move with them.
+    """
     wanted = [(name, settings) for name, settings in PRESETS[preset] if channels == 3 or name not in OF_COLOUR]
     return [_layer(name, settings, seed + position) for position, (name, settings) in enumerate(wanted)]
 
@@ -219,4 +266,6 @@ def mixer(mix: str, seed: int) -> keras.Layer | None:
 
 def _layer(name: str, settings: dict, seed: int) -> keras.Layer:
     kind = OWN[name] if name in OWN else getattr(keras.layers, name)
+    if name not in OWN:
+        settings = settings | {"bounding_box_format": "xyxy"}  # of "rel_xyxy" Keras 3.15 rotates another box
     return kind(**settings, seed=seed, dtype="float32")  # whatever precision the model computes in

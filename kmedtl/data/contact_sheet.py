@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 
 import numpy as np
@@ -61,7 +61,7 @@ def of_training(train: Pipeline, manifest: Manifest, recipe: Recipe, hidden: Col
     if not len(shown):
         return []
     targets = {name: known[shown.index] for name, known in train.targets.items()}
-    part = Pipeline(train.store, shown, targets, len(shown))
+    part = replace(train, table=shown, targets=targets, batch_size=len(shown))
     versions = [part.pixels()]
     for number, variation in enumerate(_variations(recipe)):
         (batch,) = part.varied(recipe.seed + number, variation, "none").as_numpy_iterator()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from kmedtl.data.manifest import UNKNOWN
 from kmedtl.data.store import Store
 
 SHUFFLE_BUFFER = 2048  # images; the store's own order is shuffled already
+Moving = Literal["mask", "boxes"]
 Batch = tuple[tf.Tensor, dict[str, tf.Tensor], tf.Tensor]  # images, targets by output, weights
 
 
@@ -40,12 +42,15 @@ class Pipeline:
         table: the split's rows in the order of `record`, which is the order in which `images` yields them.
         targets: by the name of the model's output: float32 (N, …) in the same order; `UNKNOWN` where nobody knows.
         batch_size: images a batch; the last one may be smaller.
+        moves: targets that move with the image: masks, (N, size, size, M), or boxes, (N, B, 4) of x and y at top left
+            and bottom right in pixels.
     """
 
     store: Store | ImagesInMemory
     table: pd.DataFrame
     targets: Mapping[str, np.ndarray]
     batch_size: int
+    moves: Mapping[str, Moving] = field(default_factory=dict)
 
     @property
     def steps(self) -> int:
@@ -81,7 +86,7 @@ class Pipeline:
         ]
         wanted = sorted(chosen)
         targets = {name: array[wanted] for name, array in self.targets.items()}
-        return Pipeline(self.store, self.table.loc[wanted], targets, self.batch_size).pixels()
+        return replace(self, table=self.table.loc[wanted], targets=targets).pixels()
 
     def pixels(self) -> np.ndarray:
         """Return every image as uint8 (N, size, size, C), in the table's order."""
@@ -110,7 +115,7 @@ class Pipeline:
     def _batches(self, images: tf.data.Dataset, seed: int, variation: Variation, class_weights: str) -> tf.data.Dataset:
         targets = {name: tf.constant(array) for name, array in self.targets.items()}
         weights = tf.constant(self.weights(class_weights))
-        vary = _vary(variation, images.element_spec[0].shape[-1], seed)
+        vary = _vary(variation, images.element_spec[0].shape[-1], seed, self.moves)
         batches = images.batch(self.batch_size)
         return batches.map(
             lambda images, rows: vary(
@@ -123,29 +128,65 @@ class Pipeline:
 
 
 def pipelines(
-    store: Store, table: pd.DataFrame, batch_size: int, targets: Callable[[pd.DataFrame], Mapping[str, np.ndarray]]
+    store: Store,
+    table: pd.DataFrame,
+    batch_size: int,
+    targets: Callable[[pd.DataFrame], Mapping[str, np.ndarray]],
+    moves: Mapping[str, Moving] | None = None,
 ) -> dict[str, Pipeline]:
     """Return a pipeline for each split of `table` (a manifest's, with the columns `record` and `split`).
 
     Args:
         targets: from a part of the table to what is true of its images, by the name of the model's output.
+        moves: which of them move with the image.
     """
     parts = {split: part.sort_values("record").reset_index(drop=True) for split, part in table.groupby("split")}
-    return {split: Pipeline(store, part, targets(part), batch_size) for split, part in parts.items()}
+    return {split: Pipeline(store, part, targets(part), batch_size, moves or {}) for split, part in parts.items()}
 
 
-def _vary(variation: Variation, channels: int, seed: int) -> Callable[..., Batch]:
+def _vary(variation: Variation, channels: int, seed: int, moves: Mapping[str, Moving]) -> Callable[..., Batch]:
     """Return a variation as a function of batches; map it one call at a time, its random state is a sequence."""
     layers = bordering(variation.border, seed)  # first, while the border is where the source has it
     layers += augmentation(variation.preset, channels, seed + len(layers))
     mixing = mixer(variation.mix, seed + len(layers))
 
     def vary(images: tf.Tensor, targets: dict[str, tf.Tensor], weights: tf.Tensor) -> Batch:
+        varied: Any = _moving(images, targets, moves) if moves else images
         for layer in layers:
-            images = layer(images, training=True)
+            varied = layer(varied, training=True)
+        images, targets = _moved(varied, targets, moves) if moves else (varied, targets)
         return _mix(mixing, images, targets, weights) if mixing else (images, targets, weights)
 
     return vary
+
+
+def _moving(images: tf.Tensor, targets: Mapping[str, tf.Tensor], moves: Mapping[str, Moving]) -> dict[str, Any]:
+    """Return images and what moves with them as Keras' layers take them: all masks as one, all boxes as one."""
+    given: dict[str, Any] = {"images": images}
+    masks, boxes = ([targets[name] for name, what in moves.items() if what == kind] for kind in ("mask", "boxes"))
+    if masks:
+        given["segmentation_masks"] = tf.concat(masks, axis=-1)
+    if boxes:
+        together = tf.concat(boxes, axis=1)
+        given["bounding_boxes"] = {"boxes": together, "labels": tf.zeros(tf.shape(together)[:2])}
+    return given
+
+
+def _moved(
+    varied: Mapping[str, Any], targets: Mapping[str, tf.Tensor], moves: Mapping[str, Moving]
+) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+    """Return images and targets of what `_moving` returned, varied; what nobody knows of an image stays unknown."""
+    found = dict(targets)
+    for kind, key, axis in (("mask", "segmentation_masks", -1), ("boxes", "bounding_boxes", 1)):
+        names = [name for name, what in moves.items() if what == kind]
+        if names:
+            together = varied[key]["boxes"] if kind == "boxes" else varied[key]
+            parts = tf.split(together, [targets[name].shape[axis] for name in names], axis=axis)
+            for name, part in zip(names, parts, strict=True):
+                rest = list(range(1, len(part.shape)))
+                unknown = tf.reduce_all(targets[name] == UNKNOWN, axis=rest, keepdims=True)
+                found[name] = tf.where(unknown, tf.cast(UNKNOWN, part.dtype), part)
+    return varied["images"], found
 
 
 def _mix(mixing: Callable, images: tf.Tensor, targets: dict[str, tf.Tensor], weights: tf.Tensor) -> Batch:

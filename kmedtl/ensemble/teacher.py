@@ -111,7 +111,7 @@ def _read_again(images: Pipeline, reading: Reading) -> tuple[Pipeline, np.ndarra
     order = np.argsort(records)
     table = images.table.assign(record=records).iloc[order].reset_index(drop=True)
     targets = {name: array[order] for name, array in images.targets.items()}
-    return Pipeline(again, table, targets, images.batch_size), np.argsort(order)
+    return replace(images, store=again, table=table, targets=targets), np.argsort(order)
 
 
 def _predict(folder: Path, images: Pipeline) -> dict[str, np.ndarray]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
@@ -23,7 +25,7 @@ def shifted(validation: Pipeline, seed: int, images: int = 150) -> Pipeline:
     sample = validation.table["record"].isin(kept).to_numpy()
     table = validation.table[sample]
     targets = {name: array[sample] for name, array in validation.targets.items()}
-    clean = Pipeline(validation.store, table.reset_index(drop=True), targets, validation.batch_size).pixels()
+    clean = replace(validation, table=table.reset_index(drop=True), targets=targets).pixels()
     corruptions = suite()
     bar = progress(corruptions.values(), "shifted validation", unit="corruption")
     pixels = np.concatenate([corrupt(clean, PLAUSIBLE, seed) for corrupt in bar])

@@ -39,7 +39,9 @@ class Development:
 
     def parts(self, fold: int, batch_size: int) -> dict[str, Pipeline]:
         """Return `train` and `val` of a division."""
-        return pipelines(open_store(self.images), self.divisions[fold], batch_size, self.targets)
+        return pipelines(
+            open_store(self.images), self.divisions[fold], batch_size, self.targets, task_of(self.settings).moves
+        )
 
     def validation(self) -> list[pd.DataFrame]:
         """Return the validation rows of each division, in the order of a pipeline's table."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -233,6 +233,7 @@ class Task:
         ask: (settings, manifest) → Q, and the manifest of the images that can be used; refuses what the data cannot
             answer.
         targets: (Q, manifest, table) → targets of a part of the table, by output.
+        moves: output → `mask` or `boxes`: targets that augmentation moves with the image, see `kmedtl.data.pipeline`.
         network: → what needs Keras, imported then.
         score: (Q, outputs, targets) → figures of validation, the headline first.
         better: figure of `score` → `max` or `min`.
@@ -295,3 +296,4 @@ class Task:
     curves: Callable[[Evaluation], dict[str, Picture]]
     report: Callable[..., ReportParts]
     vote: Vote | None = None
+    moves: Mapping[str, Literal["mask", "boxes"]] = field(default_factory=dict)

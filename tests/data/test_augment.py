@@ -103,3 +103,31 @@ def test_the_border_is_a_variation_of_a_pipeline(images, border):
     assert not np.array_equal(varied, pixels)
     assert not Variation(border=border).is_none
     assert Variation().is_none
+
+
+@pytest.mark.parametrize("border", ["none", "mask", "crop"])
+@pytest.mark.parametrize("preset", PRESETS)
+def test_masks_and_boxes_move_with_their_image(preset, border):
+    """A bright patch, its masks and its box are varied alike; what is unknown of the last image stays so."""
+    random, count, size = np.random.default_rng(0), 8, 96
+    pixels, mask = np.full((count, size, size, 3), 20, "uint8"), np.zeros((count, size, size, 1), "float32")
+    boxes = np.zeros((count, 1, 4), "float32")
+    for number, (top, left) in enumerate(random.integers(25, 45, (count, 2))):
+        place = number, slice(top, top + 24), slice(left, left + 16)
+        pixels[place], mask[place], boxes[number, 0] = 220, 1, (left, top, left + 16, top + 24)
+    mask[-1], boxes[-1] = -1, -1
+    targets = {"lesion": mask, "rest": np.where(mask < 0, -1, 1 - mask), "box": boxes}
+    moves = {"lesion": "mask", "rest": "mask", "box": "boxes"}
+    table = pd.DataFrame({"record": np.arange(count), "stratum": 0})
+    pipeline = Pipeline(ImagesInMemory(pixels), table, targets, count, moves)
+    ((varied, found, _),) = pipeline.varied(7, Variation(preset, border=border), "none").as_numpy_iterator()
+    assert (found["lesion"][-1] == -1).all()
+    assert (found["box"][-1] == -1).all()
+    for image, lesion, rest, box in zip(varied[:-1], found["lesion"], found["rest"], found["box"], strict=False):
+        bright = image.mean(-1) > (image.mean(-1).min() + image.mean(-1).max()) / 2
+        inside = lesion[..., 0] > 0.5
+        assert (bright & inside).sum() > 0.8 * (bright | inside).sum()
+        assert not (inside & (rest[..., 0] > 0.5)).any()
+        rows, columns = np.nonzero(inside)
+        extent = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
+        assert np.abs(box[0] - extent).max() < 3
