@@ -44,7 +44,7 @@ def evaluation_of(table: pd.DataFrame, patients: np.ndarray) -> Evaluation:
     widening = ((error - bias) ** 2 - spread**2) / (2 * spread) if spread > 0 else np.zeros(len(error))
     estimates = {
         "r2": _r2(table["truth"].to_numpy(), error, codes),
-        "mae": _with_interval(float(np.abs(error).mean()), np.abs(error) - np.abs(error).mean(), codes, 0.0),
+        "mae": _with_interval(float(np.abs(error).mean()), np.abs(error) - np.abs(error).mean(), codes, least=0.0),
         "rmse": _rmse(error, codes),
         "bias": _with_interval(bias, error - bias, codes),
         "lower_limit": _with_interval(bias - LIMITS * spread, error - bias - LIMITS * widening, codes),
@@ -54,16 +54,26 @@ def evaluation_of(table: pd.DataFrame, patients: np.ndarray) -> Evaluation:
     return Evaluation("r2", estimates, {}, {"agreement": table}, len(table), int(codes.max()) + 1, table)
 
 
-def _with_interval(value: float, influence: np.ndarray, codes: np.ndarray, least: float = -math.inf) -> Estimate:
+def _with_interval(
+    value: float, influence: np.ndarray, codes: np.ndarray, least: float = -math.inf, most: float = math.inf
+) -> Estimate:
     """Return a mean-like figure with its interval, from the influence of each image, whose mean is 0."""
     found = unbounded(value, influence / len(influence), codes)
-    return replace(found, low=max(least, found.low))
+    if math.isnan(found.low):
+        return found
+    return replace(found, low=max(least, found.low), high=min(most, found.high))
 
 
 def r2(truth: np.ndarray, predicted: np.ndarray) -> float:
     """Return the share of the variance that is explained; NaN of a constant truth."""
-    around = float(((truth - truth.mean()) ** 2).sum())
-    return 1 - float(((truth - predicted) ** 2).sum()) / around if around > 0 else math.nan
+    if is_constant(truth):
+        return math.nan
+    return 1 - float(((truth - predicted) ** 2).sum()) / float(((truth - truth.mean()) ** 2).sum())
+
+
+def is_constant(truth: np.ndarray) -> bool:
+    """Tell whether all numbers are the same, whose variance rounding may make more than 0."""
+    return bool(np.ptp(truth) == 0)
 
 
 def r2_influence(truth: np.ndarray, error: np.ndarray) -> np.ndarray:
@@ -75,7 +85,7 @@ def r2_influence(truth: np.ndarray, error: np.ndarray) -> np.ndarray:
 def r2_gain(truth: np.ndarray, ours: np.ndarray, theirs: np.ndarray, patients: np.ndarray) -> Estimate:
     """Return R² of our predictions minus the mean R² of theirs (K, N), paired by image."""
     codes = codes_of(patients)
-    if truth.var() == 0:
+    if is_constant(truth):
         return undefined("the truth is the same in every image")
     other = float(np.mean([r2(truth, one) for one in theirs]))
     influence = np.mean(
@@ -85,14 +95,16 @@ def r2_gain(truth: np.ndarray, ours: np.ndarray, theirs: np.ndarray, patients: n
 
 
 def _r2(truth: np.ndarray, error: np.ndarray, codes: np.ndarray) -> Estimate:
-    if truth.var() == 0:
+    if is_constant(truth):
         return undefined("the truth is the same in every image")
-    return _with_interval(r2(truth, truth + error), r2_influence(truth, error), codes)
+    return _with_interval(r2(truth, truth + error), r2_influence(truth, error), codes, most=1.0)
 
 
 def _rmse(error: np.ndarray, codes: np.ndarray) -> Estimate:
     value = math.sqrt(float((error**2).mean()))
-    return _with_interval(value, (error**2 - value**2) / (2 * value) if value else np.zeros(len(error)), codes, 0.0)
+    return _with_interval(
+        value, (error**2 - value**2) / (2 * value) if value else np.zeros(len(error)), codes, least=0.0
+    )
 
 
 def half_width(table: pd.DataFrame, patients: np.ndarray, coverage: float) -> float:
