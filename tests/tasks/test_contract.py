@@ -48,7 +48,11 @@ def test_every_task_is_trained():
     assert set(SETTINGS) == set(TASKS)
 
 
-@pytest.fixture(params=TASKS)
+QUICK = "regression"  # what a classification does is tested on a larger run as well
+EACH = [task if task == QUICK else pytest.param(task, marks=pytest.mark.slow) for task in TASKS]
+
+
+@pytest.fixture(params=EACH)
 def finished(request, tmp_path_factory):
     """A finished run of one epoch a stage: (Result, run folder)."""
 
