@@ -65,7 +65,16 @@ def answers_of_table(
 
     Args:
         run: what `written_metrics` returns.
+
+    Raises:
+        UserError: a table that cannot be judged, or a run of another task.
     """
+    task = run.get("task", "classification")
+    if task != "classification":
+        raise UserError(
+            f"{path}: expected the run of a classification. Received: {task}; its figures are in "
+            f"{path / 'metrics.json'}, and kmedtl compare sets runs beside each other."
+        )
     chosen = run.get("operating_point", {}).get("threshold")
     table = path / "predictions.csv" if run else path
     answers = read(table, split, chosen if threshold is None else threshold, finding)

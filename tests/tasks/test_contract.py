@@ -6,6 +6,7 @@ What rows keep without a run is in `test_rows.py`.
 import json
 import math
 import pickle
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +14,7 @@ import pandas as pd
 import pytest
 
 from kmedtl import recipe as recipes
+from kmedtl.cli import main
 from kmedtl.edge.open_model import open_tflite
 from kmedtl.edge.predictor import predict
 from kmedtl.edge.tasks.classification.decoder import LOGITS
@@ -204,3 +206,25 @@ def test_a_run_that_was_killed_ends_as_an_undisturbed_one(task, tmp_path):
     recipes.write(recipe_of(task), tmp_path / "recipe.yaml")
     killed_at(command(tmp_path / "recipe.yaml", tmp_path / "killed"), "last blocks 1/1")
     resumed_predicts_as_undisturbed(tmp_path)
+
+
+def test_a_run_beside_itself_gains_nothing(finished, tmp_path, capsys):
+    result, folder = finished
+    twin = shutil.copytree(folder, tmp_path / "twin")
+    assert main(["compare", str(folder), str(twin), "--out", str(tmp_path / "page")]) == 0
+    assert "other test images" not in capsys.readouterr().out
+    (gain,) = pd.read_csv(tmp_path / "page" / "compare.csv")[f"{result.evaluation.headline}_gain"].iloc[1:]
+    assert gain == 0
+
+
+def test_a_run_is_evaluated_again_or_says_where_its_figures_are(finished, capsys):
+    result, folder = finished
+    code = main(["evaluate", str(folder), "--json"])
+    told = capsys.readouterr()
+    if result.recipe.task.kind == "classification":
+        assert code == 0
+        assert json.loads(told.out)["test"]["images"] == result.evaluation.images
+    else:
+        assert code == 2
+        (line,) = told.err.splitlines()
+        assert f"Received: {result.recipe.task.kind}; its figures are in {folder / 'metrics.json'}" in line
