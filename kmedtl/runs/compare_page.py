@@ -70,5 +70,5 @@ def _row(comparison: Comparison, number: int, run: Run) -> list[str]:
         str(run.headline),
         str(run.beside),
         "–" if number == 0 else str(gain or UNPAIRED),
-        "–" if number == 0 else str(comparison.decisions[number] or UNPAIRED),
+        "–" if number == 0 or run.right is None else str(comparison.decisions[number] or UNPAIRED),
     ]

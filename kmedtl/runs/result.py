@@ -48,7 +48,6 @@ class Result:
         parity: a row an exported file.
         start: when the run began.
         tiles: test images with what the model looked at.
-        tiles: test images with what the model looked at.
         samples: training images as the model saw them.
         environment: of `kmedtl.runs.environment.environment`.
         audit_page: where the audit is, seen from the report.

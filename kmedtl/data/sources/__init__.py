@@ -55,7 +55,7 @@ def _from_path(path: Path, data: Data, labelled: bool) -> Manifest:
     if path.is_file() and data.labels:
         raise UserError(f"data.labels: goes with a folder. Received: {path}; put the labels into that file.")
     if path.is_file() and path.suffix.lower() in tables.SUFFIXES:
-        return tables.from_table(path, data)
+        return tables.from_table(path, data, labelled=labelled)
     if path.is_file() and path.suffix.lower() == ".npz":
         return arrays.from_npz(path, data)
     if path.exists():

@@ -45,7 +45,7 @@ def from_folder(root: Path, data: Data, labelled: bool = True) -> Manifest:
     listing = list_folder(root, data.classes)
     table = _table_inside(listing)
     if table:
-        return tables.from_table(table, data, listing, tuple(_notes(listing, table)))
+        return tables.from_table(table, data, listing, tuple(_notes(listing, table)), labelled)
     within = _wrappers(listing, data.classes)
     _check_tops(listing, within, data.classes)
     places = _places(listing, (*listing.images, *listing.unread), within, data.classes)

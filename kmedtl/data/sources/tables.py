@@ -26,25 +26,30 @@ NONE_FOUND = "No Finding"
 POLICIES = {"ignore": UNKNOWN, "ones": 1.0, "zeros": 0.0}
 
 
-def from_table(path: Path, data: Data, listing: Listing | None = None, notes: Sequence[str] = ()) -> Manifest:
+def from_table(
+    path: Path, data: Data, listing: Listing | None = None, notes: Sequence[str] = (), labelled: bool = True
+) -> Manifest:
     """Read columns path, labels and, where given, id, patient, split, mask, site, frame and others as they are.
 
     Args:
         listing: of the folder that the table lies in, where it is known already.
+        labelled: False where a table without any labels will do.
 
     Raises:
         UserError: no column `path`, more missing files than `data.max_unreadable`, or a label that cannot be.
     """
     table = open_table(path, data)
     _check_path(table)
-    findings, labelled, said = _labelled(table, data)
+    has_labels = labelled or "label" in table.columns or bool(table.findings or data.classes)
+    findings, rows, said = _labelled(table, data) if has_labels else ((), table.rows, [])
     finder = FileFinder(path, listing)
     files = _files(table, finder, data)
     masks = finder.listing.masks.of_images() if finder.listing else {}
-    each = zip(labelled, files, table.places, strict=True)
+    each = zip(rows, files, table.places, strict=True)
     found = [_row(cells, file, masks, finder, where) for cells, file, where in each]
     inside = _beside(listing, files) if listing else {}
-    return to_manifest.finish(found, data, str(path), findings, notes=(*notes, *table.notes, *said), **inside)
+    told = (*notes, *table.notes, *said)
+    return to_manifest.finish(found, data, str(path), findings, notes=told, labelled=has_labels, **inside)
 
 
 def _beside(listing: Listing, files: Sequence[Path]) -> dict[str, int]:

@@ -21,7 +21,7 @@ class NumberDecoder:
     Attributes:
         target: what the number is of, the name of a column.
         unit: in which it is; empty: none.
-        scale, offset: of the training images: their standard deviation and mean.
+        scale, offset: of all images that were given: their standard deviation and mean.
         half_width: so far from the prediction the truth lies with a probability of `coverage` (split conformal).
 
     Raises:
@@ -40,7 +40,7 @@ class NumberDecoder:
         expect(self.target != "", "target", "a name", self.target)
         expect(math.isfinite(self.scale) and self.scale > 0, "scale", "a finite number above 0", self.scale)
         expect(math.isfinite(self.offset), "offset", "a finite number", self.offset)
-        expect(self.half_width >= 0, "half_width", "0 or more", self.half_width)
+        expect(0 <= self.half_width < math.inf, "half_width", "a finite number, 0 or more", self.half_width)
         expect(0 < self.coverage < 1, "coverage", "a share above 0 and below 1", self.coverage)
 
 

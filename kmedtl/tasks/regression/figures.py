@@ -15,6 +15,7 @@ from kmedtl.evaluate.confidence import Estimate, codes_of, undefined, wilson
 from kmedtl.evaluate.groups import bands, in_order
 from kmedtl.tasks.task import Evaluation, Examples
 
+LOG = "jackknife by patient, log scale"
 LIMITS = 1.96  # standard deviations of the difference, between which 95 % of normal differences lie
 
 
@@ -42,15 +43,17 @@ def evaluation_of(table: pd.DataFrame, patients: np.ndarray) -> Evaluation:
     codes = codes_of(patients)
     error = (table["predicted"] - table["truth"]).to_numpy()
     bias, spread = float(error.mean()), float(error.std(ddof=1)) if len(error) > 1 else math.nan
-    # The influence of an image on bias ± 1.96 SD: its error, and half of how its square exceeds the variance.
+    # The influence of an image on the standard deviation: half of how the square of its error exceeds the variance.
     widening = ((error - bias) ** 2 - spread**2) / (2 * spread) if spread > 0 else np.zeros(len(error))
+    mean, deviation = _with_interval(bias, error - bias, codes), _above_zero(spread, widening, codes)
+    lower, upper = (_limit(mean, deviation, side) for side in (-1, 1))
     estimates = {
         "r2": _r2(table["truth"].to_numpy(), error, codes),
-        "mae": _with_interval(float(np.abs(error).mean()), np.abs(error) - np.abs(error).mean(), codes, 0.0),
+        "mae": _above_zero(float(np.abs(error).mean()), np.abs(error) - np.abs(error).mean(), codes),
         "rmse": _rmse(error, codes),
-        "bias": _with_interval(bias, error - bias, codes),
-        "lower_limit": _with_interval(bias - LIMITS * spread, error - bias - LIMITS * widening, codes),
-        "upper_limit": _with_interval(bias + LIMITS * spread, error - bias + LIMITS * widening, codes),
+        "bias": mean,
+        "lower_limit": lower,
+        "upper_limit": upper,
         "coverage": wilson(table["truth"].between(table["low"], table["high"]).to_numpy(), codes),
     }
     return Evaluation("r2", estimates, {}, {"agreement": table}, len(table), int(codes.max()) + 1, table)
@@ -70,16 +73,48 @@ def by_group(
     return by
 
 
-def _with_interval(value: float, influence: np.ndarray, codes: np.ndarray, least: float = -math.inf) -> Estimate:
+def _with_interval(value: float, influence: np.ndarray, codes: np.ndarray, most: float = math.inf) -> Estimate:
     """Return a mean-like figure with its interval, from the influence of each image, whose mean is 0."""
     found = unbounded(value, influence / len(influence), codes)
-    return replace(found, low=max(least, found.low))
+    return found if math.isnan(found.high) else replace(found, high=min(most, found.high))
+
+
+def _above_zero(value: float, influence: np.ndarray, codes: np.ndarray) -> Estimate:
+    """Return a figure that can't be below 0 with its interval on the log scale: few patients show it too small.
+
+    Above, it follows the exponential to the second order, so that two patients do not make it endless.
+    """
+    found = _with_interval(value, influence, codes)
+    if math.isnan(found.high) or not value > 0:
+        return found
+    half = found.high / value - 1
+    return replace(found, low=value * math.exp(-half), high=value * (1 + half + half**2 / 2), method=LOG)
+
+
+def _limit(bias: Estimate, spread: Estimate, side: int) -> Estimate:
+    """Return a limit of agreement, its interval put together of those of bias and standard deviation.
+
+    Source: Zou, Statistical Methods in Medical Research 2013 (MOVER).
+    """
+    value = bias.value + side * LIMITS * spread.value
+    if math.isnan(bias.low) or math.isnan(spread.value):
+        return Estimate(value, math.nan, math.nan, bias.method)
+    inner = math.hypot(bias.high - bias.value, LIMITS * (spread.value - spread.low))
+    outer = math.hypot(bias.high - bias.value, LIMITS * (spread.high - spread.value))
+    below, above = (inner, outer) if side > 0 else (outer, inner)
+    return Estimate(value, value - below, value + above, LOG)
 
 
 def r2(truth: np.ndarray, predicted: np.ndarray) -> float:
     """Return the share of the variance that is explained; NaN of a constant truth."""
-    around = float(((truth - truth.mean()) ** 2).sum())
-    return 1 - float(((truth - predicted) ** 2).sum()) / around if around > 0 else math.nan
+    if is_constant(truth):
+        return math.nan
+    return 1 - float(((truth - predicted) ** 2).sum()) / float(((truth - truth.mean()) ** 2).sum())
+
+
+def is_constant(truth: np.ndarray) -> bool:
+    """Tell whether all numbers are the same, whose variance rounding may make more than 0."""
+    return bool(np.ptp(truth) == 0)
 
 
 def r2_influence(truth: np.ndarray, error: np.ndarray) -> np.ndarray:
@@ -91,7 +126,7 @@ def r2_influence(truth: np.ndarray, error: np.ndarray) -> np.ndarray:
 def r2_gain(truth: np.ndarray, ours: np.ndarray, theirs: np.ndarray, patients: np.ndarray) -> Estimate:
     """Return R² of our predictions minus the mean R² of theirs (K, N), paired by image."""
     codes = codes_of(patients)
-    if truth.var() == 0:
+    if is_constant(truth):
         return undefined("the truth is the same in every image")
     other = float(np.mean([r2(truth, one) for one in theirs]))
     influence = np.mean(
@@ -101,14 +136,15 @@ def r2_gain(truth: np.ndarray, ours: np.ndarray, theirs: np.ndarray, patients: n
 
 
 def _r2(truth: np.ndarray, error: np.ndarray, codes: np.ndarray) -> Estimate:
-    if truth.var() == 0:
+    if is_constant(truth):
         return undefined("the truth is the same in every image")
-    return _with_interval(r2(truth, truth + error), r2_influence(truth, error), codes)
+    return _with_interval(r2(truth, truth + error), r2_influence(truth, error), codes, most=1.0)
 
 
 def _rmse(error: np.ndarray, codes: np.ndarray) -> Estimate:
     value = math.sqrt(float((error**2).mean()))
-    return _with_interval(value, (error**2 - value**2) / (2 * value) if value else np.zeros(len(error)), codes, 0.0)
+    influence = (error**2 - value**2) / (2 * value) if value else np.zeros(len(error))
+    return _above_zero(value, influence, codes)
 
 
 def half_width(table: pd.DataFrame, patients: np.ndarray, coverage: float) -> float:

@@ -59,7 +59,7 @@ def ask(settings: Regression, manifest: Manifest) -> tuple[NumberQuestion, Manif
         raise UserError(f"task.target: {manifest.source} has no column '{name}'. {nearest(name, list(table))}")
     texts = table[name].astype(str).str.strip()
     values = pd.to_numeric(texts, errors="coerce").replace([np.inf, -np.inf], np.nan)
-    wrong = values.isna() & ~texts.str.casefold().isin(BLANK)
+    wrong = values.isna() & table[name].notna() & ~texts.str.casefold().isin(BLANK)
     if wrong.any():
         where = table["id"][wrong].iloc[0]
         raise UserError(f"task.target: {where}: expected a number in '{name}'. Received: '{texts[wrong].iloc[0]}'.")

@@ -1,0 +1,230 @@
+"""What a run of any task keeps: trained, exported, told, killed and resumed; one contract over `TASKS`.
+
+What rows keep without a run is in `test_rows.py`.
+"""
+
+import json
+import math
+import pickle
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from kmedtl import recipe as recipes
+from kmedtl.cli import main
+from kmedtl.edge.open_model import open_tflite
+from kmedtl.edge.predictor import predict
+from kmedtl.edge.tasks.classification.decoder import LOGITS
+from kmedtl.edge.tasks.regression import VALUE
+from kmedtl.recipe import Backbone, Classification, Data, Evaluation, Export, Recipe, Regression, Stage
+from kmedtl.runner import run
+from kmedtl.runs.reopen import open_run
+from kmedtl.tasks import TASKS, task_of
+from tests.conftest import made_for_all
+from tests.report.test_page import Page
+from tests.test_resume import command, killed_at, resumed_predicts_as_undisturbed
+
+SETTINGS = {"classification": Classification(), "regression": Regression("area")}
+OUTPUT = {"classification": LOGITS, "regression": VALUE}
+DATA = Data(source="phantom:40", size=32, channels=1, batch_size=16, augment="none")
+STAGES = (Stage("head", "head", 1, 5e-2, batch_norm="adapt"), Stage("last blocks", "last:1", 1, 1e-3))
+FILES = ("model.keras", "model_float32.tflite", "model_int8.tflite")
+
+
+def recipe_of(task):
+    return Recipe(
+        "contract",
+        STAGES,
+        task=SETTINGS[task],
+        data=DATA,
+        backbone=Backbone("MobileNet", "random", truncate_at="block3"),
+        evaluation=Evaluation(cases=1, resamples=100, groups=("sex",)),
+        export=Export(("float32", "int8"), calibration_images=16),
+    )
+
+
+def test_every_task_is_trained():
+    assert set(SETTINGS) == set(TASKS)
+
+
+QUICK = "regression"  # what a classification does is tested on a larger run as well
+EACH = [task if task == QUICK else pytest.param(task, marks=pytest.mark.slow) for task in TASKS]
+
+
+@pytest.fixture(params=EACH)
+def finished(request, tmp_path_factory):
+    """A finished run of one epoch a stage: (Result, run folder)."""
+
+    def make(folder):
+        result, _ = run(recipe_of(request.param), folder / "run", log=lambda text: None)
+        (folder / "result.pickle").write_bytes(pickle.dumps(result))
+
+    made = made_for_all(tmp_path_factory, f"contract_{request.param}", make)
+    return pickle.loads((made / "result.pickle").read_bytes()), made / "run"  # noqa: S301 – of this very session
+
+
+def metrics_of(folder):
+    return json.loads((folder / "metrics.json").read_text())
+
+
+def estimates_in(document):
+    """Yield every figure of a document with where it is, however deep."""
+    if isinstance(document, dict) and {"value", "low", "high"} <= set(document):
+        yield document
+    elif isinstance(document, dict | list):
+        for part in document.values() if isinstance(document, dict) else document:
+            yield from estimates_in(part)
+
+
+def test_it_learns_on_a_random_backbone(finished):
+    result, folder = finished
+    history = pd.read_csv(folder / "history.csv")
+    assert [stage.name for stage in result.recipe.stages] == list(history["stage"].unique()) == ["head", "last blocks"]
+    assert np.isfinite(history.select_dtypes("number")).all(axis=None)
+    assert history["loss"].iloc[-1] < history["loss"].iloc[0]
+    assert {f"val_{figure}" for figure in result.task.better} <= set(history)
+
+
+def test_metrics_say_what_was_asked_and_every_figure_has_an_interval_or_a_reason(finished):
+    result, folder = finished
+    metrics = metrics_of(folder)
+    assert metrics["task"] == result.recipe.task.kind
+    assert metrics["headline"] in metrics["test"]
+    assert metrics["test"]["images"] == (result.predictions["split"] == "test").sum()
+    figures = list(estimates_in(metrics))
+    assert len(figures) > len(result.evaluation.estimates)
+    for figure in figures:
+        if figure["value"] is None or figure["low"] is None:
+            assert figure["method"]
+        else:
+            assert figure["low"] <= figure["value"] <= figure["high"]
+    for name, estimate in result.evaluation.estimates.items():
+        assert metrics["test"][name]["value"] == (None if math.isnan(estimate.value) else estimate.value)
+
+
+def test_each_file_is_written_and_compared(finished):
+    result, folder = finished
+    rows = {row["file"]: row for row in metrics_of(folder)["parity"]}
+    assert tuple(rows) == FILES
+    headline = metrics_of(folder)["headline"]
+    for name, row in rows.items():
+        assert (folder / name).is_file()
+        assert {headline, f"{headline}_loss", *result.task.drift_titles} <= set(row)
+    assert rows["model.keras"]["max_difference"] <= 1e-6
+    assert rows["model_float32.tflite"]["max_difference"] <= 1e-5
+    assert 0 < rows["model_int8.tflite"]["max_difference"] < 0.2
+    assert rows["model_int8.tflite"]["megabytes"] < rows["model_float32.tflite"]["megabytes"] / 2
+
+
+@pytest.mark.parametrize(("file", "within"), [("model_float32.tflite", 1e-5), ("model_int8.tflite", 0.2)])
+def test_the_scanner_answers_what_the_run_recorded(finished, file, within):
+    result, folder = finished
+    model, test = open_tflite(folder / file), result.test
+    paths = result.manifest.table.set_index("id")["path"][test["id"]]
+    recorded = result.task.edge.decode(open_run(folder).examples("test").outputs, result.info.decoder)
+    answers = list(predict(model.runtime, model.info, paths))
+    assert model.info.decoder.kind == result.recipe.task.kind
+    assert len({str(answer.answer.values()) for answer in answers}) == len(test)  # or a mixed-up order would not show
+    scale = getattr(result.info.decoder, "scale", 1)
+    for told, expected in zip(answers, recorded, strict=True):
+        assert told.error is None
+        assert numbers(told.answer)[:1] == pytest.approx(numbers(expected)[:1], abs=within * scale)
+        if "float32" in file:
+            assert numbers(told.answer) == pytest.approx(numbers(expected), abs=within * scale)
+            assert told.answer.decision == expected.decision or result.recipe.task.kind == "regression"
+        assert isinstance(told.out_of_distribution, bool)
+
+
+def numbers(answer):
+    return [value for value in answer.values() if isinstance(value, float)]
+
+
+def test_predictions_read_back_as_what_was_judged(finished):
+    result, folder = finished
+    opened = open_run(folder)
+    task, question = task_of(result.recipe.task), result.question
+    predictions = pd.read_csv(folder / "predictions.csv")
+    targets, outputs = task.read(question, predictions)
+    (name,) = outputs
+    assert name == OUTPUT[result.recipe.task.kind]
+    assert targets[name].shape == outputs[name].shape == (len(predictions), 1)
+    table = result.manifest.table.set_index("id").loc[predictions["id"]]
+    assert np.allclose(targets[name], task.targets(question, result.manifest, table)[name], atol=1e-6)
+    again = task.figures(opened.question, result.recipe.evaluation, opened.examples("test"), opened.info.decoder)
+    for figure, estimate in again.estimates.items():
+        assert estimate.value == pytest.approx(result.evaluation.estimates[figure].value, nan_ok=True), figure
+
+
+def test_perfect_outputs_are_judged_better_than_shuffled_ones(finished):
+    result, folder = finished
+    task, settings = result.task, result.recipe.evaluation
+    test = open_run(folder).examples("test")
+    shuffled = np.roll(np.argsort(test.targets[OUTPUT[result.recipe.task.kind]][:, 0]), len(test.ids) // 2)
+    figures = [
+        task.evaluate(result.question, settings, replace(test, outputs=outputs), result.fit, 0).estimates
+        for outputs in (test.targets, {name: array[shuffled] for name, array in test.targets.items()})
+    ]
+    headline = result.evaluation.headline
+    assert figures[0][headline].value == pytest.approx(1)
+    assert figures[1][headline].value < figures[0][headline].value
+
+
+def test_the_report_is_well_formed_and_tells_the_headline(finished):
+    result, folder = finished
+    text = (folder / "report.html").read_text(encoding="utf-8")
+    page = Page(text)
+    assert page.open == []
+    assert page.headings[0] == 1
+    assert all(after <= before + 1 for before, after in zip(page.headings, page.headings[1:], strict=False))
+    assert len(page.ids) == len(set(page.ids))
+    assert {address[1:] for address in page.addresses if address.startswith("#")} <= set(page.ids)
+    assert all(len(image["alt"]) > 20 for image in page.images)
+    assert all(header.get("scope") in ("col", "row") for header in page.headers)
+    assert "say nothing about patients" in page.text
+    assert "nan" not in page.text.split()
+    assert "None" not in page.text
+    assert f"{result.evaluation.estimates[result.evaluation.headline].value:.3f}" in page.text
+    card = (folder / "model_card.md").read_text(encoding="utf-8")
+    assert "nan" not in card.split()
+    assert "{{" not in card
+
+
+def test_a_run_of_any_task_says_how_it_can_be_opened(finished):
+    result, folder = finished
+    assert recipes.read(folder / "recipe.yaml").task == result.recipe.task
+    opened = open_run(folder)
+    assert opened.info.decoder == result.info.decoder
+    assert opened.task is result.task
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", TASKS)
+def test_a_run_that_was_killed_ends_as_an_undisturbed_one(task, tmp_path):
+    recipes.write(recipe_of(task), tmp_path / "recipe.yaml")
+    killed_at(command(tmp_path / "recipe.yaml", tmp_path / "killed"), "last blocks 1/1")
+    resumed_predicts_as_undisturbed(tmp_path)
+
+
+def test_a_run_beside_itself_gains_nothing(finished, tmp_path, capsys):
+    result, folder = finished
+    twin = shutil.copytree(folder, tmp_path / "twin")
+    assert main(["compare", str(folder), str(twin), "--out", str(tmp_path / "page")]) == 0
+    assert "other test images" not in capsys.readouterr().out
+    (gain,) = pd.read_csv(tmp_path / "page" / "compare.csv")[f"{result.evaluation.headline}_gain"].iloc[1:]
+    assert gain == 0
+
+
+def test_a_run_is_evaluated_again_or_says_where_its_figures_are(finished, capsys):
+    result, folder = finished
+    code = main(["evaluate", str(folder), "--json"])
+    told = capsys.readouterr()
+    if result.recipe.task.kind == "classification":
+        assert code == 0
+        assert json.loads(told.out)["test"]["images"] == result.evaluation.images
+    else:
+        assert code == 2
+        (line,) = told.err.splitlines()
+        assert f"Received: {result.recipe.task.kind}; its figures are in {folder / 'metrics.json'}" in line
