@@ -74,7 +74,7 @@ def _document(
     metrics: Metrics,
     groups: tuple[Group, ...],
 ) -> dict[str, Any]:
-    marking = {name: run[name] for name in ("synthetic", "notice") if name in run}
+    marking: dict[str, Any] = {name: run[name] for name in ("synthetic", "notice") if name in run}
     return {
         **marking,
         "source": str(options.predictions),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import keras
 import numpy as np
 
@@ -198,7 +200,11 @@ def _cut_off(images: keras.KerasTensor, widths: keras.KerasTensor) -> keras.Kera
     return keras.ops.image.affine_transform(images, transforms, fill_mode="nearest", data_format="channels_last")
 
 
-OWN = {"StainJitter": StainJitter, "RandomNoise": RandomNoise, "RandomGamma": RandomGamma}  # layers Keras lacks
+OWN: dict[str, Callable[..., Varying]] = {  # layers Keras lacks
+    "StainJitter": StainJitter,
+    "RandomNoise": RandomNoise,
+    "RandomGamma": RandomGamma,
+}
 
 
 def augmentation(preset: str, channels: int, seed: int) -> list[keras.Layer]:

@@ -130,7 +130,7 @@ def pipelines(
     Args:
         targets: from a part of the table to what is true of its images, by the name of the model's output.
     """
-    parts = {split: part.sort_values("record").reset_index(drop=True) for split, part in table.groupby("split")}
+    parts = {str(split): part.sort_values("record").reset_index(drop=True) for split, part in table.groupby("split")}
     return {split: Pipeline(store, part, targets(part), batch_size) for split, part in parts.items()}
 
 
