@@ -15,11 +15,14 @@ import math
 import types
 import typing
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from kmedtl.errors import UserError, nearest
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+T = TypeVar("T", bound="DataclassInstance")
 TAG = "kind"  # of a dataclass that is one of several: the field that says which
 CLOSE = 0.6  # how alike two names are, 0 to 1, for one to be meant by the other
 
@@ -70,7 +73,7 @@ def flat(config: Any) -> dict[str, Any]:
 
 def differences(one: Any, other: Any) -> dict[str, tuple[Any, Any]]:
     """Return the settings in which two dataclasses of a kind differ: dotted path → both values."""
-    found = {}
+    found: dict[str, tuple[Any, Any]] = {}
     for field in dataclasses.fields(one):
         before, after = getattr(one, field.name), getattr(other, field.name)
         if dataclasses.is_dataclass(before) and type(before) is type(after):
@@ -161,7 +164,7 @@ def _convert(hint: Any, value: Any, where: str, text_as_number: bool) -> Any:
         return {
             str(key): _convert(arguments[1], item, _join(where, key), text_as_number) for key, item in value.items()
         }
-    if dataclasses.is_dataclass(hint):
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
         return build(hint, value, where, text_as_number)
     return _scalar(hint, value, where, text_as_number)
 

@@ -21,7 +21,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"Did you mean '{close[0]}'?" if close else f"Known: {', '.join(known)}."
 
 
-def expect(condition: bool, setting: str, expected: str, received: Any) -> None:
+def expect(condition: bool, setting: str, expected: object, received: Any) -> None:
     """Refuse a setting whose value cannot be, in the one form in which every setting is refused.
 
     Raises:

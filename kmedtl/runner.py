@@ -73,6 +73,7 @@ def run(
         _begin(recipe, folder)
         data = _prepare(recipe)
         page.write(data.audit, data.store, data.manifest, data.table, folder)
+        result: Result | CrossValidation
         if recipe.data.folds:
             result = _cross_validate(recipe, data, folder, log, start)
         else:

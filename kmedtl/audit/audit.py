@@ -122,7 +122,8 @@ def audit(
 
 
 def _unreadable(manifest: Manifest, facts: pd.DataFrame, max_unreadable: float) -> dict[str, str]:
-    unreadable = dict(facts.loc[facts["record"] < 0, ["id", "error"]].itertuples(index=False))
+    failed = facts[facts["record"] < 0]
+    unreadable = dict(zip(failed["id"], failed["error"], strict=True))
     allowed = int(max_unreadable * len(facts))
     if len(unreadable) > allowed or len(unreadable) == len(facts):
         first = "; ".join(f"{name}: {reason}" for name, reason in list(unreadable.items())[:10])

@@ -125,7 +125,7 @@ def readability(features: np.ndarray, positive: np.ndarray, patients: Sequence[s
 
 
 def readability_of_each(
-    features: np.ndarray, targets: np.ndarray, patients: Sequence[str], seed: int
+    features: np.ndarray, targets: np.ndarray, patients: np.ndarray, seed: int
 ) -> list[Estimate | None]:
     """Return `readability` of several findings at once, by ridge regression instead of logistic.
 

@@ -81,7 +81,7 @@ def _depth(table: pd.DataFrame, data: Data) -> Iterator[Mismatch]:
     """Say how images of more than 8 bits are seen."""
     deep = int((table["bits"] > 8).sum())
     window = data.window
-    if window.center is not None:
+    if window.center is not None and window.width is not None:
         seen = f"through the window {window.center:g} ± {window.width / 2:g}, stored offset {data.pixel_offset:g}"
     elif window.name:
         seen = f"through their own window '{window.name}'"

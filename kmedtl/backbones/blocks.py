@@ -49,7 +49,8 @@ def block_map(model: keras.Model, name: str) -> tuple[Block, ...]:
     rows = _kept(operations, registry.get(name).blocks)
     for end in (end for _, ends in rows for end in ends if end not in operations):
         raise UserError(f"blocks of {name}: expected a model built on it. Received: {model.name} without {end!r}.")
-    blocks, seen = [], set()
+    blocks = []
+    seen: set[str] = set()
     for block, ends in rows:
         upto = keras.Model(model.inputs, [operations[end].output for end in ends])
         blocks.append(Block(block, _weighted(upto, seen), ends))

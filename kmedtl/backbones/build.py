@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
@@ -116,14 +116,14 @@ def _normalise(image: KerasTensor, mode: str) -> KerasTensor:
     return layers.Rescaling(scale, offset, name="normalise")(x)
 
 
-def _builder(row: Backbone) -> object:
+def _builder(row: Backbone) -> Callable[..., keras.Model]:
     module, _, function = row.builder.rpartition(".")
     return getattr(importlib.import_module(module), function)
 
 
 def _rename_counted(operations: list[keras.Operation]) -> None:
     """Rename what Keras named by counting all this process ever built: `add_17` becomes `backbone_add_2`."""
-    count = Counter()
+    count: Counter[str] = Counter()
     for op in operations:
         stem = re.sub(r"_\d+$", "", op.name)
         if stem.replace("_", "") == type(op).__name__.lower():

@@ -9,6 +9,7 @@ import shutil
 import threading
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 from kmedtl.errors import UserError
 from kmedtl.system.progress import bars
@@ -40,7 +41,7 @@ def download(url: str, path: Path) -> None:
 
 def _open(url: str) -> http.client.HTTPResponse:
     """Open `url` in a thread: a socket's timeout bounds neither the name look-up nor its tries together."""
-    answer = queue.Queue()
+    answer: queue.Queue[Any] = queue.Queue()
 
     def ask() -> None:
         try:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import string
 from collections.abc import Iterator, Sequence
+from typing import Any
 
-from kmedtl.backbones.spec import FEATURES, Backbone
+from kmedtl.backbones.spec import FEATURES, Backbone, InputMode
 
 KERAS_URL = "https://storage.googleapis.com/tensorflow/keras-applications"
 NO_TOP = (("include_top", False), ("weights", None))
@@ -31,7 +32,7 @@ def all_rows() -> Iterator[Backbone]:
     yield from _xception()
 
 
-def _keras(name: str, size: int, parameters: int, mode: str, blocks: Blocks, url: str, **more: object) -> Backbone:
+def _keras(name: str, size: int, parameters: int, mode: InputMode, blocks: Blocks, url: str, **more: Any) -> Backbone:
     """Return the row of a `keras.applications` model whose weights lie at `url`."""
     return Backbone(
         name=name,
@@ -231,7 +232,8 @@ def _resnet() -> Iterator[Backbone]:
     for depth, first, second, repeats in table:
         stages = [(f"conv{n}", f"conv{n}_block{count}_out") for n, count in enumerate(repeats, start=2)]
         blocks = _chain(("stem", "pool1_pool"), *stages, ("conv5", FEATURES))
-        for version, parameters, mode in (("", first, "caffe"), ("V2", second, "tf")):
+        versions: tuple[tuple[str, int, InputMode], ...] = (("", first, "caffe"), ("V2", second, "tf"))
+        for version, parameters, mode in versions:
             name = f"ResNet{depth}{version}"
             url = f"{KERAS_URL}/resnet/{name.lower()}_weights_tf_dim_ordering_tf_kernels_notop.h5"
             yield _keras(name, 224, parameters, mode, blocks, url)

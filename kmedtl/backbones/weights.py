@@ -64,6 +64,7 @@ def _checked_path(row: Backbone, weights: str) -> Path:
 
 def _cached(row: Backbone) -> Path:
     path = row.weights_path()
+    assert path is not None  # a download has its place in the cache
     if not path.exists():
         try:
             download(row.weights_url, path)

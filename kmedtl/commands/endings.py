@@ -18,8 +18,11 @@ MOST = 3  # warnings of the audit that are repeated
 
 def summary(found: Result | CrossValidation, folder: Path) -> str:
     """Return all the lines."""
-    told = cross_validation.summary if isinstance(found, CrossValidation) else result.summary
-    return "\n".join([told(found, folder), *_advice(found, folder), *_next_steps(found, folder)])
+    if isinstance(found, CrossValidation):
+        told = cross_validation.summary(found, folder)
+    else:
+        told = result.summary(found, folder)
+    return "\n".join([told, *_advice(found, folder), *_next_steps(found, folder)])
 
 
 def ending(found: Result | CrossValidation, folder: Path) -> str:

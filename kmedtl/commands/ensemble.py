@@ -63,6 +63,7 @@ def _soup(options: argparse.Namespace) -> str:
     made, folder = run(recipe_of_soup(members, options.method), options.out, unheard if options.quiet else print)
     if options.quiet:
         return ending(made, folder)
+    assert isinstance(made, result.Result)  # a soup has no folds
     test = examples_of(made.predictions, made.task, made.question, "test")
     beside = member_comparisons(members, test, made.info.decoder, made.recipe.evaluation)
     return "\n".join([result.summary(made, folder), "", *page.lines(beside)])

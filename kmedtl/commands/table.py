@@ -22,6 +22,7 @@ def parser() -> Parser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", dest="command")
     for name in COMMANDS:
         module = module_of(name)
+        assert module.__doc__  # tells what the command does
         command = commands.add_parser(name, help=module.HELP, description=module.__doc__.splitlines()[0])
         module.add_options(command)
         command.add_argument("--debug", action="store_true", help="show the traceback of an error")

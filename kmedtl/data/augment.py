@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -240,7 +241,11 @@ def _stretch(found: Boxes, widths: keras.KerasTensor, shape: tuple[int, ...]) ->
     return found | {"boxes": keras.ops.stack([x[..., 0], y[..., 0], x[..., 1], y[..., 1]], axis=-1)}
 
 
-OWN = {"StainJitter": StainJitter, "RandomNoise": RandomNoise, "RandomGamma": RandomGamma}  # layers Keras lacks
+OWN: dict[str, Callable[..., Varying]] = {  # layers Keras lacks
+    "StainJitter": StainJitter,
+    "RandomNoise": RandomNoise,
+    "RandomGamma": RandomGamma,
+}
 
 
 def augmentation(preset: str, channels: int, seed: int) -> list[keras.Layer]:

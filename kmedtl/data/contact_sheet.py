@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 
@@ -82,11 +82,11 @@ def _chosen(manifest: Manifest, table: pd.DataFrame, count: int) -> pd.DataFrame
     members = list(manifest.members(table).values())
     none = ~np.any(members, axis=0) if members else np.ones(len(table), bool)
     in_turn = zip_longest(*map(np.flatnonzero, [*members, none]))
-    rows = [row for turn in in_turn for row in turn if row is not None]
+    rows = [int(row) for turn in in_turn for row in turn if row is not None]
     return table.iloc[sorted(list(dict.fromkeys(rows))[:count])]
 
 
-def _samples(manifest: Manifest, shown: pd.DataFrame, versions: Sequence[Sequence[np.ndarray]]) -> list[Sample]:
+def _samples(manifest: Manifest, shown: pd.DataFrame, versions: Iterable[Iterable[np.ndarray]]) -> list[Sample]:
     members = manifest.members(shown)
     labels = [", ".join(name for name, rows in members.items() if rows[row]) for row in range(len(shown))]
     pictures = [tuple(jpeg(image, SIDE) for image in images) for images in zip(*versions, strict=True)]

@@ -55,7 +55,8 @@ def read_text_table(path: Path, header: tuple[str, ...] | None = None) -> TextTa
     try:
         names = [cell_read(cell.strip()) for cell in header or next(reader, [])]
         _check_columns(names, path)
-        rows, lines, line = [], [], reader.line_num
+        rows: list[dict[str, str]] = []
+        lines, line = [], reader.line_num
         for cells in reader:
             line, begins = reader.line_num, line + 1
             if any(cell.strip() for cell in cells):
@@ -120,7 +121,7 @@ def separator_of(header: str) -> str:
     """Return what separates the names of the header: whichever of `SEPARATORS` makes the most of them."""
     quoted = re.sub(r'"[^"]*"', "", header)
     parts = {one: quoted.count(one) for one in SEPARATORS}
-    return max(parts, key=parts.get)
+    return max(parts, key=parts.__getitem__)
 
 
 def _check_columns(names: list[str], path: Path) -> None:

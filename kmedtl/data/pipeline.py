@@ -140,7 +140,7 @@ def pipelines(
         targets: from a part of the table to what is true of its images, by the name of the model's output.
         moves: which of them move with the image.
     """
-    parts = {split: part.sort_values("record").reset_index(drop=True) for split, part in table.groupby("split")}
+    parts = {str(split): part.sort_values("record").reset_index(drop=True) for split, part in table.groupby("split")}
     return {split: Pipeline(store, part, targets(part), batch_size, moves or {}) for split, part in parts.items()}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -42,7 +43,7 @@ def split(manifest: Manifest, table: pd.DataFrame, validation: float, test: floa
 
 
 def folds(
-    manifest: Manifest, table: pd.DataFrame, by: int | str, validation: float, seed: int
+    manifest: Manifest, table: pd.DataFrame, by: int | Literal["site"], validation: float, seed: int
 ) -> Iterator[tuple[str, pd.DataFrame]]:
     """Yield a name (the site's) and a table with `split` filled for each fold; every patient is in one test.
 
@@ -148,7 +149,8 @@ def _placed(table: pd.DataFrame, seed: int) -> tuple[pd.Series, pd.DataFrame]:
         # The middle of a patient's images decides, so that rounding favours no split; the start differs from stratum to
         # stratum, so that many small ones together come out right.
         middle = (stratum["images"].cumsum() - stratum["images"] / 2) / stratum["images"].sum()
-        name = stratum.index[0] if FORM.fullmatch(site) else site  # a split must not depend on the pseudonyms' salt
+        # A split must not depend on the pseudonyms' salt.
+        name = stratum.index[0] if FORM.fullmatch(str(site)) else site
         people.loc[stratum.index, "place"] = (middle + int(_hash(seed, f"{labels}\0{name}")[:8], 16) / 16**8) % 1
     return group, people
 

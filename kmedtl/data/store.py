@@ -163,7 +163,7 @@ def _decode_or_copy(files: Sequence[File], reading: Reading, old: Store | None) 
     rows = [] if old is None else old.facts[old.facts["record"] >= 0].to_dict("records")
     known = {tuple(row[name] for name in KEY): row for row in rows}
     fresh = decode_all([file.to_decode for file in files if _key(file) not in known], reading)
-    copies = enumerate(old.images().as_numpy_iterator()) if known else iter(())
+    copies = enumerate(old.images().as_numpy_iterator()) if old is not None and known else iter(())
     for file in files:
         row = known.get(_key(file))
         if row is None:
@@ -185,7 +185,7 @@ def _most_alike(files: Sequence[File], reading: Reading) -> Store | None:
         and is_sound(settings.parent)
         and json.loads(settings.read_text()) == _settings(reading)
     }
-    best = max(shared, key=shared.get, default=None)
+    best = max(shared, key=shared.__getitem__, default=None)
     return open_store(best) if best and shared[best] else None
 
 

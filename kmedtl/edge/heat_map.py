@@ -26,9 +26,10 @@ def heat_map(model: Model, seen: ImageResult) -> np.ndarray:
 
     The image as the model saw it, with the occlusion map laid on.
     """
+    assert seen.pixels is not None  # there is no answer to explain where the file could not be read
     found = occlusion(explained_score(model, seen), seen.pixels[None])[0]
     scale = LONGEST / max(seen.facts.width, seen.facts.height)
-    size = tuple(max(1, round(side * scale)) for side in (seen.facts.width, seen.facts.height))
+    size = max(1, round(seen.facts.width * scale)), max(1, round(seen.facts.height * scale))
     bilinear = Image.Resampling.BILINEAR
     image = Image.fromarray(seen.pixels.squeeze(axis=2) if seen.pixels.shape[2] == 1 else seen.pixels)
     ground = np.asarray(image.convert("RGB").resize(size, bilinear))
@@ -39,6 +40,7 @@ def explained_score(model: Model, seen: ImageResult) -> Callable[[np.ndarray], n
     """Return the score that an explanation is of: the one the answer names; of a foreign model its highest output."""
     answer = seen.prediction.answer
     if model.info is None or answer is None:
+        assert seen.prediction.outputs is not None  # as of every model without metadata
         highest = int(np.argmax(seen.prediction.outputs))
         return lambda images: first_output(model.runtime(images))[:, highest]
     name, column = model.info.task.explained(answer)

@@ -33,10 +33,11 @@ def _told(title: str, sentences: list[str]) -> Iterator[str]:
 def _goes_in(info: ModelInfo) -> list[str]:
     kind = "gray" if info.channels == 1 else "colour"
     told = [f"one {kind} image, resized to {info.size} × {info.size} pixels, values 0 to 255"]
-    if info.window.center is not None:
-        told.append(f"images of more than 8 bits through the window {info.window.center:g} ± {info.window.width / 2:g}")
-    elif info.window.name:
-        told.append(f"images of more than 8 bits through their own window '{info.window.name}'")
+    window = info.window
+    if window.center is not None and window.width is not None:
+        told.append(f"images of more than 8 bits through the window {window.center:g} ± {window.width / 2:g}")
+    elif window.name:
+        told.append(f"images of more than 8 bits through their own window '{window.name}'")
     if info.pixel_offset:
         told.append(f"from whose stored values {info.pixel_offset:g} is taken first")
     return told

@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 from kmedtl import config
 from kmedtl.edge.out_of_distribution import OutOfDistribution
@@ -195,7 +195,7 @@ def _of_archive(path: Path) -> bytes:
             return _bounded(file)
 
 
-def _bounded(file: BinaryIO) -> bytes:
+def _bounded(file: IO[bytes]) -> bytes:
     """Return the file's bytes, no more than one too many."""
     return file.read(LARGEST + 1)
 

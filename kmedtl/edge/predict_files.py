@@ -126,7 +126,8 @@ def _short(name: str) -> str:
 
 def _dicom_reports(folder: Path, model: Model) -> Step:
     """Return what writes a structured report and a secondary capture of each DICOM file into `folder`."""
-    if model.info is None:
+    info = model.info
+    if info is None:
         raise UserError("--dicom-report: expected a model with kmedtl's metadata; raw outputs are no report.")
     if find_spec("highdicom") is None:
         raise UserError("--dicom-report: needs the package highdicom: pip install highdicom")
@@ -138,7 +139,7 @@ def _dicom_reports(folder: Path, model: Model) -> Step:
         try:
             if not is_dicom(Path(place)):
                 raise UnreadableImageError("no DICOM file, so there is no study to report to")
-            paths = structured_report.write(Path(place), prediction, model.info, picture, folder)
+            paths = structured_report.write(Path(place), prediction, info, picture, folder)
         except UnreadableImageError as error:
             print(f"{shown(prediction.image)}: no DICOM report: {shown(error)}.", file=sys.stderr)
             return prediction

@@ -20,6 +20,7 @@ from pydicom.uid import generate_uid
 
 from kmedtl.edge.model_info import ModelInfo
 from kmedtl.edge.predictor import Prediction
+from kmedtl.edge.tasks.task import Answer
 from kmedtl.images.pixels import UnreadableImageError
 
 SCHEME = "99KMEDTL"  # PS3.16, section 8.2: what begins with 99 is private
@@ -74,6 +75,8 @@ def _report(image: pydicom.Dataset, prediction: Prediction, info: ModelInfo) -> 
             uid=generate_uid(entropy_srcs=[info.recipe, info.kmedtl, str(info.seed)]), name="kmedtl"
         ),
     )
+    answer = prediction.answer
+    assert answer is not None  # a file that could not be read is not reported on
     answers = hd.sr.MeasurementsAndQualitativeEvaluations(
         hd.sr.TrackingIdentifier(uid=hd.UID(), identifier="kmedtl"),
         algorithm_id=hd.sr.AlgorithmIdentification(f"kmedtl {info.recipe}", info.kmedtl),
@@ -84,11 +87,11 @@ def _report(image: pydicom.Dataset, prediction: Prediction, info: ModelInfo) -> 
                 CodedConcept(found.unit, "UCUM", found.unit if found.unit != "1" else "no units"),
                 derivation=_coded(f"finding-{number}", found.subject),
             )
-            for number, found in enumerate(prediction.answer.measurements())
+            for number, found in enumerate(answer.measurements())
         ],
         qualitative_evaluations=[
             hd.sr.QualitativeEvaluation(_coded(name, meaning), _coded(f"{name}-value", said))
-            for name, meaning, said in _said(prediction, info)
+            for name, meaning, said in _said(answer, prediction.out_of_distribution, info)
         ],
         source_images=[hd.sr.SourceImageForMeasurementGroup(image.SOPClassUID, image.SOPInstanceUID)],
     )
@@ -102,11 +105,11 @@ def _report(image: pydicom.Dataset, prediction: Prediction, info: ModelInfo) -> 
     )
 
 
-def _said(prediction: Prediction, info: ModelInfo) -> list[tuple[str, str, str]]:
+def _said(answer: Answer, unlike: bool | None, info: ModelInfo) -> list[tuple[str, str, str]]:
     """Return what is said in words: (code, name, value)."""
-    said = [("decision", "Decision at the operating point", prediction.answer.decision or "")]
-    if prediction.out_of_distribution is not None:
-        said.append(("unlike", "Unlike the training images", "yes" if prediction.out_of_distribution else "no"))
+    said = [("decision", "Decision at the operating point", answer.decision or "")]
+    if unlike is not None:
+        said.append(("unlike", "Unlike the training images", "yes" if unlike else "no"))
     if info.synthetic:
         said.append(("synthetic", "Trained on synthetic images", "says nothing about patients"))
     return [*said, ("use", "Intended use", "research only; not a medical device")]

@@ -181,8 +181,8 @@ def _refuse_other_images(member: Member, first: Member) -> None:
             f"{member.folder}: expected the validation and test images of {first.folder}; {len(apart)} are of one of "
             f"them only, first: {apart[0][1]}. Give both one split: kmedtl run … --data {first.folder}/manifest.csv."
         )
-    mine, theirs = (run.examples().targets for run in (member, first))
-    other = np.any([(mine[name] != theirs[name]).reshape(len(mine[name]), -1).any(axis=1) for name in mine], axis=0)
+    said, known = (run.examples().targets for run in (member, first))
+    other = np.any([(said[name] != known[name]).reshape(len(said[name]), -1).any(axis=1) for name in said], axis=0)
     if other.any():
         named = first.predictions.loc[other, "id"].iloc[0]
         raise UserError(f"{member.folder}: {named}: its label is another one in {first.folder}; correct one of them.")

@@ -21,7 +21,7 @@ from kmedtl.export.runtimes import load_keras
 from kmedtl.files.names import MODEL
 from kmedtl.finetune.epoch_score import mean_loss
 from kmedtl.finetune.stage_data import predict_outputs
-from kmedtl.recipe import Recipe
+from kmedtl.recipe import Recipe, Schedule
 from kmedtl.system.progress import progress
 from kmedtl.tasks import task_of
 
@@ -29,7 +29,7 @@ Weights = list[np.ndarray]
 SHAPES = ("backbone.name", "backbone.truncate_at", "head.kind", "head.hidden", "data.size", "data.channels")
 
 
-def recipe_of_soup(members: Sequence[Member], schedule: str) -> Recipe:
+def recipe_of_soup(members: Sequence[Member], schedule: Schedule) -> Recipe:
     """Return the recipe that makes a soup of runs, judged and exported as the first run's recipe asks.
 
     Args:
@@ -93,7 +93,7 @@ def _greedy(
         return next(iter(figures.values())), -mean_loss(losses, validation.targets, outputs)
 
     alone = {name: merit([weights]) for name, weights in progress(ingredients.items(), "Alone")}
-    ranked = sorted(ingredients, key=alone.get, reverse=True)
+    ranked = sorted(ingredients, key=alone.__getitem__, reverse=True)
     chosen, best = {ranked[0]: ingredients[ranked[0]]}, alone[ranked[0]]
     for name in progress(ranked[1:], "Soup"):
         together = merit([*chosen.values(), ingredients[name]])

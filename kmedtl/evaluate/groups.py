@@ -27,7 +27,7 @@ def check_columns(table: pd.DataFrame, columns: Sequence[str]) -> None:
     Raises:
         UserError: a column that is not there, that names a person or a file, or that has more than 30 groups.
     """
-    offered = [name for name in table if name not in NO_GROUPS]
+    offered = [name for name in table.columns if name not in NO_GROUPS]
     for column in columns:
         if column not in offered:
             raise UserError(f"evaluation.groups: no column '{column}' to group by. {nearest(column, offered)}")
@@ -44,7 +44,7 @@ def bands(values: pd.Series) -> np.ndarray:
     numeric = numbers.notna().sum() == (texts != "").sum() and numbers.nunique() > 5
     if not numeric:
         return texts.where(texts != "", MISSING).to_numpy(object)
-    is_age = AGE.fullmatch(str(values.name).lower()) or texts.str.fullmatch(DICOM_AGE.pattern).any()
+    is_age = bool(AGE.fullmatch(str(values.name).lower())) or bool(texts.str.fullmatch(DICOM_AGE.pattern).any())
     edges = AGES if is_age else (-math.inf, *sorted(set(numbers.quantile([0.25, 0.5, 0.75]))), math.inf)
     names = [_band(low, high, is_age) for low, high in itertools.pairwise(edges)]
     places = np.searchsorted(edges[1:-1], numbers.to_numpy(), side="right")

@@ -28,7 +28,7 @@ class ExampleImage:
     overlay: bytes
 
 
-def gallery(cases: Sequence[Case], ids: Sequence[str], pixels: np.ndarray, maps: np.ndarray) -> list[ExampleImage]:
+def gallery(cases: Sequence[Case], ids: np.ndarray, pixels: np.ndarray, maps: np.ndarray) -> list[ExampleImage]:
     """Return a picture and its overlay for each case.
 
     Args:

@@ -55,7 +55,7 @@ def pointing_game(maps: np.ndarray, masks: np.ndarray, tolerance: int = 0) -> tu
     Returns:
         hits, bool (n,), of the images used, and which those are, bool (N,).
     """
-    used = masks.any(axis=(1, 2))
+    used = np.any(masks, axis=(1, 2))
     hits = [_points_into(*pair, tolerance) for pair in zip(maps[used], masks[used], strict=True)]
     return np.array(hits, bool), used
 

@@ -54,7 +54,7 @@ def augmented(
     """
     layers = augmentation(preset, images.shape[-1], seed)
 
-    def answer(batch: np.ndarray) -> np.ndarray:
+    def answer(batch: np.ndarray) -> Outputs:
         varied = batch
         for layer in layers:
             varied = layer(varied, training=True)

@@ -73,7 +73,8 @@ def export(subject: TrainedModel, folder: Path, formats: Collection[str], thorou
         thorough: choose the int8 file among several ways, see `kmedtl.export.int8.choose`; else take the first, in
             seconds.
     """
-    settings, chosen = subject.recipe.export, []
+    settings = subject.recipe.export
+    chosen: list[QuantizationAttempt] = []
     samples = None if thorough or "int8" not in formats else subject.sample(settings.calibration_images)
 
     def int8(saved: Path, whole: bytes) -> bytes:

@@ -80,11 +80,18 @@ def write_all(
         if "saved_model" in formats:
             yield saved
         whole = quantize.convert(saved) if {"float32", "int8"} & set(formats) else b""
+
+        def quantized() -> bytes:
+            if int8 is not None:
+                return int8(saved, whole)
+            assert samples is not None  # else the caller says how
+            return min_max(samples)(saved, whole)
+
         makers = {
             "float32": lambda: whole,
             "float16": lambda: quantize.convert(saved, optimize=True, half=True),
             "dynamic": lambda: quantize.convert(saved, optimize=True),
-            "int8": lambda: (int8 or min_max(samples))(saved, whole),
+            "int8": quantized,
         }
         for name, make in makers.items():
             if name in formats:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -73,11 +73,11 @@ class Int8Options:
         yield f"litert-quantizer, min–max, {MORE} × the images", lambda: quantize.by_ranges(self.whole, self.many)
         yield f"litert-quantizer, percentile {SHARE}", lambda: quantize.by_ranges(self.whole, self.many, SHARE)
         for count in IN_FLOAT:
-            yield (
-                f"litert-quantizer, min–max, {count} layers in float",
-                lambda count=count: quantize.by_ranges(self.whole, self.many, in_float=self.worst[:count]),
-            )
+            yield f"litert-quantizer, min–max, {count} layers in float", partial(self._in_float, count)
         yield "weights only", lambda: quantize.convert(self.saved, optimize=True)
+
+    def _in_float(self, count: int) -> bytes:
+        return quantize.by_ranges(self.whole, self.many, in_float=self.worst[:count])
 
 
 def choose(ways: Int8Options, judge: Judge) -> tuple[QuantizationAttempt, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from typing import TypedDict
 
 import pandas as pd
 import yaml
@@ -11,7 +12,14 @@ from kmedtl import config
 from kmedtl.recipe import Recipe
 
 
-def hashes(recipe: Recipe, table: pd.DataFrame) -> dict[str, str]:
+class Hashes(TypedDict):
+    """Fields of `kmedtl.edge.model_info.ModelInfo`."""
+
+    recipe_hash: str
+    data_hash: str
+
+
+def hashes(recipe: Recipe, table: pd.DataFrame) -> Hashes:
     """Return SHA-256, hexadecimal: `recipe_hash` of all settings, `data_hash` of which image is in which split.
 
     Args:

@@ -31,5 +31,5 @@ def restored(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _changed(table: pd.DataFrame, change: Callable[[object], object]) -> pd.DataFrame:
-    texts = {name: table[name].map(change) for name in table if not pd.api.types.is_numeric_dtype(table[name])}
+    texts = {name: table[name].map(change) for name in table.columns if not pd.api.types.is_numeric_dtype(table[name])}
     return table.assign(**texts).rename(columns=change) if texts else table.rename(columns=change)

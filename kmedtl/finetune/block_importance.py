@@ -54,7 +54,7 @@ def _wanted(stage: Stage, blocks: Sequence[Block]) -> int:
 def most_important(job: TrainingJob, stage: Stage) -> tuple[str, dict[str, float]]:
     """Return what an adaptive stage trains, such as `block3,block7,head`, and each backbone block's importance."""
     importance = relative_gradient_norms(job)
-    ranked = sorted(importance, key=importance.get, reverse=True)[: _wanted(stage, job.blocks)]
+    ranked = sorted(importance, key=importance.__getitem__, reverse=True)[: _wanted(stage, job.blocks)]
     return ",".join([*(name for name in importance if name in ranked), HEAD]), importance
 
 

@@ -52,7 +52,7 @@ class Epoch:
 
     def row(self) -> dict[str, Any]:
         """Return every value by its name, the figures by their own."""
-        flat = {}
+        flat: dict[str, Any] = {}
         for name, value in asdict(self).items():
             flat |= value if name == "figures" else {name: value}
         return flat
@@ -148,6 +148,7 @@ class Checkpoint:
 
     def end_stage(self) -> None:
         """Go on to the next stage."""
+        assert self.shared is not None  # a stage trains in a pass
         if self.number == self.shared.last:
             self.shared = None
         self.number += 1

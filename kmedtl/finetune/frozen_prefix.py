@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import keras
 import numpy as np
@@ -84,8 +85,8 @@ class Activations:
         for array, output in zip(self.arrays, outputs, strict=True):
             array[view, rows] = output
         self.weights[view, rows] = weights
-        for name, array in self.targets.items():
-            array[view, rows] = targets[name]
+        for name, known in self.targets.items():
+            known[view, rows] = targets[name]
 
 
 def size_of(cut: ModelSplit, images: int, dtype: str) -> int:
@@ -101,16 +102,29 @@ def _allocate(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> np.memmap:
     return np.memmap(path, dtype, "r+", shape=shape)
 
 
+class Handed(Protocol):
+    """What `CachedEpoch` reads of `Activations`, wherever they are kept."""
+
+    @property
+    def arrays(self) -> Sequence[np.ndarray]: ...
+
+    @property
+    def targets(self) -> Targets: ...
+
+    @property
+    def weights(self) -> np.ndarray: ...
+
+
 class CachedEpoch(keras.utils.PyDataset):
     """One epoch over cached activations: a random order, and a random view of each image, as the seed says."""
 
-    def __init__(self, activations: Activations, batch_size: int, seed: int) -> None:
+    def __init__(self, activations: Handed, batch_size: int, seed: int) -> None:
         super().__init__()
         random = np.random.default_rng(seed)
         self._activations, self._batch_size = activations, batch_size
         views, count = activations.weights.shape
         self.order = random.permutation(count)  # the rows of the table, as the epoch visits them
-        self._views = random.integers(views, size=count)
+        self._views = random.integers(views, size=(count,))
 
     def __len__(self) -> int:
         return -(-len(self.order) // self._batch_size)

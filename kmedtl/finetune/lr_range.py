@@ -44,7 +44,8 @@ def range_test(trainer: keras.Model, epoch: Callable[[int], Any], seed: int, nam
     Raises:
         UserError: the loss is never finite.
     """
-    rates, losses, average = [], [], 0.0
+    rates, average = [], 0.0
+    losses: list[float] = []
     steps = zip(np.geomspace(LOWEST, HIGHEST, STEPS), _batches(epoch, seed), strict=False)
     for number, (rate, batch) in enumerate(progress(steps, f"{name} lr", STEPS, unit="step"), 1):
         trainer.optimizer.learning_rate = rate

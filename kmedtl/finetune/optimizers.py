@@ -28,14 +28,19 @@ def optimizer(
     backbone = [v for v in model.trainable_variables if block_of[v.path] != HEAD]
     spared = backbone if stage.l2_sp else []
     if stage.layer_decay == 1:
-        return _one(stage, stage.lr, steps, spared)
+        return _one(stage, _rate(stage), steps, spared)
     optimizers = {name: _one(stage, rate, steps, spared) for name, rate in block_rates(stage, blocks).items()}
     return keras.optimizers.MultiOptimizer(lambda variable: optimizers[block_of[variable.path]])
 
 
 def block_rates(stage: Stage, blocks: Sequence[Block]) -> dict[str, float]:
     """Return each block's peak rate: `lr` at the head, times `layer_decay` for every block before it."""
-    return {block.name: stage.lr * stage.layer_decay**distance for distance, block in enumerate(reversed(blocks))}
+    return {block.name: _rate(stage) * stage.layer_decay**distance for distance, block in enumerate(reversed(blocks))}
+
+
+def _rate(stage: Stage) -> float:
+    assert not isinstance(stage.lr, str)  # the range test of `auto` has put a number in its place
+    return stage.lr
 
 
 def _one(stage: Stage, rate: float, steps: int | None, spared: Sequence[keras.Variable]) -> keras.optimizers.Optimizer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 from kmedtl.backbones.blocks import HEAD, Block
 from kmedtl.recipe import Stage
@@ -72,7 +73,7 @@ def _bit_hyperrule(images: int, batch_size: int, blocks: Sequence[Block]) -> tup
     """
     steps = 500 if images < 20_000 else 10_000 if images < 500_000 else 20_000
     epochs = max(1, math.ceil(steps * batch_size / images))
-    mix = "mixup" if images >= 20_000 else "none"
+    mix: Literal["mixup", "none"] = "mixup" if images >= 20_000 else "none"
     rate = 0.003 * batch_size / 512
     return (Stage("all", "all", epochs, rate, optimizer="sgd", weight_decay=0.0, views=0, mix=mix),)
 

@@ -40,4 +40,4 @@ def shifted(validation: Pipeline, seed: int, images: int = 150) -> Pipeline:
 
 def corrupted_rows(pipeline: Pipeline) -> list[np.ndarray]:
     """Return the rows of each corruption in the table of `shifted`."""
-    return list(pipeline.table.groupby("corruption").indices.values())
+    return [np.asarray(rows) for rows in pipeline.table.groupby("corruption").indices.values()]

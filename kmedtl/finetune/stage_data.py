@@ -45,7 +45,7 @@ def sources(
         yield _whole(model, group[0], data)
         return
     first = group[0]
-    cuts = [plan.cut for plan in group]
+    cuts = [plan.cut for plan in group if plan.cut]  # all of them: where the first one cuts, so do those that share
     cached = cache(cuts, data, first.views, first.variation, first.stage.class_weights, dtype, seed)
     for cut in cuts:
         yield _behind(cut, cached.pop(0), data["train"].batch_size)

@@ -78,5 +78,7 @@ def _cache_size(job: TrainingJob, plan: Plan) -> int:
 
 
 def _can_follow(plan: Plan, last: Plan) -> bool:
+    if plan.cut is None or last.cut is None:
+        return False
     varied_alike = plan.variation == last.variation and plan.stage.class_weights == last.stage.class_weights
-    return bool(plan.cut) and varied_alike and plan.views == last.views and plan.cut.depth <= last.cut.depth
+    return varied_alike and plan.views == last.views and plan.cut.depth <= last.cut.depth

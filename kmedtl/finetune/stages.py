@@ -15,7 +15,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kmedtl.backbones.blocks import set_trainable, trainable_kernels
+from kmedtl.backbones.blocks import BatchNorm, set_trainable, trainable_kernels
 from kmedtl.errors import UserError
 from kmedtl.finetune import checkpoint as states
 from kmedtl.finetune.batch_norm import adapt, remember_an_epoch
@@ -68,6 +68,7 @@ def find_rate(job: TrainingJob, stages: Sequence[Stage]) -> RangeTest:
     state = fine_tune(job, stages[:-1])
     state.resume_with(stages)
     (planned, *_) = _plan_pass(job, state)
+    assert state.shared is not None  # the pass that was just planned
     (source,) = sources(job.model, [planned], job.data, job.training.cache_dtype, state.shared.seed)
     _toggle(job, planned)
     return _range_test(job, state, source)
@@ -77,6 +78,7 @@ def _run_pass(job: TrainingJob, state: Checkpoint) -> None:
     """Train the stages that share a pass through the frozen part; some of them may be done already."""
     job.model.set_weights(state.start or state.best)
     group = _plan_pass(job, state)
+    assert state.shared is not None  # the pass that was just planned
     found = sources(job.model, group, job.data, job.training.cache_dtype, state.shared.seed)
     for planned, source in zip(group, found, strict=True):
         _run_stage(job, state, planned, source)
@@ -121,7 +123,7 @@ def _run_stage(job: TrainingJob, state: Checkpoint, planned: Plan, source: Sourc
 
 
 def _toggle(job: TrainingJob, planned: Plan) -> None:
-    batch_norm = "trainable" if planned.stage.batch_norm == "train" else "frozen"
+    batch_norm: BatchNorm = "trainable" if planned.stage.batch_norm == "train" else "frozen"
     set_trainable(job.model, job.blocks, planned.trainable, batch_norm)
     if batch_norm == "trainable":
         remember_an_epoch(job.model, job.blocks, job.data["train"].steps)

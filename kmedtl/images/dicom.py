@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO, cast
 
 import numpy as np
 import pydicom
@@ -87,7 +88,7 @@ def _parse(path: Path, stop_before_pixels: bool = False) -> pydicom.FileDataset:
     """Read the tags; a file without the preamble or the transfer syntax is taken as uncompressed."""
     # Mapped, not read: where a damaged file declares 4 GB, Python would make room for them.
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        data = pydicom.dcmread(content, force=True, stop_before_pixels=stop_before_pixels)
+        data = pydicom.dcmread(cast(BinaryIO, content), force=True, stop_before_pixels=stop_before_pixels)
     if "TransferSyntaxUID" not in data.file_meta:
         implicit, little_endian = data.original_encoding
         explicit = ExplicitVRLittleEndian if little_endian else ExplicitVRBigEndian
@@ -205,7 +206,7 @@ def _padding(values: np.ndarray, data: pydicom.Dataset) -> np.ndarray:
 
 def _through_window(values: np.ndarray, imaged: np.ndarray, data: pydicom.Dataset, window: Window) -> np.ndarray:
     """Return uint8 levels of modality values, by `window` as its docstring says; `imaged` ones set the range."""
-    if window.center is not None:
+    if window.center is not None and window.width is not None:
         return to_levels(voi_share(values, window.center, window.width))
     if not window.name and data.get("VOILUTSequence"):
         lut, first = read_lut(data.VOILUTSequence[0], data)

@@ -38,8 +38,9 @@ def _bytes_of_rows(path: Path) -> tuple[int, int]:
         file.seek(8)
         while len(head := file.read(8)) == 8:
             length, kind = struct.unpack(">I4s", head)
-            content = file.read(length) if kind in (b"IHDR", b"IDAT") else file.seek(length, 1) and b""
-            file.seek(4, 1)  # the checksum, which the decoder has looked at
+            wanted = kind in (b"IHDR", b"IDAT")
+            content = file.read(length) if wanted else b""
+            file.seek(4 if wanted else length + 4, 1)  # the checksum, which the decoder has looked at
             if kind == b"IHDR":
                 expected = _declared(content)
             elif kind == b"IDAT":

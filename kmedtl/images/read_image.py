@@ -205,7 +205,7 @@ def _to_8_bit(image: Image.Image, reading: Reading) -> Image.Image:
 def _levels(values: np.ndarray, reading: Reading) -> np.ndarray:
     """Return uint8 levels of deep gray values (H, W), through the window of `reading` or their own range."""
     window = reading.window
-    if window.center is not None:
+    if window.center is not None and window.width is not None:
         return to_levels(np.nan_to_num(voi_share(values - reading.pixel_offset, window.center, window.width)))
     if window.name:
         raise UnreadableImageError(f"only DICOM files name windows, such as {window.name}; set data.window.center")
@@ -214,7 +214,7 @@ def _levels(values: np.ndarray, reading: Reading) -> np.ndarray:
 
 def _is_white_at_zero(image: Image.Image) -> bool:
     """Tell whether a deep TIFF counts from white to black, which Pillow turns round for 8 bits alone."""
-    return image.format == "TIFF" and image.tag_v2.get(PHOTOMETRIC) == 0
+    return image.format == "TIFF" and getattr(image, "tag_v2", {}).get(PHOTOMETRIC) == 0
 
 
 def _has_more_pages(image: Image.Image) -> bool:

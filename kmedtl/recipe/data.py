@@ -94,8 +94,8 @@ class Data:
         expect(self.channels in (1, 3), "data.channels", "1 or 3", self.channels)
         expect(0 < self.validation < 1, "data.validation", "a fraction between 0 and 1", self.validation)
         expect(0 < self.test < 1, "data.test", "a fraction between 0 and 1", self.test)
-        expect(self.folds in ("site", 0) or 2 <= self.folds <= 100, "data.folds", "2 to 100, 0 or site", self.folds)
-        frames = self.frames
+        folds, frames = self.folds, self.frames
+        expect(folds == "site" or folds == 0 or 2 <= folds <= 100, "data.folds", "2 to 100, 0 or site", folds)
         expect(isinstance(frames, str) or frames >= 0, "data.frames", "middle, all or 0 and more", frames)
         kept = self.validation + self.test
         expect(kept < 0.9, "data.validation + data.test", "less than 0.9, the rest trains", kept)

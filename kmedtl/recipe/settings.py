@@ -49,7 +49,7 @@ def _is_default(field: dataclasses.Field, value: Any) -> bool:
 
 def _meanings(cls: type) -> dict[str, str]:
     """Return name → first sentence of the entries under `Attributes:` of a docstring."""
-    listed = inspect.getdoc(cls).partition("Attributes:\n")[2]
+    listed = (inspect.getdoc(cls) or "").partition("Attributes:\n")[2]
     listed = re.split(r"\n(?=\S)", listed, maxsplit=1)[0]  # up to the next section
     entries = (ENTRY.fullmatch(" ".join(entry.split())) for entry in re.split(r"\n {4}(?=\S)", f"\n{listed}"))
     return {name: _sentence(entry[2]) for entry in entries if entry for name in entry[1].split(", ")}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import pandas as pd
 
 from kmedtl.files.digits import in_digits
@@ -47,7 +48,7 @@ def _figure_in_words(history: pd.DataFrame, column: str, name: str) -> str:
     epochs = history[history["alpha"] == 1].reset_index(drop=True)
     if epochs[column].isna().all():
         return f"Validation {name} over {len(epochs)} epochs: validation cannot tell it."
-    best = epochs["score"].idxmax() if epochs["score"].notna().any() else 0
+    best = int(np.nanargmax(epochs["score"].to_numpy(float))) if epochs["score"].notna().any() else 0
     return (
         f"Validation {name} over {len(epochs)} epochs: {in_digits(epochs[column].iloc[0])} at first, "
         f"{in_digits(epochs[column][best])} in epoch {best + 1}, the best."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -56,7 +57,7 @@ def _by_epoch(history: pd.DataFrame, title: str, columns: Mapping[str, tuple[str
         axes.plot(np.arange(1, len(history) + 1), history[column], color=color, marker="o", markersize=3, label=name)
     if len(columns) > 1:
         axes.legend(frameon=False, fontsize=9)
-    above = {"xycoords": ("data", "axes fraction"), "xytext": (3, 0), "textcoords": "offset points"}
+    above: dict[str, Any] = {"xycoords": ("data", "axes fraction"), "xytext": (3, 0), "textcoords": "offset points"}
     for start in np.flatnonzero(history["stage"] != history["stage"].shift()):
         axes.axvline(start + 0.5, color=SOFT, linewidth=0.7, linestyle=":")
         axes.annotate(history["stage"][start], (start + 0.5, 0.98), fontsize=8, color=INK, va="top", **above)

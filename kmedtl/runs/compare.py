@@ -148,11 +148,9 @@ def compare(folders: Sequence[Path]) -> Comparison:
         if not _alike(run, runs[0]):
             told = " and ".join(f"{one.name}: {one.task.edge.in_words(one.decoder)[0][1]}" for one in (runs[0], run))
             raise UserError(f"compare: expected runs that are asked the same. Received: {told}.")
-    paired = [_same_images(run, runs[0]) for run in runs]
-    gains, decisions = (
-        tuple(of(run, runs[0]) if same else None for run, same in zip(runs, paired, strict=True))
-        for of in (_gain, _decisions)
-    )
+    paired = [(run, _same_images(run, runs[0])) for run in runs]
+    gains = tuple(_gain(run, runs[0]) if same else None for run, same in paired)
+    decisions = tuple(_decisions(run, runs[0]) if same else None for run, same in paired)
     return Comparison(runs, _differing([run.recipe for run in runs]), gains, decisions)
 
 
@@ -207,9 +205,11 @@ def _pooled_test(folder: Path, folds: Sequence[Path]) -> tuple[Examples, Any, np
     question = task.question(parts[0][1])
     pooled = examples_of(read_predictions(folder / "predictions.csv"), task, question)
     pooled = pooled.of(np.argsort(pooled.ids))
-    if any(right is None for _, _, right in parts):
-        return pooled, task.plain(question), None
-    said = {name: right for test, _, each in parts for name, right in zip(test.ids, each, strict=True)}
+    said: dict[str, bool] = {}
+    for test, _, right in parts:
+        if right is None:
+            return pooled, task.plain(question), None
+        said |= dict(zip(test.ids, right, strict=True))
     return pooled, task.plain(question), np.array([said[name] for name in pooled.ids], bool)
 
 
@@ -229,7 +229,8 @@ def shown(value: Any) -> str:
 
 def _estimate(written: Mapping[str, Any]) -> Estimate:
     """Return an estimate of metrics.json, where null stands for NaN."""
-    return Estimate(**{name: float("nan") if value is None else value for name, value in written.items()})
+    fields: dict[str, Any] = {name: float("nan") if value is None else value for name, value in written.items()}
+    return Estimate(**fields)
 
 
 def _training_images(folder: Path) -> int:

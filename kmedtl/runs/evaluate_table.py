@@ -46,7 +46,7 @@ def judge(path: Path, settings: TableSettings, task: str = "") -> tuple[TableEva
     if name not in TASKS:
         raise UserError(f"--task {name}: no such task. {nearest(str(name), TASKS)}")
     found = TASKS[name].evaluate_table(path / "predictions.csv" if run else path, run, settings)
-    marking = {key: run[key] for key in ("synthetic", "notice") if key in run}
+    marking: dict[str, Any] = {key: run[key] for key in ("synthetic", "notice") if key in run}
     return found, {**marking, "source": str(path), "task": name, **found.document}
 
 

@@ -63,7 +63,7 @@ def export_run(run: FinishedRun, formats: Sequence[str], folder: Path, log: Call
     _, manifest = run.task.ask(run.recipe.task, sources.load(run.recipe.data, run.recipe.seed, run.task.needs_classes))
     listed = read_csv(run.folder / "manifest.csv", keep_default_na=False, dtype=str)
     files = manifest.table.set_index("id")
-    training = files.loc[files.index.intersection(listed.loc[listed["split"] == "train", "id"])]
+    training = files.loc[files.index.intersection(pd.Index(listed.loc[listed["split"] == "train", "id"]))]
     if "int8" in formats:
         _refuse_without(training, run)
     subject = TrainedModel(

@@ -40,12 +40,14 @@ def answers(model: Model, images: Images) -> pd.DataFrame:
     if isinstance(images, np.ndarray):
         images = list(images) if images.ndim == 4 else [images]
     listed = [images] if isinstance(images, str | Path) else list(images)
-    kinds = {np.ndarray if isinstance(image, np.ndarray) else type(image) for image in listed}
-    if kinds <= {np.ndarray}:
-        found = [_of_array(model, str(number), image) for number, image in enumerate(listed)]
-    elif all(issubclass(kind, str | Path) for kind in kinds):
-        found = [seen.prediction for seen in predict_files(model, list(_files(listed)))]
+    arrays = [image for image in listed if isinstance(image, np.ndarray)]
+    paths = [image for image in listed if isinstance(image, str | Path)]
+    if len(arrays) == len(listed):
+        found = [_of_array(model, str(number), image) for number, image in enumerate(arrays)]
+    elif len(paths) == len(listed):
+        found = [seen.prediction for seen in predict_files(model, list(_files(paths)))]
     else:
+        kinds = {np.ndarray if isinstance(image, np.ndarray) else type(image) for image in listed}
         received = ", ".join(sorted(kind.__name__ for kind in kinds))
         raise UserError(f"images: expected paths alone, or arrays alone. Received: {received}.")
     return _table(model, found)

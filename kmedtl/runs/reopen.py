@@ -94,7 +94,7 @@ def test_images(run: FinishedRun, limit: int | None, log: Callable[[str], None])
     examples = run.examples("test")
     found = prepare_recipe(run.recipe)
     table = found.table[found.table["id"].isin(judged.index)].assign(split="test")
-    absent = judged.index.difference(table["id"])
+    absent = judged.index.difference(pd.Index(table["id"]))
     if len(absent):
         told = f"{len(absent)} of the run's {len(judged)} test images, first: {absent[0]}"
         if len(table) < 2:

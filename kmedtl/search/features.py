@@ -25,7 +25,7 @@ from kmedtl.tasks.task import Targets
 class Features:
     """Activations in files, mapped into memory; the fields are those of `kmedtl.finetune.frozen_prefix.Activations`."""
 
-    arrays: list[np.ndarray]
+    arrays: Sequence[np.ndarray]
     targets: Targets
     weights: np.ndarray
 
@@ -71,6 +71,7 @@ def head_on_features(
         UserError: they take more than `training.cache_gigabytes`, or cannot be written.
     """
     before = cut(model, blocks, (blocks[-1].name,))
+    assert before is not None  # the head comes after the backbone, so there is something to cut off
     variation = Variation(stage.augment or recipe.data.augment, stage.mix, stage.border)
     views = 1 if variation.is_none else min(stage.views, stage.epochs)
     _refuse_too_large(recipe, before, len(data["train"].table) * views + len(data["val"].table))

@@ -102,7 +102,9 @@ def _prepare(log: Path) -> None:
 
 def _end_with_parent() -> None:
     """Leave when the search is gone, however it ended: nobody else would tell."""
-    multiprocessing.parent_process().join()
+    parent = multiprocessing.parent_process()
+    assert parent is not None  # this is the trials' process
+    parent.join()
     os._exit(1)
 
 

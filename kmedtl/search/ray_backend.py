@@ -6,6 +6,7 @@ Ray is an optional dependency (`pip install 'kmedtl[ray]'`): import this module 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import shutil
 import socket
@@ -98,7 +99,7 @@ def _own_folder(folder: Path) -> Iterator[None]:
 def _connected(address: str) -> Iterator[None]:
     os.environ.update(ENVIRONMENT)
     try:
-        ray.init(address, include_dashboard=False, log_to_driver=False, logging_level="error")
+        ray.init(address, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise UserError(_unreachable(address, error)) from None
     try:
@@ -135,7 +136,8 @@ class _OracleSearcher(Searcher):
         self._trials: dict[str, Trial] = {}
         self.refusal = ""
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+    # Ray's own annotation leaves out that `FINISHED`, a text, may be returned.
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
         """Return the next trial; None: none as yet."""
         if self.refusal:
             return Searcher.FINISHED
@@ -168,7 +170,8 @@ class _OracleSearcher(Searcher):
 class _TrialWorker(tune.Trainable):
     """Carries out one trial after the other, wherever Ray put it."""
 
-    def setup(self, config: dict[str, Any], recipe: Recipe, folder: Path) -> None:
+    # What follows `config` is given by `tune.with_parameters`.
+    def setup(self, config: dict[str, Any], recipe: Recipe, folder: Path) -> None:  # type: ignore[override]
         """Read the images, once for all trials."""
         self._name = f"{socket.gethostname()}-{os.getpid()}"
         self._refusal = ""

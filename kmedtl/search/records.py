@@ -52,7 +52,8 @@ def keep(record: Record, outcome: Outcome | None, folder: Path) -> None:
     """Write a trial's record into its folder, the outputs first: where there is a record, all is there."""
     folder.mkdir(parents=True, exist_ok=True)
     for number, outputs in enumerate(outcome.outputs if outcome else ()):
-        np.savez(folder / OUTPUTS.format(number), **outputs)
+        named: dict[str, Any] = {**outputs}
+        np.savez(folder / OUTPUTS.format(number), **named)
     write_json(folder / RECORD, asdict(record))
 
 
@@ -73,7 +74,8 @@ def read_all(trials: Path) -> list[Record]:
 
 def outputs_of(record: Record, trials: Path) -> list[dict[str, np.ndarray]]:
     """Return the validation's outputs of each division."""
-    folder, found = trials / f"trial_{record.trial}", []
+    folder = trials / f"trial_{record.trial}"
+    found: list[dict[str, np.ndarray]] = []
     while (path := folder / OUTPUTS.format(len(found))).is_file():
         with np.load(path, allow_pickle=False) as file:
             found.append({name: file[name] for name in file.files})

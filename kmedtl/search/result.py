@@ -190,7 +190,8 @@ def _importance(recipe: Recipe, tried: list[Record]) -> Importance | None:
 
 def _estimate(written: dict[str, Any]) -> Estimate:
     """Return an estimate of metrics.json, where null stands for NaN."""
-    return Estimate(**{name: float("nan") if value is None else value for name, value in written.items()})
+    fields: dict[str, Any] = {name: float("nan") if value is None else value for name, value in written.items()}
+    return Estimate(**fields)
 
 
 def _write(found: Found, folder: Path) -> None:

@@ -53,6 +53,7 @@ def search(
     if role != "alone" and out is None:
         raise UserError("search: expected --out, a folder that chief and workers share.")
     if role == "worker":
+        assert out is not None  # workers were refused without one
         _work(recipe, out, log)
         return None, out
     place = folder.choose(out, recipe.name, resume)

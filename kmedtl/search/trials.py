@@ -134,11 +134,12 @@ def fit(
     """
     blocks: Sequence[Block] = block_map(model, recipe.backbone.name)
     stages = stages_of(recipe, tier)
+    parts: dict[str, Any] = data  # or features in their place
     if tier == "head":
-        model, blocks, data = head_on_features(recipe, stages[0], model, blocks, data, features)
-    job = training_job(recipe, model, blocks, data, question, print)
+        model, blocks, parts = head_on_features(recipe, stages[0], model, blocks, data, features)
+    job = training_job(recipe, model, blocks, parts, question, print)
     fine_tune(replace(job, after_epoch=after_epoch, folder=place if tier == "full" else None), stages)
-    return predict_outputs(model, data["val"])
+    return predict_outputs(model, parts["val"])
 
 
 def _train(job: Job, fold: int, after_epoch: Callable[[Epoch, int], None]) -> Outputs:

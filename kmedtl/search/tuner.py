@@ -60,6 +60,7 @@ class RecipeTuner(keras_tuner.Tuner):
         Raises:
             FailedTrialError: it failed, which is recorded and does not end the search.
         """
+        assert self.process is not None  # only a tuner that has one is asked for trials
         self._idle = False
         record = carry_out(self.study, trial.trial_id, trial.hyperparameters.values, self.process, self.tuner_id)
         self._end(record)

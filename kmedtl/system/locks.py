@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import IO
 
+fcntl: ModuleType | None
+msvcrt: ModuleType | None
 try:
     import fcntl
 except ImportError:

@@ -38,7 +38,8 @@ def peak() -> float:
     """Return the most bytes that this process has held; NaN where the system does not tell."""
     status = Path("/proc/self/status")
     if status.is_file():  # Linux's `ru_maxrss` knows the parent's as well
-        return int(re.search(r"VmHWM:\s+(\d+) kB", status.read_text(encoding="utf-8"))[1]) * KILOBYTE
+        found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text(encoding="utf-8"))
+        return int(found[1]) * KILOBYTE if found else float("nan")
     resource = _resource()
     return float("nan") if resource is None else float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 

@@ -8,6 +8,7 @@ hide and `cell_read` takes off again. Numbers stay numbers.
 from __future__ import annotations
 
 import re
+from typing import Any
 
 SPACES = " \u00a0\u3000"  # which `str.isprintable` does not count
 _COMMAND = re.compile(r"'*[=+\-@\t\r\n＝＋－＠].", re.DOTALL)
@@ -38,7 +39,7 @@ def cell(value: object) -> object:
     return f"'{value}"
 
 
-def cell_read(value: object) -> object:
+def cell_read(value: Any) -> Any:
     """Return the value of which a CSV holds what `cell` returned."""
     if isinstance(value, str) and value.startswith("'") and _COMMAND.match(value):
         return value[1:]

@@ -6,9 +6,11 @@ import faulthandler
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Sequence
 from multiprocessing import connection
 from multiprocessing.connection import Connection
+from typing import Any
 
 TOOK_TOO_LONG = 1  # the exit code of a process whose time was up, as `faulthandler` gives it
 FAILED = 70  # of one that failed by itself
@@ -21,7 +23,8 @@ def start(command: Sequence[str], environment: dict[str, str]) -> tuple[subproce
     """
     here, there = connection.Pipe()
     number = there.fileno()
-    if os.name == "nt":
+    bound: dict[str, Any]
+    if sys.platform == "win32":
         os.set_handle_inheritable(number, True)
         only = subprocess.STARTUPINFO(lpAttributeList={"handle_list": [number]})
         bound = {"startupinfo": only, "creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
@@ -37,7 +40,9 @@ def start(command: Sequence[str], environment: dict[str, str]) -> tuple[subproce
 
 def connected(number: str) -> Connection:
     """Return the end of the connection that a process was started with."""
-    return (connection.PipeConnection if os.name == "nt" else Connection)(int(number))
+    if sys.platform == "win32":
+        return connection.PipeConnection(int(number))
+    return Connection(int(number))
 
 
 def begin_time(seconds: float) -> None:

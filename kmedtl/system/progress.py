@@ -49,6 +49,7 @@ class _Nothing(tqdm):
 class _Lines(tqdm):
     """Plain lines, at most one a minute, and a last one of what took longer or is to stay."""
 
+    disable: bool
     monitor_interval = 0  # no thread of its own: a log can wait for the next step
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:

@@ -11,11 +11,14 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from kmedtl.errors import UserError
 from kmedtl.system.disk import FULL
 from kmedtl.system.printable import shown, shown_lines
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 SOON = 0.05  # seconds
 INTERRUPTED = 130  # as a shell reports SIGINT
@@ -109,14 +112,14 @@ class _Raw(io.FileIO):
         super().__init__(descriptor, "w", closefd=False)
         self._lasting = lasting
 
-    def write(self, content: bytes) -> int | None:
+    def write(self, content: ReadableBuffer) -> int:
         try:
             return super().write(content)
         except OSError:  # also of a terminal that was closed, or a log on a full disk
             if not self._lasting:
                 raise
             _close(self.fileno())
-            return len(content)
+            return memoryview(content).nbytes
 
 
 class _Output(io.TextIOWrapper):

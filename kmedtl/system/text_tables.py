@@ -27,7 +27,7 @@ def aligned(rows: Sequence[Sequence[str]], width: int = WIDTH) -> list[str]:
             room = width - _width(first)
         parts[-1].append(column)
         room -= _width(column) + len(GAP)
-    lines = []
+    lines: list[str] = []
     for part in parts:
         lines += [""] if lines else []
         for cells in zip(*part, strict=True):

@@ -33,4 +33,4 @@ def examples_of(predictions: pd.DataFrame, task: Task, question: Any, split: str
     """
     table = predictions[predictions["split"] == split] if split else predictions
     targets, outputs = task.read(question, table)
-    return Examples(*(table[name].to_numpy(object) for name in ("id", "patient")), targets, outputs, table)
+    return Examples(table["id"].to_numpy(object), table["patient"].to_numpy(object), targets, outputs, table)

@@ -8,6 +8,7 @@ projection multiplies path lengths by `Patient.scale`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -98,7 +99,7 @@ def draw_patient(rng: np.random.Generator) -> Patient:
     adult = float(np.clip((age - 1) / 16, 0, 1))
     half_width = rng.normal(14.2, 0.6)
     # Everything about the body is drawn before the disease, so that the disease cannot shape it.
-    body = {
+    body: dict[str, Any] = {
         "age": age,
         "sex": sex,
         "scale": float(np.interp(age, [1, 5, 10, 17], [0.5, 0.62, 0.76, 1.0]) * (0.93 if sex == "F" else 1)),

@@ -136,7 +136,7 @@ def stomach_depth(patient: Patient, grid: Grid) -> np.ndarray:
 
 def breast_depth(patient: Patient, grid: Grid) -> np.ndarray:
     """Breasts and nipples in front of the chest wall, cm."""
-    depth = np.zeros((1, 1), np.float32)
+    depth: np.ndarray = np.zeros((1, 1), np.float32)
     if patient.breast:
         below = grid.y > 4.0
         depth = patient.breast * ball(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import tensorflow_datasets as tfds
 
@@ -74,5 +75,5 @@ def _row(example: dict, folder: Path, label: tfds.features.ClassLabel) -> dict:
     }
 
 
-def _plain(value: object) -> object:
+def _plain(value: Any) -> Any:
     return value.decode() if isinstance(value, bytes) else value.item()

@@ -36,8 +36,8 @@ def draw_tree(rng: np.random.Generator, thickness: float) -> Tree:
         angle = np.repeat(angle, 2) + fork
         length = length * rng.uniform(0.6, 1.0, x.size)
         radius = radius * rng.uniform(0.62, 0.82, x.size)
-    points = (np.concatenate([g[i].ravel() for g in generations]).astype(np.float32) for i in range(3))
-    return Tree(*points, large=sum(g[0].size for g in generations[:2]))
+    x, y, volume = (np.concatenate([g[i].ravel() for g in generations]).astype(np.float32) for i in range(3))
+    return Tree(x, y, volume, large=sum(g[0].size for g in generations[:2]))
 
 
 def draw_roots(rng: np.random.Generator, thickness: float) -> tuple[np.ndarray, ...]:

@@ -72,7 +72,7 @@ def from_npz(path: Path, data: Data) -> Manifest:
     key = hashlib.sha256(f"{path}\0{stamp(path)}".encode()).hexdigest()[:16]
     folder = cache_folder() / "arrays" / f"{key}-2"
     made_once(folder, lambda unfinished: _lay_out(path, unfinished, there, headers))
-    found = [
+    rows = [
         {"id": f"{split}/{number}", "path": str(folder / split / f"{number}.png"), "split": split}
         | _label(label, findings, data.classes, path)
         for split, array in labels.items()
@@ -81,7 +81,7 @@ def from_npz(path: Path, data: Data) -> Manifest:
     notes = [f"Labels are one-hot: {width} classes of one question."] if one_hot else []
     if any(header.dtype.kind == "f" for header in headers.values()):
         notes.append("Images are floats from 0 to 1; they were multiplied by 255.")
-    return to_manifest.finish(found, data, str(path), findings, notes=notes, named=False)
+    return to_manifest.finish(rows, data, str(path), findings, notes=notes, named=False)
 
 
 def _names(path: Path) -> set[str]:

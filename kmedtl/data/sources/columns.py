@@ -109,7 +109,7 @@ def _read_parquet(path: Path) -> TextTable:
         raise UserError(f"{path}: the table has no rows.")
     text = table.astype(object).where(table.notna(), "").astype(str)
     text.columns = [str(name).strip() for name in table.columns]
-    rows = [{name: cell.strip() for name, cell in row.items()} for row in text.to_dict("records")]
+    rows = [{str(name): cell.strip() for name, cell in row.items()} for row in text.to_dict("records")]
     return TextTable(tuple(text.columns), tuple(rows), tuple(range(2, len(rows) + 2)))
 
 
@@ -118,7 +118,8 @@ def _names(
 ) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
     """Return the table's name → kmedtl's of what is renamed, and what could be meant where that is not certain."""
     there = {name.casefold(): name for name in reversed(columns)}
-    names, candidates = {}, dict.fromkeys(ALIASES, ())
+    names: dict[str, str] = {}
+    candidates: dict[str, tuple[str, ...]] = dict.fromkeys(ALIASES, ())
     for own, name in asked.items():
         if name.strip().casefold() not in there:
             raise UserError(f"data.columns.{own}: {path} has no column '{name}'. {nearest(name, columns)}")

@@ -205,7 +205,8 @@ def _check_level(listing: Listing, within: Sequence[str], places: dict[Path, Pla
     tops = sorted(below)
     for number, top in enumerate(tops):
         for other in tops[number + 1 :]:
-            shared = sorted(max(below[top] & below[other], below[top] & {*tops}, below[other] & {*tops}, key=len))
+            most = max(below[top] & below[other], below[top] & {*tops}, below[other] & {*tops}, key=len)
+            shared = sorted(most)
             if len(shared) > 1 and not {top, other} <= {*classes}:
                 raise UserError(
                     f"{listing.root}: are the classes its folders {top} and {other}, or those below them, such as "

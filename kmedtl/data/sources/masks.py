@@ -107,7 +107,7 @@ def _partners(images: Sequence[Path]) -> dict[Path, Path | None]:
         named = [masked_stem(file.stem).casefold(), *reversed(starts)]
         owners = [by_stem[file.parent, start][0] for start in named if start and (file.parent, start) in by_stem]
         if owners or twins or named[0]:
-            found[file] = (owners or twins or [None])[0]
+            found[file] = next(iter(owners or twins), None)
     return found
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from kmedtl.data.manifest import UNKNOWN, Manifest
 from kmedtl.data.sources import to_manifest
@@ -47,15 +48,15 @@ def from_table(
     masks = finder.listing.masks.of_images() if finder.listing else {}
     each = zip(rows, files, table.places, strict=True)
     found = [_row(cells, file, masks, finder, where) for cells, file, where in each]
-    inside = _beside(listing, files) if listing else {}
+    ignored, beside = _beside(listing, files) if listing else (0, 0)
     told = (*notes, *table.notes, *said)
-    return to_manifest.finish(found, data, str(path), findings, notes=told, labelled=has_labels, **inside)
+    return to_manifest.finish(found, data, str(path), findings, ignored, beside, told, labelled=has_labels)
 
 
-def _beside(listing: Listing, files: Sequence[Path]) -> dict[str, int]:
-    """Return how many files of the table's folder are masks, and how many neither that nor named by a row."""
+def _beside(listing: Listing, files: Sequence[Path]) -> tuple[int, int]:
+    """Return how many files of the table's folder are neither masks nor named by a row, and how many are masks."""
     unnamed = len({*listing.images} - {*files})
-    return {"ignored": listing.ignored + unnamed - 1, "masks": listing.masks.count}  # the table itself is the source
+    return listing.ignored + unnamed - 1, listing.masks.count  # the table itself is the source
 
 
 def read_labels(path: Path, data: Data) -> tuple[str, tuple[str, ...], dict[str, dict], tuple[str, ...]]:
@@ -139,9 +140,10 @@ def _labelled(table: Table, data: Data) -> tuple[tuple[str, ...], list[dict], li
     answers = [_answers(cells, findings, where) for cells, where in zip(table.rows, table.places, strict=True)]
     one_hot = len(findings) > 1 and "label" not in table.columns and all(_is_one_hot(row) for row in answers)
     labelled = []
+    labels: dict[str, Any]
     for cells, found in zip(table.rows, answers, strict=True):
         if one_hot:
-            labels = {"label": max(found, key=found.get)}
+            labels = {"label": max(found, key=found.__getitem__)}
         elif question:
             labels = _one_answer(_decided(found, data.uncertain), findings[0])
         elif findings:

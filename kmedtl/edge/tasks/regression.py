@@ -69,7 +69,8 @@ class NumberAnswer:
 
     def document(self) -> dict[str, Any]:
         """Return what the JSON holds."""
-        value, low, high = (cell if cell is None or math.isfinite(cell) else None for cell in self.values())
+        numbers = (self.value, self.low, self.high)
+        value, low, high = (number if math.isfinite(number) else None for number in numbers)
         return {"target": self.target, "value": value, "low": low, "high": high, "unit": self.unit}
 
     def measurements(self) -> list[Measurement]:

@@ -97,7 +97,9 @@ def fit(
             f"{ISOTONIC_ANSWERS} of either, for each finding. Received: {len(targets)} images; choose auto."
         )
     if method == "auto":
-        methods: list[Method] = ["none", "temperature", "vector", *(["isotonic"] if enough else [])]
+        methods: list[Method] = ["none", "temperature", "vector"]
+        if enough:
+            methods.append("isotonic")
         method, candidates = _choose(methods, logits, targets, kind, patients, seed)
     else:
         candidates = (Candidate(method, float("nan"), float("nan")),)
@@ -210,6 +212,7 @@ def _knots(scores: np.ndarray, targets: np.ndarray) -> Knots:
     steps: list[tuple[float, float, float]] = []  # weight, weighted place, weighted answer
     for step in zip(counts, counts * places, sums, strict=True):
         while steps and steps[-1][2] * step[0] >= step[2] * steps[-1][0]:  # pool adjacent violators
-            step = tuple(map(sum, zip(steps.pop(), step, strict=True)))
+            weight, place, answer = map(sum, zip(steps.pop(), step, strict=True))
+            step = weight, place, answer
         steps.append(step)
     return tuple((float(place / weight), float(answer / weight)) for weight, place, answer in steps)

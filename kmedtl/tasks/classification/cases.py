@@ -72,7 +72,7 @@ def choose_cases(
 def _first(why: Why, candidates: np.ndarray, order: np.ndarray, count: int, shown: set[int]) -> list[Choice]:
     """Return the first candidates (N, F) by `order` whose images are not shown yet, and note them as shown."""
     rows, findings = np.nonzero(candidates)
-    cases = []
+    cases: list[Choice] = []
     for place in np.argsort(order[rows, findings], kind="stable"):
         if len(cases) < count and rows[place] not in shown:
             shown.add(int(rows[place]))

@@ -86,9 +86,15 @@ def fit_classifier(
 
 def features_of(model: keras.Model, pipeline: Pipeline) -> np.ndarray:
     """Return what the model pools of each image, float32 (N, channels), in the order of the pipeline's table."""
-    extractor = keras.Model(model.inputs, pooling_of(model).output)
+    extractor = keras.Model(model.inputs, _pooled(model))
     batches = progress(pipeline.images(), "features", pipeline.steps, unit="step")
     return np.concatenate([extractor.predict_on_batch(images) for images in batches])
+
+
+def _pooled(model: keras.Model) -> keras.KerasTensor:
+    pooling = pooling_of(model)
+    assert pooling is not None  # a linear head pools by a plain average
+    return pooling.output
 
 
 def patient_folds(labels: np.ndarray, patients: np.ndarray, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -136,7 +142,7 @@ def _choose(
     for value in progress(values, f"{schedule}, cross-validation", unit=kind.setting):
         chain = make_pipeline(StandardScaler(), kind.make(value, seed))
         scores[value] = cross_val_score(chain, features, labels, cv=folds, scoring="roc_auc").mean()
-    best = max(scores, key=scores.get)
+    best = max(scores, key=scores.__getitem__)
     log(
         f"Classifier {schedule} on {features.shape[1]} features of {len(labels)} training images: {kind.setting}="
         f"{best:g} of {min(values):g}–{max(values):g}, AUC {scores[best]:.3f} in {len(folds)} folds by patient"
@@ -160,7 +166,7 @@ def _with_neighbours(model: keras.Model, chain: Chain, features: np.ndarray, lab
     similarity = layers.Dense(count, use_bias=False, name="knn_similarity")
     label = layers.Embedding(count, 1, name="knn_label")
 
-    unit = layers.UnitNormalization(name="knn_unit")(standard(pooling_of(model).output))
+    unit = layers.UnitNormalization(name="knn_unit")(standard(_pooled(model)))
     closest, which = keras.ops.top_k(similarity(unit), k)
     weights = layers.Softmax(name="knn_weights")(layers.Rescaling(1 / TEMPERATURE, name="knn_sharpen")(closest))
     share = layers.Dot(axes=1, name="knn_share")([weights, layers.Reshape((k,), name="knn_votes")(label(which))])

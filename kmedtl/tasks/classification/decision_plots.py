@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -127,7 +128,7 @@ def _height(estimates: Mapping[str, Mapping[str, Estimate]]) -> float:
     return SIDE if len(estimates) < MANY else SIDE + 0.2 * (len(estimates) + 1)  # for the legend below
 
 
-def _explain(axes: Axes, points: bool, count: int, corner: str) -> None:
+def _explain(axes: Axes, points: bool, count: int, corner: Literal["lower left", "lower right"]) -> None:
     if points:
         axes.plot([], [], "o", color=INK, markersize=5, label="operating point")
     if count < MANY:

@@ -104,4 +104,7 @@ def _interval(model: LabelledPredictions, scores: np.ndarray) -> tuple[float, fl
         if len(set(labels[known])) == 2:
             loss = auc_loss(labels[known], before[known], after[known], model.patients[known])
             bounds.append((loss.low, loss.high))
-    return tuple(map(float, np.mean(bounds, axis=0))) if bounds else (math.nan, math.nan)
+    if not bounds:
+        return math.nan, math.nan
+    low, high = np.mean(bounds, axis=0)
+    return float(low), float(high)

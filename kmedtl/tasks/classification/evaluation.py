@@ -122,7 +122,7 @@ def pool(
     """
     each = [labelled(*fold) for fold in folds]
     found = np.concatenate([one.probabilities for one in each])
-    arrays = {name: np.concatenate([getattr(one, name) for one in each]) for name in ARRAYS}
+    arrays: dict[str, Any] = {name: np.concatenate([getattr(one, name) for one in each]) for name in ARRAYS}
     together = replace(
         each[0],
         logits=log_odds(found, question.labels, SMALLEST),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -41,7 +42,7 @@ def read_predictions(path: Path, expected: str) -> tuple[pd.DataFrame, list[str]
         raise UserError(f"{path}: the file is empty; expected a CSV with the columns {expected}.")
     separator = separator_of(first)
     decimal = "," if separator == ";" and _has_decimal_commas(text) else "."
-    options = {"sep": separator, "keep_default_na": False}
+    options: dict[str, Any] = {"sep": separator, "keep_default_na": False}
     try:
         header = pd.read_csv(io.StringIO(first), header=None, nrows=1, dtype=str, **options).iloc[0]
         texts = dict.fromkeys((name for name in header if name.strip().lower() in TEXTS), str)

@@ -106,7 +106,7 @@ def from_table(
     else:
         classes = findings
         targets = _one_of(table, classes, source) if kind == "multi_class" else _yes_no(table[labels], source)
-    known = (targets >= 0).any(axis=1)
+    known = np.any(targets >= 0, axis=1)
     if not known.all():
         notes.append(f"{(~known).sum()} of {len(known)} images have no known label and are left out.")
         table, targets = table[known], targets[known]
@@ -117,9 +117,9 @@ def from_table(
     patients, ids, told = _who(table, source)
     used = {column for listed in names.values() for column in listed} | set(OWN)
     groups = table.drop(columns=[column for column in table if column in used]).reset_index(drop=True)
-    notes = (*notes, *said, *told)
+    notes += [*said, *told]
     return LabelledPredictions(
-        kind, findings, classes, ids, patients, targets, logits, probabilities, decisions, groups, notes
+        kind, findings, classes, ids, patients, targets, logits, probabilities, decisions, groups, tuple(notes)
     )
 
 
@@ -220,10 +220,10 @@ def _scores(
         raise UserError(
             f"{source}: the column '{absent}' is not there; give logits, or probabilities, of every finding."
         )
-    logits, probabilities = (
-        None if missing[what] else _numbers(table, names[what], source) for what in ("logit", "probability")
-    )
+    logits = None if missing["logit"] else _numbers(table, names["logit"], source)
+    probabilities = None if missing["probability"] else _numbers(table, names["probability"], source)
     if probabilities is None:
+        assert logits is not None  # tables without either were refused
         return logits, softmax(logits) if kind == "multi_class" else 0.5 + 0.5 * np.tanh(logits / 2)
     outside = (probabilities < 0) | (probabilities > 1)
     if outside.any():

@@ -98,7 +98,8 @@ def measure(answers: LabelledPredictions, ordered: bool = False) -> Metrics:
         return Metrics("binary", count, people, answers.classes, confusion, estimates)
     findings = progress(answers.findings, "Findings", unit="finding", delay=2)
     each = {name: _one_finding(answers, number, patients) for number, name in enumerate(findings)}
-    confusions, by_finding = ({name: found[part] for name, found in each.items()} for part in (0, 1))
+    confusions = {name: confusion for name, (confusion, _) in each.items()}
+    by_finding = {name: figures for name, (_, figures) in each.items()}
     if answers.kind == "multi_label":
         estimates, confusion = _several(answers, patients), ()
     else:

@@ -25,8 +25,8 @@ def evaluate_table(path: Path, run: dict[str, Any], settings: TableSettings) -> 
     if settings.ordered and found.kind != "multi_class":
         raise UserError(f"--ordered: expected several classes, one an image. {path}: {found.kind}.")
     if settings.manifest:
-        groups, notes = with_manifest(found.ids, found.groups, settings.manifest)
-        found = replace(found, groups=groups, notes=(*found.notes, *notes))
+        columns, notes = with_manifest(found.ids.tolist(), found.groups, settings.manifest)
+        found = replace(found, groups=columns, notes=(*found.notes, *notes))
     metrics, groups = measure(found, settings.ordered), subgroups(found, settings.groups)
     document = {
         "labels": found.kind,

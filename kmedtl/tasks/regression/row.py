@@ -56,7 +56,7 @@ def ask(settings: Regression, manifest: Manifest) -> tuple[NumberQuestion, Manif
     """
     table, name = manifest.table, settings.target
     if name not in table:
-        raise UserError(f"task.target: {manifest.source} has no column '{name}'. {nearest(name, list(table))}")
+        raise UserError(f"task.target: {manifest.source} has no column '{name}'. {nearest(name, table.columns)}")
     texts = table[name].astype(str).str.strip()
     values = pd.to_numeric(texts, errors="coerce").replace([np.inf, -np.inf], np.nan)
     wrong = values.isna() & table[name].notna() & ~texts.str.casefold().isin(BLANK)

@@ -37,7 +37,7 @@ def evaluate_table(path: Path, run: dict[str, Any], settings: TableSettings) -> 
     if table.empty:
         raise UserError(f"{path}: no rows of the split '{settings.split}'; name another by --split, or '' for all.")
     numbers = {"truth": _numbers(table, TRUTH, path), "predicted": _numbers(table, PREDICTED, path)}
-    notes = []
+    notes: list[str] = []
     for end in ("low", "high"):
         numbers[end] = _numbers(table, (end,), path) if end in table else numbers["predicted"]
     judged = pd.DataFrame(numbers)
@@ -52,7 +52,7 @@ def evaluate_table(path: Path, run: dict[str, Any], settings: TableSettings) -> 
         del estimates["coverage"]
     for column in settings.groups:
         if column not in table:
-            raise UserError(f"{path}: no column '{column}' to judge by. Found: {', '.join(table)}.")
+            raise UserError(f"{path}: no column '{column}' to judge by. Found: {', '.join(map(str, table))}.")
     parts = by_group(judged, patients, table, settings.groups)
     document = {
         "notes": notes,
@@ -66,7 +66,7 @@ def evaluate_table(path: Path, run: dict[str, Any], settings: TableSettings) -> 
 def _numbers(table: pd.DataFrame, names: tuple[str, ...], path: Path) -> np.ndarray:
     name = next((name for name in names if name in table), None)
     if name is None:
-        raise UserError(f"{path}: expected the columns {EXPECTED}. Found: {', '.join(table)}.")
+        raise UserError(f"{path}: expected the columns {EXPECTED}. Found: {', '.join(map(str, table))}.")
     values = pd.to_numeric(table[name], errors="coerce").to_numpy(np.float64)
     if not np.isfinite(values).all():
         row = int(np.flatnonzero(~np.isfinite(values))[0])

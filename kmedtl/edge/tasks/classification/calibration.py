@@ -109,9 +109,7 @@ def against_rest(logits: np.ndarray) -> np.ndarray:
 def _interpolated(logits: np.ndarray, calibration: Calibration) -> np.ndarray:
     several = calibration.kind == "multi_class"
     scores = against_rest(logits) if several else logits
-    columns = [
-        np.interp(score, *zip(*knots, strict=True)) for score, knots in zip(scores.T, calibration.knots, strict=True)
-    ]
+    columns = [np.interp(score, *np.transpose(knots)) for score, knots in zip(scores.T, calibration.knots, strict=True)]
     found = np.stack(columns, axis=1)
     return found / found.sum(axis=1, keepdims=True) if several else found
 
