@@ -49,7 +49,7 @@ class Estimate:
     def __str__(self) -> str:
         if math.isnan(self.value):
             return f"– ({self.method})"
-        to = " to " if self.low < 0 else "–"  # a dash beside a minus would read as two
+        to = " to " if self.high < 0 else "–"  # a dash beside a minus would read as two
         interval = self.method if math.isnan(self.low) else f"{in_digits(self.low)}{to}{in_digits(self.high)}"
         return f"{in_digits(self.value)} ({interval})"
 

@@ -37,7 +37,7 @@ def with_manifest(ids: Sequence[str], groups: pd.DataFrame, manifest: Path) -> t
             f"{manifest}: {key}: has none of the predictions' ids, such as '{ids[0]}'. Received: "
             f"'{table[key].iloc[0] if len(table) else ''}'; name the images alike in both."
         )
-    new = known.reindex(ids, fill_value="").reset_index(drop=True)
+    new = known.reindex(list(ids), fill_value="").reset_index(drop=True)
     absent = int((~there).sum())
     notes = [f"{absent} of {len(there)} images are not in {manifest.name}; its columns are empty for them."]
     return groups.join(new[[name for name in new if name not in groups]]), notes if absent else []

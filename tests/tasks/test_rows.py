@@ -14,7 +14,8 @@ from kmedtl import config
 from kmedtl.edge import model_info
 from kmedtl.edge.tasks import EDGE_TASKS
 from kmedtl.files.csv_tables import write_csv
-from kmedtl.recipe import Stage, Training
+from kmedtl.heads.build import Features
+from kmedtl.recipe import Head, Stage, Training
 from kmedtl.system.titles import title
 from kmedtl.tasks import TASKS
 from kmedtl.tasks.predictions import examples_of, read_predictions
@@ -45,8 +46,8 @@ def test_the_question_keeps_every_image_that_can_answer_it(row):
 
 def test_targets_outputs_losses_and_widths_have_the_same_names(row):
     network, decoder = row.task.network(), row.fit.decoder
-    vector = keras.Input((7,))
-    outputs = network.outputs(row.question, vector)
+    image, last = keras.Input((32, 32, 1)), keras.Input((2, 2, 7))
+    outputs = network.outputs(row.question, Features(image, last, "EfficientNetLite0", Head()))
     widths = row.task.edge.widths(decoder)
     assert set(outputs) == set(row.known.targets) == set(widths)
     assert {name: output.shape[-1] for name, output in outputs.items()} == widths
