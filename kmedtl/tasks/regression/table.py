@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,16 +48,16 @@ def evaluate_table(path: Path, run: dict[str, Any], settings: TableSettings) -> 
         ids = table["id"] if "id" in table else table.index.astype(str)
         table, notes = with_manifest(list(ids), table, settings.manifest)
     found = evaluation_of(judged, patients)
-    estimates = dict(found.estimates)
     if not {"low", "high"} <= set(table):
-        del estimates["coverage"]
+        known = {name: estimate for name, estimate in found.estimates.items() if name != "coverage"}
+        found = replace(found, estimates=known)
     for column in settings.groups:
         if column not in table:
             raise UserError(f"{path}: no column '{column}' to judge by. Found: {', '.join(map(str, table))}.")
     parts = by_group(judged, patients, table, settings.groups)
     document = {
         "notes": notes,
-        "test": {name: vars(one) for name, one in estimates.items()},
+        "test": {name: vars(one) for name, one in found.estimates.items()},
         "groups": {name: {key: vars(one) for key, one in part.items()} for name, part in parts.items()},
     }
     told = [f"  {name}: mean absolute error {part['mae']}, bias {part['bias']}" for name, part in parts.items()]
