@@ -96,8 +96,10 @@ def override(config: T, assignments: Sequence[str]) -> T:
         path, equals, text = assignment.partition("=")
         if not equals:
             raise UserError(f"--set {assignment}: expected path=value, such as stages.0.epochs=3.")
+        _check_member(type(config), document, path)
         # A shell leaves nothing of path=''.
         _assign(document, path, parse(text, f"--set {path}") if text.strip() else "")
+        _complete(type(config), document, path)
     return build(type(config), document)
 
 
@@ -108,12 +110,58 @@ def _flat(node: Any, path: str) -> dict[str, Any]:
     return {name: value for key, item in items for name, value in _flat(item, _join(path, key)).items()}
 
 
+def _check_member(kind: Any, document: dict[str, Any], path: str) -> None:
+    """Refuse a setting that only another member of a tagged union has, and say how to choose that one.
+
+    Raises:
+        UserError: there is such a member.
+    """
+    *parents, last = path.split(".")
+    node: Any = document
+    for key in parents:
+        kind, node = _inside(kind, key), node.get(key) if isinstance(node, dict) else None
+    others = [tag for hint in typing.get_args(kind) if (tag := _tag(hint)) and last in typing.get_type_hints(hint)]
+    if others and isinstance(node, dict) and last not in node:
+        place = ".".join(parents)
+        raise UserError(
+            f"{path}: only {place}.{TAG}={others[0]} has it; set that before, as --set {place}.{TAG}={others[0]}."
+        )
+
+
 def _assign(document: dict[str, Any], path: str, value: Any) -> None:
     *parents, last = path.split(".")
     node: Any = document
     for key in parents:
         node = node[_step(node, key, path, document)]
     node[_step(node, last, path, document)] = value
+
+
+def _complete(kind: Any, document: dict[str, Any], path: str) -> None:
+    """Give a member of a tagged union that was chosen by `path` the settings it has besides, at their defaults.
+
+    Where its `kind` alone was set, settings that only another member has are dropped.
+    """
+    *parents, last = path.split(".")
+    holder: Any = document
+    for key in parents if last != TAG else parents[:-1]:
+        kind = _inside(kind, key)
+        holder = holder[int(key)] if isinstance(holder, list) else holder[key]
+    place = last if last != TAG else parents[-1]
+    if isinstance(holder, list):
+        return
+    members = {tag: hint for hint in typing.get_args(_inside(kind, place)) if (tag := _tag(hint))}
+    node = holder[place]
+    member = members.get(node.get(TAG, next(iter(members)))) if members and isinstance(node, dict) else None
+    if member is not None:
+        own = {field.name: _plain(_default(field), True) for field in dataclasses.fields(member)}
+        holder[place] = own | {name: value for name, value in node.items() if name in own or last != TAG}
+
+
+def _inside(kind: Any, key: str) -> Any:
+    """Return what a field of a dataclass is typed as, or an item of a tuple; None of anything else."""
+    if dataclasses.is_dataclass(kind):
+        return typing.get_type_hints(kind).get(key)
+    return next(iter(typing.get_args(kind)), None)
 
 
 def _step(node: Any, key: str, path: str, document: dict[str, Any]) -> Any:

@@ -93,6 +93,24 @@ def test_a_task_is_set_on_the_command_line(assignments, task):
     assert config.override(RECIPE, assignments).task == task
 
 
+@pytest.mark.parametrize(
+    ("assignments", "task"),
+    [
+        (["task.kind=regression", "task.target=age"], Regression("age")),
+        (["task.kind=regression", "task.target=age", "task.loss=huber"], Regression("age", loss="huber")),
+        (["task={kind: regression, target: age}", "task.delta=2"], Regression("age", delta=2.0)),
+        (["task.kind=regression", "task.kind=classification", "task.labels=binary"], Classification("binary")),
+    ],
+)
+def test_another_kind_has_its_own_settings(assignments, task):
+    assert config.override(RECIPE, assignments).task == task
+
+
+def test_a_setting_of_another_kind_says_how_to_choose_that():
+    with pytest.raises(UserError, match=r"task\.target: only task.kind=regression has it; set that before"):
+        config.override(RECIPE, ["task.target=age"])
+
+
 def test_settings_of_a_task_are_set_one_by_one():
     numbers = replace(RECIPE, task=Regression("age"))
     assert config.override(numbers, ["task.unit=years", "task.loss=huber"]).task == Regression("age", "years", "huber")
