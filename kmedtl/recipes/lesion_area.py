@@ -2,6 +2,9 @@
 
 python -m kmedtl.recipes.lesion_area                # the synthetic thorax, offline
 python -m kmedtl.recipes.lesion_area --data TABLE   # a CSV with `path` and `area`, a fraction of the lungs
+
+Measured by the first command (480 synthetic films; 73 test films of 50 patients who are in no other split), seed 7:
+R² 0.748 (95 % 0.567–0.929), mean absolute error 0.044 (95 % 0.033–0.059) of the lungs. It says nothing about patients.
 """
 
 from __future__ import annotations

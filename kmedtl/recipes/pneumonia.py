@@ -6,7 +6,7 @@ python -m kmedtl.recipes.pneumonia --data FOLDER    # NORMAL/ and PNEUMONIA/ fol
 Measured by the second command on the training part of Kermany et al. 2018 (4,759 films, 224 px; 713 test films of 373
 patients who are in no other split), defaults, seed 7:
 AUC 0.997 (95 % 0.988–0.999), balanced accuracy 0.982 (95 % 0.963–0.991).
-Time: 10 min 24 s on two cores that ran other work as well.
+Time: 11 min 4 s on two cores that ran other work as well.
 Films of another hospital will do worse; the border of these films alone reaches AUC 0.959.
 `python docs/measure.py --films FOLDER` measures this anew.
 """
