@@ -13,46 +13,24 @@ import pandas as pd
 
 from kmedtl import recipe as recipes
 from kmedtl.data.pseudonyms import pseudonym
-from kmedtl.edge import model_info
-from kmedtl.edge.model_info import ModelInfo
 from kmedtl.errors import UserError
 from kmedtl.files.csv_tables import read_csv
-from kmedtl.recipe import Recipe
-from kmedtl.tasks import task_of
-from kmedtl.tasks.predictions import examples_of, read_predictions
-from kmedtl.tasks.task import Examples, Task
+from kmedtl.tasks.saved_run import SavedRun, read_run
 
 FILES = ("recipe.yaml", "kmedtl.json", "metrics.json", "manifest.csv", "predictions.csv", "history.csv")
 VOTES = "ensemble.json"  # in the folder of an ensemble: how it was made, and of which runs
 
 
 @dataclass(frozen=True)
-class Member:
+class Member(SavedRun):
     """A finished run, as far as an ensemble reads it.
 
     Attributes:
-        predictions: of validation and test, by split and id, so that row n is the same image in all members.
+        predictions: by split and id, so that row n is the same image in all members.
         notice: what must be said of synthetic images; empty: nothing.
     """
 
-    folder: Path
-    recipe: Recipe
-    info: ModelInfo
-    predictions: pd.DataFrame
     notice: str
-
-    @property
-    def task(self) -> Task:
-        return task_of(self.info.decoder)
-
-    @property
-    def question(self) -> Any:
-        """What the run was asked."""
-        return self.task.question(self.info.decoder)
-
-    def examples(self, split: str = "") -> Examples:
-        """Return what the run said of a split, or of all rows."""
-        return examples_of(self.predictions, self.task, self.question, split)
 
 
 def open_members(folders: Sequence[Path]) -> tuple[Member, ...]:
@@ -91,11 +69,10 @@ def open_member(folder: Path) -> Member:
     for name in FILES:
         if not (folder / name).is_file():
             raise UserError(f"{folder}: expected a finished run folder; {folder / name} is not there.")
-    info = model_info.read(folder)
     try:
-        predictions = read_predictions(folder / "predictions.csv")
-        ordered = predictions.sort_values(["split", "id"], ignore_index=True)
-        member = Member(folder, recipes.read(folder / "recipe.yaml"), info, ordered, _notice(folder))
+        saved = read_run(folder)
+        ordered = saved.predictions.sort_values(["split", "id"], ignore_index=True)
+        member = Member(folder, saved.recipe, saved.info, ordered, _notice(folder))
         member.examples()  # which refuses labels and outputs that cannot be
     except (ValueError, KeyError, TypeError) as error:
         reason = " ".join(str(error).split())[:200]

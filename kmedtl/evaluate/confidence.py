@@ -9,9 +9,10 @@ patients no interval is narrower than counting patients gives, below two it is a
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -52,6 +53,12 @@ class Estimate:
         to = " to " if self.high < 0 else "–"  # a dash beside a minus would read as two
         interval = self.method if math.isnan(self.low) else f"{in_digits(self.low)}{to}{in_digits(self.high)}"
         return f"{in_digits(self.value)} ({interval})"
+
+
+def estimate_of(written: Mapping[str, Any]) -> Estimate:
+    """Return an estimate of metrics.json, where null stands for NaN."""
+    fields: dict[str, Any] = {name: math.nan if value is None else value for name, value in written.items()}
+    return Estimate(**fields)
 
 
 def undefined(reason: str) -> Estimate:

@@ -3,8 +3,8 @@
 python -m kmedtl.recipes.skin_age --data metadata.csv    # HAM10000's table, its images beside it
 
 Measured by it on 3,469 photographs of HAM10000 (Tschandl et al. 2018; 514 test images of 379 lesions that are in no
-other split), seed 7: R² 0.226 (95 % 0.117–0.335), mean absolute error 11.3 (95 % 10.3–12.4) years, where the mean age of
-all would be off by 13.5: a lesion tells little of age.
+other split), seed 7: R² 0.226 (95 % 0.117–0.335), mean absolute error 11.3 (95 % 10.3–12.4) years, where the mean age
+of all would be off by 13.5: a lesion tells little of age.
 """
 
 from __future__ import annotations

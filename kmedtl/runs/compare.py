@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,11 @@ import pandas as pd
 
 from kmedtl import config
 from kmedtl import recipe as recipes
-from kmedtl.edge import model_info
 from kmedtl.errors import UserError
 from kmedtl.evaluate.agreement import McNemar, mcnemar
-from kmedtl.evaluate.confidence import Estimate, undefined
+from kmedtl.evaluate.confidence import Estimate, estimate_of, undefined
 from kmedtl.recipe import Recipe, without_folders
-from kmedtl.tasks import task_of
+from kmedtl.tasks import saved_run, task_of
 from kmedtl.tasks.predictions import examples_of, read_predictions
 from kmedtl.tasks.task import Examples, Task
 
@@ -176,8 +175,8 @@ def read_run(folder: Path, name: str) -> Run:
             round(np.mean([_epochs(part) for part in folds or [folder]])),
             float(np.mean([_seconds(part) for part in folds or [folder]])),
             headline,
-            _estimate(judged[headline]),
-            _estimate(judged[beside]) if beside in judged else undefined("not a figure of it"),
+            estimate_of(judged[headline]),
+            estimate_of(judged[beside]) if beside in judged else undefined("not a figure of it"),
             test,
             decoder,
             right,
@@ -190,12 +189,10 @@ def read_run(folder: Path, name: str) -> Run:
 
 def _test(folder: Path) -> tuple[Examples, Any, np.ndarray | None]:
     """Return the test of a run by id, its decoder, and which answers are right."""
-    decoder = model_info.read(folder).decoder
-    task = task_of(decoder)
-    question = task.question(decoder)
-    test = examples_of(read_predictions(folder / "predictions.csv"), task, question, "test")
+    run = saved_run.read_run(folder)
+    test, decoder = run.examples("test"), run.info.decoder
     test = test.of(np.argsort(test.ids))
-    return test, decoder, task.right(question, test, decoder)
+    return test, decoder, run.task.right(run.question, test, decoder)
 
 
 def _pooled_test(folder: Path, folds: Sequence[Path]) -> tuple[Examples, Any, np.ndarray | None]:
@@ -225,12 +222,6 @@ def _alike(run: Run, first: Run) -> bool:
 def shown(value: Any) -> str:
     """Return a setting's value as a person reads it."""
     return "–" if value in (None, "") else str(value)
-
-
-def _estimate(written: Mapping[str, Any]) -> Estimate:
-    """Return an estimate of metrics.json, where null stands for NaN."""
-    fields: dict[str, Any] = {name: float("nan") if value is None else value for name, value in written.items()}
-    return Estimate(**fields)
 
 
 def _training_images(folder: Path) -> int:

@@ -6,58 +6,32 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from kmedtl import recipe as recipes
 from kmedtl.data import splits
 from kmedtl.data.pipeline import Pipeline
-from kmedtl.edge import model_info
-from kmedtl.edge.model_info import ModelInfo
 from kmedtl.edge.predictor import Model
 from kmedtl.errors import UserError
-from kmedtl.recipe import Recipe
 from kmedtl.runs.locate import MODEL, PREDICTIONS, RECIPE, located
 from kmedtl.runs.open_model import open_model
 from kmedtl.runs.predict import Images, answers
 from kmedtl.runs.prepare import prepare_recipe
-from kmedtl.tasks import task_of
-from kmedtl.tasks.predictions import examples_of, read_predictions
-from kmedtl.tasks.task import Examples, Task
+from kmedtl.tasks.saved_run import SavedRun, read_run
 
 __all__ = ["MODEL", "PREDICTIONS", "RECIPE", "FinishedRun", "open_run", "test_images"]
 
 
 @dataclass(frozen=True)
-class FinishedRun:
-    """What a run folder holds.
+class FinishedRun(SavedRun):
+    """A run folder, and a model in it.
 
     Attributes:
-        folder: the run folder.
         model: `model.keras`, or the exported file that was asked for.
-        predictions: of `kmedtl.runs.result.Result`.
     """
 
-    folder: Path
     model: Path
-    recipe: Recipe
-    info: ModelInfo
-    predictions: pd.DataFrame
-
-    @property
-    def task(self) -> Task:
-        return task_of(self.info.decoder)
-
-    @property
-    def question(self) -> Any:
-        """What was asked, as far as the model file says it."""
-        return self.task.question(self.info.decoder)
-
-    def examples(self, split: str) -> Examples:
-        """Return what the run said of a split."""
-        return examples_of(self.predictions, self.task, self.question, split)
 
     def predict(self, images: Images) -> pd.DataFrame:
         """Return the model's answers to images, a row each; see `kmedtl.runs.predict.answers`."""
@@ -76,8 +50,8 @@ def open_run(path: str | Path) -> FinishedRun:
         UserError: no run folder, a folder of folds, files that are not as a run wrote them, a model that is damaged.
     """
     folder, model = located(Path(path))
-    predictions = read_predictions(folder / PREDICTIONS)
-    return FinishedRun(folder, model, recipes.read(folder / RECIPE), model_info.read(model), predictions)
+    saved = read_run(folder, model)
+    return FinishedRun(folder, saved.recipe, saved.info, saved.predictions, model)
 
 
 def test_images(run: FinishedRun, limit: int | None, log: Callable[[str], None]) -> Pipeline:

@@ -13,7 +13,7 @@ from typing import Any
 from kmedtl import recipe as recipes
 from kmedtl.edge.tasks.task import Outputs
 from kmedtl.errors import UserError
-from kmedtl.evaluate.confidence import Estimate
+from kmedtl.evaluate.confidence import Estimate, estimate_of
 from kmedtl.files.csv_tables import write_csv
 from kmedtl.files.json_files import write_json
 from kmedtl.recipe import Recipe, Search
@@ -107,7 +107,7 @@ def conclude(recipe: Recipe, data: Development, folder: Path, log: Callable[[str
         _expected(recipe, data, tried, folder / TRIALS),
         _importance(recipe, tried),
         metrics["headline"],
-        {name: _estimate(figure) for name, figure in judged.items() if isinstance(figure, dict) and "low" in figure},
+        {name: estimate_of(figure) for name, figure in judged.items() if isinstance(figure, dict) and "low" in figure},
         judged["images"],
         judged["patients"],
         metrics.get("notice", ""),
@@ -186,12 +186,6 @@ def _importance(recipe: Recipe, tried: list[Record]) -> Importance | None:
     complete = [record for record in tried if record.is_complete]
     settings = records.table(complete)[list(space_of(recipe))]
     return importance(settings, [record.figures[objective_of(recipe)] for record in complete], recipe.seed)
-
-
-def _estimate(written: dict[str, Any]) -> Estimate:
-    """Return an estimate of metrics.json, where null stands for NaN."""
-    fields: dict[str, Any] = {name: float("nan") if value is None else value for name, value in written.items()}
-    return Estimate(**fields)
 
 
 def _write(found: Found, folder: Path) -> None:

@@ -1,0 +1,64 @@
+"""A finished run as its folder holds it: what it was asked, and what it answered. Imports no TensorFlow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from kmedtl import recipe as recipes
+from kmedtl.edge import model_info
+from kmedtl.edge.model_info import ModelInfo
+from kmedtl.recipe import Recipe
+from kmedtl.tasks import task_of
+from kmedtl.tasks.predictions import examples_of, read_predictions
+from kmedtl.tasks.task import Examples, Task
+
+
+@dataclass(frozen=True)
+class SavedRun:
+    """What a run folder holds, its weights aside.
+
+    Attributes:
+        folder: the run folder.
+        info: of the run's model, or of an exported file.
+        predictions: of validation and test, as `kmedtl.runs.result.Result` has them.
+    """
+
+    folder: Path
+    recipe: Recipe
+    info: ModelInfo
+    predictions: pd.DataFrame
+
+    @property
+    def task(self) -> Task:
+        return task_of(self.info.decoder)
+
+    @property
+    def question(self) -> Any:
+        """What was asked, as far as the model file says it."""
+        return self.task.question(self.info.decoder)
+
+    def examples(self, split: str = "") -> Examples:
+        """Return what the run answered for a split, or for all rows.
+
+        Raises:
+            KeyError, ValueError: columns that are not as the task wrote them.
+        """
+        return examples_of(self.predictions, self.task, self.question, split)
+
+
+def read_run(folder: Path, model: Path | None = None) -> SavedRun:
+    """Read a run folder.
+
+    Args:
+        model: an exported file whose document counts; None: the run's own.
+
+    Raises:
+        UserError: files that are not as a run wrote them.
+        OSError: files that are not there.
+    """
+    predictions = read_predictions(folder / "predictions.csv")
+    return SavedRun(folder, recipes.read(folder / "recipe.yaml"), model_info.read(model or folder), predictions)
