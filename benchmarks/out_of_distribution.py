@@ -1,4 +1,4 @@
-"""How many images of another kind `kmedtl.evaluate.out_of_distribution` tells from those that a run was trained on.
+"""How many images of another kind `kmedtl.statistics.out_of_distribution` tells from those that a run was trained on.
 
     python benchmarks/out_of_distribution.py [RUN] [--outliers FOLDER …] [--images 300] [--choose]
 
@@ -29,13 +29,13 @@ with loading_tensorflow():
     from kmedtl.data import splits
     from kmedtl.data.pipeline import pipelines
     from kmedtl.edge.out_of_distribution import to_length_one
-    from kmedtl.evaluate.confidence import wilson
-    from kmedtl.evaluate.out_of_distribution import PASSED, fit, fit_layout
     from kmedtl.explain.features import penultimate_features
     from kmedtl.images.read_image import SUFFIXES, read_image
     from kmedtl.recipes.pneumonia import RECIPE
     from kmedtl.runner import run
     from kmedtl.runs.prepare import prepare
+    from kmedtl.statistics.confidence import wilson
+    from kmedtl.statistics.out_of_distribution import PASSED, fit, fit_layout
 
 SEED = 7
 

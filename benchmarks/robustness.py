@@ -33,13 +33,13 @@ with quiet_stderr():
     from kmedtl.data.pipeline import pipelines
     from kmedtl.edge.model_info import ModelInfo
     from kmedtl.edge.tasks.classification.calibration import uncalibrated
-    from kmedtl.evaluate.confidence import bootstrap, delong_auc
     from kmedtl.finetune.stage_data import predict_logits
     from kmedtl.finetune.stages import fine_tune
     from kmedtl.recipes.pneumonia import RECIPE
     from kmedtl.runs.prepare import prepare
     from kmedtl.runs.shift import shift
     from kmedtl.runs.train import build, training_job
+    from kmedtl.statistics.confidence import bootstrap, delong_auc
 
 INTERPOLATE = {"interpolate": (0.0, 0.25, 0.5, 0.75, 1.0)}
 # Name → what it sets in every stage, and in `training`.

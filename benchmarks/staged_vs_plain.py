@@ -31,13 +31,13 @@ with quiet_stderr():
     from kmedtl.backbones.blocks import set_trainable
     from kmedtl.data import splits
     from kmedtl.data.pipeline import Variation, pipelines
-    from kmedtl.evaluate.confidence import delong_auc
     from kmedtl.finetune.stage_data import predict_logits
     from kmedtl.finetune.stages import fine_tune
     from kmedtl.recipe import Stage
     from kmedtl.recipes.pneumonia import RECIPE
     from kmedtl.runs.prepare import prepare
     from kmedtl.runs.train import build, training_job
+    from kmedtl.statistics.confidence import delong_auc
 
 RATES = {"head": 3e-3, "last:1": 3e-4, "last:2": 1e-4}
 

@@ -25,7 +25,6 @@ from kmedtl.edge.out_of_distribution import OutOfDistribution
 from kmedtl.edge.shapes import FEATURES
 from kmedtl.ensemble.teacher import check_teacher
 from kmedtl.errors import UserError
-from kmedtl.evaluate.out_of_distribution import fit, fit_layout
 from kmedtl.explain.features import outputs_and_features
 from kmedtl.explain.gallery import explained
 from kmedtl.export.exporting import LabelledImages, TrainedModel, export
@@ -42,6 +41,7 @@ from kmedtl.runs.prepare import Prepared, prepare_recipe, refuse
 from kmedtl.runs.result import Result
 from kmedtl.runs.tracking import log_result
 from kmedtl.runs.train import build, check_network, plan_stages, train, training_job
+from kmedtl.statistics.out_of_distribution import fit, fit_layout
 from kmedtl.system.printable import shown
 from kmedtl.system.text_tables import shortened
 from kmedtl.tasks import task_of

@@ -120,7 +120,7 @@ def test_a_table_and_a_run_are_judged(trained):
     result, folder = trained
     assert kmedtl.evaluate(folder).estimates["auc"] == result.evaluation.estimates["auc"]
     assert kmedtl.evaluate(str(folder / "predictions.csv")).count == result.evaluation.images
-    from kmedtl.evaluate import confidence
+    from kmedtl.statistics import confidence
 
     assert confidence.Estimate  # the room of that name is still there
     with pytest.raises(UserError, match="cannot be read"):

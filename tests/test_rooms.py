@@ -6,11 +6,11 @@ from pathlib import Path
 PACKAGE = Path(__file__).parents[1] / "kmedtl"
 ROOMS = (
     "errors", "system", "files", "vetting", "images", "config", "edge", "recipe", "data", "backbones", "heads",
-    "evaluate", "tasks", "audit", "finetune", "explain", "export", "report", "ensemble", "runs", "runner", "search",
+    "statistics", "tasks", "audit", "finetune", "explain", "export", "report", "ensemble", "runs", "runner", "search",
     "recipes", "commands", "cli", "__main__",
 )  # fmt: skip
-# The script that a recipe can be called as, and the function that the package can be called as.
-DOORS = {"kmedtl/recipes": "cli", "kmedtl/evaluate/__init__.py": "runs"}
+# A recipe can be called as a script.
+DOORS = {"kmedtl/recipes": "cli"}
 MODULES = sorted(path.relative_to(PACKAGE.parent) for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 
 

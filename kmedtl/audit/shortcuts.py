@@ -17,7 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from kmedtl.data.manifest import UNKNOWN
-from kmedtl.evaluate.confidence import Estimate, delong_auc
+from kmedtl.statistics.confidence import Estimate, delong_auc
 
 SEGMENTS = 8  # parts along each side of the frame
 FOLDS = 5  # and the fewest patients of a class

@@ -1,6 +1,6 @@
 """Is an image of the kind that a model was trained on? A score of its features, for any runtime. NumPy only.
 
-The statistics travel in the model file as a small document; `kmedtl.evaluate.out_of_distribution` fits them.
+The statistics travel in the model file as a small document; `kmedtl.statistics.out_of_distribution` fits them.
 """
 
 from __future__ import annotations

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from kmedtl.ensemble.members import Member
-from kmedtl.evaluate.confidence import Estimate
 from kmedtl.recipe import Evaluation
+from kmedtl.statistics.confidence import Estimate
 from kmedtl.tasks.task import Examples
 
 

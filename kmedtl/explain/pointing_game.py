@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from kmedtl.errors import UserError
-from kmedtl.evaluate.confidence import Estimate, wilson
 from kmedtl.images.pixels import UnreadableImageError
 from kmedtl.images.read_image import read_image
 from kmedtl.images.reading import Reading
+from kmedtl.statistics.confidence import Estimate, wilson
 
 HALF = 128  # a mask is where its file is at least that bright, of 255
 

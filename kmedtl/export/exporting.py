@@ -16,12 +16,12 @@ from kmedtl.edge.litert import LiteRTModel
 from kmedtl.edge.model_info import ModelInfo
 from kmedtl.edge.shapes import FEATURES
 from kmedtl.edge.tasks.task import Outputs
-from kmedtl.evaluate.out_of_distribution import PASSED
 from kmedtl.export.formats import FILES, NATIVE, write_all
 from kmedtl.export.int8 import FIRST, Int8Options, QuantizationAttempt, Sample, choose
 from kmedtl.export.parity import Parity, failed_gates, parity
 from kmedtl.export.runtimes import ModelFile, open_runtime
 from kmedtl.recipe import Recipe
+from kmedtl.statistics.out_of_distribution import PASSED
 from kmedtl.system.progress import progress
 from kmedtl.tasks.task import Examples, Fit, Task
 

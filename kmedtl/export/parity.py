@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kmedtl.evaluate.confidence import Estimate
 from kmedtl.recipe import Gate
+from kmedtl.statistics.confidence import Estimate
 from kmedtl.system.titles import title
 from kmedtl.tasks.task import Drift
 

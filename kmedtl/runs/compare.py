@@ -16,9 +16,9 @@ import pandas as pd
 from kmedtl import config
 from kmedtl import recipe as recipes
 from kmedtl.errors import UserError
-from kmedtl.evaluate.agreement import McNemar, mcnemar
-from kmedtl.evaluate.confidence import Estimate, estimate_of, undefined
 from kmedtl.recipe import Recipe, without_folders
+from kmedtl.statistics.agreement import McNemar, mcnemar
+from kmedtl.statistics.confidence import Estimate, estimate_of, undefined
 from kmedtl.tasks import saved_run, task_of
 from kmedtl.tasks.predictions import examples_of, read_predictions
 from kmedtl.tasks.task import Examples, Task

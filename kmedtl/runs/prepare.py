@@ -15,8 +15,8 @@ from kmedtl.data import sources, store
 from kmedtl.data.manifest import Manifest, are_numbers
 from kmedtl.data.store import Store
 from kmedtl.errors import UserError
-from kmedtl.evaluate.groups import check_columns
 from kmedtl.recipe import Data, Recipe
+from kmedtl.statistics.groups import check_columns
 from kmedtl.tasks import task_of
 
 SHOWN = 3  # pairs of images that a message names

@@ -15,7 +15,6 @@ from kmedtl.data.contact_sheet import Sample
 from kmedtl.data.manifest import Manifest
 from kmedtl.edge import model_info
 from kmedtl.edge.model_info import ModelInfo
-from kmedtl.evaluate.confidence import Estimate, wilson
 from kmedtl.explain.overlay import ExampleImage
 from kmedtl.export.parity import Parity
 from kmedtl.files.csv_tables import write_csv
@@ -25,6 +24,7 @@ from kmedtl.finetune.checkpoint import Checkpoint
 from kmedtl.recipe import Recipe
 from kmedtl.report import card, page
 from kmedtl.runs.environment import when
+from kmedtl.statistics.confidence import Estimate, wilson
 from kmedtl.system.printable import shown
 from kmedtl.system.text_tables import aligned
 from kmedtl.system.titles import title

@@ -11,8 +11,8 @@ import pandas as pd
 
 from kmedtl.data.corruptions import PLAUSIBLE, REFERENCE, SEVERITIES, suite
 from kmedtl.edge.tasks.task import Outputs
-from kmedtl.evaluate.confidence import Estimate
 from kmedtl.recipe import Evaluation
+from kmedtl.statistics.confidence import Estimate
 from kmedtl.system.progress import progress
 from kmedtl.tasks import task_of
 from kmedtl.tasks.task import Examples

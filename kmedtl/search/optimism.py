@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from kmedtl.edge.tasks.task import Outputs
-from kmedtl.evaluate.confidence import codes_of
+from kmedtl.statistics.confidence import codes_of
 from kmedtl.system.progress import progress
 from kmedtl.tasks.task import Targets
 

@@ -13,7 +13,6 @@ from typing import Any
 from kmedtl import recipe as recipes
 from kmedtl.edge.tasks.task import Outputs
 from kmedtl.errors import UserError
-from kmedtl.evaluate.confidence import Estimate, estimate_of
 from kmedtl.files.csv_tables import write_csv
 from kmedtl.files.json_files import write_json
 from kmedtl.recipe import Recipe, Search
@@ -27,6 +26,7 @@ from kmedtl.search.records import Record
 from kmedtl.search.setting_importance import Importance, importance
 from kmedtl.search.space import as_it_stands, recipe_of, settings_of, space_of, tier_of
 from kmedtl.search.study import FEATURES, TRIALS
+from kmedtl.statistics.confidence import Estimate, estimate_of
 from kmedtl.system.titles import title
 from kmedtl.tasks import task_of
 from kmedtl.tasks.summary import no_better_than_chance

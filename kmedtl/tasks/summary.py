@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kmedtl.evaluate.confidence import Estimate
+from kmedtl.statistics.confidence import Estimate
 from kmedtl.system.titles import title
 from kmedtl.tasks.task import Evaluation
 

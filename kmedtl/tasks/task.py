@@ -15,7 +15,7 @@ import pandas as pd
 
 from kmedtl.data.manifest import Manifest
 from kmedtl.edge.tasks.task import EdgeTask, Outputs
-from kmedtl.evaluate.confidence import Estimate
+from kmedtl.statistics.confidence import Estimate
 
 if TYPE_CHECKING:
     from pathlib import Path

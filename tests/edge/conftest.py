@@ -13,7 +13,7 @@ from kmedtl.edge import model_info
 from kmedtl.edge.model_info import ModelInfo
 from kmedtl.edge.tasks.classification.calibration import Calibration
 from kmedtl.edge.tasks.classification.decoder import ClassDecoder
-from kmedtl.evaluate import out_of_distribution
+from kmedtl.statistics import out_of_distribution
 
 SIZE = 32
 INFO = ModelInfo(

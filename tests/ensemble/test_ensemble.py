@@ -11,7 +11,7 @@ from kmedtl.data.pseudonyms import pseudonym
 from kmedtl.edge.tasks.classification.calibration import sigmoid
 from kmedtl.ensemble.ensemble import ensemble
 from kmedtl.errors import UserError
-from kmedtl.evaluate.confidence import auc_loss
+from kmedtl.statistics.confidence import auc_loss
 from kmedtl.tasks.classification.combine import METHODS
 from kmedtl.tasks.classification.examples import labelled
 

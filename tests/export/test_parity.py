@@ -6,10 +6,10 @@ import pytest
 from kmedtl.edge.tasks.classification.calibration import Calibration, probabilities
 from kmedtl.edge.tasks.classification.decoder import LOGITS
 from kmedtl.errors import UserError
-from kmedtl.evaluate.confidence import Estimate, auc_loss
 from kmedtl.export.formats import FILES, check
 from kmedtl.export.parity import Parity, failed_gates
 from kmedtl.recipe import Gate
+from kmedtl.statistics.confidence import Estimate, auc_loss
 from kmedtl.tasks import TASKS
 from kmedtl.tasks.classification.drift import TITLES, drift
 from tests.models import decoder_of, examples_of, question_of

@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 
 from kmedtl.edge.litert import LiteRTModel
-from kmedtl.evaluate.confidence import Estimate
 from kmedtl.export import quantize
 from kmedtl.export.int8 import IN_FLOAT, Int8Options, choose
 from kmedtl.export.layers import worst_layers
 from kmedtl.export.parity import Parity
+from kmedtl.statistics.confidence import Estimate
 from tests.export.conftest import pictures
 
 NONE = Estimate(0.0, 0.0, 0.0, "")

@@ -9,10 +9,10 @@ from kmedtl.audit.audit import Audit
 from kmedtl.audit.shortcuts import Shortcut
 from kmedtl.data.manifest import Manifest, from_rows
 from kmedtl.edge.tasks.classification.decoder import LOGITS
-from kmedtl.evaluate.confidence import Estimate
 from kmedtl.export.parity import Parity
 from kmedtl.recipe import Evaluation, Recipe
 from kmedtl.runs.result import Result
+from kmedtl.statistics.confidence import Estimate
 from kmedtl.tasks.classification.drift import TITLES
 from kmedtl.tasks.classification.evaluation import evaluate, fit_decoder
 from kmedtl.tasks.classification.examples import table as predictions_table

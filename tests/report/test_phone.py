@@ -13,7 +13,6 @@ from PIL import Image
 from kmedtl.data.corruptions import SEVERITIES
 from kmedtl.ensemble import page as ensemble_page
 from kmedtl.ensemble.member_comparison import MemberComparison
-from kmedtl.evaluate.confidence import Estimate
 from kmedtl.recipe import Recipe
 from kmedtl.recipe.search import Search, Span
 from kmedtl.report import browser, folds, page
@@ -23,6 +22,7 @@ from kmedtl.runs.shift import Row, Shift
 from kmedtl.search import page as search_page
 from kmedtl.search.objective import figures_of
 from kmedtl.search.setting_importance import Importance
+from kmedtl.statistics.confidence import Estimate
 from tests.report.synthetic import report_of
 from tests.runs.test_compare import write_run
 

@@ -12,11 +12,11 @@ from kmedtl.config import override
 from kmedtl.edge import model_info
 from kmedtl.edge.tasks.classification.decoder import LOGITS
 from kmedtl.errors import UserError
-from kmedtl.evaluate.agreement import mcnemar
-from kmedtl.evaluate.confidence import auc_loss
 from kmedtl.recipe import write
 from kmedtl.recipes.pneumonia import RECIPE
 from kmedtl.runs.compare import compare
+from kmedtl.statistics.agreement import mcnemar
+from kmedtl.statistics.confidence import auc_loss
 from kmedtl.tasks.classification.labelled_predictions import from_table
 from kmedtl.tasks.classification.metrics import measure
 from tests.models import decoder_of, info_of

@@ -18,9 +18,9 @@ from kmedtl.edge.tasks.classification.calibration import (
 )
 from kmedtl.edge.tasks.classification.labels import LabelKind
 from kmedtl.errors import UserError
-from kmedtl.evaluate.clustered import error_by_patient
-from kmedtl.evaluate.confidence import codes_of
-from kmedtl.evaluate.logistic import regress
+from kmedtl.statistics.clustered import error_by_patient
+from kmedtl.statistics.confidence import codes_of
+from kmedtl.statistics.logistic import regress
 from kmedtl.system.progress import progress
 from kmedtl.tasks.classification.reliability import log_losses
 

@@ -12,8 +12,8 @@ from kmedtl.edge.tasks.classification.calibration import log_odds, probabilities
 from kmedtl.edge.tasks.classification.decoder import LOGITS, ClassDecoder
 from kmedtl.edge.tasks.classification.labels import LabelKind
 from kmedtl.edge.tasks.task import Outputs
-from kmedtl.evaluate.confidence import codes_of
-from kmedtl.evaluate.logistic import regress
+from kmedtl.statistics.confidence import codes_of
+from kmedtl.statistics.logistic import regress
 from kmedtl.tasks.classification.question import ClassQuestion
 from kmedtl.tasks.task import Examples, Vote
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kmedtl.errors import expect
-from kmedtl.evaluate.confidence import Estimate, codes_of, wilson
+from kmedtl.statistics.confidence import Estimate, codes_of, wilson
 
 
 @dataclass(frozen=True)

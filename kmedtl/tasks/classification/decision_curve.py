@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from kmedtl.evaluate.clustered import unbounded
-from kmedtl.evaluate.confidence import at_least_by_patients, codes_of, rarer_class
+from kmedtl.statistics.clustered import unbounded
+from kmedtl.statistics.confidence import at_least_by_patients, codes_of, rarer_class
 from kmedtl.system.progress import progress
 
 THRESHOLDS = np.arange(1, 50) / 50

@@ -11,9 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from kmedtl.evaluate.confidence import Estimate
-from kmedtl.evaluate.roc import steps
 from kmedtl.files.plot_style import ACCENT, INK, SIDE, SOFT, series, single, square
+from kmedtl.statistics.confidence import Estimate
+from kmedtl.statistics.roc import steps
 from kmedtl.tasks.classification.metrics import Metrics
 
 MANY = 4  # curves, from which on their legend stands below them

@@ -10,7 +10,7 @@ import numpy as np
 from kmedtl.data.manifest import UNKNOWN
 from kmedtl.edge.tasks.classification.decoder import ClassDecoder
 from kmedtl.edge.tasks.task import Outputs
-from kmedtl.evaluate.confidence import (
+from kmedtl.statistics.confidence import (
     WIDE,
     Estimate,
     at_least_by_patients,
@@ -22,7 +22,7 @@ from kmedtl.evaluate.confidence import (
     rarer_class,
     undefined,
 )
-from kmedtl.evaluate.ranking import placements
+from kmedtl.statistics.ranking import placements
 from kmedtl.tasks.classification.examples import labelled
 from kmedtl.tasks.classification.labelled_predictions import LabelledPredictions
 from kmedtl.tasks.classification.metrics import mean_auc

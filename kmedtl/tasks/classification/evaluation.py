@@ -12,8 +12,8 @@ import pandas as pd
 from kmedtl.edge.tasks.classification.calibration import log_odds, probabilities, uncalibrated
 from kmedtl.edge.tasks.classification.decoder import LOGITS, ClassDecoder
 from kmedtl.edge.tasks.classification.labels import columns
-from kmedtl.evaluate.confidence import Estimate
 from kmedtl.recipe import Evaluation
+from kmedtl.statistics.confidence import Estimate
 from kmedtl.tasks.classification import summary
 from kmedtl.tasks.classification.calibration import Candidate, fit
 from kmedtl.tasks.classification.conformal import Coverage, coverage_and_size, fit_conformal, sets

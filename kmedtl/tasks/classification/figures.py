@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import pandas as pd
 
-from kmedtl.evaluate.confidence import Estimate
+from kmedtl.statistics.confidence import Estimate
 from kmedtl.tasks.classification.decision_plots import (
     confusion,
     precision_recall_by_finding,

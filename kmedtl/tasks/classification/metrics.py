@@ -10,8 +10,8 @@ import numpy as np
 
 from kmedtl.data.manifest import UNKNOWN
 from kmedtl.edge.tasks.classification.labels import LabelKind
-from kmedtl.evaluate.agreement import kappa
-from kmedtl.evaluate.confidence import (
+from kmedtl.statistics.agreement import kappa
+from kmedtl.statistics.confidence import (
     Estimate,
     auc_influence,
     codes_of,
@@ -25,7 +25,7 @@ from kmedtl.evaluate.confidence import (
     undefined,
     wilson,
 )
-from kmedtl.evaluate.ranking import auc, average_precision, placements
+from kmedtl.statistics.ranking import auc, average_precision, placements
 from kmedtl.system.progress import progress
 from kmedtl.tasks.classification.labelled_predictions import LabelledPredictions
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from kmedtl.evaluate.confidence import Estimate
+from kmedtl.statistics.confidence import Estimate
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kmedtl.evaluate.confidence import Estimate, undefined
-from kmedtl.evaluate.roc import steps
 from kmedtl.recipe.rule import parse_rule
+from kmedtl.statistics.confidence import Estimate, undefined
+from kmedtl.statistics.roc import steps
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from kmedtl.edge.tasks.classification.labels import LabelKind
-from kmedtl.evaluate.clustered import unbounded
-from kmedtl.evaluate.confidence import (
+from kmedtl.statistics.clustered import unbounded
+from kmedtl.statistics.confidence import (
     SETTLED,
     Estimate,
     Z,
@@ -24,7 +24,7 @@ from kmedtl.evaluate.confidence import (
     undefined,
     wilson,
 )
-from kmedtl.evaluate.logistic import regress
+from kmedtl.statistics.logistic import regress
 
 BINS = 15
 EPSILON = float(np.finfo(np.float64).eps)  # a probability of 0 or 1 counts as that far from it, as in scikit-learn

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from kmedtl.evaluate.confidence import Estimate, wilson
+from kmedtl.statistics.confidence import Estimate, wilson
 
 POINTS = 20
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from kmedtl.errors import UserError, nearest
-from kmedtl.evaluate.confidence import (
+from kmedtl.statistics.confidence import (
     Estimate,
     Z,
     auc_influence,
@@ -20,8 +20,8 @@ from kmedtl.evaluate.confidence import (
     rarer_class,
     wilson,
 )
-from kmedtl.evaluate.groups import MOST_GROUPS, bands, in_order
-from kmedtl.evaluate.ranking import placements
+from kmedtl.statistics.groups import MOST_GROUPS, bands, in_order
+from kmedtl.statistics.ranking import placements
 from kmedtl.system.progress import progress
 from kmedtl.tasks.classification.labelled_predictions import LabelledPredictions
 

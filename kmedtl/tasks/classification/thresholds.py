@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from kmedtl.evaluate.confidence import Estimate, codes_of, undefined, wilson
 from kmedtl.files.digits import in_digits
+from kmedtl.statistics.confidence import Estimate, codes_of, undefined, wilson
 from kmedtl.system.progress import progress
 from kmedtl.tasks.classification.labelled_predictions import LabelledPredictions
 

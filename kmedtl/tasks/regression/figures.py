@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from kmedtl.edge.tasks.regression import NumberDecoder, numbers
-from kmedtl.evaluate.clustered import unbounded
-from kmedtl.evaluate.confidence import Estimate, codes_of, undefined, wilson
-from kmedtl.evaluate.groups import bands, in_order
+from kmedtl.statistics.clustered import unbounded
+from kmedtl.statistics.confidence import Estimate, codes_of, undefined, wilson
+from kmedtl.statistics.groups import bands, in_order
 from kmedtl.tasks.task import Evaluation, Examples
 
 LOG = "jackknife by patient, log scale"

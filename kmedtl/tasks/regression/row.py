@@ -14,9 +14,9 @@ from kmedtl.edge.tasks.regression import REGRESSION as EDGE
 from kmedtl.edge.tasks.regression import VALUE, NumberDecoder, numbers
 from kmedtl.edge.tasks.task import Outputs
 from kmedtl.errors import UserError, nearest
-from kmedtl.evaluate.confidence import Estimate
 from kmedtl.recipe import Evaluation as Settings
 from kmedtl.recipe import Regression, Training
+from kmedtl.statistics.confidence import Estimate
 from kmedtl.tasks.regression import figures
 from kmedtl.tasks.regression.table import evaluate_table
 from kmedtl.tasks.summary import estimate_lines

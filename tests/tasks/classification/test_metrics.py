@@ -6,9 +6,9 @@ import pytest
 from scipy.stats import binom
 from sklearn import metrics as sk
 
-from kmedtl.evaluate.agreement import mcnemar
-from kmedtl.evaluate.confidence import score_interval
-from kmedtl.evaluate.ranking import auc, average_precision
+from kmedtl.statistics.agreement import mcnemar
+from kmedtl.statistics.confidence import score_interval
+from kmedtl.statistics.ranking import auc, average_precision
 from kmedtl.tasks.classification.labelled_predictions import from_table
 from kmedtl.tasks.classification.metrics import mean_auc, measure
 

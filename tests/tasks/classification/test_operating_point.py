@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from kmedtl.errors import UserError
-from kmedtl.evaluate.confidence import Estimate, wilson
 from kmedtl.recipe.rule import Rule, parse_rule
+from kmedtl.statistics.confidence import Estimate, wilson
 from kmedtl.tasks.classification.operating_point import at_prevalence, choose, choose_each
 
 

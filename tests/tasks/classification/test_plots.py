@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from kmedtl.edge.tasks.classification.calibration import sigmoid, softmax
-from kmedtl.evaluate.confidence import Estimate, delong_auc, undefined
 from kmedtl.files import html
+from kmedtl.statistics.confidence import Estimate, delong_auc, undefined
 from kmedtl.tasks.classification import decision_plots, probability_plots
 from kmedtl.tasks.classification.decision_curve import decision_curve
 from kmedtl.tasks.classification.reliability import reliability

@@ -3,8 +3,8 @@ import pandas as pd
 import pytest
 
 from kmedtl.errors import UserError
-from kmedtl.evaluate.confidence import delong_auc
-from kmedtl.evaluate.groups import bands, check_columns
+from kmedtl.statistics.confidence import delong_auc
+from kmedtl.statistics.groups import bands, check_columns
 from kmedtl.tasks.classification.labelled_predictions import from_table
 from kmedtl.tasks.classification.subgroups import subgroups
 

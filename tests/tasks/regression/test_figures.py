@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 
-from kmedtl.evaluate.confidence import Estimate
+from kmedtl.statistics.confidence import Estimate
 from kmedtl.tasks.regression.figures import LIMITS, evaluation_of, half_width, r2, r2_gain
 
 BIAS, SPREAD, REACH = 2.0, 5.0, 8.0  # of simulated errors, and how far their intervals go

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kmedtl.evaluate.confidence import codes_of
+from kmedtl.statistics.confidence import codes_of
 
 EXACT_UP_TO = 1_000  # images by which patients differ; beyond, the normal approximation is as good
 

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from kmedtl.evaluate.confidence import Estimate, codes_of, half_by_patient, leveraged
+from kmedtl.statistics.confidence import Estimate, codes_of, half_by_patient, leveraged
 
 
 def error_by_patient(influence: np.ndarray, patients: np.ndarray) -> float:

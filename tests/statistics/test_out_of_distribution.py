@@ -7,7 +7,7 @@ import pytest
 from kmedtl.config import build
 from kmedtl.edge.out_of_distribution import OutOfDistribution
 from kmedtl.errors import UserError
-from kmedtl.evaluate.out_of_distribution import fit, fit_layout
+from kmedtl.statistics.out_of_distribution import fit, fit_layout
 
 WIDTH = 64
 

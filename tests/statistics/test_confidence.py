@@ -4,7 +4,7 @@ from scipy.stats import norm
 from scipy.stats import t as student_t
 from sklearn.metrics import roc_auc_score
 
-from kmedtl.evaluate.confidence import (
+from kmedtl.statistics.confidence import (
     Estimate,
     auc_influence,
     auc_loss,
@@ -15,7 +15,7 @@ from kmedtl.evaluate.confidence import (
     student,
     wilson,
 )
-from kmedtl.evaluate.ranking import placements
+from kmedtl.statistics.ranking import placements
 
 
 def scores(count, seed, shift=1.0, ties=False):

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from kmedtl.evaluate.ranking import placements
 from kmedtl.files.digits import in_digits
+from kmedtl.statistics.ranking import placements
 
 Z = NormalDist().inv_cdf(0.975)
 # Degrees of freedom and Student's t that leaves 2.5 % above it; between them the logarithm runs nearly straight in 1/ν.

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tests.evaluate.coverage import everything
+from tests.statistics.coverage import everything
 
 
 @pytest.mark.slow

@@ -1,6 +1,6 @@
 """How often the intervals hold the truth, by simulation.
 
-`python -m tests.evaluate.coverage 200` prints the table of docs/evaluation.md.
+`python -m tests.statistics.coverage 200` prints the table of docs/evaluation.md.
 
 A test set has 3 to 60 patients of 1 to 30 images each. What is drawn of an image is correlated with the other images of
 its patient, by 0, 0.3 or 0.9. Either a patient's images all have one label, as with a disease of the whole person, or
@@ -17,7 +17,7 @@ from collections import defaultdict
 import numpy as np
 import pandas as pd
 
-from kmedtl.evaluate.confidence import auc_loss
+from kmedtl.statistics.confidence import auc_loss
 from kmedtl.tasks.classification.conformal import coverage_and_size, sets
 from kmedtl.tasks.classification.decision_curve import decision_curve
 from kmedtl.tasks.classification.labelled_predictions import LabelledPredictions, from_table
