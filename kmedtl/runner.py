@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import tensorflow as tf
 
 import kmedtl
 from kmedtl import config
@@ -30,6 +29,7 @@ from kmedtl.explain.gallery import explained
 from kmedtl.export.exporting import LabelledImages, TrainedModel, export
 from kmedtl.export.provenance import hashes
 from kmedtl.finetune import stages
+from kmedtl.finetune.determinism import deterministic
 from kmedtl.finetune.distribution import devices
 from kmedtl.finetune.lr_range import RangeTest
 from kmedtl.recipe import Evaluation, Export, Recipe, Search, Training
@@ -67,9 +67,8 @@ def run(
     """
     start = Start(now(), resume)
     final = run_folder.choose(out, recipe.name, resume)
-    with run_folder.building(final, resume, log) as folder:
+    with run_folder.building(final, resume, log) as folder, deterministic():
         log = run_folder.logged(log, folder)
-        tf.config.experimental.enable_op_determinism()
         _begin(recipe, folder)
         data = _prepare(recipe)
         page.write(data.audit, data.store, data.manifest, data.table, folder)
@@ -234,11 +233,10 @@ def find_rate(recipe: Recipe, number: int, log: Callable[[str], None] = print) -
     Raises:
         UserError: no such stage, or what `run` refuses.
     """
-    tf.config.experimental.enable_op_determinism()
     data = _prepare(recipe)
     table = splits.split(data.manifest, data.table, recipe.data.validation, recipe.data.test, recipe.seed)
     _, parts = _divided(recipe, data, table)
-    with devices(recipe.training):
+    with deterministic(), devices(recipe.training):
         job = training_job(recipe, *build(recipe, data.question), parts, data.question, log)
         planned = plan_stages(recipe, len(parts["train"].table), job.blocks, log)
         if not 0 <= number < len(planned):
