@@ -31,7 +31,7 @@ def command(options: argparse.Namespace) -> int:
     check_recipe(recipe)
     with loading_tensorflow():
         from kmedtl.report import training_plots
-        from kmedtl.runner import find_rate
+        from kmedtl.runs.rate import find_rate
 
     tested = find_rate(recipe, options.stage)
     training_plots.range_tests({str(options.stage): tested}).savefig(options.out)

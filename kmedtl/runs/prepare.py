@@ -14,8 +14,10 @@ from kmedtl.audit.suitability import Mismatch, mismatches
 from kmedtl.data import sources, store
 from kmedtl.data.manifest import Manifest, are_numbers
 from kmedtl.data.store import Store
+from kmedtl.ensemble.teacher import check_teacher
 from kmedtl.errors import UserError
 from kmedtl.recipe import Data, Recipe
+from kmedtl.runs.train import check_network
 from kmedtl.statistics.groups import check_columns
 from kmedtl.tasks import task_of
 
@@ -41,6 +43,24 @@ class Prepared:
     table: pd.DataFrame
     mismatches: tuple[Mismatch, ...] = ()
     question: Any = None
+
+
+def prepare_run(recipe: Recipe) -> Prepared:
+    """Read, audit and decode the images, and refuse what would be trained in vain.
+
+    Names are checked first, so that missing weights or a misspelt block are refused before hours of decoding.
+
+    Raises:
+        UserError: whatever the user can mend.
+    """
+    check_network(recipe)
+    if recipe.distill:
+        check_teacher(recipe)
+    data = prepare_recipe(recipe)
+    refuse(data, recipe)
+    if recipe.distill:
+        check_teacher(recipe, data.question)
+    return data
 
 
 def prepare_recipe(recipe: Recipe) -> Prepared:

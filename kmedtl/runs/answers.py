@@ -1,0 +1,71 @@
+"""What a trained model answers for the images of a split, beside what is true of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import keras
+import numpy as np
+import pandas as pd
+
+from kmedtl.data.pipeline import Pipeline
+from kmedtl.edge.out_of_distribution import OutOfDistribution
+from kmedtl.edge.shapes import FEATURES
+from kmedtl.explain.features import outputs_and_features
+from kmedtl.recipe import Recipe
+from kmedtl.statistics.out_of_distribution import fit, fit_layout
+from kmedtl.tasks import task_of
+from kmedtl.tasks.task import Examples
+
+KNOWN_IMAGES = 1000  # of training, that tell what kind of image the model knows
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a model answers for N images.
+
+    Attributes:
+        table: of the split.
+        pixels: uint8 (N, size, size, C).
+        features: of the last layer but one, float32 (N, D).
+        examples: targets and outputs.
+    """
+
+    table: pd.DataFrame
+    pixels: np.ndarray
+    features: np.ndarray
+    examples: Examples
+
+
+def answers_of(model: keras.Model, part: Pipeline, recipe: Recipe) -> Answers:
+    """Return the model's answers for a split."""
+    pixels = part.pixels()
+    outputs = outputs_and_features(model, pixels)
+    ids, patients = (part.table[name].to_numpy(object) for name in ("id", "patient"))
+    groups = part.table[list(recipe.evaluation.groups)]
+    return Answers(part.table, pixels, outputs[FEATURES], Examples(ids, patients, part.targets, outputs, groups))
+
+
+def known_images(model: keras.Model, training: Pipeline, validation: Answers, seed: int) -> OutOfDistribution:
+    """Return what kind of image the model knows: that of training, as far as validation is like it."""
+    pixels = training.sample(KNOWN_IMAGES, seed)
+    found = fit(outputs_and_features(model, pixels)[FEATURES], validation.features)
+    return replace(found, layout=fit_layout(pixels, validation.pixels))
+
+
+def predictions_of(
+    answers: Mapping[str, Answers], known: OutOfDistribution, recipe: Recipe, question: Any, decoder: Any
+) -> pd.DataFrame:
+    """Return a row an image: who it is of, truth, outputs and answers, groups, and whether it is of another kind."""
+    parts = [_table(part, known, recipe, question, decoder) for part in answers.values()]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _table(answers: Answers, known: OutOfDistribution, recipe: Recipe, question: Any, decoder: Any) -> pd.DataFrame:
+    images = answers.table[["id", "patient", "split"]].reset_index(drop=True)
+    columns = task_of(recipe.task).table(question, answers.examples, decoder)
+    groups = answers.examples.groups.reset_index(drop=True)
+    unlike = known.unlike(answers.features, answers.pixels)
+    return pd.concat([images, columns, groups], axis=1).assign(unlike_training=unlike.astype(int))

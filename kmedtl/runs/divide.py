@@ -1,0 +1,43 @@
+"""The images of a run, divided into training, validation and test."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from kmedtl.audit.audit import Audit
+from kmedtl.data import splits
+from kmedtl.data.manifest import SPLITS, Manifest
+from kmedtl.data.pipeline import Pipeline, pipelines
+from kmedtl.data.pseudonyms import hide_patients
+from kmedtl.recipe import Recipe
+from kmedtl.runs.prepare import Prepared
+from kmedtl.runs.result import SYNTHETIC
+from kmedtl.system.printable import shown
+from kmedtl.system.text_tables import shortened
+from kmedtl.tasks import task_of
+
+MOST_TOLD = 3  # classes of a split, counted on one line of a terminal
+
+
+def divided(recipe: Recipe, data: Prepared, table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Pipeline]]:
+    """Return the table of what is used, patients hidden, and a pipeline a split."""
+    if recipe.data.train_limit:
+        table = splits.limit_training(table, recipe.data.train_limit, recipe.seed)
+    if not (recipe.data.keep_ids or data.manifest.synthetic):
+        table = hide_patients(table)  # last, so that no choice depends on the salt
+    task = task_of(recipe.task)
+    targets = lambda part: task.targets(data.question, data.manifest, part)  # noqa: E731
+    return table, pipelines(data.store, table, recipe.data.batch_size, targets, task.moves)
+
+
+def describe(audit: Audit, manifest: Manifest, data: dict[str, Pipeline]) -> str:
+    """Return how many patients and images of each class a split has, and the notes of the audit, in lines."""
+    lines = [f"Data: {audit.source}, {audit.used} of {audit.listed + audit.set_aside} images"]
+    lines += [SYNTHETIC] if audit.synthetic else []
+    for split in SPLITS:
+        table = data[split].table
+        told = [f"{rows.sum()} {shortened(name, 28)}" for name, rows in manifest.members(table).items()]
+        more = f" and {len(told) - MOST_TOLD} more classes" if len(told) > MOST_TOLD else ""
+        counts = f": {', '.join(told[:MOST_TOLD])}{more}" if told else ""
+        lines.append(f"  {split:<5} {table['patient'].nunique():>5} patients, {len(table):>5} images{counts}")
+    return "\n".join(map(shown, lines + [f"  Note: {warning}" for warning in audit.warnings]))
