@@ -61,6 +61,8 @@ def _meant(command: Parser, name: str, value: str) -> str:
     if not name.startswith("-"):
         is_source = "--data" in options and Path(name).exists()
         return f"Type `--data {name}`." if is_source else f"See `{command.prog} --help`."
+    if name.lstrip("-") in {action.dest for action in command.arguments if not action.option_strings}:
+        return f"It needs no name: `{command.prog} {value}`."
     if name in DEVICES and "--set" in options:
         return "GPUs are used where there are any; `--set training.strategy=cpu` leaves them alone."
     typed = OPTIONS.get(name, "")

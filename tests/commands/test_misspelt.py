@@ -37,6 +37,8 @@ FREE = (
         (["store", "build", "phantom", "--beem", "x"], "no such argument: --beem. Did you mean `--beam`?"),
         (["--debug", "recipes"], "It belongs behind the command: `kmedtl recipes --debug`."),
         (["run", "pneumonia", "."], "kmedtl run: no such argument: .. Type `--data .`."),
+        (["audit", "--data", "films"], "no such argument: --data. It needs no name: `kmedtl audit films`."),
+        (["evaluate", "--predictions", "a.csv"], "It needs no name: `kmedtl evaluate a.csv`."),
         (["run", "."], ".: expected a recipe. Received: images; type `kmedtl run RECIPE --data .`"),
         (["run", "my films.csv"], "type `kmedtl run RECIPE --data 'my films.csv'`"),
         (["run", "pneumonia", "--set", "epochs=3"], "epochs: no such setting. Did you mean 'stages.0.epochs'?"),
