@@ -61,8 +61,10 @@ def _meant(command: Parser, name: str, value: str) -> str:
     if not name.startswith("-"):
         is_source = "--data" in options and Path(name).exists()
         return f"Type `--data {name}`." if is_source else f"See `{command.prog} --help`."
-    if name.lstrip("-") in {action.dest for action in command.arguments if not action.option_strings}:
-        return f"It needs no name: `{command.prog} {value}`."
+    positional = [action for action in command.arguments if not action.option_strings]
+    places = {action.dest: action.metavar or action.dest.upper() for action in positional}
+    if name.lstrip("-") in places:
+        return f"Type the value alone: `{command.prog} {places[name.lstrip('-')]}`."
     if name in DEVICES and "--set" in options:
         return "GPUs are used where there are any; `--set training.strategy=cpu` leaves them alone."
     typed = OPTIONS.get(name, "")
