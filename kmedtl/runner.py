@@ -14,6 +14,7 @@ import pandas as pd
 import kmedtl
 from kmedtl.audit import page
 from kmedtl.data import contact_sheet, splits
+from kmedtl.data.contact_sheet import Sample
 from kmedtl.data.manifest import Manifest
 from kmedtl.data.pipeline import Pipeline
 from kmedtl.edge.model_info import ModelInfo
@@ -124,7 +125,7 @@ def _run_split(
         evaluation=evaluation,
         parity=export(subject, folder, recipe.export.formats),
         tiles=tuple(_explained(model, test, recipe, question, fit, hidden)),
-        samples=tuple(contact_sheet.of_training(parts["train"], manifest, recipe, hidden)),
+        samples=tuple(_samples(parts["train"], manifest, recipe, question, hidden)),
         environment=environment(start),
         audit_page=audit_page,
     )
@@ -148,6 +149,15 @@ def _trained_model(
 
     seen = [LabelledImages(part.pixels, part.examples) for part in answers.values()]
     return TrainedModel(model, info, recipe, task_of(recipe.task), question, fit, evaluation.headline, sample, *seen)
+
+
+def _samples(
+    training: Pipeline, manifest: Manifest, recipe: Recipe, question: Any, hidden: Collection[str]
+) -> list[Sample]:
+    def labels(table: pd.DataFrame) -> Sequence[str]:
+        return task_of(recipe.task).labels(question, manifest, table)
+
+    return contact_sheet.of_training(training, manifest, recipe, hidden, labels)
 
 
 def _explained(

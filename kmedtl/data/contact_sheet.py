@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 
 import numpy as np
 import pandas as pd
 
-from kmedtl.data.manifest import Manifest
+from kmedtl.data.manifest import Manifest, classes_of
 from kmedtl.data.pipeline import Pipeline, Variation
 from kmedtl.data.store import Store
 from kmedtl.images.thumbnail import jpeg
@@ -47,15 +47,22 @@ def of_store(store: Store, manifest: Manifest, table: pd.DataFrame, hidden: Coll
     pixels = enumerate(store.images().take(shown["record"].max() + 1).as_numpy_iterator())
     wanted = set(shown["record"])
     images = [image for record, image in pixels if record in wanted]
-    return _samples(manifest, shown, [images])
+    return _samples(shown, classes_of(manifest, shown), [images])
 
 
-def of_training(train: Pipeline, manifest: Manifest, recipe: Recipe, hidden: Collection[str]) -> list[Sample]:
+def of_training(
+    train: Pipeline,
+    manifest: Manifest,
+    recipe: Recipe,
+    hidden: Collection[str],
+    labels: Callable[[pd.DataFrame], Sequence[str]],
+) -> list[Sample]:
     """Return training images of all classes, as they are and as the recipe's stages vary them.
 
     Args:
         recipe: with the stages as they turned out.
         hidden: ids that are not shown.
+        labels: rows of the table → what is true of each image, in words.
     """
     shown = _chosen(manifest, train.table[~train.table["id"].isin(hidden)], TRAINED)
     if not len(shown):
@@ -66,7 +73,7 @@ def of_training(train: Pipeline, manifest: Manifest, recipe: Recipe, hidden: Col
     for number, variation in enumerate(_variations(recipe)):
         (batch,) = part.varied(recipe.seed + number, variation, "none").as_numpy_iterator()
         versions.append(batch[0].clip(0, 255).astype(np.uint8))
-    return _samples(manifest, shown, versions)
+    return _samples(shown, labels(shown), versions)
 
 
 def _variations(recipe: Recipe) -> list[Variation]:
@@ -86,8 +93,6 @@ def _chosen(manifest: Manifest, table: pd.DataFrame, count: int) -> pd.DataFrame
     return table.iloc[sorted(list(dict.fromkeys(rows))[:count])]
 
 
-def _samples(manifest: Manifest, shown: pd.DataFrame, versions: Iterable[Iterable[np.ndarray]]) -> list[Sample]:
-    members = manifest.members(shown)
-    labels = [", ".join(name for name, rows in members.items() if rows[row]) for row in range(len(shown))]
+def _samples(shown: pd.DataFrame, labels: Sequence[str], versions: Iterable[Iterable[np.ndarray]]) -> list[Sample]:
     pictures = [tuple(jpeg(image, SIDE) for image in images) for images in zip(*versions, strict=True)]
     return [Sample(*one) for one in zip(shown["id"], labels, pictures, strict=True)]

@@ -82,6 +82,12 @@ class Manifest:
         return {name: table["label"].to_numpy() == label for label, name in enumerate(self.classes)}
 
 
+def classes_of(manifest: Manifest, table: pd.DataFrame) -> list[str]:
+    """Return the classes of each image, with commas between."""
+    members = manifest.members(table)
+    return [", ".join(name for name, rows in members.items() if rows[row]) for row in range(len(table))]
+
+
 def from_rows(
     rows: Sequence[dict], classes: Sequence[str], source: str, multi_label: bool = False, **facts: Any
 ) -> Manifest:

@@ -233,6 +233,7 @@ class Task:
         ask: (settings, manifest) → Q, and the manifest of the images that can be used; refuses what the data cannot
             answer.
         targets: (Q, manifest, table) → targets of a part of the table, by output.
+        labels: (Q, manifest, part of the table) → what is true of each image, in words.
         moves: output → `mask` or `boxes`: targets that augmentation moves with the image, see `kmedtl.data.pipeline`.
         network: → what needs Keras, imported then.
         score: (Q, outputs, targets) → figures of validation, the headline first.
@@ -270,6 +271,7 @@ class Task:
     needs_classes: bool
     ask: Callable[..., tuple[Any, Manifest]]
     targets: Callable[..., Targets]
+    labels: Callable[..., Sequence[str]]
     network: Callable[[], Network]
     score: Callable[..., Scores]
     better: Mapping[str, str]

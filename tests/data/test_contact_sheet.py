@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from kmedtl.data import contact_sheet, splits
+from kmedtl.data.manifest import classes_of
 from kmedtl.data.pipeline import pipelines
 from kmedtl.recipe import Stage
 from kmedtl.recipes.pneumonia import RECIPE
@@ -59,7 +60,9 @@ def test_what_shall_not_be_seen_is_not_shown(data):
 def test_a_training_sheet_shows_each_image_beside_its_variations(recipe, data, changes, pictures):
     table = splits.split(data.manifest, data.table, 0.2, 0.2, seed=0)
     train = pipelines(data.store, table, 16, lambda part: {"logits": data.manifest.targets(part)})["train"]
-    samples = contact_sheet.of_training(train, data.manifest, replace(recipe, **changes), hidden=())
+    samples = contact_sheet.of_training(
+        train, data.manifest, replace(recipe, **changes), (), lambda table: classes_of(data.manifest, table)
+    )
     assert {sample.id for sample in samples} <= set(train.table["id"])
     labels = [sample.label for sample in samples]
     assert labels.count("NORMAL") == labels.count("PNEUMONIA") == 4

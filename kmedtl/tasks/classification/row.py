@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from kmedtl.data.manifest import classes_of
 from kmedtl.edge.tasks.classification.decoder import CLASSIFICATION as EDGE
 from kmedtl.edge.tasks.classification.decoder import ClassDecoder
 from kmedtl.tasks.classification import cases, combine, drift, evaluation, examples, question, score
@@ -41,6 +42,7 @@ CLASSIFICATION = Task(
     needs_classes=True,
     ask=question.ask,
     targets=question.targets,
+    labels=lambda question, manifest, table: classes_of(manifest, table),
     network=_network,
     score=score.score,
     better={"auc": "max"},

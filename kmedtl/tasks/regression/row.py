@@ -86,6 +86,11 @@ def targets(question: NumberQuestion, manifest: Manifest, table: pd.DataFrame) -
     return {VALUE: scaled[:, None].astype(np.float32)}
 
 
+def labels(question: NumberQuestion, manifest: Manifest, table: pd.DataFrame) -> list[str]:
+    """Return the number of each image with its unit."""
+    return [f"{question.target} {value:.4g} {question.unit}".strip() for value in table[question.target]]
+
+
 def score(question: NumberQuestion, outputs: Outputs, known: Targets) -> dict[str, float]:
     """Return `r2`, and `mae` in the target's unit."""
     truth, predicted = known[VALUE][:, 0], outputs[VALUE][:, 0]
@@ -233,6 +238,7 @@ REGRESSION = Task(
     needs_classes=False,
     ask=ask,
     targets=targets,
+    labels=labels,
     network=_network,
     score=score,
     better={"r2": "max", "mae": "min"},
