@@ -90,4 +90,4 @@ def _samples(manifest: Manifest, shown: pd.DataFrame, versions: Sequence[Sequenc
     members = manifest.members(shown)
     labels = [", ".join(name for name, rows in members.items() if rows[row]) for row in range(len(shown))]
     pictures = [tuple(jpeg(image, SIDE) for image in images) for images in zip(*versions, strict=True)]
-    return [Sample(*one) for one in zip(shown["id"], labels, pictures, strict=True)]
+    return [Sample(*fields) for fields in zip(shown["id"], labels, pictures, strict=True)]
