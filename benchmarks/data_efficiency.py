@@ -36,13 +36,16 @@ with quiet_stderr():
 
     from kmedtl.backbones.blocks import set_trainable
     from kmedtl.config import override
+    from kmedtl.edge.tasks.classification.decoder import LOGITS
     from kmedtl.recipe import Recipe
     from kmedtl.recipes.pneumonia import RECIPE
     from kmedtl.runner import run
     from kmedtl.runs import compare_page
     from kmedtl.runs.compare import compare
+    from kmedtl.runs.reopen import open_run
     from kmedtl.runs.train import build
     from kmedtl.tasks.classification.losses import MaskedCrossEntropy
+    from kmedtl.tasks.classification.question import ClassQuestion
 
 SCRATCH = "{{name: scratch, train: all, epochs: {epochs}, lr: 1e-3, batch_norm: train, views: 0}}"
 
@@ -92,7 +95,7 @@ def epochs_in_the_time_of(transfer: Path, recipe: Recipe) -> int:
     """Return how many epochs of `recipe`, validation included, take as long as the training of the run did."""
     seconds = json.loads((transfer / "tracking.json").read_text())["seconds"]
     counts = pd.read_csv(transfer / "manifest.csv")["split"].value_counts()
-    training, forward = seconds_a_batch(recipe)
+    training, forward = seconds_a_batch(recipe, open_run(transfer).question)
     batches = {split: -(-counts[split] // recipe.data.batch_size) for split in ("train", "val")}
     epoch = batches["train"] * training + batches["val"] * forward
     epochs = max(1, int(seconds // epoch))
@@ -100,13 +103,13 @@ def epochs_in_the_time_of(transfer: Path, recipe: Recipe) -> int:
     return epochs
 
 
-def seconds_a_batch(recipe: Recipe, repeats: int = 3) -> tuple[float, float]:
+def seconds_a_batch(recipe: Recipe, question: ClassQuestion, repeats: int = 3) -> tuple[float, float]:
     """Return the seconds of a training step on the whole model, and of a prediction, once both are compiled."""
-    model, blocks = build(recipe)
+    model, blocks = build(recipe, question)
     set_trainable(model, blocks, "all", "trainable")
-    model.compile(keras.optimizers.AdamW(1e-3), MaskedCrossEntropy())
+    model.compile(keras.optimizers.AdamW(1e-3), {LOGITS: MaskedCrossEntropy()})
     images = np.zeros((recipe.data.batch_size, recipe.data.size, recipe.data.size, recipe.data.channels), np.float32)
-    targets = np.zeros((len(images), 1), np.float32)
+    targets = {LOGITS: np.zeros((len(images), 1), np.float32)}
     steps = (lambda: model.train_on_batch(images, targets)), (lambda: model.predict_on_batch(images))
     return tuple(_seconds(step, repeats) for step in steps)
 

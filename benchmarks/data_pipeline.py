@@ -109,6 +109,7 @@ def read_epochs(paths, epochs):
     from kmedtl.data.manifest import from_rows
     from kmedtl.data.pipeline import Pipeline, Variation
     from kmedtl.data.store import prepare
+    from kmedtl.edge.tasks.classification.decoder import LOGITS
     from kmedtl.images.reading import Reading
 
     rows = [{"id": path, "path": path, "label": "ab"[n % 2], "patient": str(n)} for n, path in enumerate(paths)]
@@ -117,7 +118,7 @@ def read_epochs(paths, epochs):
     store = prepare(manifest.table, Reading(SIZE, 1))
     print(f"store: decoded, resized and written at {len(paths) / (time.perf_counter() - start):.0f} images/s")
     table = manifest.table.merge(store.facts[["id", "record"]], on="id").sort_values("record").reset_index(drop=True)
-    pipeline = Pipeline(store, table, np.zeros((len(table), 1), np.float32), BATCH)
+    pipeline = Pipeline(store, table, {LOGITS: np.zeros((len(table), 1), np.float32)}, BATCH)
     seconds, memory = [], []
     for seed in range(epochs):
         start = time.perf_counter()

@@ -35,8 +35,10 @@ def write_files(size: int, folder: Path) -> list[Path]:
         from kmedtl.export.formats import write_all
         from kmedtl.runs.train import build
     from kmedtl.recipes.pneumonia import RECIPE
+    from kmedtl.tasks.classification.question import ClassQuestion
 
-    model, _ = build(replace(RECIPE, data=replace(RECIPE.data, size=size)))
+    recipe = replace(RECIPE, data=replace(RECIPE.data, size=size))
+    model, _ = build(recipe, ClassQuestion("binary", RECIPE.data.classes))
     samples = random_images(16, size, RECIPE.data.channels)
     return list(write_all(model, folder, samples, FORMATS))
 

@@ -26,14 +26,14 @@ bound_arenas()
 with quiet_stderr():
     from kmedtl.cli import main as kmedtl
     from kmedtl.config import override
-    from kmedtl.ensemble.combine import METHODS
     from kmedtl.ensemble.member_comparison import member_comparisons
-    from kmedtl.ensemble.members import answers, open_member
+    from kmedtl.ensemble.members import open_member
     from kmedtl.recipe import SOUPS, Recipe
     from kmedtl.recipes.pneumonia import RECIPE
     from kmedtl.runner import run
     from kmedtl.runs.compare import read_run
-    from kmedtl.tasks.classification.summary import aligned
+    from kmedtl.system.text_tables import aligned
+    from kmedtl.tasks import task_of
 
 STUDENT = "EfficientNetLite0"
 
@@ -60,7 +60,7 @@ def main():
         recipe = override(shared if runs else first, [f"backbone.name={backbone}", f"seed={RECIPE.seed + number - 1}"])
         runs.append(finished(options.out / f"run-{number}", recipe))
     soups = SOUPS if len(set(options.backbones)) == 1 else ()
-    made = [together(options.out / method, runs, method) for method in (*METHODS, *soups)]
+    made = [together(options.out / method, runs, method) for method in (*task_of(RECIPE.task).vote.methods, *soups)]
 
     student = override(shared, [f"backbone.name={STUDENT}", f"seed={RECIPE.seed + 3}"])
     alone = finished(options.out / "lite0", student)
@@ -91,10 +91,10 @@ def table(made: list[Path], others: list[Path]) -> list[str]:
     members = [open_member(other) for other in others]
     for folder in made:
         mine = open_member(folder)
-        beside = member_comparisons(members, answers(mine.predictions, mine.info, "test"))
-        gains = [f"{one.gain.value:+.4f} ({one.gain.low:+.4f} to {one.gain.high:+.4f})" for one in beside]
-        rows.append([folder.name, str(read_run(folder, folder.name).auc), *gains])
-    rows += [[other.name, str(read_run(other, other.name).auc), *[""] * len(others)] for other in others]
+        beside = member_comparisons(members, mine.examples("test"), mine.info.decoder, mine.recipe.evaluation)
+        gains = [f"{row.gain.value:+.4f} ({row.gain.low:+.4f} to {row.gain.high:+.4f})" for row in beside]
+        rows.append([folder.name, str(read_run(folder, folder.name).headline), *gains])
+    rows += [[other.name, str(read_run(other, other.name).headline), *[""] * len(others)] for other in others]
     return aligned(rows)
 
 

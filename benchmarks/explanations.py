@@ -26,7 +26,7 @@ with loading_tensorflow():
     from kmedtl.explain.methods import METHODS
     from kmedtl.explain.pointing_game import judge_pointing, read_masks
     from kmedtl.explain.sanity import sanity
-    from kmedtl.runs.prepare import prepare
+    from kmedtl.runs.prepare import prepare_recipe
 
 SEED, RANDOMISED = 7, 8
 
@@ -40,26 +40,28 @@ def main():
     recipe = recipes.read(options.run / "recipe.yaml")
     model = keras.models.load_model(options.run / "model.keras", compile=False)
     blocks = block_map(model, recipe.backbone.name)
+    which = next(iter(model.output)), 0
     images, masks, patients = with_masks(options.run, recipe, options.images)
     print(f"{len(images)} images")
     for name in options.only:
         start = time.perf_counter()
-        maps = METHODS[name](model, images, 0)
+        maps = METHODS[name](model, images, which)
         seconds = (time.perf_counter() - start) / len(images)
-        found = judge_pointing(maps, masks, patients)
-        print(f"{name:<20} {found.hits}, chance {found.chance:.3f}, {seconds:.2f} s an image", flush=True)
-        print(f"{'':<20} {sanity(model, blocks, images[:RANDOMISED], 0, METHODS[name], SEED).similarity}", flush=True)
+        pointing = judge_pointing(maps, masks, patients)
+        print(f"{name:<20} {pointing.hits}, chance {pointing.chance:.3f}, {seconds:.2f} s an image", flush=True)
+        similarity = sanity(model, blocks, images[:RANDOMISED], which, METHODS[name], SEED).similarity
+        print(f"{'':<20} {similarity}", flush=True)
 
 
 def with_masks(folder, recipe, count):
     """Return so many test images whose mask is not empty, uint8, their masks, and their patients."""
     data = replace(recipe.data, source=str(folder / "manifest.csv"), labels="", limit=None, folds=0)
-    found = prepare(data, recipe.seed)
-    test = found.table[found.table["split"] == "test"].sort_values("record", ignore_index=True)
+    prepared = prepare_recipe(replace(recipe, data=data))
+    test = prepared.table[prepared.table["split"] == "test"].sort_values("record", ignore_index=True)
     masks = read_masks(test["mask"], data.size)
     rows = np.flatnonzero(masks.any(axis=(1, 2)))
     rows = np.sort(np.random.default_rng(SEED).permutation(rows)[:count])
-    part = pipelines(found.store, found.manifest, test.loc[rows], data.batch_size)["test"]
+    part = pipelines(prepared.store, test.loc[rows], data.batch_size, targets=lambda part: {})["test"]
     return part.pixels(), masks[rows], part.table["patient"].to_numpy()
 
 

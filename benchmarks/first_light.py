@@ -2,10 +2,13 @@
 
 python benchmarks/first_light.py                  # the synthetic thorax
 python benchmarks/first_light.py --data FOLDER    # real images
+
+Other options are those of `kmedtl run`.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import resource
@@ -17,9 +20,10 @@ from pathlib import Path
 
 
 def main():
+    _, options = argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_known_args()
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "run"
-        command = [sys.executable, "-m", "kmedtl.recipes.pneumonia", "--out", str(out), *sys.argv[1:]]
+        command = [sys.executable, "-m", "kmedtl.recipes.pneumonia", "--out", str(out), *options]
         start = time.perf_counter()
         subprocess.run(command, check=True, env=os.environ | {"KMEDTL_CACHE": folder})
         seconds = time.perf_counter() - start

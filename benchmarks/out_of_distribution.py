@@ -29,11 +29,12 @@ with loading_tensorflow():
     from kmedtl.data import splits
     from kmedtl.data.pipeline import pipelines
     from kmedtl.edge.out_of_distribution import to_length_one
-    from kmedtl.explain.features import penultimate_features
+    from kmedtl.edge.shapes import FEATURES
+    from kmedtl.explain.features import outputs_and_features
     from kmedtl.images.read_image import SUFFIXES, read_image
     from kmedtl.recipes.pneumonia import RECIPE
     from kmedtl.runner import run
-    from kmedtl.runs.prepare import prepare
+    from kmedtl.runs.prepare import prepare_recipe
     from kmedtl.statistics.confidence import wilson
     from kmedtl.statistics.out_of_distribution import PASSED, fit, fit_layout
 
@@ -54,9 +55,9 @@ def main():
     recipe = recipes.read(folder / "recipe.yaml")
     model = keras.models.load_model(folder / "model.keras", compile=False)
     images, patients = of_run(folder, recipe, options.images)
-    training, validation = (penultimate_features(model, images[split]) for split in ("train", "val"))
+    training, validation = (features_of(model, images[split]) for split in ("train", "val"))
     if options.choose:
-        choose(training, validation, {name: penultimate_features(model, x) for name, x in made(images["val"]).items()})
+        choose(training, validation, {name: features_of(model, x) for name, x in made(images["val"]).items()})
         return
     known = replace(fit(training, validation), layout=fit_layout(images["train"], images["val"]))
     print(f"{len(training)} training and {len(validation)} validation images, {training.shape[1]} features")
@@ -69,16 +70,20 @@ def main():
         report(known, model, folder.name, of_folder(folder, recipe.data, options.images))
 
 
+def features_of(model, images):
+    return outputs_and_features(model, images)[FEATURES]
+
+
 def of_run(folder, recipe, count):
     """Return about so many images of each split of the run, and their patients; of training twice as many."""
     data = replace(recipe.data, source=str(folder / "manifest.csv"), labels="", limit=None, folds=0)
-    found = prepare(data, recipe.seed)
-    table = splits.split(found.manifest, found.table, data.validation, data.test, recipe.seed)
+    prepared = prepare_recipe(replace(recipe, data=data))
+    table = splits.split(prepared.manifest, prepared.table, data.validation, data.test, recipe.seed)
     wanted = {"train": 2 * count, "val": count, "test": count}
     chosen = table.groupby("split", group_keys=False)[list(table)].apply(
         lambda part: part.sample(min(len(part), wanted[part["split"].iloc[0]]), random_state=SEED)
     )
-    parts = pipelines(found.store, found.manifest, chosen, data.batch_size)
+    parts = pipelines(prepared.store, chosen, data.batch_size, targets=lambda part: {})
     return (
         {split: part.pixels() for split, part in parts.items()},
         {split: part.table["patient"].to_numpy() for split, part in parts.items()},
@@ -109,7 +114,7 @@ def fitted(picture, data):
 
 
 def report(known, model, name, pixels, patients=None):
-    called = known.unlike(penultimate_features(model, pixels), pixels)
+    called = known.unlike(features_of(model, pixels), pixels)
     patients = np.arange(len(called)) if patients is None else patients
     print(f"{name:<16} {wilson(called, patients)} of {len(called)}", flush=True)
 

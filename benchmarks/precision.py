@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -19,16 +20,15 @@ from kmedtl.system.native_logs import quiet_stderr
 
 bound_arenas()
 with quiet_stderr():
-    import keras
-
-    from kmedtl.backbones.blocks import block_map
     from kmedtl.data.in_memory import ImagesInMemory
     from kmedtl.data.pipeline import Pipeline
+    from kmedtl.edge.tasks.classification.decoder import LOGITS
     from kmedtl.finetune.distribution import devices
-    from kmedtl.finetune.job import TrainingJob
     from kmedtl.finetune.stages import fine_tune
-    from kmedtl.recipe import Backbone, Head, Stage, Training
-    from kmedtl.tasks.classification.model import build_classifier
+    from kmedtl.recipe import Backbone, Stage, Training
+    from kmedtl.recipes.pneumonia import RECIPE
+    from kmedtl.runs.train import build, training_job
+    from kmedtl.tasks.classification.question import ClassQuestion
 
 BATCH = 32
 
@@ -44,10 +44,17 @@ def main():
     for jit, precision in itertools.product((False, True), ("float32", "bfloat16", "float16")):
         training = Training(precision=precision, jit=jit)
         with devices(training):
-            keras.utils.set_random_seed(0)
-            model = build_classifier(Backbone(options.backbone, "random"), Head(), options.size, 1, findings=1)
-            task = TrainingJob(model, block_map(model, options.backbone), data, "none", training, seed=0)
-            first, second = fine_tune(task, [Stage("step", "last:2", 2, 1e-4, views=1)]).history
+            recipe = replace(
+                RECIPE,
+                data=replace(RECIPE.data, size=options.size, augment="none"),
+                backbone=Backbone(options.backbone, "random"),
+                stages=(Stage("step", "last:2", 2, 1e-4, views=1),),
+                training=training,
+                seed=0,
+            )
+            question = ClassQuestion("binary", RECIPE.data.classes)
+            job = training_job(recipe, *build(recipe, question), data, question, print)
+            first, second = fine_tune(job, recipe.stages).history
         print(f"{precision:<10} {jit!s:<6} {first.seconds:>15.1f} {second.step_ms:>10.0f}", flush=True)
 
 
@@ -56,7 +63,7 @@ def noise(count, size, seed):
     pixels = random.integers(0, 256, (count, size, size, 1), dtype=np.uint8)
     targets = (np.arange(count) % 2).astype(np.float32)[:, None]
     table = pd.DataFrame({"id": [str(row) for row in range(count)], "record": range(count), "stratum": targets[:, 0]})
-    return Pipeline(ImagesInMemory(pixels), table, targets, BATCH)
+    return Pipeline(ImagesInMemory(pixels), table, {LOGITS: targets}, BATCH)
 
 
 if __name__ == "__main__":

@@ -31,15 +31,17 @@ with quiet_stderr():
     from kmedtl.data import splits
     from kmedtl.data.corruptions import PLAUSIBLE
     from kmedtl.data.pipeline import pipelines
-    from kmedtl.edge.model_info import ModelInfo
     from kmedtl.edge.tasks.classification.calibration import uncalibrated
-    from kmedtl.finetune.stage_data import predict_logits
+    from kmedtl.edge.tasks.classification.decoder import LOGITS, ClassDecoder
+    from kmedtl.finetune.stage_data import predict_outputs
     from kmedtl.finetune.stages import fine_tune
     from kmedtl.recipes.pneumonia import RECIPE
-    from kmedtl.runs.prepare import prepare
+    from kmedtl.runs.prepare import prepare_recipe
     from kmedtl.runs.shift import shift
     from kmedtl.runs.train import build, training_job
     from kmedtl.statistics.confidence import bootstrap, delong_auc
+    from kmedtl.tasks.classification.question import ClassQuestion
+    from kmedtl.tasks.task import Examples
 
 INTERPOLATE = {"interpolate": (0.0, 0.25, 0.5, 0.75, 1.0)}
 # Name → what it sets in every stage, and in `training`.
@@ -84,7 +86,7 @@ def main():
 
 
 def ablation(recipe, options):
-    data = divided(recipe)
+    question, data = divided(recipe)
     print({name: len(part.table) for name, part in data.items()})
     names = options.only or list(OPTIONS)
     for seed in range(recipe.seed, recipe.seed + options.seeds):
@@ -93,9 +95,9 @@ def ablation(recipe, options):
             if options.out.exists() and key in pd.read_csv(options.out)[KEY].to_numpy(object).tolist():
                 continue
             start = time.perf_counter()
-            model = trained(with_option(recipe, name, seed), data)
+            model = trained(with_option(recipe, name, seed), question, data)
             row = dict(zip(KEY, key, strict=True)) | {"seconds": round(time.perf_counter() - start, 1)}
-            row |= judged(model, data["val"], "val") | judged(model, data["test"], "test")
+            row |= judged(model, question, data["val"], "val") | judged(model, question, data["test"], "test")
             pd.DataFrame([row]).to_csv(options.out, mode="a", header=not options.out.exists(), index=False)
             print(row, flush=True)
     table = pd.read_csv(options.out)
@@ -103,11 +105,14 @@ def ablation(recipe, options):
     print(markdown(table[mine]))
 
 
-def divided(recipe):
-    """Return a pipeline a split, by the recipe's own seed."""
-    found = prepare(recipe.data, recipe.seed)
-    table = splits.split(found.manifest, found.table, recipe.data.validation, recipe.data.test, recipe.seed)
-    return pipelines(found.store, found.manifest, table, recipe.data.batch_size)
+def divided(recipe, of_training=lambda table: table["split"] != ""):
+    """Return the question and a pipeline a split, by the recipe's own seed; training and validation may be cut."""
+    prepared = prepare_recipe(recipe)
+    manifest = prepared.manifest
+    table = splits.split(manifest, prepared.table, recipe.data.validation, recipe.data.test, recipe.seed)
+    table = table[(table["split"] == "test") | of_training(table)]
+    targets = lambda part: {LOGITS: manifest.targets(part)}  # noqa: E731
+    return prepared.question, pipelines(prepared.store, table, recipe.data.batch_size, targets)
 
 
 def with_option(recipe, name, seed):
@@ -120,28 +125,28 @@ def with_option(recipe, name, seed):
     )
 
 
-def trained(recipe, data):
-    model, blocks = build(recipe)
-    fine_tune(training_job(recipe, model, blocks, data, "binary", print), recipe.stages)
+def trained(recipe, question, data):
+    model, blocks = build(recipe, question)
+    fine_tune(training_job(recipe, model, blocks, data, question, print), recipe.stages)
     return model
 
 
-def judged(model, part, split):
+def judged(model, question: ClassQuestion, part, split):
     """Return AUC, and mean and largest loss under the suite, of one split. No figure here needs an operating point."""
-    _, size, _, channels = model.input_shape
-    info = ModelInfo(
-        ("0", "1"), "binary", size, channels, uncalibrated("binary", 1), (0.5,), "robustness", "", 0, False, ""
-    )
-    found = shift(lambda images: answers(model, images), part.pixels(), part.table, info, severities=(PLAUSIBLE,))
+    decoder = ClassDecoder("binary", question.classes, uncalibrated("binary", 1), (0.5,))
+    ids, patients = (part.table[name].to_numpy(object) for name in ("id", "patient"))
+    images = part.pixels()
+    known = Examples(ids, patients, part.targets, {}, part.table[[]])
+    shifted = shift(lambda images: outputs(model, images), images, known, decoder, severities=(PLAUSIBLE,))
     return {
-        f"{split}_auc": found.clean.auc.value,
-        f"{split}_mean_loss": found.mean_loss.value,
-        f"{split}_worst_loss": found.worst.auc_loss.value,
-        f"{split}_worst": found.worst.corruption,
+        f"{split}_auc": shifted.clean.estimates["auc"].value,
+        f"{split}_mean_loss": shifted.mean_loss.value,
+        f"{split}_worst_loss": shifted.worst.loss.value,
+        f"{split}_worst": shifted.worst.corruption,
     }
 
 
-def answers(model, images):
+def outputs(model, images):
     return model.predict(images.astype(np.float32), verbose=0)
 
 
@@ -165,10 +170,7 @@ def plus_minus(values):
 
 def scanners(recipe, names):
     """Train on scanner A of the synthetic thorax; print AUC on A and on B, and what is lost in between."""
-    found = prepare(recipe.data, recipe.seed)
-    table = splits.split(found.manifest, found.table, recipe.data.validation, recipe.data.test, recipe.seed)
-    known = table[(table["split"] == "test") | (table["site"] == "A")]
-    data = pipelines(found.store, found.manifest, known, recipe.data.batch_size)
+    question, data = divided(recipe, of_training=lambda table: table["site"] == "A")
     test = data["test"].table
     is_a = (test["site"] == "A").to_numpy()
     print({name: len(part.table) for name, part in data.items()}, f"of the test, scanner A: {is_a.sum()}")
@@ -176,7 +178,8 @@ def scanners(recipe, names):
     print("| option | AUC on A | AUC on B | lost |\n| --- | --- | --- | --- |")
     labels, patients = test["label"].to_numpy(), test["patient"].to_numpy()
     for name in names:
-        logits = predict_logits(trained(with_option(recipe, name, recipe.seed), data), data["test"])[:, 0]
+        model = trained(with_option(recipe, name, recipe.seed), question, data)
+        logits = predict_outputs(model, data["test"])[LOGITS][:, 0]
         areas = [delong_auc(labels[rows], logits[rows], patients[rows]) for rows in (is_a, ~is_a)]
         lost = bootstrap(area_lost(labels, logits, is_a), patients, 2000, recipe.seed)
         print(f"| {name} | {areas[0]} | {areas[1]} | {lost} |", flush=True)

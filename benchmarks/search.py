@@ -67,18 +67,18 @@ def main():
 
 def gain(recipe, folder):
     """Search, run the recipe as it stands, and compare both on the test."""
-    found, place = search(recipe, folder / "search")
-    print(summary(found, place))
+    result, place = search(recipe, folder / "search")
+    print(summary(result, place))
     first, *others = sorted(place.glob("trials/*/record.json"), key=lambda path: path.stat().st_mtime)
     seconds = others[-1].stat().st_mtime - first.stat().st_mtime
-    print(f"\nfirst trial, with the features of all: {found.records[0].seconds:.1f} s")
+    print(f"\nfirst trial, with the features of all: {result.records[0].seconds:.1f} s")
     print(f"{len(others)} further trials: {seconds:.1f} s, {seconds / len(others):.2f} s each")
-    held = {number: record.megabytes for number, record in enumerate(found.records, 1) if number % TRIALS in (1, 0)}
+    held = {number: record.megabytes for number, record in enumerate(result.records, 1) if number % TRIALS in (1, 0)}
     print("memory of the process after trial " + ", ".join(f"{number}: {size:.0f} MB" for number, size in held.items()))
     run(replace(recipe, search=Search()), folder / "default")
     compared = compare([folder / "default", place / "winner"])
-    for one in compared.runs:
-        print(f"{one.name:<8} test AUC {one.auc}")
+    for finished in compared.runs:
+        print(f"{finished.name:<8} test AUC {finished.headline}")
     print(f"winner minus default, paired: {compared.gains[1]}")
 
 

@@ -31,11 +31,12 @@ with quiet_stderr():
     from kmedtl.backbones.blocks import set_trainable
     from kmedtl.data import splits
     from kmedtl.data.pipeline import Variation, pipelines
-    from kmedtl.finetune.stage_data import predict_logits
+    from kmedtl.edge.tasks.classification.decoder import LOGITS
+    from kmedtl.finetune.stage_data import predict_outputs
     from kmedtl.finetune.stages import fine_tune
     from kmedtl.recipe import Stage
     from kmedtl.recipes.pneumonia import RECIPE
-    from kmedtl.runs.prepare import prepare
+    from kmedtl.runs.prepare import prepare_recipe
     from kmedtl.runs.train import build, training_job
     from kmedtl.statistics.confidence import delong_auc
 
@@ -67,42 +68,45 @@ def main():
             backbone=replace(RECIPE.backbone, name=options.backbone, weights=options.weights),
             stages=tuple(Stage(train, train, options.epochs, rate) for train, rate in RATES.items()),
         )
-        found = prepare(recipe.data, recipe.seed)
-        table = splits.split(found.manifest, found.table, 0.15, 0.15, recipe.seed)
-        data = pipelines(found.store, found.manifest, table, recipe.data.batch_size)
+        prepared = prepare_recipe(recipe)
+        manifest, question = prepared.manifest, prepared.question
+        table = splits.split(manifest, prepared.table, 0.15, 0.15, recipe.seed)
+        targets = lambda part: {LOGITS: manifest.targets(part)}  # noqa: E731
+        data = pipelines(prepared.store, table, recipe.data.batch_size, targets)
         print({name: len(part.table) for name, part in data.items()}, options.backbone)
         arms = {"kmedtl": kmedtl, "plain Keras": plain_keras}
         if options.backbone == "EfficientNetLite0":
             arms["PyTorch"] = pytorch
         results = {}
         for name, arm in arms.items():
-            found = arm(recipe, data)
-            if found:
-                results[name] = found
-                print(name, *(f"{seconds:.1f} s" for seconds in found.stages), test_auc(data, found.logits), flush=True)
+            result = arm(recipe, question, data)
+            if result:
+                results[name] = result
+                seconds = (f"{stage:.1f} s" for stage in result.stages)
+                print(name, *seconds, test_auc(data, result.logits), flush=True)
         report(results, data)
 
 
-def kmedtl(recipe, data):
+def kmedtl(recipe, question, data):
     """The frozen part is computed once for all, in the first stage's time; the test is no part of it."""
-    model, blocks = build(recipe)
+    model, blocks = build(recipe, question)
     seconds, start = [], time.perf_counter()
 
     def stamp(epoch, number):
         seconds.append(time.perf_counter() - start)
 
-    task = training_job(recipe, model, blocks, data, "binary", print)
-    history = fine_tune(replace(task, after_epoch=stamp), recipe.stages).history
+    job = training_job(recipe, model, blocks, data, question, print)
+    history = fine_tune(replace(job, after_epoch=stamp), recipe.stages).history
     last_of_stage = np.cumsum([stage.epochs for stage in recipe.stages]) - 1
     assert len(history) == last_of_stage[-1] + 1
     stages = np.diff([0, *np.array(seconds)[last_of_stage]]).tolist()
     last_epochs = [history[last].seconds for last in last_of_stage]
-    return Result(stages, last_epochs, predict_logits(model, data["test"])[:, 0])
+    return Result(stages, last_epochs, logits_of(model, data["test"]))
 
 
-def plain_keras(recipe, data):
+def plain_keras(recipe, question, data):
     """What a Keras user writes: toggle, compile, fit, evaluate after each epoch, keep the best."""
-    model, blocks = build(recipe)
+    model, blocks = build(recipe, question)
     seconds, last_epochs, best, best_auc = [], [], model.get_weights(), 0.0
     for number, stage in enumerate(recipe.stages):
         start = time.perf_counter()
@@ -113,7 +117,7 @@ def plain_keras(recipe, data):
         )
         model.compile(
             keras.optimizers.AdamW(rate, weight_decay=stage.weight_decay),
-            keras.losses.BinaryCrossentropy(from_logits=True),
+            {LOGITS: keras.losses.BinaryCrossentropy(from_logits=True)},
             jit_compile=False,
         )
         for epoch in range(stage.epochs):
@@ -121,16 +125,16 @@ def plain_keras(recipe, data):
             begun = time.perf_counter()
             model.fit(batches.map(lambda images, targets, _: (images, targets)), verbose=0)
             trained = time.perf_counter() - begun
-            auc = validation_auc(data, predict_logits(model, data["val"])[:, 0])
+            auc = validation_auc(data, logits_of(model, data["val"]))
             if auc > best_auc:
                 best, best_auc = model.get_weights(), auc
         model.set_weights(best)
         seconds.append(time.perf_counter() - start)
         last_epochs.append(trained)
-    return Result(seconds, last_epochs, predict_logits(model, data["test"])[:, 0])
+    return Result(seconds, last_epochs, logits_of(model, data["test"]))
 
 
-def pytorch(recipe, data):
+def pytorch(recipe, question, data):
     """The same as a PyTorch loop with images in memory; None where PyTorch is not installed."""
     try:
         import torch
@@ -149,7 +153,7 @@ def pytorch(recipe, data):
         "last:2": model._blocks[11:15],
     }
     pixels = {name: torch.from_numpy(part.pixels()[..., 0]) for name, part in data.items()}
-    targets = torch.from_numpy(data["train"].targets)
+    targets = torch.from_numpy(data["train"].targets[LOGITS])
     seconds, last_epochs, best, best_auc = [], [], copy.deepcopy(model.state_dict()), 0.0
     for number, stage in enumerate(recipe.stages):
         start = time.perf_counter()
@@ -203,6 +207,10 @@ def normalised(images):
     return ((images - 127) / 128).expand(-1, 3, -1, -1)
 
 
+def logits_of(model, part):
+    return predict_outputs(model, part)[LOGITS][:, 0]
+
+
 def torch_logits(torch, model, pixels):
     with torch.inference_mode():
         parts = [model(normalised(batch[:, None].float()))[:, 0] for batch in pixels.split(64)]
@@ -210,35 +218,35 @@ def torch_logits(torch, model, pixels):
 
 
 def validation_auc(data, logits):
-    return delong_auc(data["val"].targets[:, 0], logits, np.arange(len(logits))).value
+    return delong_auc(data["val"].targets[LOGITS][:, 0], logits, np.arange(len(logits))).value
 
 
 def test_auc(data, logits):
     test = data["test"]
-    return delong_auc(test.targets[:, 0], logits, test.table["patient"].to_numpy(str))
+    return delong_auc(test.targets[LOGITS][:, 0], logits, test.table["patient"].to_numpy(str))
 
 
 def report(results, data):
     count = len(data["train"].table)
     print(f"\n{'seconds':<14}" + "".join(f"{name:>12}" for name in RATES) + f"{'all':>10}   test AUC")
-    for name, found in results.items():
-        cells = "".join(f"{value:>10.1f} s" for value in found.stages)
-        print(f"{name:<14}{cells}{sum(found.stages):>8.0f} s   {test_auc(data, found.logits)}")
-    for name, found, ours in against_ours(results):
-        print(f"{name:<14}{ratios(found.stages, ours.stages)}{sum(found.stages) / sum(ours.stages):>8.1f} ×")
+    for name, result in results.items():
+        cells = "".join(f"{value:>10.1f} s" for value in result.stages)
+        print(f"{name:<14}{cells}{sum(result.stages):>8.0f} s   {test_auc(data, result.logits)}")
+    for name, result, ours in against_ours(results):
+        print(f"{name:<14}{ratios(result.stages, ours.stages)}{sum(result.stages) / sum(ours.stages):>8.1f} ×")
     print(f"\n{'a step alone':<14}" + "".join(f"{name:>12}" for name in RATES))
-    for name, found in results.items():
-        print(f"{name:<14}" + "".join(f"{1000 * value / count:>7.2f} ms/i" for value in found.last_epochs))
-    for name, found, ours in against_ours(results):
-        print(f"{name:<14}{ratios(found.last_epochs, ours.last_epochs)}")
+    for name, result in results.items():
+        print(f"{name:<14}" + "".join(f"{1000 * value / count:>7.2f} ms/i" for value in result.last_epochs))
+    for name, result, ours in against_ours(results):
+        print(f"{name:<14}{ratios(result.last_epochs, ours.last_epochs)}")
     print(f"{count} training images; the frozen part's one pass counts to kmedtl's first stage; ms/i: ms an image")
 
 
 def against_ours(results):
     """Yield (name, result, kmedtl's result) of every other arm."""
-    for name, found in results.items():
+    for name, result in results.items():
         if name != "kmedtl":
-            yield f"{name} /", found, results["kmedtl"]
+            yield f"{name} /", result, results["kmedtl"]
 
 
 def ratios(theirs, ours):

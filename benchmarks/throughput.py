@@ -20,16 +20,18 @@ with quiet_stderr():
     import keras
 
     from kmedtl.audit.audit import audit
-    from kmedtl.backbones.blocks import block_map, set_trainable
+    from kmedtl.backbones.blocks import set_trainable
     from kmedtl.data import sources, splits, store
     from kmedtl.data.pipeline import Variation, pipelines
     from kmedtl.edge.litert import LiteRTModel
+    from kmedtl.edge.tasks.classification.decoder import LOGITS
     from kmedtl.export.formats import write_all
     from kmedtl.finetune.optimizers import optimizer
-    from kmedtl.finetune.stage_data import predict_logits
+    from kmedtl.finetune.stage_data import predict_outputs
     from kmedtl.recipes.pneumonia import RECIPE
+    from kmedtl.runs.train import build
+    from kmedtl.tasks import task_of
     from kmedtl.tasks.classification.losses import MaskedCrossEntropy
-    from kmedtl.tasks.classification.model import build_classifier
 
 
 def timed(label, images, work):
@@ -50,32 +52,32 @@ def main():
 
     with tempfile.TemporaryDirectory() as folder:
         os.environ["KMEDTL_CACHE"] = folder  # an empty cache, so that preparing is measured, and nothing is left
-        manifest = sources.load(recipe.data, recipe.seed)
+        question, manifest = task_of(recipe.task).ask(recipe.task, sources.load(recipe.data, recipe.seed))
         table = splits.limit(manifest.table, options.limit, recipe.seed)
         manifest = replace(manifest, table=table)
         images = timed("prepare (decode to store)", len(table), lambda: store.prepare(table, recipe.data.reading))
         timed("read the store", images.count, lambda: sum(1 for _ in images.images()))
         _, table = audit(manifest, images, 0, recipe.seed)
         table = splits.split(manifest, table, 0.15, 0.15, recipe.seed)
-        data = pipelines(images, manifest, table, recipe.data.batch_size)
-        train(recipe, data, Path(folder))
+        targets = lambda part: {LOGITS: manifest.targets(part)}  # noqa: E731
+        data = pipelines(images, table, recipe.data.batch_size, targets)
+        train(recipe, question, data, Path(folder))
 
 
-def train(recipe, data, folder):
-    model = build_classifier(recipe.backbone, recipe.head, recipe.data.size, recipe.data.channels, 1)
-    blocks = block_map(model, recipe.backbone.name)
+def train(recipe, question, data, folder):
+    model, blocks = build(recipe, question)
     count = len(data["train"].table)
     for stage in recipe.stages:
-        trainer = keras.Model(model.inputs, model.outputs)
+        trainer = keras.Model(model.inputs, model.output)
         set_trainable(trainer, blocks, stage.train)
-        trainer.compile(optimizer(stage, 2 * data["train"].steps, trainer, blocks), MaskedCrossEntropy())
+        trainer.compile(optimizer(stage, 2 * data["train"].steps, trainer, blocks), {LOGITS: MaskedCrossEntropy()})
         for label in ("warm-up", f"train, stage {stage.name} ({stage.train})"):
             epoch = data["train"].epoch(0, Variation(recipe.data.augment))
             fit = lambda: trainer.fit(epoch, verbose=0, shuffle=False)  # noqa: B023, E731 (called at once)
             fit() if label == "warm-up" else timed(label, count, fit)
     pixels = data["test"].pixels()
-    predict_logits(model, data["test"])
-    timed("predict, Keras", len(pixels), lambda: predict_logits(model, data["test"]))
+    predict_outputs(model, data["test"])
+    timed("predict, Keras", len(pixels), lambda: predict_outputs(model, data["test"]))
     for path in write_all(model, folder, data["train"].sample(64, 0)):
         if path.suffix == ".tflite":
             runtime = LiteRTModel(path)

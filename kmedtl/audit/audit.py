@@ -234,8 +234,8 @@ def _warnings(found: Audit, manifest: Manifest, table: pd.DataFrame) -> Iterator
         first = " and ".join(found.conflicts[0])
         yield f"Pictures listed under two labels: {len(found.conflicts)}, first: {first}."
     for what, place in PLACES.items():
-        telling = [one for one in found.shortcuts if one.what == what and one.auc.low > TELLING]
-        telling.sort(key=lambda one: -one.auc.low)
+        telling = [shortcut for shortcut in found.shortcuts if shortcut.what == what and shortcut.auc.low > TELLING]
+        telling.sort(key=lambda shortcut: -shortcut.auc.low)
         for shortcut in telling[:MOST_TELLING]:
             yield f"{shortcut.finding} can be read from {place}: AUC {shortcut.auc}, chance is 0.5."
         if len(telling) > MOST_TELLING:

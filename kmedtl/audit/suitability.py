@@ -62,17 +62,17 @@ def mismatches(table: pd.DataFrame, data: Data, synthetic: bool) -> list[Mismatc
 def _colour(coloured: int, looked_at: int, data: Data) -> Iterator[Mismatch]:
     if not looked_at:
         return
-    share, said = coloured / looked_at, f"{coloured} of {looked_at} images looked at are coloured"
+    share, count = coloured / looked_at, f"{coloured} of {looked_at} images looked at are coloured"
     for_colour = PRESETS.get(data.augment, (share > MOSTLY, ()))[0]
     if data.channels == 1 and coloured:
-        text = f"{said}, and data.channels=1 shows the model gray; set data.channels=3"
+        text = f"{count}, and data.channels=1 shows the model gray; set data.channels=3"
         yield Mismatch(f"{text}, or data.allow_mismatch=true.", grave=True) if share > MOSTLY else Mismatch(f"{text}.")
     elif 0 < coloured < looked_at:
-        yield Mismatch(f"{said}, the others gray.")
+        yield Mismatch(f"{count}, the others gray.")
     if data.channels == 3 and not coloured:
         yield Mismatch("The images are gray: with data.channels=1 the model sees the same.")
     if share > MOSTLY and not for_colour:
-        yield Mismatch(f"{said}; data.augment={data.augment} is for gray ones: skin, retina or histology may suit.")
+        yield Mismatch(f"{count}; data.augment={data.augment} is for gray ones: skin, retina or histology may suit.")
     if not coloured and for_colour:
         yield Mismatch(f"The images are gray; data.augment={data.augment} is for coloured ones.")
 

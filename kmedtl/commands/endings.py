@@ -19,10 +19,10 @@ MOST = 3  # warnings of the audit that are repeated
 def summary(found: Result | CrossValidation, folder: Path) -> str:
     """Return all the lines."""
     if isinstance(found, CrossValidation):
-        told = cross_validation.summary(found, folder)
+        lines = cross_validation.summary(found, folder)
     else:
-        told = result.summary(found, folder)
-    return "\n".join([told, *_advice(found, folder), *_next_steps(found, folder)])
+        lines = result.summary(found, folder)
+    return "\n".join([lines, *_advice(found, folder), *_next_steps(found, folder)])
 
 
 def ending(found: Result | CrossValidation, folder: Path) -> str:
@@ -32,19 +32,19 @@ def ending(found: Result | CrossValidation, folder: Path) -> str:
 
 
 def _advice(found: Result | CrossValidation, folder: Path) -> list[str]:
-    """Return the gravest warnings of the audit, which were said before the training and have scrolled away."""
+    """Return the gravest warnings of the audit, which were printed before the training and have scrolled away."""
     first = next(iter(found.folds.values())) if isinstance(found, CrossValidation) else found
     warnings = first.audit.warnings
     if not warnings:
         return []
     more = len(warnings) - MOST
     rest = [f"and {more} more: {folder / 'audit.html'}"] if more > 0 else []
-    told = [*map(shown, warnings[:MOST]), *rest, *_ways_out(first.audit, first.recipe)]
-    return ["", "Before you rely on these figures:", *(f"  {line}" for line in told)]
+    lines = [*map(shown, warnings[:MOST]), *rest, *_ways_out(first.audit, first.recipe)]
+    return ["", "Before you rely on these figures:", *(f"  {line}" for line in lines)]
 
 
 def _ways_out(audit: Audit, recipe: Recipe) -> Iterator[str]:
-    """Yield what can be done about warnings that do not say so themselves."""
+    """Yield what can be done about warnings that name no remedy."""
     telling = {shortcut.what for shortcut in audit.shortcuts if shortcut.auc.low > TELLING}
     if "frame" in telling and recipe.stages:
         masked = " ".join(f"--set stages.{number}.border=mask" for number in range(len(recipe.stages)))
@@ -56,8 +56,8 @@ def _ways_out(audit: Audit, recipe: Recipe) -> Iterator[str]:
 
 
 def _next_steps(found: Result | CrossValidation, folder: Path) -> list[str]:
-    one = folder / "fold-1" if isinstance(found, CrossValidation) else folder  # folds have a model each
-    run, model = shlex.quote(str(folder)), shlex.quote(str(one))
+    single = folder / "fold-1" if isinstance(found, CrossValidation) else folder  # folds have a model each
+    run, model = shlex.quote(str(folder)), shlex.quote(str(single))
     return [
         "",
         "Next:",

@@ -41,8 +41,8 @@ def _vote(options: argparse.Namespace) -> str:
     final = run_folder.choose(options.out, made.recipe.name)
     with run_folder.building(final) as folder:
         write(made, folder)
-    told = "\n".join(summary(made, final))
-    return told.rpartition("\n\n")[2] if options.quiet else told
+    text = "\n".join(summary(made, final))
+    return text.rpartition("\n\n")[2] if options.quiet else text
 
 
 def _soup(options: argparse.Namespace) -> str:

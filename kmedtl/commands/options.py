@@ -70,11 +70,11 @@ def configured(recipe: Recipe, options: argparse.Namespace) -> Recipe:
 
 
 def shortcuts(options: argparse.Namespace) -> list[str]:
-    """Return what the options other than `--set` say, as `--set` would take it."""
-    said = {path: getattr(options, name, None) for path, name in SHORTCUTS.items()}
+    """Return the settings that options other than `--set` give, as `--set` would take them."""
+    given = {path: getattr(options, name, None) for path, name in SHORTCUTS.items()}
     return [
         f"{path}={json.dumps(value, ensure_ascii=False)}"
-        for path, value in said.items()
+        for path, value in given.items()
         if value is not None and value is not False  # not `in`: 0 == False, and 0 is a seed
     ]
 

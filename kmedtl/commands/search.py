@@ -39,8 +39,8 @@ def command(options: argparse.Namespace) -> int:
     from kmedtl.system.native_logs import loading_tensorflow
     from kmedtl.system.quiet import unheard
 
-    said = {name: getattr(options, name) for name in SETTINGS} | {"folds": options.search_folds}
-    assignments = [f"search.{name}={json.dumps(value)}" for name, value in said.items() if value is not None]
+    given = {name: getattr(options, name) for name in SETTINGS} | {"folds": options.search_folds}
+    assignments = [f"search.{name}={json.dumps(value)}" for name, value in given.items() if value is not None]
     recipe = config.override(configured(find(options.recipe), options), assignments)
     check_recipe(recipe)
     with loading_tensorflow():
@@ -51,6 +51,6 @@ def command(options: argparse.Namespace) -> int:
     log = unheard if options.quiet else print
     found, folder = search(recipe, options.out, log, options.resume, options.ray, options.workers)
     if found:
-        told = summary(found, folder)
-        logged(print, folder)(told.rpartition("\n\n")[2] if options.quiet else told)
+        text = summary(found, folder)
+        logged(print, folder)(text.rpartition("\n\n")[2] if options.quiet else text)
     return 0

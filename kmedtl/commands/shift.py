@@ -75,8 +75,8 @@ def command(options: argparse.Namespace) -> int:
         )  # fmt: skip
         notice = SYNTHETIC if run.info.synthetic else ""
         shift_page.write(found, folder, run.model.name, run.info, notice, kmedtl.__version__)
-    told = [] if options.quiet else shift_page.summary(found)
-    print("\n".join([*told, *([notice] if notice else []), f"Page: {final / 'shift.html'}"]))
+    lines = [] if options.quiet else shift_page.summary(found)
+    print("\n".join([*lines, *([notice] if notice else []), f"Page: {final / 'shift.html'}"]))
     return 0
 
 

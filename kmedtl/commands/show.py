@@ -23,11 +23,11 @@ def command(options: argparse.Namespace) -> int:
     from kmedtl.system.printable import shown
 
     recipe = configured(find(options.recipe), options)
-    said = {assignment.partition("=")[0]: "option" for assignment in shortcuts(options)}
-    said |= {assignment.partition("=")[0]: "--set" for assignment in options.set}
+    origins = {assignment.partition("=")[0]: "option" for assignment in shortcuts(options)}
+    origins |= {assignment.partition("=")[0]: "--set" for assignment in options.set}
     rows = [("SETTING", "VALUE", "FROM", "MEANING")]
     for setting in settings_of(recipe):
-        origin = _said(setting.path, said) or ("default" if setting.is_default else "recipe")
+        origin = _origin(setting.path, origins) or ("default" if setting.is_default else "recipe")
         rows.append((setting.path, _text(_plain(to_dict(recipe), setting.path)), origin, setting.meaning))
     widths = [min(WIDEST, max(len(row[column]) for row in rows)) for column in range(3)]
     for row in rows:
@@ -36,9 +36,9 @@ def command(options: argparse.Namespace) -> int:
     return 0
 
 
-def _said(path: str, said: dict[str, str]) -> str:
-    """Return who said a setting, or the whole that it is in, or a part of it; "" where nobody did."""
-    return next((who for name, who in said.items() if _is_within(path, name) or _is_within(name, path)), "")
+def _origin(path: str, origins: dict[str, str]) -> str:
+    """Return where a setting, the whole that it is in, or a part of it was given; "" where nowhere."""
+    return next((origin for name, origin in origins.items() if _is_within(path, name) or _is_within(name, path)), "")
 
 
 def _is_within(path: str, whole: str) -> bool:

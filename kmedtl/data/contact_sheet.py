@@ -95,4 +95,4 @@ def _chosen(manifest: Manifest, table: pd.DataFrame, count: int) -> pd.DataFrame
 
 def _samples(shown: pd.DataFrame, labels: Sequence[str], versions: Iterable[Iterable[np.ndarray]]) -> list[Sample]:
     pictures = [tuple(jpeg(image, SIDE) for image in images) for images in zip(*versions, strict=True)]
-    return [Sample(*one) for one in zip(shown["id"], labels, pictures, strict=True)]
+    return [Sample(*fields) for fields in zip(shown["id"], labels, pictures, strict=True)]

@@ -99,8 +99,8 @@ def read_text(path: Path) -> tuple[str, tuple[str, ...]]:
     if not text and content:
         raise UserError(f"{path}: the table is not text of a known encoding; save it as CSV (UTF-8).")
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    said = f"{path.name} is not UTF-8; it was read as Windows-1252: check names with accents."
-    return text, (said,) if encoding == "cp1252" else ()
+    note = f"{path.name} is not UTF-8; it was read as Windows-1252: check names with accents."
+    return text, (note,) if encoding == "cp1252" else ()
 
 
 def _text(content: bytes) -> tuple[str, str]:
@@ -120,7 +120,7 @@ def _text(content: bytes) -> tuple[str, str]:
 def separator_of(header: str) -> str:
     """Return what separates the names of the header: whichever of `SEPARATORS` makes the most of them."""
     quoted = re.sub(r'"[^"]*"', "", header)
-    parts = {one: quoted.count(one) for one in SEPARATORS}
+    parts = {separator: quoted.count(separator) for separator in SEPARATORS}
     return max(parts, key=parts.__getitem__)
 
 

@@ -19,8 +19,8 @@ def spelling_key(name: str) -> str:
     Source: Unicode Standard Annex 15 (NFKC) and section 3.13 of the standard (case folding).
     """
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
-    shown = "".join(one for one in SELECTORS.sub("", folded) if unicodedata.category(one) not in INVISIBLE)
-    digits = "".join(str(unicodedata.decimal(one, one)) for one in shown)
+    shown = "".join(char for char in SELECTORS.sub("", folded) if unicodedata.category(char) not in INVISIBLE)
+    digits = "".join(str(unicodedata.decimal(char, char)) for char in shown)
     number = DECIMAL.fullmatch(digits)
     return LEADING_ZEROS.sub("", number[1] if number else digits) or name
 

@@ -59,8 +59,8 @@ def print_pdf(page: Path, out: Path, browser: Path) -> None:
         except (OSError, subprocess.TimeoutExpired) as error:
             raise UserError(f"--pdf: {browser} did not print {page} ({error}); try another by --browser.") from None
         if not printed.is_file() or not printed.read_bytes().startswith(b"%PDF"):
-            said = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-            raise UserError(f"--pdf: {browser} printed nothing of {page} ({said}); try another by --browser.")
+            message = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+            raise UserError(f"--pdf: {browser} printed nothing of {page} ({message}); try another by --browser.")
         bar.update()
         try:
             shutil.move(printed, out)

@@ -25,7 +25,7 @@ def write(
     """Write `plots/` and the self-contained `report.html` into the folder that holds the folds.
 
     Args:
-        folds: name → what its test said, in the order of their folders, `fold-1` first.
+        folds: name → the evaluation of its test, in the order of their folders, `fold-1` first.
         pooled: of all tests together.
         when: date and duration.
     """

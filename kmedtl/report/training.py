@@ -25,14 +25,14 @@ def draw(trained: Checkpoint | None) -> Iterator[tuple[str, Picture]]:
         yield "losses", Picture(plots.losses(history), _losses_in_words(history))
         yield "validation", Picture(plots.validation(history, name, shown), _figure_in_words(history, name, shown))
     if trained.importance:
-        told = "; ".join(
+        parts = "; ".join(
             f"stage {stage}: " + ", ".join(f"{block} {value:.2g}" for block, value in blocks.items())
             for stage, blocks in trained.importance.items()
         )
-        yield "importance", Picture(plots.importance(trained.importance), f"Gradient beside weights by block. {told}.")
+        yield "importance", Picture(plots.importance(trained.importance), f"Gradient beside weights by block. {parts}.")
     if trained.range_tests:
-        told = "; ".join(f"stage {stage}: rate {tested.lr:.1e}" for stage, tested in trained.range_tests.items())
-        yield "range_tests", Picture(plots.range_tests(trained.range_tests), f"Loss over rate; chosen: {told}.")
+        parts = "; ".join(f"stage {stage}: rate {tested.lr:.1e}" for stage, tested in trained.range_tests.items())
+        yield "range_tests", Picture(plots.range_tests(trained.range_tests), f"Loss over rate; chosen: {parts}.")
 
 
 def _losses_in_words(history: pd.DataFrame) -> str:

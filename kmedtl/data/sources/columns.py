@@ -60,7 +60,7 @@ def open_table(path: Path, data: Data, keys: Sequence[str] = ()) -> Table:
     names, candidates = _names(found.columns, path, data.columns, known, keys)
     table = [{names.get(name, name): cell for name, cell in cells.items()} for cells in found.rows]
     places = [f"{path}, line {line}" for line in found.lines]
-    notes = [*found.notes, *_said(names, known, path)]
+    notes = [*found.notes, *_notes_on(names, known, path)]
     distinct = {tuple(cells.items()): where for cells, where in zip(reversed(table), reversed(places), strict=True)}
     if len(distinct) < len(table):
         notes.append(f"Rows of {path.name} that say what another row says, left out: {len(table) - len(distinct)}.")
@@ -142,12 +142,12 @@ def _names(
     return names | {own: f"{own}_of_table" for own in names.values() if own in columns and own not in names}, candidates
 
 
-def _said(names: Mapping[str, str], known: KnownTable | None, path: Path) -> list[str]:
+def _notes_on(names: Mapping[str, str], known: KnownTable | None, path: Path) -> list[str]:
     renamed = {name: own for name, own in names.items() if name.casefold() != own.casefold()}
-    said = ", ".join(f"{own} is '{name}'" for name, own in renamed.items())
+    renames = ", ".join(f"{own} is '{name}'" for name, own in renamed.items())
     if known:
-        return [f"{path.name} was read as a table of {known.name}{f': {said}' if said else ''}."]
-    return [f"Columns of {path.name}: {said}; data.columns changes this."] if said else []
+        return [f"{path.name} was read as a table of {known.name}{f': {renames}' if renames else ''}."]
+    return [f"Columns of {path.name}: {renames}; data.columns changes this."] if renames else []
 
 
 def _merged(table: Sequence[dict[str, str]], places: Sequence[str]) -> tuple[list[dict[str, str]], list[str]]:

@@ -94,12 +94,12 @@ def from_tree(root: Path, data: Data) -> Manifest:
     masks = listing.masks.of_images()
     found = dicom_tags.add([_unlabelled(file, root, masks) for file in listing.images])
     path = expanded(data.labels).absolute()
-    key, findings, labels, said = tables.read_labels(path, data)
+    key, findings, labels, label_notes = tables.read_labels(path, data)
     if key == "path":
         finder = FileFinder(root / path.name, listing)
         labels = _by_file(labels, finder, path)
     found = [row | labels.get(row["path"] if key == "path" else row.get(key, ""), {}) for row in found]
-    notes = (*_notes(listing), *said)
+    notes = (*_notes(listing), *label_notes)
     return to_manifest.finish(found, data, str(root), findings, listing.ignored, listing.masks.count, notes)
 
 
@@ -148,13 +148,13 @@ def _wrappers(listing: Listing, classes: Sequence[str]) -> tuple[str, ...]:
     """Return the folders, one in another, that all images lie in and that are no classes, such as an archive's name."""
     parts = [file.relative_to(listing.root).parts[:-1] for file in listing.images]
     within: tuple[str, ...] = ()
-    tops = {one[:1] for one in parts}
+    tops = {names[:1] for names in parts}
     while len(tops) == 1 and () not in tops:
         (top,) = tops.pop()
         if top in classes or split_of(top) or containers([top]):
             return within
-        within, parts = (*within, top), [one[1:] for one in parts]
-        tops = {one[:1] for one in parts}
+        within, parts = (*within, top), [names[1:] for names in parts]
+        tops = {names[:1] for names in parts}
     return within if len(tops) > 1 and () not in tops else ()
 
 

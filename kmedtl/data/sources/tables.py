@@ -42,15 +42,15 @@ def from_table(
     table = open_table(path, data)
     _check_path(table)
     has_labels = labelled or "label" in table.columns or bool(table.findings or data.classes)
-    findings, rows, said = _labelled(table, data) if has_labels else ((), table.rows, [])
+    findings, rows, label_notes = _labelled(table, data) if has_labels else ((), table.rows, [])
     finder = FileFinder(path, listing)
     files = _files(table, finder, data)
     masks = finder.listing.masks.of_images() if finder.listing else {}
     each = zip(rows, files, table.places, strict=True)
     found = [_row(cells, file, masks, finder, where) for cells, file, where in each]
     ignored, beside = _beside(listing, files) if listing else (0, 0)
-    told = (*notes, *table.notes, *said)
-    return to_manifest.finish(found, data, str(path), findings, ignored, beside, told, labelled=has_labels)
+    all_notes = (*notes, *table.notes, *label_notes)
+    return to_manifest.finish(found, data, str(path), findings, ignored, beside, all_notes, labelled=has_labels)
 
 
 def _beside(listing: Listing, files: Sequence[Path]) -> tuple[int, int]:
@@ -77,7 +77,7 @@ def read_labels(path: Path, data: Data) -> tuple[str, tuple[str, ...], dict[str,
             f"{path}: no column says which image a row is about; expected one of {', '.join(KEYS)}. "
             f"It has {', '.join(table.columns)}; name one: --set 'data.columns={{path: COLUMN}}'."
         )
-    findings, labelled, said = _labelled(table, data)
+    findings, labelled, label_notes = _labelled(table, data)
     by_key: dict[str, dict] = {}
     for cells, where in zip(labelled, table.places, strict=True):
         if not cells[key]:
@@ -85,7 +85,7 @@ def read_labels(path: Path, data: Data) -> tuple[str, tuple[str, ...], dict[str,
         rest = {name: cell for name, cell in cells.items() if name not in KEYS}
         if by_key.setdefault(cells[key], rest) != rest:
             raise UserError(f"{where}: two rows of one {key} disagree; make them agree or remove one.")
-    return key, findings, by_key, (*table.notes, *said)
+    return key, findings, by_key, (*table.notes, *label_notes)
 
 
 def _check_path(table: Table) -> None:
@@ -171,8 +171,8 @@ def _findings(table: Table, classes: Sequence[str]) -> tuple[str, ...]:
     hint = f"set data.classes to columns of findings, such as {', '.join(could_be[:5])}" if could_be else ""
     named = f"name it: --set 'data.columns={{label: COLUMN}}', of {', '.join(table.columns)}"
     absent = [name for name in classes if name not in table.columns] if len(classes) == 1 or could_be else []
-    said = f"no column '{absent[0]}' either. {nearest(absent[0], table.columns)} " if absent else ""
-    raise UserError(f"{table.path}: no column 'label'; {said}{' or '.join(part for part in (hint, named) if part)}.")
+    missing = f"no column '{absent[0]}' either. {nearest(absent[0], table.columns)} " if absent else ""
+    raise UserError(f"{table.path}: no column 'label'; {missing}{' or '.join(part for part in (hint, named) if part)}.")
 
 
 def _findings_in_cells(table: Table, classes: Sequence[str]) -> tuple[str, ...]:

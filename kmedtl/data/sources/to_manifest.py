@@ -51,7 +51,7 @@ def finish(
     objects = Counter(kind for row in rows if (kind := row.get(dicom_tags.OBJECT) or _index(row)))
     rows = [row for row in rows if not (row.get(dicom_tags.OBJECT) or _index(row))]
     several = sum(row.get(dicom_tags.FRAMES, 1) > 1 for row in rows) if data.frames == "middle" else 0
-    rows, said = _spelled(rows, data.classes)
+    rows, spelling_notes = _spelled(rows, data.classes)
     kept = [row for row in rows if not labelled or _is_labelled(row, findings)]
     if rows and not kept:
         raise UserError(
@@ -72,7 +72,7 @@ def finish(
         masks=masks,
         unlabelled=len(rows) - len(kept),
         hidden=tuple(sorted(hidden)),
-        notes=(*notes, *_notes(objects, several), *said),
+        notes=(*notes, *_notes(objects, several), *spelling_notes),
     )
 
 
@@ -96,8 +96,8 @@ def _is_labelled(row: dict, findings: Sequence[str]) -> bool:
 def _spelled(rows: Sequence[dict], classes: Sequence[str]) -> tuple[list[dict], list[str]]:
     """Return rows whose labels have one spelling a class, and what was merged."""
     question = answers(classes[0]) if len(classes) == 1 else tuple(classes)
-    merged, said = one_spelling([row["label"] for row in rows if "label" in row], question)
-    return [row | {"label": merged[row["label"]]} if "label" in row else row for row in rows], said
+    merged, notes = one_spelling([row["label"] for row in rows if "label" in row], question)
+    return [row | {"label": merged[row["label"]]} if "label" in row else row for row in rows], notes
 
 
 def answers(finding: str) -> tuple[str, str]:
