@@ -22,14 +22,15 @@ def test_a_run_is_judged_elsewhere(trained, run_folder, capsys, model, out):
     text = capsys.readouterr().out
     assert "Worst: " in text
     assert "SYNTHETIC IMAGES" in text
-    assert f"Test set: {result.metrics.count} images of {result.metrics.patients} patients; severity 3" in text
+    test = result.evaluation
+    assert f"Test set: {test.images} images of {test.patients} patients; severity 3" in text
     assert {path.name for path in (run_folder / out).iterdir()} == {"shift.csv", "shift.html", "plots"}
     table = pd.read_csv(run_folder / out / "shift.csv")
     assert len(table) == 1 + 12
     assert table["synthetic"].all()
     if not model:
-        assert table["auc"][0] == pytest.approx(result.metrics.estimates["auc"].value)
-        assert table["sensitivity"][0] == pytest.approx(result.metrics.estimates["sensitivity"].value)
+        assert table["auc"][0] == pytest.approx(test.estimates["auc"].value)
+        assert table["sensitivity"][0] == pytest.approx(test.estimates["sensitivity"].value)
 
 
 def test_few_images_and_another_sources_histogram(run_folder, tmp_path, image_folder, capsys):

@@ -142,8 +142,11 @@ def lite0_int8(tmp_path_factory):
     from kmedtl.export.formats import write_all
     from kmedtl.recipes.pneumonia import RECIPE
     from kmedtl.runs.train import build
+    from kmedtl.tasks.classification.question import ClassQuestion
 
-    network, _ = build(replace(RECIPE, data=replace(RECIPE.data, size=224)))
+    network, _ = build(
+        replace(RECIPE, data=replace(RECIPE.data, size=224)), ClassQuestion("binary", ("NORMAL", "PNEUMONIA"))
+    )
     samples = np.random.default_rng(0).integers(0, 256, (4, 224, 224, RECIPE.data.channels), np.uint8)
     *_, path = write_all(network, tmp_path_factory.mktemp("lite0"), samples, ("int8",))
     return path

@@ -14,9 +14,10 @@ from kmedtl.export.runtimes import load_keras, open_runtime
 from kmedtl.heads.pooling import HEADS
 from kmedtl.recipe import Backbone, Head
 from kmedtl.system.native_logs import quiet_stderr
+from kmedtl.tasks.classification.network import NETWORK
 from kmedtl.vetting.saved_models import check_saved_model
 from tests.export.conftest import pictures
-from tests.models import build_classifier
+from tests.models import build_classifier, decoder_of
 
 SIZE = 8
 KNOTS = ((0.0, 0.1), (1.0, 0.9))
@@ -239,6 +240,10 @@ def test_what_kmedtl_writes_of_every_family_is_let_through(name, tmp_path):
         3 - 2 * (number % 2),
         len(calibration.scale),
     )
-    check_saved_model(saved_model.write(model, tmp_path / "saved_model", calibration))
+    labels = "binary" if calibration.kind == "binary" else calibration.kind
+    classes = ("A", "B") if labels == "binary" else tuple("ABC"[: len(calibration.scale)])
+    decoder = decoder_of(labels, classes, calibration)
+    decode = lambda outputs: NETWORK.decode(outputs, decoder)  # noqa: E731
+    check_saved_model(saved_model.write(model, tmp_path / "saved_model", decode))
     model.save(tmp_path / "model.keras")
     assert load_keras(tmp_path / "model.keras").count_params() == model.count_params()

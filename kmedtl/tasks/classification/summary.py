@@ -12,6 +12,7 @@ from kmedtl.tasks.classification.subgroups import Group
 from kmedtl.tasks.summary import no_better
 
 MOST_ROWS, MOST_CONFUSIONS = 20, 10
+NAME_WIDTH = 24  # letters, beside which four figures with their intervals fit a terminal
 CHANCE = 0.5  # of the headline figure, whatever is asked: the AUC, or its mean over findings
 OF_A_FINDING = ("auc", "sensitivity", "specificity", "ppv")
 
@@ -40,7 +41,7 @@ def _finding_lines(metrics: Metrics) -> list[str]:
         names = sorted(names, key=lambda name: (math.isnan(area[name]), area[name]))[:MOST_ROWS]
     rows = [
         [
-            name,
+            shortened(name, NAME_WIDTH),
             str(sum(metrics.confusions[name][1])),
             *(str(metrics.by_finding[name][figure]) for figure in OF_A_FINDING),
         ]

@@ -66,12 +66,12 @@ def test_the_graph_answers_as_scikit_learn_and_so_does_every_file(schedule, mode
     setting = float(said[0].partition(f"{FITTED[schedule].setting}=")[2].split()[0])
     logits = logits_of(fitted, data["test"])
     assert logits.shape == (len(test), 1)
-    expected = scikit_learn(schedule, setting, train, data["train"].targets[:, 0].astype(int), test)[:, None]
+    expected = scikit_learn(schedule, setting, train, data["train"].targets[LOGITS][:, 0].astype(int), test)[:, None]
     np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-4)
     int8 = np.ptp(expected) / 2  # eight bits of a few narrow layers, and neighbours' weights that magnify them
     for path in write_all(fitted, tmp_path, data["train"].pixels()):
         tolerance = int8 if "int8" in path.name else 1e-3
-        answers = open_runtime(path)(data["test"].pixels())
+        answers = open_runtime(path)(data["test"].pixels())[LOGITS]
         np.testing.assert_allclose(answers, expected, atol=tolerance, err_msg=path.name)
 
 
