@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import socket
 import threading
@@ -119,7 +120,7 @@ def _release(oracle: keras_tuner.Oracle, worker: str) -> None:
     trial = oracle.ongoing_trials.get(worker)
     if trial:
         trial.status = "INVALID"
-        with contextlib.redirect_stdout(None):  # it would say so on a line of its own
+        with contextlib.redirect_stdout(io.StringIO()):  # it would say so on a line of its own
             oracle.end_trial(trial)
     oracle.tuner_ids.discard(worker)
 

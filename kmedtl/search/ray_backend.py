@@ -6,6 +6,7 @@ Ray is an optional dependency (`pip install 'kmedtl[ray]'`): import this module 
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
 import os
 import shutil
@@ -161,7 +162,7 @@ class _OracleSearcher(Searcher):
         else:
             self._oracle.update_trial(trial.trial_id, record.figures)
             trial.status = TrialStatus.COMPLETED
-        with contextlib.redirect_stdout(None):  # KerasTuner would say so on a line of its own
+        with contextlib.redirect_stdout(io.StringIO()):  # KerasTuner would say so on a line of its own
             self._oracle.end_trial(trial)
         if record:
             self._end(record)

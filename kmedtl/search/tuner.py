@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -38,7 +39,7 @@ class RecipeTuner(keras_tuner.Tuner):
         self.study, self.process = study, process
         self._begin, self._end = begin, end
         self._idle = False
-        with contextlib.redirect_stdout(None):  # it says that it goes on, in its own words
+        with contextlib.redirect_stdout(io.StringIO()):  # it says that it goes on, in its own words
             super().__init__(oracle, directory=str(study.folder), project_name=TRIALS)
 
     def pre_create_trial(self) -> None:

@@ -14,8 +14,9 @@ from kmedtl.recipe import Training
 
 @pytest.mark.slow
 def test_two_processors_learn_what_one_learns():
-    script = Path(__file__).with_name("two_processors.py")
-    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True)
+    # As a module from the repository's root: installed packages bring a `tests` of their own.
+    command = [sys.executable, "-m", "tests.finetune.two_processors"]
+    done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["used"] == [1, 2]
