@@ -27,7 +27,7 @@ from kmedtl.finetune.determinism import deterministic
 from kmedtl.recipe import Recipe
 from kmedtl.runs import cross_validation, run_folder
 from kmedtl.runs import result as results
-from kmedtl.runs.answers import Answers, answers_of, known_images, predictions_of
+from kmedtl.runs.answers import Answers, answers_of, arrays_of, known_images, predictions_of
 from kmedtl.runs.cross_validation import CrossValidation
 from kmedtl.runs.divide import describe, divided
 from kmedtl.runs.environment import Start, environment, now
@@ -120,6 +120,7 @@ def _run_split(
         audit=data.audit,
         trained=trained,
         predictions=predictions_of(answers, known, recipe, question, fit.decoder),
+        arrays=arrays_of(answers, recipe, question),
         info=info,
         fit=fit,
         evaluation=evaluation,
@@ -163,10 +164,17 @@ def _samples(
 def _explained(
     model: keras.Model, test: Answers, recipe: Recipe, question: Any, fit: Fit, hidden: Collection[str]
 ) -> list[ExampleImage]:
-    def choose(examples: Examples) -> Sequence[Case]:
-        return task_of(recipe.task).cases(question, examples, fit.decoder, recipe.evaluation.cases)
+    task = task_of(recipe.task)
 
-    return explained(model, choose, test.examples, test.pixels, recipe.evaluation.explain, hidden)
+    def choose(examples: Examples) -> Sequence[Case]:
+        return task.cases(question, examples, fit.decoder, recipe.evaluation.cases)
+
+    def own(examples: Examples, cases: Sequence[Case], pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        assert task.gallery  # else a method explains
+        return task.gallery(question, examples, fit.decoder, cases, pixels)
+
+    method, drawn = recipe.evaluation.explain, own if task.gallery else None
+    return explained(model, choose, test.examples, test.pixels, method, hidden, drawn)
 
 
 def _describe_model(recipe: Recipe, manifest: Manifest, decoder: Any, kind: OutOfDistribution) -> ModelInfo:

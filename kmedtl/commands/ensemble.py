@@ -64,6 +64,6 @@ def _soup(options: argparse.Namespace) -> str:
     if options.quiet:
         return ending(made, folder)
     assert isinstance(made, result.Result)  # a soup has no folds
-    test = examples_of(made.predictions, made.task, made.question, "test")
+    test = examples_of(made.predictions, made.arrays, made.task, made.question, "test")
     beside = member_comparisons(members, test, made.info.decoder, made.recipe.evaluation)
     return "\n".join([result.summary(made, folder), "", *page.lines(beside)])

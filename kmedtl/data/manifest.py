@@ -19,7 +19,8 @@ from kmedtl.recipe.data import last_part
 
 SPLITS = ("train", "val", "test")
 TEXTS = ("split", "mask", "site", "frame")  # columns that are "" where nothing is known
-OWN = ("record", "sha256", "twin", "poor", "stratum")  # columns that kmedtl adds while it works
+SIZES = ("file_width", "file_height")  # of a file's image, in pixels
+OWN = ("record", "sha256", "twin", "poor", "stratum", *SIZES)  # columns that kmedtl adds while it works
 UNKNOWN = -1.0  # the target of an uncertain label: the loss leaves it out
 
 

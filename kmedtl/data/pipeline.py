@@ -40,7 +40,8 @@ class Pipeline:
     Attributes:
         store: where the pixels are.
         table: the split's rows in the order of `record`, which is the order in which `images` yields them.
-        targets: by the name of the model's output: float32 (N, …) in the same order; `UNKNOWN` where nobody knows.
+        targets: by the name of the model's output: float32 (N, …), or uint8 of masks, in the same order; `UNKNOWN`
+            where nobody knows.
         batch_size: images a batch; the last one may be smaller.
         moves: targets that move with the image: masks, (N, size, size, M), or boxes, (N, B, 4) of x and y at top left
             and bottom right in pixels.
@@ -120,7 +121,7 @@ class Pipeline:
         return batches.map(
             lambda images, rows: vary(
                 tf.cast(images, tf.float32),
-                {name: tf.gather(array, rows) for name, array in targets.items()},
+                {name: tf.cast(tf.gather(array, rows), tf.float32) for name, array in targets.items()},
                 tf.gather(weights, rows),
             ),
             num_parallel_calls=1,

@@ -44,7 +44,12 @@ def explained_score(model: Model, seen: ImageResult) -> Callable[[np.ndarray], n
         highest = int(np.argmax(seen.prediction.outputs))
         return lambda images: first_output(model.runtime(images))[:, highest]
     name, column = model.info.task.explained(answer)
-    return lambda images: model.runtime(images)[name][:, column]
+
+    def score(images: np.ndarray) -> np.ndarray:
+        found = model.runtime(images)[name][..., column]
+        return found.reshape(len(found), -1).mean(axis=1)  # of a mask over all its pixels
+
+    return score
 
 
 def overlay(image: np.ndarray, found: np.ndarray) -> np.ndarray:

@@ -73,8 +73,8 @@ class LiteRTModel:
 
 
 def _width(shape: np.ndarray) -> int | str:
-    """Return how many numbers an output has for one image."""
-    return int(shape[1]) if len(shape) == 2 and shape[0] == 1 else str(tuple(map(int, shape)))
+    """Return how many numbers an output has for one image, or for one pixel of it."""
+    return int(shape[-1]) if len(shape) in (2, 4) and shape[0] == 1 else str(tuple(map(int, shape)))
 
 
 def _named_outputs(interpreter: Interpreter) -> dict[str, int]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from importlib.util import find_spec
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +27,8 @@ from kmedtl.system.disk import room_on
 from kmedtl.system.printable import shown
 
 LONGEST = 200  # bytes of a name; file systems take 255
-Step = Callable[[Prediction, str, np.ndarray], Prediction]  # answer, where the file lies, heat map → answer
+Picture = Callable[[], np.ndarray]
+Step = Callable[[Prediction, str, Picture], Prediction]  # answer, where the file lies, its heat map → answer
 
 
 def answer(model: Model, options: argparse.Namespace) -> int:
@@ -81,12 +84,15 @@ def _tell_where(options: argparse.Namespace, answered: Sequence[Prediction]) -> 
     reports = sum(prediction.dicom_report is not None for prediction in answered)
     if options.explain:
         print(f"Heat maps: {pictures} in {shown(options.explain)}", file=sys.stderr)
+    if options.masks:
+        masks = sum(len(prediction.masks or ()) for prediction in answered)
+        print(f"Masks: {masks} in {shown(options.masks)}", file=sys.stderr)
     if options.dicom_report:
         print(f"DICOM reports: {reports} in {shown(options.dicom_report)}", file=sys.stderr)
 
 
 def _wanted(options: argparse.Namespace) -> list[tuple[Callable[[Path, Model], Step], Path | None]]:
-    return [(_explanations, options.explain), (_dicom_reports, options.dicom_report)]
+    return [(_masks, options.masks), (_explanations, options.explain), (_dicom_reports, options.dicom_report)]
 
 
 def _predictions(model: Model, places: Mapping[str, str], steps: list[Step]) -> Iterator[Prediction]:
@@ -99,10 +105,31 @@ def _told(model: Model, seen: ImageResult, place: str, steps: list[Step]) -> Pre
     if prediction.error is None and steps:
         from kmedtl.edge.heat_map import heat_map  # a tenth of the time in which a plain answer is there
 
-        picture = heat_map(model, seen)
+        picture = cache(partial(heat_map, model, seen))  # made where a step asks for it, and once
         for step in steps:
             prediction = step(prediction, place, picture)
     return prediction
+
+
+def _masks(folder: Path, model: Model) -> Step:
+    """Return what writes the masks of an answer into `folder`, a PNG of 0 and 255 a structure, in the file's size."""
+    info = model.info
+    masks_of = info.task.masks if info else None
+    if masks_of is None:
+        raise UserError("--masks: expected a model of a segmentation; the answers of this one are no masks.")
+    _make(folder)
+    written = count(1)
+
+    def step(prediction: Prediction, place: str, picture: Picture) -> Prediction:
+        start = f"{next(written):04d}_{_short(Path(place).stem)}"
+        paths = []
+        for structure, mask in masks_of(prediction.answer).items():
+            paths.append(folder / f"{start}_{_short(re.sub(r'[^A-Za-z0-9-]+', '-', structure))}.png")
+            with room_on(folder, "make room, or name another folder"):
+                Image.fromarray(mask).save(paths[-1])
+        return replace(prediction, masks=tuple(map(str, paths)))
+
+    return step
 
 
 def _explanations(folder: Path, model: Model) -> Step:
@@ -110,10 +137,10 @@ def _explanations(folder: Path, model: Model) -> Step:
     _make(folder)
     written: list[Path] = []
 
-    def step(prediction: Prediction, place: str, picture: np.ndarray) -> Prediction:
+    def step(prediction: Prediction, place: str, picture: Picture) -> Prediction:
         written.append(folder / f"{len(written) + 1:04d}_{_short(Path(place).stem)}.png")
         with room_on(folder, "make room, or name another folder"):
-            Image.fromarray(picture).save(written[-1])
+            Image.fromarray(picture()).save(written[-1])
         return replace(prediction, explanation=str(written[-1]))
 
     return step
@@ -135,11 +162,11 @@ def _dicom_reports(folder: Path, model: Model) -> Step:
 
     _make(folder)
 
-    def step(prediction: Prediction, place: str, picture: np.ndarray) -> Prediction:
+    def step(prediction: Prediction, place: str, picture: Picture) -> Prediction:
         try:
             if not is_dicom(Path(place)):
                 raise UnreadableImageError("no DICOM file, so there is no study to report to")
-            paths = structured_report.write(Path(place), prediction, info, picture, folder)
+            paths = structured_report.write(Path(place), prediction, info, picture(), folder)
         except UnreadableImageError as error:
             print(f"{shown(prediction.image)}: no DICOM report: {shown(error)}.", file=sys.stderr)
             return prediction

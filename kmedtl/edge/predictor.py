@@ -44,6 +44,7 @@ class Prediction:
         outputs: of a model without metadata only: its first output, which nothing turns into an answer.
         error: why there is no answer, or None.
         explanation: the file that shows which places the answer rests on, if one was asked for.
+        masks: the files of its masks, likewise.
         dicom_report: the DICOM files that tell the answer, likewise.
     """
 
@@ -54,6 +55,7 @@ class Prediction:
     outputs: tuple[float, ...] | None = None
     error: str | None = None
     explanation: str | None = None
+    masks: tuple[str, ...] | None = None
     dicom_report: tuple[str, ...] | None = None
 
 
@@ -80,9 +82,19 @@ def predict_files(model: Model, paths: Sequence[str]) -> Iterator[ImageResult]:
     """
     decoded = decode_all([(path, None) for path in paths], model.reading)
     for path, (facts, pixels) in zip(paths, decoded, strict=True):
+        size = facts.width, facts.height
         yield ImageResult(
-            Prediction(path, error=facts.error) if pixels is None else answer_pixels(model, path, pixels), facts, pixels
+            Prediction(path, error=facts.error) if pixels is None else answer_pixels(model, path, pixels, size),
+            facts,
+            pixels,
         )
+
+
+def _answer(outputs: Outputs, info: ModelInfo, size: tuple[int, int]) -> Answer:
+    if info.task.place:
+        return info.task.place(outputs, info.decoder, *size)
+    (answer,) = info.task.decode(outputs, info.decoder)
+    return answer
 
 
 def first_output(outputs: Outputs) -> np.ndarray:
@@ -90,14 +102,18 @@ def first_output(outputs: Outputs) -> np.ndarray:
     return next(found for name, found in outputs.items() if name != FEATURES)
 
 
-def answer_pixels(model: Model, name: str, pixels: np.ndarray) -> Prediction:
-    """Return the prediction for an image, uint8 (size, size, C), that is called `name`."""
+def answer_pixels(model: Model, name: str, pixels: np.ndarray, size: tuple[int, int]) -> Prediction:
+    """Return the prediction for an image, uint8 (size, size, C), that is called `name`.
+
+    Args:
+        size: width and height of the image before it was brought to the model's size.
+    """
     outputs, info = model.runtime(pixels[None]), model.info
     if info is None:
         return Prediction(name, outputs=tuple(first_output(outputs)[0].ravel().tolist()))
     if not all(np.isfinite(found).all() for found in outputs.values()):  # else it would count as below thresholds
         return Prediction(name, error="the model answers with what is no number")
-    (answer,) = info.task.decode(outputs, info.decoder)
+    answer = _answer(outputs, info, size)
     known, features = info.out_of_distribution, outputs.get(FEATURES)
     if known is None or features is None:
         return Prediction(name, answer)

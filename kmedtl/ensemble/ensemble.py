@@ -32,7 +32,7 @@ class Ensemble:
     Attributes:
         method, weights: how, and how much each member counts.
         recipe: of the first run, under a name that says the method; it tells how the ensemble is judged.
-        predictions: as of a run; an output is what the members say together.
+        predictions, arrays: as of a run; an output is what the members say together.
         fit, evaluation: what validation chose, and what the test says.
         beside: each member beside the ensemble, on the same test images.
     """
@@ -43,6 +43,7 @@ class Ensemble:
     recipe: Recipe
     info: ModelInfo
     predictions: pd.DataFrame
+    arrays: Arrays
     fit: Fit
     evaluation: Evaluation
     beside: tuple[MemberComparison, ...]
@@ -89,8 +90,8 @@ def ensemble(folders: Sequence[Path], method: str) -> Ensemble:
         parity={},
     )
     beside = member_comparisons(members, test, fit.decoder, recipe.evaluation)
-    predictions = _predictions(members, together, fit)
-    return Ensemble(members, method, tuple(weights), recipe, info, predictions, fit, evaluation, beside)
+    predictions, arrays = _predictions(members, together, fit), task.arrays(question, together)
+    return Ensemble(members, method, tuple(weights), recipe, info, predictions, arrays, fit, evaluation, beside)
 
 
 def _vote(member: Member, method: str) -> Vote:
@@ -117,7 +118,7 @@ def _predictions(members: Sequence[Member], together: Examples, fit: Fit) -> pd.
 def write(made: Ensemble, folder: Path) -> None:
     """Write what a run folder holds, but for models: `ensemble.json` says which runs have them."""
     recipes.write(made.recipe, folder / "recipe.yaml")
-    write_csv(made.predictions, folder / "predictions.csv")
+    write_predictions(made.predictions, made.arrays, folder)
     shutil.copyfile(made.members[0].folder / "manifest.csv", folder / "manifest.csv")
     write_csv(_history(made.members), folder / "history.csv")
     write_json(folder / "metrics.json", _metrics(made))

@@ -26,7 +26,7 @@ class Member(SavedRun):
     """A finished run, as far as an ensemble reads it.
 
     Attributes:
-        predictions: by split and id, so that row n is the same image in all members.
+        predictions, arrays: by split and id, so that row n is the same image in all members.
         notice: what must be said of synthetic images; empty: nothing.
     """
 
@@ -71,10 +71,12 @@ def open_member(folder: Path) -> Member:
             raise UserError(f"{folder}: expected a finished run folder; {folder / name} is not there.")
     try:
         saved = read_run(folder)
-        ordered = saved.predictions.sort_values(["split", "id"], ignore_index=True)
-        member = Member(folder, saved.recipe, saved.info, ordered, _notice(folder))
+        ordered = saved.predictions.sort_values(["split", "id"])
+        arrays = {name: array[ordered.index] for name, array in saved.arrays.items()}
+        table = ordered.reset_index(drop=True)
+        member = Member(folder, saved.recipe, saved.info, table, arrays, _notice(folder))
         member.examples()  # which refuses labels and outputs that cannot be
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, LookupError, TypeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{folder}: its files are not as a run wrote them ({reason}); run it again.") from None
     return member

@@ -19,6 +19,7 @@ def explained(
     images: np.ndarray,
     method: str,
     hidden: Collection[str] = (),
+    own: Callable[[Examples, Sequence[Case], np.ndarray], tuple[np.ndarray, np.ndarray]] | None = None,
 ) -> list[ExampleImage]:
     """Return a picture of each case, with the map of the output and column that it is of.
 
@@ -27,11 +28,14 @@ def explained(
         images: uint8 (N, H, W, C), in the order of the examples.
         method: a key of `METHODS`.
         hidden: ids that are not shown.
+        own: (examples, cases, their pixels) → the task's own pictures and maps, in the place of images and method.
     """
     visible = ~np.isin(examples.ids, list(hidden))
     examples, images = examples.of(visible), images[visible]
     cases = choose(examples)
     pixels = images[[case.row for case in cases]]
+    if own:
+        return gallery(cases, examples.ids, *own(examples, cases, pixels)) if cases else []
     maps = np.zeros(pixels.shape[:3], np.float32)
     for which in {(case.output, case.column) for case in cases}:
         rows = [number for number, case in enumerate(cases) if (case.output, case.column) == which]

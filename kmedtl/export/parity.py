@@ -64,7 +64,7 @@ def failed_gates(row: Parity, format: str, gate: Gate, titles: Mapping[str, str]
         titles: of the task's drift figures.
     """
     if format in QUANTIZED:
-        limits = {"mean_difference": gate.mean_difference, "flips": gate.flips}
+        limits = {name: getattr(gate, name) for name in ("mean_difference", "flips", "dice_apart", "pixels_changed")}
         checked = {f"{title(row.headline)} loss": (row.loss.value, gate.auc_loss)}
     else:
         limits = {"max_difference": gate.float16 if format == "float16" else gate.float32}

@@ -64,8 +64,8 @@ class Activations:
 
     Attributes:
         arrays: an array an output of the prefix, (views, images, …).
-        targets, weights: of each view, since a mixer changes them with the image: by output float32
-            (views, images, …), and (views, images).
+        targets, weights: of each view, since augmentation changes them with the image: by output (views, images, …)
+            of the type of the targets, and float32 (views, images).
     """
 
     def __init__(self, prefix: keras.Model, targets: Targets, views: int, dtype: str) -> None:
@@ -75,7 +75,10 @@ class Activations:
             _allocate(self._folder.path / str(number), (views, count, *output.shape[1:]), np.dtype(dtype))
             for number, output in enumerate(prefix.outputs)
         ]
-        self.targets = {name: np.empty((views, *array.shape), np.float32) for name, array in targets.items()}
+        self.targets = {
+            name: _allocate(self._folder.path / name, (views, *array.shape), array.dtype)
+            for name, array in targets.items()
+        }
         self.weights = np.empty((views, count), np.float32)
 
     def write(self, view: int, start: int, outputs: Sequence[tf.Tensor], batch: Batch) -> None:

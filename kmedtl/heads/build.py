@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import keras
-from keras import KerasTensor
+from keras import KerasTensor, layers
 
 from kmedtl.backbones.blocks import block_map, pyramid
 from kmedtl.backbones.build import build_features
-from kmedtl.heads.pooling import vector_of
+from kmedtl.backbones.spec import FEATURES
+from kmedtl.heads.pooling import pooling_of, vector_of
+from kmedtl.heads.unet import unet
 from kmedtl.recipe import Backbone, Head
 
 
@@ -23,6 +25,7 @@ class Features:
         map: the backbone's last feature map, (batch, h, w, C).
         vector: one vector an image, (batch, D), as the head makes it of the map.
         pyramid: stride → the last feature map of that stride, (batch, about size / stride, …, C).
+        dense: one feature map from all strides, as the head makes it, (batch, about size / finest stride, …, C).
     """
 
     image: KerasTensor
@@ -33,6 +36,10 @@ class Features:
     @cached_property
     def vector(self) -> KerasTensor:
         return vector_of(self.map, self.head)
+
+    @cached_property
+    def dense(self) -> KerasTensor:
+        return unet(self.image, self.pyramid, self.head)
 
     @cached_property
     def pyramid(self) -> dict[int, KerasTensor]:
@@ -64,10 +71,13 @@ def with_named_outputs(model: keras.Model, output: str) -> keras.Model:
 
 
 def penultimate(model: keras.Model) -> KerasTensor:
-    """Return the tensor (batch, D) that the first output is made of; where no layer makes it of a vector, the pooled.
+    """Return the tensor (batch, D) that the first output is made of; else the backbone's last feature map, pooled.
 
     It is what out-of-distribution detection and ensembles look at.
     """
     first = next(iter(model.output.values()))
     last = first._keras_history.operation
-    return last.input if isinstance(last, keras.layers.Dense) else model.get_layer("head_pool").output
+    if isinstance(last, layers.Dense):
+        return last.input
+    pooling = pooling_of(model)
+    return pooling.output if pooling else layers.GlobalAveragePooling2D()(model.get_layer(FEATURES).output)

@@ -17,7 +17,7 @@ from kmedtl.recipe.export import Export, Gate
 from kmedtl.recipe.rule import parse_rule
 from kmedtl.recipe.search import Search
 from kmedtl.recipe.stage import Stage, Training
-from kmedtl.recipe.task import Classification, Regression, Task
+from kmedtl.recipe.task import Classification, Regression, Segmentation, Task
 
 __all__ = [
     "CLASSIFIERS",
@@ -31,7 +31,7 @@ __all__ = [
     "Head",
     "Recipe",
 ]
-__all__ += ["Regression", "Search", "Stage", "Task", "Training", "read", "write"]
+__all__ += ["Regression", "Search", "Segmentation", "Stage", "Task", "Training", "read", "write"]
 
 Schedule = Literal[
     "stages", "auto", "linear_probe", "lp_ft", "gradual", "full", "surgical_first", "bit_hyperrule",
@@ -64,14 +64,23 @@ class Head:
     Attributes:
         kind: `linear`: average pooling, dropout, one layer to the logits; `mlp`: with a hidden layer between;
             `attention_pool`: a learned weight for each place of the feature map instead of the average (Ilse et al.,
-            Attention-based Deep Multiple Instance Learning, 2018, section 2.4).
-        hidden: width of the hidden layer, or of the attention's.
+            Attention-based Deep Multiple Instance Learning, 2018, section 2.4); `unet`, for segmentations: a decoder
+            that doubles the last feature map step by step and joins the backbone's maps of each size to it
+            (Ronneberger et al., U-Net, 2015).
+        hidden: width of the hidden layer, of the attention's, or of the decoder at its coarsest.
         dropout: rate before the last layer.
+        detail: of `unet`: a last step at the image's own size, which fine structures such as vessels need.
     """
 
-    kind: Literal["linear", "mlp", "attention_pool"] = "linear"
+    kind: Literal["linear", "mlp", "attention_pool", "unet"] = "linear"
     hidden: int = 128
     dropout: float = 0.2
+    detail: bool = False
+
+    @property
+    def gives(self) -> str:
+        """What outputs are made of: one `vector` an image, or a `map`."""
+        return "map" if self.kind == "unet" else "vector"
 
     def __post_init__(self) -> None:
         expect(1 <= self.hidden <= 8192, "head.hidden", "1 to 8192", self.hidden)
@@ -91,6 +100,8 @@ class Evaluation:
         prevalence: of the finding where the model will be used; `cost` reckons with it, PPV, NPV and net benefit are
             stated for it as well. None: as in the images.
         coverage: how often a set of answers shall hold the truth.
+        miss_rate: of a segmentation: the share of a structure's pixels that may be missed on average; the threshold is
+            then the highest that keeps it (conformal risk control). None: the threshold with the best Dice.
         groups: columns of the manifest whose values are judged apart, as sex, age, site.
         ordered: the classes are grades, in order.
         cases: images of each kind in the report's gallery: most confident right, most confident wrong, most uncertain.
@@ -104,6 +115,7 @@ class Evaluation:
     cost_fp: float = 1.0
     prevalence: float | None = None
     coverage: float = 0.9
+    miss_rate: float | None = None
     groups: tuple[str, ...] = ()
     ordered: bool = False
     cases: int = 4
@@ -114,7 +126,7 @@ class Evaluation:
         parse_rule(self.operating_point)
         for name in ("cost_fn", "cost_fp"):
             expect(getattr(self, name) > 0, f"evaluation.{name}", "above 0", getattr(self, name))
-        shares = {"prevalence": self.prevalence, "coverage": self.coverage}
+        shares = {"prevalence": self.prevalence, "coverage": self.coverage, "miss_rate": self.miss_rate}
         for name, share in shares.items():
             expect(share is None or 0 < share < 1, f"evaluation.{name}", "above 0 and below 1", share)
         expect(0 <= self.cases <= 12, "evaluation.cases", "0 to 12", self.cases)
@@ -169,6 +181,10 @@ class Recipe:
         expect(len(self.soup) > 1 if averaged else not self.soup, "soup", wanted, self.soup)
         fixed = self.schedule in (*CLASSIFIERS, *SOUPS)
         expect(not (fixed and self.distill), "distill", f"nothing beside schedule={self.schedule}", self.distill)
+        suited = "unet" if self.task.needs == "map" else "linear, mlp or attention_pool"
+        expect(
+            self.head.gives == self.task.needs, "head.kind", f"{suited} beside {self.task.kind}", self.head.kind
+        )
         names = [stage.name for stage in self.stages]
         expect(len(set(names)) == len(names), "stages", "a name of its own for each", names)
         expect(0 <= self.seed < 2**31, "seed", "a whole number from 0 to 2^31 - 1", self.seed)

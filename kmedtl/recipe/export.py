@@ -20,6 +20,8 @@ class Gate:
         auc_loss: AUC lost, of `int8` and `dynamic`.
         mean_difference: mean change of a probability, of `int8` and `dynamic`.
         flips: share of images that are decided otherwise, of `int8` and `dynamic`.
+        dice_apart: 1 − Dice between the masks of model and file, of `int8` and `dynamic`.
+        pixels_changed: share of pixels that are called otherwise, of `int8` and `dynamic`.
     """
 
     float32: float = 1e-3
@@ -27,9 +29,11 @@ class Gate:
     auc_loss: float = 0.005
     mean_difference: float = 0.03
     flips: float = 0.02
+    dice_apart: float = 0.01
+    pixels_changed: float = 0.002
 
     def __post_init__(self) -> None:
-        for name in ("float32", "float16", "auc_loss", "mean_difference", "flips"):
+        for name in ("float32", "float16", "auc_loss", "mean_difference", "flips", "dice_apart", "pixels_changed"):
             value = getattr(self, name)
             expect(0 <= value <= 1, f"export.gate.{name}", "0 to 1", value)
 

@@ -1,9 +1,12 @@
-"""What is asked of an image. Each task is a frozen dataclass whose `kind` is its name; the data answer what is open."""
+"""What is asked of an image. Each task is a frozen dataclass whose `kind` is its name; the data answer what is open.
+
+`needs` says what its outputs are made of, and so which heads suit it: one vector an image, or a map as large as it.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from kmedtl.errors import expect
 
@@ -18,6 +21,7 @@ class Classification:
         kind: the name of the task.
     """
 
+    needs: ClassVar[str] = "vector"
     labels: Literal["auto", "binary", "multi_class", "multi_label"] = "auto"
     kind: Literal["classification"] = "classification"
 
@@ -34,6 +38,7 @@ class Regression:
         kind: the name of the task.
     """
 
+    needs: ClassVar[str] = "vector"
     target: str = ""
     unit: str = ""
     loss: Literal["squared", "huber"] = "squared"
@@ -45,4 +50,28 @@ class Regression:
         expect(0 < self.delta <= 100, "task.delta", "above 0, at most 100", self.delta)
 
 
-Task = Classification | Regression
+@dataclass(frozen=True)
+class Segmentation:
+    """Which pixels of an image belong to which structure; `data.structures` names them.
+
+    Attributes:
+        loss: `dice_crossentropy`: the mean of both; `dice`: 1 − Dice of each image and structure; `crossentropy`: of
+            each pixel; `focal`: the same, easy pixels counting less (Lin et al. 2017); `tversky`: as `dice`, a missed
+            pixel counting more than a false one (Salehi et al. 2017).
+        missed: of `tversky`: the weight of missed pixels; that of false ones is 1 − `missed`.
+        tolerance: up to so many pixels of the file apart, two borders agree (surface Dice).
+        kind: the name of the task.
+    """
+
+    needs: ClassVar[str] = "map"
+    loss: Literal["dice_crossentropy", "dice", "crossentropy", "focal", "tversky"] = "dice_crossentropy"
+    missed: float = 0.7
+    tolerance: float = 2.0
+    kind: Literal["segmentation"] = "segmentation"
+
+    def __post_init__(self) -> None:
+        expect(0 < self.missed < 1, "task.missed", "above 0 and below 1", self.missed)
+        expect(0 < self.tolerance <= 100, "task.tolerance", "above 0, at most 100 pixels", self.tolerance)
+
+
+Task = Classification | Regression | Segmentation

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from kmedtl.runs.result import Result
 
 NAME = "report.html"
+SHARES = {"flips": 1, "pixels_changed": 2}  # figures of drift that are shares → decimals of a percentage
 BEFORE = (Section("summary", "Summary"), Section("data", "Data and audit"), Section("training", "Training"))
 AFTER = (
     Section("explanations", "Explanations"),
@@ -90,7 +91,7 @@ def write(result: Result, folder: Path) -> None:
 
 def drift_cell(name: str, value: float) -> str:
     """Return how a table shows a figure of drift: shares as percentages."""
-    return f"{value:.1%}" if name == "flips" else f"{value:.1e}"
+    return f"{value:.{SHARES[name]}%}" if name in SHARES else f"{value:.1e}"
 
 
 def split_rows(manifest: Manifest) -> list[SplitRow]:

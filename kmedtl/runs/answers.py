@@ -44,7 +44,7 @@ def answers_of(model: keras.Model, part: Pipeline, recipe: Recipe) -> Answers:
     pixels = part.pixels()
     outputs = outputs_and_features(model, pixels)
     ids, patients = (part.table[name].to_numpy(object) for name in ("id", "patient"))
-    groups = part.table[list(recipe.evaluation.groups)]
+    groups = part.table[[*recipe.evaluation.groups, *task_of(recipe.task).columns]]
     return Answers(part.table, pixels, outputs[FEATURES], Examples(ids, patients, part.targets, outputs, groups))
 
 
@@ -53,6 +53,12 @@ def known_images(model: keras.Model, training: Pipeline, validation: Answers, se
     pixels = training.sample(KNOWN_IMAGES, seed)
     found = fit(outputs_and_features(model, pixels)[FEATURES], validation.features)
     return replace(found, layout=fit_layout(pixels, validation.pixels))
+
+
+def arrays_of(answers: Mapping[str, Answers], recipe: Recipe, question: Any) -> dict[str, np.ndarray]:
+    """Return what predictions.npz holds: a row an image, in the order of `predictions_of`."""
+    parts = [task_of(recipe.task).arrays(question, part.examples) for part in answers.values()]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def predictions_of(

@@ -20,7 +20,7 @@ from kmedtl.recipe import Recipe, without_folders
 from kmedtl.statistics.agreement import McNemar, mcnemar
 from kmedtl.statistics.confidence import Estimate, estimate_of, undefined
 from kmedtl.tasks import saved_run, task_of
-from kmedtl.tasks.predictions import examples_of, read_predictions
+from kmedtl.tasks.predictions import PREDICTIONS, examples_of, read_arrays, read_predictions
 from kmedtl.tasks.task import Examples, Task
 
 FILES = ("recipe.yaml", "metrics.json", "predictions.csv", "manifest.csv", "history.csv", "kmedtl.json")
@@ -200,7 +200,7 @@ def _pooled_test(folder: Path, folds: Sequence[Path]) -> tuple[Examples, Any, np
     parts = [_test(part) for part in folds]
     task = task_of(parts[0][1])
     question = task.question(parts[0][1])
-    pooled = examples_of(read_predictions(folder / "predictions.csv"), task, question)
+    pooled = examples_of(read_predictions(folder / PREDICTIONS), read_arrays(folder), task, question)
     pooled = pooled.of(np.argsort(pooled.ids))
     said: dict[str, bool] = {}
     for test, _, right in parts:

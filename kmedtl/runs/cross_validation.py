@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from kmedtl import recipe as recipes
-from kmedtl.files.csv_tables import write_csv
 from kmedtl.files.json_files import write_json
 from kmedtl.recipe import Recipe
 from kmedtl.report import folds as folds_page
@@ -19,8 +19,9 @@ from kmedtl.runs.result import Result, closing, marking
 from kmedtl.system.text_tables import aligned
 from kmedtl.system.titles import title
 from kmedtl.tasks import task_of
+from kmedtl.tasks.predictions import write_predictions
 from kmedtl.tasks.summary import estimate_lines
-from kmedtl.tasks.task import Evaluation, Examples
+from kmedtl.tasks.task import Arrays, Evaluation, Examples
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class CrossValidation:
         folds: name → what that fold found.
         predictions: of all tests: as of a run, with `fold` and what each fold's decoder says; outputs are such that the
             folds can be compared.
+        arrays: what the task keeps of them that is no column.
         evaluation: of all tests together.
         environment: of `kmedtl.runs.environment.environment`, from when the first fold's data were read.
     """
@@ -40,6 +42,7 @@ class CrossValidation:
     predictions: pd.DataFrame
     evaluation: Evaluation
     environment: dict[str, Any]
+    arrays: Arrays = field(default_factory=dict)
 
     @property
     def synthetic(self) -> bool:
@@ -59,13 +62,17 @@ def pool(
     evaluation, columns = task.pool(first.question, recipe.evaluation, each)
     known = pd.concat([result.test.assign(fold=name) for name, result in folds.items()], ignore_index=True)
     kept = known.drop(columns=[name for name in columns if name in known])
-    return CrossValidation(recipe, folds, pd.concat([kept, columns], axis=1), evaluation, environment)
+    arrays = {
+        name: np.concatenate([result.arrays[name][result.test.index] for result in folds.values()])
+        for name in first.arrays
+    }
+    return CrossValidation(recipe, folds, pd.concat([kept, columns], axis=1), evaluation, environment, arrays)
 
 
 def write(pooled: CrossValidation, folder: Path) -> None:
     """Write recipe, predictions, metrics and report beside the folders of the folds."""
     recipes.write(pooled.recipe, folder / "recipe.yaml")
-    write_csv(pooled.predictions, folder / "predictions.csv")
+    write_predictions(pooled.predictions, pooled.arrays, folder)
     write_json(folder / "environment.json", pooled.environment)
     write_json(folder / "metrics.json", _metrics(pooled))
     tests = {name: result.evaluation for name, result in pooled.folds.items()}

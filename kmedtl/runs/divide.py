@@ -25,9 +25,10 @@ def divided(recipe: Recipe, data: Prepared, table: pd.DataFrame) -> tuple[pd.Dat
         table = splits.limit_training(table, recipe.data.train_limit, recipe.seed)
     if not (recipe.data.keep_ids or data.manifest.synthetic):
         table = hide_patients(table)  # last, so that no choice depends on the salt
-    task = task_of(recipe.task)
-    targets = lambda part: task.targets(data.question, data.manifest, part)  # noqa: E731
-    return table, pipelines(data.store, table, recipe.data.batch_size, targets, task.moves)
+    assert data.targets is not None  # as of everything that a run prepares
+    return table, pipelines(
+        data.store, table, recipe.data.batch_size, data.targets.of, task_of(recipe.task).moves
+    )
 
 
 def describe(audit: Audit, manifest: Manifest, data: dict[str, Pipeline]) -> str:

@@ -60,7 +60,8 @@ def export_run(run: FinishedRun, formats: Sequence[str], folder: Path, log: Call
     Raises:
         UserError: a source without the run's images, a model that does not load.
     """
-    _, manifest = run.task.ask(run.recipe.task, sources.load(run.recipe.data, run.recipe.seed, run.task.needs_classes))
+    data = run.recipe.data
+    _, manifest = run.task.ask(run.recipe.task, data, sources.load(data, run.recipe.seed, run.task.needs_classes))
     listed = read_csv(run.folder / "manifest.csv", keep_default_na=False, dtype=str)
     files = manifest.table.set_index("id")
     training = files.loc[files.index.intersection(pd.Index(listed.loc[listed["split"] == "train", "id"]))]

@@ -64,7 +64,7 @@ def _files(paths: Sequence[str | Path]) -> Iterator[str]:
 
 def _of_array(model: Model, name: str, image: np.ndarray) -> Prediction:
     try:
-        return answer_pixels(model, name, from_array(image, model.reading))
+        return answer_pixels(model, name, from_array(image, model.reading), (image.shape[1], image.shape[0]))
     except UnreadableImageError as error:
         return Prediction(name, error=str(error))
 

@@ -12,7 +12,7 @@ import pandas as pd
 from kmedtl.audit.audit import Audit, audit
 from kmedtl.audit.suitability import Mismatch, mismatches
 from kmedtl.data import sources, store
-from kmedtl.data.manifest import Manifest, are_numbers
+from kmedtl.data.manifest import SIZES, Manifest, are_numbers
 from kmedtl.data.store import Store
 from kmedtl.ensemble.teacher import check_teacher
 from kmedtl.errors import UserError
@@ -20,6 +20,7 @@ from kmedtl.recipe import Data, Recipe
 from kmedtl.runs.train import check_network
 from kmedtl.statistics.groups import check_columns
 from kmedtl.tasks import task_of
+from kmedtl.tasks.task import KnownTargets
 
 SHOWN = 3  # pairs of images that a message names
 
@@ -35,6 +36,7 @@ class Prepared:
         table: the manifest's rows of readable images, with `record`, `twin` and `poor`; not divided into splits yet.
         mismatches: how the images do not suit the recipe.
         question: what is asked of them, where a task was given.
+        targets: what is known of them, likewise.
     """
 
     manifest: Manifest
@@ -43,6 +45,7 @@ class Prepared:
     table: pd.DataFrame
     mismatches: tuple[Mismatch, ...] = ()
     question: Any = None
+    targets: KnownTargets | None = None
 
 
 def prepare_run(recipe: Recipe) -> Prepared:
@@ -66,7 +69,19 @@ def prepare_run(recipe: Recipe) -> Prepared:
 def prepare_recipe(recipe: Recipe) -> Prepared:
     """List, decode and audit the images of a recipe, as far as its task can use them; see `prepare`."""
     task = task_of(recipe.task)
-    return prepare(recipe.data, recipe.seed, task.needs_classes, partial(task.ask, recipe.task))
+    found = prepare(recipe.data, recipe.seed, task.needs_classes, partial(task.ask, recipe.task, recipe.data))
+    return with_targets(found, recipe)
+
+
+def with_targets(data: Prepared, recipe: Recipe) -> Prepared:
+    """Return images with what is known of them, and what the audit says of that.
+
+    Raises:
+        UserError: what the task cannot use, such as masks of another size than their image.
+    """
+    known = task_of(recipe.task).targets(data.question, recipe.data, data.manifest, data.table)
+    audited = replace(data.audit, warnings=(*data.audit.warnings, *known.notes))
+    return replace(data, audit=audited, targets=known)
 
 
 def prepare(
@@ -87,8 +102,11 @@ def prepare(
     question, manifest = ask(sources.load(data, seed, labelled))
     images = store.prepare(manifest.table, data.reading)
     audited, table = audit(manifest, images, data.max_unreadable, seed, data.same_patients)
-    readable = table.merge(images.facts[["id", "width", "height", "bits"]], on="id", suffixes=("_of_source", ""))
-    found = mismatches(readable, data, manifest.synthetic)
+    facts = images.facts[["id", "width", "height", "bits"]]
+    found = mismatches(
+        table.merge(facts, on="id", suffixes=("_of_source", "")), data, manifest.synthetic
+    )
+    table = table.merge(facts[["id", "width", "height"]].set_axis(["id", *SIZES], axis=1), on="id")
     warnings = (*audited.warnings, *(mismatch.text for mismatch in found))
     return Prepared(manifest, images, replace(audited, warnings=warnings), table, tuple(found), question)
 

@@ -51,7 +51,7 @@ def open_run(path: str | Path) -> FinishedRun:
     """
     folder, model = located(Path(path))
     saved = read_run(folder, model)
-    return FinishedRun(folder, saved.recipe, saved.info, saved.predictions, model)
+    return FinishedRun(folder, saved.recipe, saved.info, saved.predictions, saved.arrays, model)
 
 
 def test_images(run: FinishedRun, limit: int | None, log: Callable[[str], None]) -> Pipeline:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,8 @@ from kmedtl.system.printable import shown
 from kmedtl.system.text_tables import aligned
 from kmedtl.system.titles import title
 from kmedtl.tasks import task_of
-from kmedtl.tasks.task import Evaluation, Fit, Task
+from kmedtl.tasks.predictions import write_predictions
+from kmedtl.tasks.task import Arrays, Evaluation, Fit, Task
 
 SYNTHETIC = "SYNTHETIC IMAGES: these figures say nothing about patients."
 
@@ -43,6 +44,7 @@ class Result:
         manifest: the images used, with their splits.
         trained: how the model was fine-tuned; None where a classifier was fitted to its features.
         predictions: of validation and test: `id`, `patient`, `split`, the task's columns, groups, `unlike_training`.
+        arrays: what the task keeps of them that is no column, a row an image.
         fit: what validation chose.
         evaluation: what the test said.
         parity: a row an exported file.
@@ -67,6 +69,7 @@ class Result:
     samples: tuple[Sample, ...]
     environment: dict[str, Any]
     audit_page: str = "audit.html"
+    arrays: Arrays = field(default_factory=dict)
 
     @property
     def task(self) -> Task:
@@ -92,7 +95,7 @@ def write(result: Result, folder: Path) -> None:
     manifests.write(result.manifest, folder / "manifest.csv")
     history = result.trained.history if result.trained else []
     write_csv(pd.DataFrame([epoch.row() for epoch in history]), folder / "history.csv")
-    write_csv(result.predictions, folder / "predictions.csv")
+    write_predictions(result.predictions, result.arrays, folder)
     write_json(folder / "metrics.json", _metrics(result))
     write_json(folder / "environment.json", result.environment)
     model_info.attach(result.info, folder)

@@ -13,7 +13,7 @@ from kmedtl.data import splits
 from kmedtl.data.manifest import Manifest
 from kmedtl.data.pipeline import Pipeline, pipelines
 from kmedtl.data.store import files_of, folder_of, open_store
-from kmedtl.recipe import Recipe, Task
+from kmedtl.recipe import Data, Recipe, Task
 from kmedtl.runs.prepare import prepare_recipe, refuse
 from kmedtl.tasks import task_of
 from kmedtl.tasks.task import Targets
@@ -26,7 +26,7 @@ class Development:
     Attributes:
         images: the folder of the store that holds their pixels.
         manifest: its table holds no image of the test.
-        settings, question: the recipe's task, and what is asked of these images.
+        settings, data, question: the recipe's task and data settings, and what is asked of these images.
         divisions: the same images, divided into `train` and `val`: once, or once a fold, each patient being validated
             in one fold.
     """
@@ -34,6 +34,7 @@ class Development:
     images: Path
     manifest: Manifest
     settings: Task
+    data: Data
     question: Any
     divisions: tuple[pd.DataFrame, ...]
 
@@ -50,7 +51,8 @@ class Development:
 
     def targets(self, table: pd.DataFrame) -> Targets:
         """Return the targets of a table's rows."""
-        return task_of(self.settings).targets(self.question, self.manifest, table)
+        known = task_of(self.settings).targets(self.question, self.data, self.manifest, self.manifest.table)
+        return known.of(table)
 
 
 def development(recipe: Recipe) -> Development:
@@ -67,7 +69,7 @@ def development(recipe: Recipe) -> Development:
     table = table[table["split"] != "test"].reset_index(drop=True)
     manifest = replace(found.manifest, table=table)
     images = folder_of(files_of(found.manifest.table), recipe.data.reading)
-    return Development(images, manifest, recipe.task, found.question, _divisions(recipe, manifest))
+    return Development(images, manifest, recipe.task, recipe.data, found.question, _divisions(recipe, manifest))
 
 
 def _divisions(recipe: Recipe, manifest: Manifest) -> tuple[pd.DataFrame, ...]:

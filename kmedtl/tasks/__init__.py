@@ -6,9 +6,14 @@ from typing import Any
 
 from kmedtl.tasks.classification.row import CLASSIFICATION
 from kmedtl.tasks.regression.row import REGRESSION
+from kmedtl.tasks.segmentation.row import SEGMENTATION
 from kmedtl.tasks.task import Task
 
-TASKS: dict[str, Task] = {"classification": CLASSIFICATION, "regression": REGRESSION}
+TASKS: dict[str, Task] = {
+    "classification": CLASSIFICATION,
+    "regression": REGRESSION,
+    "segmentation": SEGMENTATION,
+}
 
 
 def task_of(settings: Any) -> Task:

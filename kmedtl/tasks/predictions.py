@@ -1,19 +1,31 @@
-"""predictions.csv of a run folder, read as the run wrote it. Imports no TensorFlow."""
+"""predictions.csv of a run folder, and the arrays beside it, read as the run wrote them. Imports no TensorFlow."""
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from kmedtl.errors import UserError
-from kmedtl.files.csv_tables import read_csv
-from kmedtl.tasks.task import Examples, Task
+from kmedtl.files.csv_tables import read_csv, write_csv
+from kmedtl.tasks.task import Arrays, Examples, Task
+
+PREDICTIONS, ARRAYS = "predictions.csv", "predictions.npz"
+
+
+def write_predictions(predictions: pd.DataFrame, arrays: Arrays, folder: Path) -> None:
+    """Write the table into a run folder, and what the task keeps beside it, if anything."""
+    write_csv(predictions, folder / PREDICTIONS)
+    if arrays:
+        np.savez_compressed(folder / ARRAYS, **dict(arrays))
 
 
 def read_predictions(path: Path) -> pd.DataFrame:
-    """Return predictions.csv of a run folder as the run wrote it.
+    """Return predictions.csv of a run folder as the run wrote it; its index counts the rows.
 
     Raises:
         UserError: it is not as a run wrote it.
@@ -21,16 +33,40 @@ def read_predictions(path: Path) -> pd.DataFrame:
     try:
         return read_csv(path, keep_default_na=False, dtype=dict.fromkeys(("id", "patient"), str))
     except (ValueError, OSError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(f"{path}: not as a run wrote it ({reason}); run it again.") from None
+        raise UserError(f"{path}: {_damaged(error)}") from None
 
 
-def examples_of(predictions: pd.DataFrame, task: Task, question: Any, split: str = "") -> Examples:
-    """Return the rows of a split of predictions.csv, or all; every further column is a group.
+def read_arrays(folder: Path) -> Arrays:
+    """Return what a run folder holds beside predictions.csv, by name; {} where its task keeps no arrays.
 
     Raises:
-        KeyError, ValueError: columns that are not as the task wrote them.
+        UserError: it is not as a run wrote it.
+    """
+    path = folder / ARRAYS
+    if not path.is_file():
+        return {}
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise UserError(f"{path}: {_damaged(error)}") from None
+
+
+def _damaged(error: Exception) -> str:
+    return f"not as a run wrote it ({' '.join(str(error).split())[:200]}); run it again."
+
+
+def examples_of(
+    predictions: pd.DataFrame, arrays: Arrays, task: Task, question: Any, split: str = ""
+) -> Examples:
+    """Return the rows of a split of predictions.csv, or all; every further column is a group.
+
+    Args:
+        predictions: in any order; the index says which row of the arrays belongs to a row of it.
+
+    Raises:
+        KeyError, ValueError, IndexError: columns or arrays that are not as the task wrote them.
     """
     table = predictions[predictions["split"] == split] if split else predictions
-    targets, outputs = task.read(question, table)
+    targets, outputs = task.read(question, table, arrays)
     return Examples(table["id"].to_numpy(object), table["patient"].to_numpy(object), targets, outputs, table)

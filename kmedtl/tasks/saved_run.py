@@ -13,8 +13,8 @@ from kmedtl.edge import model_info
 from kmedtl.edge.model_info import ModelInfo
 from kmedtl.recipe import Recipe
 from kmedtl.tasks import task_of
-from kmedtl.tasks.predictions import examples_of, read_predictions
-from kmedtl.tasks.task import Examples, Task
+from kmedtl.tasks.predictions import PREDICTIONS, examples_of, read_arrays, read_predictions
+from kmedtl.tasks.task import Arrays, Examples, Task
 
 
 @dataclass(frozen=True)
@@ -24,13 +24,14 @@ class SavedRun:
     Attributes:
         folder: the run folder.
         info: of the run's model, or of an exported file.
-        predictions: of validation and test, as `kmedtl.runs.result.Result` has them.
+        predictions, arrays: of validation and test, as `kmedtl.runs.result.Result` has them.
     """
 
     folder: Path
     recipe: Recipe
     info: ModelInfo
     predictions: pd.DataFrame
+    arrays: Arrays
 
     @property
     def task(self) -> Task:
@@ -47,7 +48,7 @@ class SavedRun:
         Raises:
             KeyError, ValueError: columns that are not as the task wrote them.
         """
-        return examples_of(self.predictions, self.task, self.question, split)
+        return examples_of(self.predictions, self.arrays, self.task, self.question, split)
 
 
 def read_run(folder: Path, model: Path | None = None) -> SavedRun:
@@ -60,5 +61,5 @@ def read_run(folder: Path, model: Path | None = None) -> SavedRun:
         UserError: files that are not as a run wrote them.
         OSError: files that are not there.
     """
-    predictions = read_predictions(folder / "predictions.csv")
-    return SavedRun(folder, recipes.read(folder / "recipe.yaml"), model_info.read(model or folder), predictions)
+    predictions, arrays = read_predictions(folder / PREDICTIONS), read_arrays(folder)
+    return SavedRun(folder, recipes.read(folder / "recipe.yaml"), model_info.read(model or folder), predictions, arrays)

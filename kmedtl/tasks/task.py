@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-Targets = Mapping[str, np.ndarray]  # by the output that they are for: float32, a row an image
+Targets = Mapping[str, np.ndarray]  # by the output that they are for: float32, or uint8 of masks; a row an image
 Scores = dict[str, float]
+Arrays = Mapping[str, np.ndarray]  # of predictions.npz, a row an image in the order of predictions.csv
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Examples:
     Attributes:
         ids, patients: (N,) text.
         targets, outputs: by the name of the output, (N, …).
-        groups: a row an image: the columns that images are grouped by.
+        groups: a row an image: the columns that images are grouped by, and `Task.columns`.
     """
 
     ids: np.ndarray
@@ -48,6 +49,19 @@ class Examples:
             {name: array[rows] for name, array in part.items()} for part in (self.targets, self.outputs)
         )
         return Examples(self.ids[rows], self.patients[rows], targets, outputs, self.groups.iloc[rows])
+
+
+@dataclass(frozen=True)
+class KnownTargets:
+    """What is known of the images.
+
+    Attributes:
+        of: part of the manifest's table → targets of its images, by output.
+        notes: what the audit says of them.
+    """
+
+    of: Callable[[pd.DataFrame], Targets]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -230,11 +244,10 @@ class Task:
     Attributes:
         edge: the NumPy half: decoder, decode.
         needs_classes: a source must have labels; otherwise images without any are taken.
-        ask: (settings, manifest) → Q, and the manifest of the images that can be used; refuses what the data cannot
-            answer.
-        targets: (Q, manifest, table) → targets of a part of the table, by output.
+        ask: (settings, the recipe's data settings, manifest) → Q, and the manifest of the images that can be used;
+            refuses what the data cannot answer.
+        targets: (Q, data settings, manifest, table of readable images) → `KnownTargets` of them.
         labels: (Q, manifest, part of the table) → what is true of each image, in words.
-        moves: output → `mask` or `boxes`: targets that augmentation moves with the image, see `kmedtl.data.pipeline`.
         network: → what needs Keras, imported then.
         score: (Q, outputs, targets) → figures of validation, the headline first.
         better: figure of `score` → `max` or `min`.
@@ -250,7 +263,9 @@ class Task:
         document: (fit, evaluation) → what metrics.json holds.
         lines: (evaluation settings, fit, evaluation) → what the terminal shows.
         table: (Q, examples, decoder) → columns of predictions.csv: truth, outputs, answers.
-        read: (Q, table of `table`) → targets and outputs.
+        arrays: (Q, examples) → what predictions.npz keeps beside that table, a row an image; {} where a table can hold
+            all.
+        read: (Q, table of `table` whose index points into the arrays, arrays) → targets and outputs.
         evaluate_table: (path of a CSV, metrics.json of the run that wrote it or {}, `TableSettings`) →
             `TableEvaluation`.
         question: decoder → Q, as far as a finished run needs it.
@@ -262,15 +277,20 @@ class Task:
         beside: the figure that a comparison shows beside the headline.
         right: (Q, examples, decoder) → which answers are right, bool (N,); None where none is right or wrong.
         cases: (Q, examples, decoder, count) → images that the report explains.
+        gallery: (Q, examples, decoder, cases, their pixels) → pictures uint8 (cases, H, W, 3) that show the answers,
+            and maps (cases, H, W) in 0–1 that explain them; None: an image as it is, and a method of
+            `kmedtl.explain`.
         curves: evaluation → pictures of it.
         report: (result) → what the page of a run shows of the task.
         vote: how models answer as one; None: they cannot.
+        moves: output → `mask` or `boxes`: targets that augmentation moves with the image, see `kmedtl.data.pipeline`.
+        columns: of the manifest that figures need besides the groups.
     """
 
     edge: EdgeTask
     needs_classes: bool
     ask: Callable[..., tuple[Any, Manifest]]
-    targets: Callable[..., Targets]
+    targets: Callable[..., KnownTargets]
     labels: Callable[..., Sequence[str]]
     network: Callable[[], Network]
     score: Callable[..., Scores]
@@ -297,5 +317,8 @@ class Task:
     cases: Callable[..., Sequence[Case]]
     curves: Callable[[Evaluation], dict[str, Picture]]
     report: Callable[..., ReportParts]
+    arrays: Callable[..., dict[str, np.ndarray]] = lambda question, examples: {}
+    gallery: Callable[..., tuple[np.ndarray, np.ndarray]] | None = None
     vote: Vote | None = None
     moves: Mapping[str, Literal["mask", "boxes"]] = field(default_factory=dict)
+    columns: tuple[str, ...] = ()

@@ -18,7 +18,7 @@ LARGEST = 32_000_000  # bytes of the graph; the largest backbone's has 2 MB
 LAYERS = """
     Activation Add Average AveragePooling2D BatchNormalization Concatenate Conv2D Cropping2D Dense DepthwiseConv2D
     Dot Dropout ELU Embedding Flatten GlobalAveragePooling2D GlobalMaxPooling2D GroupNormalization InputLayer
-    LayerNormalization LeakyReLU MaxPooling2D Multiply Normalization PReLU Permute ReLU Rescaling Reshape
+    LayerNormalization LeakyReLU MaxPooling2D Multiply Normalization PReLU Permute ReLU Rescaling Reshape Resizing
     SeparableConv2D Softmax SpatialDropout2D Subtract UnitNormalization UpSampling2D ZeroPadding2D
 """
 INITIALIZERS = """

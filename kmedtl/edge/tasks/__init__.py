@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from kmedtl.edge.tasks.classification.decoder import CLASSIFICATION, ClassDecoder
 from kmedtl.edge.tasks.regression import REGRESSION, NumberDecoder
+from kmedtl.edge.tasks.segmentation import SEGMENTATION, MaskDecoder
 from kmedtl.edge.tasks.task import EdgeTask
 
-EDGE_TASKS: dict[str, EdgeTask] = {"classification": CLASSIFICATION, "regression": REGRESSION}
-Decoder = ClassDecoder | NumberDecoder
+EDGE_TASKS: dict[str, EdgeTask] = {
+    "classification": CLASSIFICATION,
+    "regression": REGRESSION,
+    "segmentation": SEGMENTATION,
+}
+Decoder = ClassDecoder | NumberDecoder | MaskDecoder

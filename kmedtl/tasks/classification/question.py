@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
 from kmedtl.data.manifest import Manifest
 from kmedtl.edge.tasks.classification.labels import LabelKind, findings_of
 from kmedtl.errors import UserError
-from kmedtl.recipe.task import Classification
+from kmedtl.recipe import Classification, Data
+from kmedtl.tasks.task import KnownTargets
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class ClassQuestion:
         return findings_of(self.labels, self.classes)
 
 
-def ask(settings: Classification, manifest: Manifest) -> tuple[ClassQuestion, Manifest]:
+def ask(settings: Classification, data: Data, manifest: Manifest) -> tuple[ClassQuestion, Manifest]:
     """Return the question that the labels answer, and the images, which are all those of the manifest.
 
     Raises:
@@ -48,6 +48,6 @@ def ask(settings: Classification, manifest: Manifest) -> tuple[ClassQuestion, Ma
     return ClassQuestion(labels, manifest.classes), manifest
 
 
-def targets(question: ClassQuestion, manifest: Manifest, table: pd.DataFrame) -> dict[str, np.ndarray]:
-    """Return float32 (N, findings) for the output `logits`: 1, 0 or `UNKNOWN`."""
-    return {"logits": manifest.targets(table)}
+def targets(question: ClassQuestion, data: Data, manifest: Manifest, table: pd.DataFrame) -> KnownTargets:
+    """Return what gives float32 (N, findings) for the output `logits`: 1, 0 or `UNKNOWN`."""
+    return KnownTargets(lambda part: {"logits": manifest.targets(part)})

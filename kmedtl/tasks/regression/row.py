@@ -15,12 +15,12 @@ from kmedtl.edge.tasks.regression import VALUE, NumberDecoder, numbers
 from kmedtl.edge.tasks.task import Outputs
 from kmedtl.errors import UserError, nearest
 from kmedtl.recipe import Evaluation as Settings
-from kmedtl.recipe import Regression, Training
+from kmedtl.recipe import Data, Regression, Training
 from kmedtl.statistics.confidence import Estimate
 from kmedtl.tasks.regression import figures
 from kmedtl.tasks.regression.table import evaluate_table
 from kmedtl.tasks.summary import estimate_lines
-from kmedtl.tasks.task import Case, Drift, Evaluation, Examples, Fit, Network, Picture, ReportParts, Targets, Task
+from kmedtl.tasks.task import Arrays, Case, Drift, Evaluation, Examples, Fit, KnownTargets, Network, Picture, ReportParts, Targets, Task
 
 STRATA = 5  # equally large parts of the target's range that splits are balanced by
 BLANK = ("", "nan", "none", "na", "n/a", "<na>", "unknown")
@@ -48,7 +48,7 @@ def plain(question: NumberQuestion, half_width: float = 0.0, coverage: float = 0
     return NumberDecoder(question.target, question.unit, question.scale, question.offset, half_width, coverage)
 
 
-def ask(settings: Regression, manifest: Manifest) -> tuple[NumberQuestion, Manifest]:
+def ask(settings: Regression, data: Data, manifest: Manifest) -> tuple[NumberQuestion, Manifest]:
     """Return the question, and the images that have a number in the target's column.
 
     Raises:
@@ -80,10 +80,14 @@ def ask(settings: Regression, manifest: Manifest) -> tuple[NumberQuestion, Manif
     )
 
 
-def targets(question: NumberQuestion, manifest: Manifest, table: pd.DataFrame) -> dict[str, np.ndarray]:
-    """Return float32 (N, 1), in the question's scale."""
-    scaled = (table[question.target].to_numpy(np.float64) - question.offset) / question.scale
-    return {VALUE: scaled[:, None].astype(np.float32)}
+def targets(question: NumberQuestion, data: Data, manifest: Manifest, table: pd.DataFrame) -> KnownTargets:
+    """Return what gives float32 (N, 1), in the question's scale."""
+
+    def of(part: pd.DataFrame) -> Targets:
+        scaled = (part[question.target].to_numpy(np.float64) - question.offset) / question.scale
+        return {VALUE: scaled[:, None].astype(np.float32)}
+
+    return KnownTargets(of)
 
 
 def labels(question: NumberQuestion, manifest: Manifest, table: pd.DataFrame) -> list[str]:
@@ -143,7 +147,7 @@ def columns_of(question: NumberQuestion, examples: Examples, decoder: NumberDeco
     return found.assign(output=examples.outputs[VALUE][:, 0])
 
 
-def read(question: NumberQuestion, table: pd.DataFrame) -> tuple[Targets, Outputs]:
+def read(question: NumberQuestion, table: pd.DataFrame, arrays: Arrays) -> tuple[Targets, Outputs]:
     """Return targets and outputs of the columns that `columns_of` wrote.
 
     Raises:

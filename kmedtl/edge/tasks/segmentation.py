@@ -1,0 +1,207 @@
+"""From a logit a pixel to the masks of structures, at the size of the file. NumPy and Pillow; SciPy to drop specks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+
+from kmedtl.edge.tasks.task import Cell, EdgeTask, Measurement, Outputs
+from kmedtl.errors import UserError, expect
+from kmedtl.images.placement import placement, to_file
+
+MASK = "mask"
+LEVELS = 255  # a probability is rounded to a level of 0–255, so that what a run keeps is what it judged
+FURTHEST = 30.0  # of a logit, beyond which a probability is 0 or 1 in float32
+
+
+@dataclass(frozen=True)
+class MaskDecoder:
+    """How logits become masks: a pixel belongs to a structure whose level is above the structure's threshold.
+
+    Attributes:
+        structures: their names, in the order of the output's channels.
+        thresholds: of each structure, a level of 0–254.
+        smallest: of each structure: connected parts of fewer pixels of the model are dropped.
+        tolerance: up to so many pixels of the file apart, two borders agree.
+        aspect: how a file's image lies in the model's square, as of `kmedtl.images.reading.Reading`.
+
+    Raises:
+        UserError: another number of thresholds than structures, or one out of range.
+    """
+
+    structures: tuple[str, ...]
+    thresholds: tuple[int, ...]
+    smallest: tuple[int, ...]
+    tolerance: float
+    aspect: Literal["stretch", "keep"] = "stretch"
+    kind: Literal["segmentation"] = "segmentation"
+
+    def __post_init__(self) -> None:
+        count = len(self.structures)
+        expect(count > 0 and len(set(self.structures)) == count, "structures", "distinct names", self.structures)
+        expect(len(self.thresholds) == count, "thresholds", f"{count}, one a structure", self.thresholds)
+        expect(all(0 <= one < LEVELS for one in self.thresholds), "thresholds", "levels of 0 to 254", self.thresholds)
+        expect(len(self.smallest) == count, "smallest", f"{count}, one a structure", self.smallest)
+        expect(all(one >= 0 for one in self.smallest), "smallest", "0 pixels or more", self.smallest)
+        expect(0 < self.tolerance <= 100, "tolerance", "above 0, at most 100 pixels", self.tolerance)
+
+
+@dataclass(frozen=True)
+class MaskAnswer:
+    """The masks of an image.
+
+    Attributes:
+        called: which pixels belong to a structure, bool (h, w, M): of the model's square, or of the file's image where
+            `placed` is True; None of an image that could not be read.
+    """
+
+    decoder: MaskDecoder
+    called: np.ndarray | None
+    placed: bool = False
+
+    @property
+    def areas(self) -> tuple[int, ...] | None:
+        """The pixels of each structure."""
+        return None if self.called is None else tuple(self.called.sum(axis=(0, 1)).tolist())
+
+    @property
+    def decision(self) -> str | None:
+        """The areas in words."""
+        named = zip(self.decoder.structures, self.areas or (), strict=False)
+        return ", ".join(f"{name} {area} px" for name, area in named) or None
+
+    def masks(self) -> dict[str, np.ndarray]:
+        """Return the mask of each structure, uint8 (h, w), 255 where it is."""
+        if self.called is None:
+            return {}
+        return {
+            name: self.called[..., number] * np.uint8(255) for number, name in enumerate(self.decoder.structures)
+        }
+
+    def cells(self) -> list[str]:
+        """Return what the printed table shows."""
+        return [str(area) for area in self.areas or ()]
+
+    def values(self) -> list[Cell]:
+        """Return what the CSV holds."""
+        return [None] * len(self.decoder.structures) if self.areas is None else [float(area) for area in self.areas]
+
+    def document(self) -> dict[str, Any]:
+        """Return what the JSON holds: pixels of each structure, and which share of the image that is."""
+        areas = self.areas or (None,) * len(self.decoder.structures)
+        size = 1 if self.called is None else self.called[..., 0].size
+        return {
+            "structures": {
+                name: {"pixels": area, "share": None if area is None else area / size}
+                for name, area in zip(self.decoder.structures, areas, strict=True)
+            }
+        }
+
+    def measurements(self) -> list[Measurement]:
+        """Return the area of each structure."""
+        named = zip(self.decoder.structures, self.areas or (), strict=False)
+        return [
+            Measurement(f"area{number}", "Area", name, float(area), "{pixels}")
+            for number, (name, area) in enumerate(named, 1)
+        ]
+
+
+def probabilities(outputs: Outputs) -> np.ndarray:
+    """Return the probability of each structure at each pixel, float32 (N, h, w, M)."""
+    logits = np.clip(np.asarray(outputs[MASK], np.float32), -FURTHEST, FURTHEST)
+    return 1 / (1 + np.exp(-logits))
+
+
+def levels_of(outputs: Outputs) -> np.ndarray:
+    """Return the probabilities as levels, uint8 (N, h, w, M)."""
+    return np.round(LEVELS * probabilities(outputs)).astype(np.uint8)
+
+
+def logits_of(levels: np.ndarray) -> np.ndarray:
+    """Return logits, float32, that `levels_of` makes these levels of again."""
+    share = np.clip(levels.astype(np.float64) / LEVELS, 0.1 / LEVELS, 1 - 0.1 / LEVELS)
+    return np.log(share / (1 - share)).astype(np.float32)
+
+
+def called(levels: np.ndarray, decoder: MaskDecoder, grown: float = 1.0) -> np.ndarray:
+    """Return which pixels belong to which structure, bool (h, w, M), of the levels of one image.
+
+    Args:
+        grown: how many pixels here are one of the model's, which `smallest` counts.
+    """
+    found = levels > np.asarray(decoder.thresholds, np.uint8)
+    for number, smallest in enumerate(decoder.smallest):
+        if smallest:
+            found[..., number] = without_specks(found[..., number], smallest * grown)
+    return found
+
+
+def without_specks(mask: np.ndarray, smallest: float) -> np.ndarray:
+    """Return a mask, bool (h, w), without its connected parts (8 neighbours) of fewer than `smallest` pixels.
+
+    Raises:
+        UserError: SciPy is not installed.
+    """
+    try:
+        from scipy import ndimage  # slow to import, and only segmentations need it
+    except ImportError:
+        raise UserError("masks without small parts need SciPy: pip install 'kmedtl-edge[masks]'") from None
+    labels, _ = ndimage.label(mask, np.ones((3, 3)))
+    sizes = np.bincount(labels.ravel())
+    sizes[0] = 0
+    return sizes[labels] >= max(1, smallest)
+
+
+def _decode(outputs: Outputs, decoder: MaskDecoder) -> list[MaskAnswer]:
+    return [MaskAnswer(decoder, called(levels, decoder)) for levels in levels_of(outputs)]
+
+
+def place(outputs: Outputs, decoder: MaskDecoder, width: int, height: int) -> MaskAnswer:
+    """Return the answer for one image, at the size of its file: levels are enlarged bilinearly, then compared."""
+    (levels,) = levels_of(outputs)
+    size = levels.shape[0]
+    box = placement(width, height, size, decoder.aspect)
+    planes = [to_file(levels[..., number], width, height, decoder.aspect) for number in range(levels.shape[-1])]
+    grown = width * height / (box.width * box.height)
+    return MaskAnswer(decoder, called(np.stack(planes, axis=-1), decoder, grown), placed=True)
+
+
+def _header(decoder: MaskDecoder) -> Sequence[str]:
+    return [f"{name} [px]" for name in decoder.structures]
+
+
+def _in_words(decoder: MaskDecoder) -> list[tuple[str, str]]:
+    rules = [
+        f"{name} from a probability of {(threshold + 0.5) / LEVELS:.3f}"
+        + (f", parts of {smallest} pixels of the model or more" if smallest else "")
+        for name, threshold, smallest in zip(decoder.structures, decoder.thresholds, decoder.smallest, strict=True)
+    ]
+    return [("Comes out", f"masks of {', '.join(decoder.structures)}"), ("Called", "; ".join(rules))]
+
+
+SEGMENTATION = EdgeTask(
+    decoder=MaskDecoder,
+    widths=lambda decoder: {MASK: len(decoder.structures)},
+    decode=_decode,
+    blank=lambda decoder: MaskAnswer(decoder, None),
+    header=_header,
+    columns=lambda decoder: [f"{name}_pixels" for name in decoder.structures],
+    context=lambda decoder: {"unit": "pixels of the file"},
+    explained=lambda answer: (MASK, int(np.argmax(answer.areas))),
+    in_words=_in_words,
+    place=place,
+    masks=MaskAnswer.masks,
+)
+
+
+def plain(structures: Sequence[str], tolerance: float, aspect: Literal["stretch", "keep"]) -> MaskDecoder:
+    """Return a decoder that calls a pixel from a probability of a half on, and drops nothing."""
+    return MaskDecoder(tuple(structures), (127,) * len(structures), (0,) * len(structures), tolerance, aspect)
+
+
+def at_thresholds(decoder: MaskDecoder, thresholds: Sequence[int], smallest: Sequence[int]) -> MaskDecoder:
+    """Return the decoder with other thresholds."""
+    return replace(decoder, thresholds=tuple(thresholds), smallest=tuple(smallest))

@@ -1,0 +1,1 @@
+"""Segmentation: which pixels of an image belong to which structure."""

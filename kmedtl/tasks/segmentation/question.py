@@ -1,0 +1,78 @@
+"""What a segmentation asks, and what is known of its images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import pandas as pd
+
+from kmedtl.data.manifest import Manifest, classes_of
+from kmedtl.data.mask_store import FOREGROUND, mask_notes, prepare_masks
+from kmedtl.edge.tasks.segmentation import MASK, MaskDecoder, plain
+from kmedtl.errors import UserError
+from kmedtl.recipe import Data, Segmentation
+from kmedtl.tasks.task import KnownTargets
+
+
+@dataclass(frozen=True)
+class MaskQuestion:
+    """Which structures are asked for.
+
+    Attributes:
+        structures: their names, in the order of the output's channels.
+        tolerance, loss, missed: as of `kmedtl.recipe.Segmentation`.
+        aspect: how a file's image lies in the model's square.
+    """
+
+    structures: tuple[str, ...]
+    tolerance: float
+    aspect: Literal["stretch", "keep"]
+    loss: str = "dice_crossentropy"
+    missed: float = 0.7
+
+
+def ask(settings: Segmentation, data: Data, manifest: Manifest) -> tuple[MaskQuestion, Manifest]:
+    """Return the question, and every image: `data.missing_masks` says what becomes of those without a mask.
+
+    Raises:
+        UserError: no image has a mask.
+    """
+    if not (manifest.table["mask"] != "").any():
+        raise UserError(
+            f"{manifest.source}: no image has a mask; expected NAME_mask.png beside NAME.png, a folder masks/ beside "
+            "images/, or a column 'mask' in the table."
+        )
+    asked = MaskQuestion(tuple(data.structures) or (FOREGROUND,), settings.tolerance, data.aspect, settings.loss)
+    labelled = manifest.classes and ("label" in manifest.table or manifest.multi_label)
+    return replace(asked, missed=settings.missed), manifest if labelled else _unlabelled(manifest)
+
+
+def _unlabelled(manifest: Manifest) -> Manifest:
+    return replace(manifest, table=manifest.table.assign(stratum=0), classes=(), multi_label=True)
+
+
+def targets(question: MaskQuestion, data: Data, manifest: Manifest, table: pd.DataFrame) -> KnownTargets:
+    """Return what gives the masks of images, uint8 (N, size, size, M), 1 where a structure is.
+
+    Raises:
+        UserError: masks that cannot be used, see `kmedtl.data.mask_store.prepare_masks`.
+    """
+    masks = prepare_masks(table, data)
+    return KnownTargets(lambda part: {MASK: masks.of(part["id"])}, tuple(mask_notes(masks, manifest)))
+
+
+def labels(question: MaskQuestion, manifest: Manifest, table: pd.DataFrame) -> Sequence[str]:
+    """Return the classes of each image, where it has any."""
+    return classes_of(manifest, table) if manifest.classes else [""] * len(table)
+
+
+def question_of(decoder: MaskDecoder) -> MaskQuestion:
+    """Return the question that a decoder answers, as far as a finished run needs it."""
+    return MaskQuestion(decoder.structures, decoder.tolerance, decoder.aspect)
+
+
+def plain_decoder(question: MaskQuestion) -> MaskDecoder:
+    """Return the decoder that calls a pixel from a probability of a half on."""
+    return plain(question.structures, question.tolerance, question.aspect)

@@ -1,0 +1,83 @@
+"""What the report of a run shows of a segmentation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from kmedtl.edge.tasks.segmentation import LEVELS
+from kmedtl.files.plot_style import SOFT, series, single, square
+from kmedtl.tasks.task import Evaluation, Picture, ReportParts, Section
+
+BINS = 21  # of the histogram of Dice
+
+
+def curves(evaluation: Evaluation) -> dict[str, Picture]:
+    """Return the distribution of Dice, and areas: their differences over their means (Bland & Altman, Lancet 1986)."""
+    table = evaluation.tables["images"]
+    words = f"How Dice is distributed over the images. Mean {evaluation.estimates['dice']}."
+    bias, low, high = limits(table)
+    areas = f"Differences of areas over their means. Bias {bias:.4g}, limits of agreement {low:.4g} and {high:.4g} pixels."
+    return {
+        "dice": Picture(_dice(table), words, "Dice of the images whose reference is not empty"),
+        "areas": Picture(
+            _areas(table), areas, "Bland–Altman: predicted minus true area over their mean; dashed: bias and limits"
+        ),
+    }
+
+
+def limits(table: pd.DataFrame) -> tuple[float, float, float]:
+    """Return the mean difference of predicted and true areas, and the limits of agreement, in pixels of the file."""
+    difference = (table["area_predicted"] - table["area_reference"]).to_numpy()
+    spread = 1.96 * difference.std(ddof=1) if len(difference) > 1 else np.nan
+    return float(difference.mean()), float(difference.mean() - spread), float(difference.mean() + spread)
+
+
+def report(result: Any) -> ReportParts:
+    """Return templates and what they read, of a `kmedtl.runs.result.Result`."""
+    decoder, evaluation = result.fit.decoder, result.evaluation
+    called = [
+        {"name": name, "probability": (threshold + 0.5) / LEVELS, "smallest": smallest}
+        for name, threshold, smallest in zip(decoder.structures, decoder.thresholds, decoder.smallest, strict=True)
+    ]
+    context = {
+        "decoder": decoder,
+        "estimates": evaluation.estimates,
+        "empty": evaluation.tables["empty"].to_dict("records"),
+        "called": called,
+        "miss_rate": result.recipe.evaluation.miss_rate,
+    }
+    sections = (Section("masks", "Masks", "masks.html"),)
+    pictures = curves(evaluation)
+    return ReportParts(Path(__file__).parent, "masks_summary.html", "model_card.md", sections, pictures, context)
+
+
+def _dice(table: pd.DataFrame) -> Figure:
+    figure, axes = square("Dice", "Dice", "Images")
+    known = table[table["reference"] > 0]
+    for number, (name, part) in enumerate(known.groupby("structure", sort=False)):
+        axes.hist(part["dice"], bins=np.linspace(0, 1, BINS), histtype="step", label=name, **series(number))
+    axes.set(ylim=(0, None))
+    axes.set_aspect("auto")
+    if known["structure"].nunique() > 1:
+        axes.legend(frameon=False)
+    return figure
+
+
+def _areas(table: pd.DataFrame) -> Figure:
+    figure, axes = single("Agreement of areas", "Mean of predicted and true area [pixels]", "Predicted − true [pixels]")
+    for number, (name, part) in enumerate(table.groupby("structure", sort=False)):
+        difference = part["area_predicted"] - part["area_reference"]
+        colour = series(number)["color"]
+        axes.scatter(
+            (part["area_predicted"] + part["area_reference"]) / 2, difference, s=9, color=colour, alpha=0.6, label=name
+        )
+    for value in limits(table):
+        axes.axhline(value, color=SOFT, linewidth=1, linestyle="--")
+    if table["structure"].nunique() > 1:
+        axes.legend(frameon=False)
+    return figure
