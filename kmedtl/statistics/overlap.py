@@ -151,7 +151,8 @@ def _lengths(mask: np.ndarray, spacing: tuple[float, float]) -> np.ndarray:
 
 def _percentile(outline: Outline, share: float) -> float:
     reached = np.cumsum(outline.lengths) / outline.lengths.sum()
-    return float(outline.distances[min(np.searchsorted(reached, share), len(reached) - 1)])
+    place = int(np.searchsorted(reached, share))
+    return float(outline.distances[min(place, len(reached) - 1)])
 
 
 def bounding_box(mask: np.ndarray) -> tuple[slice, slice]:

@@ -1,0 +1,1 @@
+"""Segmentation: a mask of every structure in an image."""
