@@ -1,1 +1,1 @@
-"""Statistics of clustered answers: intervals by patient, ranking, agreement, groups, what is unlike the known."""
+"""Statistics of clustered answers: intervals by patient, ranking, agreement, overlap, groups, what is unlike them."""

@@ -10,12 +10,11 @@ import numpy as np
 import pandas as pd
 
 from kmedtl.edge.tasks.regression import NumberDecoder, numbers
-from kmedtl.statistics.clustered import unbounded
+from kmedtl.statistics.clustered import LOG, above_zero, mean_above_zero, unbounded
 from kmedtl.statistics.confidence import Estimate, codes_of, undefined, wilson
 from kmedtl.statistics.groups import bands, in_order
 from kmedtl.tasks.task import Evaluation, Examples
 
-LOG = "jackknife by patient, log scale"
 LIMITS = 1.96  # standard deviations of the difference, between which 95 % of normal differences lie
 
 
@@ -45,11 +44,11 @@ def evaluation_of(table: pd.DataFrame, patients: np.ndarray) -> Evaluation:
     bias, spread = float(error.mean()), float(error.std(ddof=1)) if len(error) > 1 else math.nan
     # The influence of an image on the standard deviation: half of how the square of its error exceeds the variance.
     widening = ((error - bias) ** 2 - spread**2) / (2 * spread) if spread > 0 else np.zeros(len(error))
-    mean, deviation = _with_interval(bias, error - bias, codes), _above_zero(spread, widening, codes)
+    mean, deviation = _with_interval(bias, error - bias, codes), above_zero(spread, widening / len(error), codes)
     lower, upper = (_limit(mean, deviation, side) for side in (-1, 1))
     estimates = {
         "r2": _r2(table["truth"].to_numpy(), error, codes),
-        "mae": _above_zero(float(np.abs(error).mean()), np.abs(error) - np.abs(error).mean(), codes),
+        "mae": mean_above_zero(np.abs(error), codes),
         "rmse": _rmse(error, codes),
         "bias": mean,
         "lower_limit": lower,
@@ -77,18 +76,6 @@ def _with_interval(value: float, influence: np.ndarray, codes: np.ndarray, most:
     """Return a mean-like figure with its interval, from the influence of each image, whose mean is 0."""
     found = unbounded(value, influence / len(influence), codes)
     return found if math.isnan(found.high) else replace(found, high=min(most, found.high))
-
-
-def _above_zero(value: float, influence: np.ndarray, codes: np.ndarray) -> Estimate:
-    """Return a figure that can't be below 0 with its interval on the log scale: few patients show it too small.
-
-    Above, it follows the exponential to the second order, so that two patients do not make it endless.
-    """
-    found = _with_interval(value, influence, codes)
-    if math.isnan(found.high) or not value > 0:
-        return found
-    half = found.high / value - 1
-    return replace(found, low=value * math.exp(-half), high=value * (1 + half + half**2 / 2), method=LOG)
 
 
 def _limit(bias: Estimate, spread: Estimate, side: int) -> Estimate:
@@ -144,7 +131,7 @@ def _r2(truth: np.ndarray, error: np.ndarray, codes: np.ndarray) -> Estimate:
 def _rmse(error: np.ndarray, codes: np.ndarray) -> Estimate:
     value = math.sqrt(float((error**2).mean()))
     influence = (error**2 - value**2) / (2 * value) if value else np.zeros(len(error))
-    return _above_zero(value, influence, codes)
+    return above_zero(value, influence / len(error), codes)
 
 
 def half_width(table: pd.DataFrame, patients: np.ndarray, coverage: float) -> float:
