@@ -98,7 +98,7 @@ def override(config: T, assignments: Sequence[str]) -> T:
             raise UserError(f"--set {assignment}: expected path=value, such as stages.0.epochs=3.")
         _check_member(type(config), document, path)
         # A shell leaves nothing of path=''.
-        _assign(document, path, parse(text, f"--set {path}") if text.strip() else "")
+        _assign(type(config), document, path, parse(text, f"--set {path}") if text.strip() else "")
         _complete(type(config), document, path)
     return build(type(config), document)
 
@@ -128,12 +128,13 @@ def _check_member(kind: Any, document: dict[str, Any], path: str) -> None:
         )
 
 
-def _assign(document: dict[str, Any], path: str, value: Any) -> None:
+def _assign(kind: Any, document: dict[str, Any], path: str, value: Any) -> None:
     *parents, last = path.split(".")
     node: Any = document
     for key in parents:
-        node = node[_step(node, key, path, document)]
-    node[_step(node, last, path, document)] = value
+        kind, node = _inside(kind, key), node[_step(node, key, path, document)]
+    names_are_free = typing.get_origin(kind) is Mapping and isinstance(node, dict)
+    node[last if names_are_free else _step(node, last, path, document)] = value
 
 
 def _complete(kind: Any, document: dict[str, Any], path: str) -> None:
@@ -158,10 +159,11 @@ def _complete(kind: Any, document: dict[str, Any], path: str) -> None:
 
 
 def _inside(kind: Any, key: str) -> Any:
-    """Return what a field of a dataclass is typed as, or an item of a tuple; None of anything else."""
+    """Return what a field of a dataclass is typed as, an item of a tuple or a value of a mapping, else None."""
     if dataclasses.is_dataclass(kind):
         return typing.get_type_hints(kind).get(key)
-    return next(iter(typing.get_args(kind)), None)
+    arguments = typing.get_args(kind)
+    return arguments[1] if typing.get_origin(kind) is Mapping else next(iter(arguments), None)
 
 
 def _step(node: Any, key: str, path: str, document: dict[str, Any]) -> Any:

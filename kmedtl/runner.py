@@ -189,6 +189,7 @@ def _describe_model(recipe: Recipe, manifest: Manifest, decoder: Any, kind: OutO
         kmedtl=kmedtl.__version__,
         window=recipe.data.window,
         pixel_offset=recipe.data.pixel_offset,
+        aspect=recipe.data.reading.aspect,
         out_of_distribution=kind,
         **hashes(recipe, manifest.table),
     )

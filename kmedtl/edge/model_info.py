@@ -20,7 +20,7 @@ from kmedtl.edge.out_of_distribution import OutOfDistribution
 from kmedtl.edge.tasks import EDGE_TASKS, Decoder
 from kmedtl.edge.tasks.task import EdgeTask
 from kmedtl.errors import UserError, expect
-from kmedtl.images.reading import Reading, Window
+from kmedtl.images.reading import Aspect, Reading, Window
 
 MEMBER = "kmedtl.json"
 VERSION = 3
@@ -39,6 +39,7 @@ class ModelInfo:
         size, channels: of the image that the model takes, values 0–255.
         window: which part of the range of images of more than 8 bits the model saw.
         pixel_offset: what was added to the values of such images, other than DICOM, before they were stored.
+        aspect: whether images were stretched to the square, or kept their aspect ratio.
         recipe, source, seed: where the model comes from.
         synthetic: True where it never saw a real image.
         kmedtl: version that wrote it.
@@ -64,6 +65,7 @@ class ModelInfo:
     kmedtl: str
     window: Window = field(default_factory=Window)
     pixel_offset: float = 0.0
+    aspect: Aspect = "stretch"
     out_of_distribution: OutOfDistribution | None = None
     value_range: tuple[float, float] = VALUE_RANGE
     normalisation: str = NORMALISATION
@@ -92,7 +94,7 @@ class ModelInfo:
 
     @property
     def reading(self) -> Reading:
-        return Reading(self.size, self.channels, self.window, self.pixel_offset)
+        return Reading(self.size, self.channels, self.window, self.pixel_offset, self.aspect)
 
 
 def attach(info: ModelInfo, path: Path) -> None:

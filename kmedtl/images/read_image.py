@@ -9,6 +9,8 @@ import stat
 import struct
 import warnings
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +18,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from kmedtl.images.pixels import UnreadableImageError, check_pixels, stretch, to_levels, voi_share
+from kmedtl.images.placement import in_square, placement
 from kmedtl.images.png_rows import check_rows
 from kmedtl.images.reading import Reading
 
@@ -68,7 +71,7 @@ class Picture:
 
 
 def read_image(path: str | Path, reading: Reading, frame: int | None = None) -> Picture:
-    """Decode an image file of one of `FORMAT_NAMES` and resize it to a square (aspect ratio not kept).
+    """Decode an image file of one of `FORMAT_NAMES` and resize it to a square, as `reading.aspect` says.
 
     Colour becomes luma where one channel is asked for (ITU-R BT.601), gray is repeated where three are. Gray of more
     than 8 bits a sample is quantised by one rule, whatever the format: through `reading.window`, else through what a
@@ -80,13 +83,25 @@ def read_image(path: str | Path, reading: Reading, frame: int | None = None) -> 
         UnreadableImageError: with the reason in a few words.
     """
     path = Path(path)
-    _check_file(path)
-    try:
+    with readable(path):
         if is_dicom(path):
             return _dicom_picture(path, reading, frame)
         if frame not in (None, 0):
             raise UnreadableImageError(f"no frame {frame}: only DICOM files have several")
         return _plain_picture(path, reading)
+
+
+@contextmanager
+def readable(path: str | Path) -> Iterator[None]:
+    """Check that a file may be opened, and turn what Pillow raises while it is decoded into a reason.
+
+    Raises:
+        UnreadableImageError: the file is none, empty or too large, or what is done with it fails.
+    """
+    path = Path(path)
+    _check_file(path)
+    try:
+        yield
     except UnidentifiedImageError:
         raise UnreadableImageError(_unknown(path)) from None
     except DECODING_ERRORS as error:
@@ -118,7 +133,7 @@ def from_array(image: np.ndarray, reading: Reading) -> np.ndarray:
     elif flat.dtype != np.uint8:
         flat = _levels(flat, reading)
     picture = _to_8_bit(Image.fromarray(np.ascontiguousarray(flat)), reading)
-    return _to_array(_to_square(picture, reading, box=None))
+    return _to_square(picture, reading)
 
 
 def _check_file(path: Path) -> None:
@@ -150,8 +165,8 @@ def _dicom_picture(path: Path, reading: Reading, frame: int | None) -> Picture:
 
     found = read_dicom(path, reading.window, frame)
     height, width = found.pixels.shape[:2]
-    square = _to_square(Image.fromarray(found.pixels), reading, box=None)
-    return Picture(_to_array(square), width, height, found.mode, found.bits, found.burned_in)
+    square = _to_square(Image.fromarray(found.pixels), reading)
+    return Picture(square, width, height, found.mode, found.bits, found.burned_in)
 
 
 def _plain_picture(path: Path, reading: Reading) -> Picture:
@@ -165,12 +180,17 @@ def _plain_picture(path: Path, reading: Reading) -> Picture:
             image.load()
             if image.format == "PNG":
                 check_rows(path, image)
-            if image.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8):  # lying on its side
+            if lies_on_its_side(image):
                 width, height = height, width
             shown = _to_8_bit(image, reading)
             shown.info = image.info  # the orientation, which is lost on the way through NumPy
-            upright = ImageOps.exif_transpose(_to_square(shown, reading, box))
-            return Picture(_to_array(upright), width, height, mode, _bits(mode), more_pages=_has_more_pages(image))
+            square = _to_square(shown, reading, (width, height), box)
+            return Picture(square, width, height, mode, _bits(mode), more_pages=_has_more_pages(image))
+
+
+def lies_on_its_side(image: Image.Image) -> bool:
+    """Tell whether its EXIF orientation turns a decoded image by a quarter; Pillow has turned TIFF images already."""
+    return image.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8)
 
 
 def _draft(image: Image.Image, reading: Reading) -> tuple[float, float, float, float] | None:
@@ -238,15 +258,26 @@ def _unknown(path: Path) -> str:
     return kinds[0] if kinds else f"not a {FORMAT_NAMES} file"
 
 
-def _to_square(image: Image.Image, reading: Reading, box: tuple[float, float, float, float] | None) -> Image.Image:
-    """Return `image` (the part in `box`, left, upper, right and lower; None: all) as mode L or RGB, resized."""
+def _to_square(
+    image: Image.Image,
+    reading: Reading,
+    upright: tuple[int, int] | None = None,
+    box: tuple[float, float, float, float] | None = None,
+) -> np.ndarray:
+    """Return an image in its place in the square, uint8 (size, size, channels).
+
+    Args:
+        upright: width and height of the file's image, upright; None: `image` is that, and in full.
+        box: the part of `image` to take, left, upper, right and lower; None: all.
+    """
     image = image.convert("L" if reading.channels == 1 else "RGB")
-    size = (reading.size, reading.size)
-    return image if image.size == size else image.resize(size, Image.Resampling.BILINEAR, box)
-
-
-def _to_array(square: Image.Image) -> np.ndarray:
-    return np.asarray(square, np.uint8).reshape(*square.size, -1)
+    place = placement(*(upright or image.size), reading.size, reading.aspect)
+    size = (place.height, place.width) if lies_on_its_side(image) else (place.width, place.height)
+    turned = ImageOps.exif_transpose(
+        image if image.size == size else image.resize(size, Image.Resampling.BILINEAR, box)
+    )
+    pixels = np.asarray(turned, np.uint8).reshape(place.height, place.width, reading.channels)
+    return in_square(pixels, place, reading.size)
 
 
 def _reason(error: Exception) -> str:

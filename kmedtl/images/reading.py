@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import Literal
 
 from kmedtl.errors import UserError
+
+Aspect = Literal["stretch", "keep"]
 
 
 @dataclass(frozen=True)
@@ -40,14 +43,17 @@ class Reading:
     """What the pixels that a model sees depend on, beside the file itself.
 
     Attributes:
-        size: side of the square, in pixels; the aspect ratio is not kept.
+        size: side of the square, in pixels.
         channels: 1 (gray) or 3 (RGB).
         window: for images of more than 8 bits.
         pixel_offset: what was added to the values of such images, other than DICOM, before they were stored: 32768
             where Hounsfield units lie in an unsigned 16-bit PNG.
+        aspect: `stretch` fills the square; `keep` makes the longer side `size` and centres the image on black, see
+            `kmedtl.images.placement`.
     """
 
     size: int
     channels: int
     window: Window = field(default_factory=Window)
     pixel_offset: float = 0.0
+    aspect: Aspect = "stretch"

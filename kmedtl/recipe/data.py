@@ -9,7 +9,8 @@ from pathlib import PurePath
 from typing import Literal
 
 from kmedtl.errors import UserError, expect
-from kmedtl.images.reading import Reading, Window
+from kmedtl.images.marks import is_colour
+from kmedtl.images.reading import Aspect, Reading, Window
 from kmedtl.recipe.stage import Preset
 
 
@@ -40,10 +41,17 @@ class Data:
         keep_ids: write patient ids as they are; else as pseudonyms (`kmedtl.data.pseudonyms`).
         size: side of the square that the model sees, in pixels.
         channels: 1 (grayscale) or 3 (RGB).
+        aspect: `stretch` fills the square; `keep` makes the image's longer side `size` and centres it on black.
         window: of images of more than 8 bits; the default is a DICOM file's own, else the range of an image's values.
         pixel_offset: what was added to the values of such images, other than DICOM, before they were stored: 32768
             where Hounsfield units lie in an unsigned 16-bit PNG.
         frames: of multi-frame DICOM images: `middle`, `all` (each an image of its own) or a number from 0 on.
+        structures: name → what marks it in masks: a pixel's value, such as 255; a colour, such as "#ff0000"; or a
+            pattern of mask files' names, such as `*_lung*`, of which every pixel above 0 counts. Files that fit no
+            pattern go by the values. Empty: whatever is above 0 is one structure, `foreground`.
+        missing_masks: of images without a mask: `refuse`, or `empty`, as if nothing were marked in them.
+        soft_masks: of masks whose borders are blurred by scaling or JPEG: `refuse`, or `threshold`: a pixel counts from
+            half of a structure's value on, or to the nearest of the named values.
         validation, test: fractions of the images, taken by whole patients.
         folds: cross-validation with that many patient-disjoint parts (0: none), or `site`: each site is left out once.
         batch_size: images a training step.
@@ -70,7 +78,11 @@ class Data:
     channels: int = 3
     window: Window = field(default_factory=Window)
     pixel_offset: float = 0.0
+    aspect: Aspect = "stretch"
     frames: int | Literal["middle", "all"] = "middle"
+    structures: Mapping[str, int | str] = field(default_factory=dict)
+    missing_masks: Literal["refuse", "empty"] = "refuse"
+    soft_masks: Literal["refuse", "threshold"] = "refuse"
     validation: float = 0.15
     test: float = 0.15
     folds: int | Literal["site"] = 0
@@ -85,7 +97,7 @@ class Data:
 
     @property
     def reading(self) -> Reading:
-        return Reading(self.size, self.channels, self.window, self.pixel_offset)
+        return Reading(self.size, self.channels, self.window, self.pixel_offset, self.aspect)
 
     def __post_init__(self) -> None:
         expect(self.source != "", "data.source", "phantom, a folder, a file or tfds:NAME", self.source)
@@ -97,6 +109,8 @@ class Data:
         folds, frames = self.folds, self.frames
         expect(folds == "site" or folds == 0 or 2 <= folds <= 100, "data.folds", "2 to 100, 0 or site", folds)
         expect(isinstance(frames, str) or frames >= 0, "data.frames", "middle, all or 0 and more", frames)
+        for name, mark in self.structures.items():
+            _check_structure(name, mark)
         kept = self.validation + self.test
         expect(kept < 0.9, "data.validation + data.test", "less than 0.9, the rest trains", kept)
         expect(self.batch_size >= 1, "data.batch_size", "at least 1", self.batch_size)
@@ -111,3 +125,14 @@ class Data:
             raise UserError(
                 f"data.patient_pattern: expected a regular expression ({error}). Received: {self.patient_pattern!r}."
             ) from None
+
+
+def _check_structure(name: str, mark: int | str) -> None:
+    """Refuse what cannot mark a structure in masks."""
+    setting = f"data.structures.{name}"
+    expect(re.fullmatch(r"\w[\w-]*", name) is not None, setting, "a name of letters, digits, _ and -", name)
+    if isinstance(mark, int):
+        expect(0 <= mark < 2**31, setting, "a pixel's value, 0 to 2^31 - 1", mark)
+        return
+    is_told = re.fullmatch(r"\s*(#.*|-?[0-9.]+)?\s*", mark) is None or is_colour(mark)
+    expect(is_told, setting, 'a pixel\'s value (255), a colour ("#ff0000") or a pattern of names ("*_lung*")', mark)

@@ -1,0 +1,33 @@
+"""What marks a structure in masks: a value, a colour, or a pattern of file names. Imports nothing heavy."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+Mark = int | str
+FOREGROUND: Mapping[str, Mark] = {"foreground": "*"}  # where no structure is named
+COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
+
+
+def is_colour(mark: Mark) -> bool:
+    """Tell whether a structure is marked by a colour."""
+    return isinstance(mark, str) and COLOUR.fullmatch(mark) is not None
+
+
+def is_pattern(mark: Mark) -> bool:
+    """Tell whether a structure is marked by files of its own."""
+    return isinstance(mark, str) and not is_colour(mark)
+
+
+def marks_of(path: str | Path, structures: Mapping[str, Mark]) -> dict[str, Mark]:
+    """Return the structures that a file can mark: those whose pattern its name fits, else all named by values.
+
+    Case does not count.
+    """
+    name = Path(path).name.casefold()
+    patterns = {structure: mark for structure, mark in structures.items() if is_pattern(mark)}
+    fitting = {structure: mark for structure, mark in patterns.items() if fnmatchcase(name, str(mark).casefold())}
+    return fitting or {structure: mark for structure, mark in structures.items() if structure not in patterns}

@@ -1,0 +1,162 @@
+"""One way from mask files to the structures that they mark, for training and evaluation alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from kmedtl.images.marks import Mark, is_colour, is_pattern, marks_of
+from kmedtl.images.mask_values import MaskValues, is_soft, levels, read_values
+from kmedtl.images.pixels import UnreadableImageError
+from kmedtl.images.placement import to_square
+from kmedtl.images.reading import Reading
+
+MOST_VALUES = 64  # that are told of a file
+Soft = Literal["refuse", "threshold"]
+
+
+@dataclass(frozen=True)
+class MaskFile:
+    """What one file marks.
+
+    Attributes:
+        marked: structure → bool (H, W), of those that the file can mark.
+        width, height: of the mask, upright, in pixels.
+        values: those found, in order, at most `MOST_VALUES`; colours as `#rrggbb`.
+        count: how many there are.
+        unnamed: values that no structure has, 0 and black aside, at most `MOST_VALUES`.
+        soft: values in between occur, and nothing said what to do with them.
+    """
+
+    marked: Mapping[str, np.ndarray]
+    width: int
+    height: int
+    values: tuple[str, ...]
+    count: int
+    unnamed: tuple[str, ...] = ()
+    soft: bool = False
+
+
+@dataclass(frozen=True)
+class ImageMasks:
+    """What all mask files of one image mark.
+
+    Attributes:
+        planes: bool (size, size, M), as the image lies in its square, each pixel that of the nearest in the file.
+        areas: of each structure, in pixels of the file.
+        files: path → what is known of the file, its `marked` left out; of those that mark something alone.
+    """
+
+    planes: np.ndarray
+    areas: tuple[int, ...]
+    files: Mapping[str, MaskFile]
+
+
+def read_masks(
+    paths: Sequence[str], structures: Mapping[str, Mark], reading: Reading, soft: Soft = "refuse"
+) -> ImageMasks:
+    """Return the union of what an image's mask files mark; nothing, where none of them can mark a structure.
+
+    Raises:
+        UnreadableImageError: masks of different sizes, or a file that `read_mask` cannot read.
+    """
+    files = {path: read_mask(path, structures, soft) for path in paths if marks_of(path, structures)}
+    sizes = {(file.height, file.width) for file in files.values()}
+    if len(sizes) > 1:
+        each = ", ".join(f"{Path(path).name} {file.width} × {file.height}" for path, file in files.items())
+        raise UnreadableImageError(f"masks of one image have different sizes: {each}")
+    shape = next(iter(sizes), (1, 1))
+    planes = np.zeros((reading.size, reading.size, len(structures)), bool)
+    areas = [0] * len(structures)
+    for number, name in enumerate(structures):
+        parts = [file.marked[name] for file in files.values() if name in file.marked]
+        union = np.logical_or.reduce(parts) if parts else np.zeros(shape, bool)
+        planes[..., number] = to_square(union, reading.size, reading.aspect)
+        areas[number] = int(union.sum())
+    bare = {path: _without_pixels(file) for path, file in files.items()}
+    return ImageMasks(planes, tuple(areas), bare)
+
+
+def read_mask(path: str | Path, structures: Mapping[str, Mark], soft: Soft = "refuse") -> MaskFile:
+    """Decode one mask file at its own size; `kmedtl.images.mask_values.read_values` says what its values are.
+
+    A file whose name fits patterns marks their structures wherever it is above 0 (or not black). In any other a pixel
+    belongs to the structure of exactly its value.
+
+    Args:
+        structures: name → a value, a colour `#rrggbb`, or a pattern of file names, such as `*_lung*`.
+        soft: of masks with values in between: `refuse` tells of them; `threshold` counts a pixel from half of the
+            brightest on, or to the nearest of the named values, background included.
+
+    Raises:
+        UnreadableImageError: with the reason in a few words.
+    """
+    marks = marks_of(path, structures)
+    mask = read_values(
+        path,
+        by_index=any(isinstance(mark, int) for mark in marks.values()),
+        by_colour=any(is_colour(mark) for mark in marks.values()),
+    )
+    found = np.unique(mask.codes)
+    if any(is_pattern(mark) for mark in marks.values()):
+        is_blurred = is_soft(mask)
+        members = dict.fromkeys(marks, _above_background(mask, found, halved=is_blurred))
+        unnamed = found[:0]
+    else:
+        codes = {name: _code(mark, mask.is_colour) for name, mark in marks.items()}
+        named = np.array([code for code in codes.values() if code is not None] or [0], np.int32)
+        unnamed = found[~np.isin(found, [0, *named])]
+        is_blurred = len(unnamed) > 0 and is_soft(mask)
+        meant = found
+        if is_blurred and soft == "threshold" and 2 * levels(named, mask.is_colour).max() >= mask.full:
+            meant, unnamed = _nearest(found, np.array([0, *named]), mask.is_colour), found[:0]
+        members = {name: found[meant == code] if code is not None else found[:0] for name, code in codes.items()}
+    return MaskFile(
+        {name: np.isin(mask.codes, values) for name, values in members.items()},
+        width=mask.codes.shape[1],
+        height=mask.codes.shape[0],
+        values=_texts(found, mask.is_colour),
+        count=len(found),
+        unnamed=_texts(unnamed, mask.is_colour),
+        soft=is_blurred and soft == "refuse",
+    )
+
+
+def _above_background(mask: MaskValues, found: np.ndarray, halved: bool) -> np.ndarray:
+    """Return the values that are no background; `halved`: those from half of the brightest on."""
+    bright = levels(found, mask.is_colour)
+    return found[(2 * bright >= bright.max()) & (bright > 0) if halved else bright > 0]
+
+
+def _code(mark: Mark, in_colour: bool) -> int | None:
+    """Return what a value or colour is in a file of colours, or of gray levels; None where it cannot occur."""
+    if isinstance(mark, int):
+        return None if in_colour else mark
+    code = int(mark[1:], 16)
+    if in_colour:
+        return code
+    return code & 255 if code == (code & 255) * 0x010101 else None
+
+
+def _nearest(found: np.ndarray, named: np.ndarray, in_colour: bool) -> np.ndarray:
+    """Return for each value the nearest of the named ones; of two equally near ones the later: half counts."""
+    shifts = (16, 8, 0) if in_colour else (0,)
+    away = np.zeros((len(found), len(named)), np.int64)
+    for shift in shifts:
+        one, other = (values.astype(np.int64) >> shift for values in (found, named))
+        if in_colour:
+            one, other = one & 255, other & 255
+        away += (one[:, None] - other[None, :]) ** 2
+    return named[len(named) - 1 - away[:, ::-1].argmin(axis=1)]
+
+
+def _texts(values: np.ndarray, in_colour: bool) -> tuple[str, ...]:
+    return tuple(f"#{value:06x}" if in_colour else str(value) for value in values[:MOST_VALUES].tolist())
+
+
+def _without_pixels(file: MaskFile) -> MaskFile:
+    return replace(file, marked={})
