@@ -28,6 +28,7 @@ def all_rows() -> Iterator[Backbone]:
     yield from _mobilenet_v3()
     yield from _nasnet()
     yield from _resnet()
+    yield _tiny()
     yield from _vgg()
     yield from _xception()
 
@@ -237,6 +238,20 @@ def _resnet() -> Iterator[Backbone]:
             name = f"ResNet{depth}{version}"
             url = f"{KERAS_URL}/resnet/{name.lower()}_weights_tf_dim_ordering_tf_kernels_notop.h5"
             yield _keras(name, 224, parameters, mode, blocks, url)
+
+
+def _tiny() -> Backbone:
+    ends = [(f"block{number}", f"block{number}_2_relu") for number in (1, 2, 3)]
+    return Backbone(
+        name="Tiny",
+        builder="kmedtl.backbones.tiny.tiny",
+        size=128,
+        parameters=54_024,
+        blocks=_chain(*ends, ("block4", FEATURES)),
+        input_mode="tf",
+        weights_from="none",
+        weights_file="",
+    )
 
 
 def _vgg() -> Iterator[Backbone]:

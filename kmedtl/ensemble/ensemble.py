@@ -22,7 +22,8 @@ from kmedtl.errors import UserError
 from kmedtl.files.csv_tables import write_csv
 from kmedtl.files.json_files import write_json
 from kmedtl.recipe import Recipe
-from kmedtl.tasks.task import Evaluation, Examples, Fit, Task, Vote
+from kmedtl.tasks.predictions import write_predictions
+from kmedtl.tasks.task import Arrays, Evaluation, Examples, Fit, Task, Vote
 
 
 @dataclass(frozen=True)

@@ -25,9 +25,13 @@ def is_pattern(mark: Mark) -> bool:
 def marks_of(path: str | Path, structures: Mapping[str, Mark]) -> dict[str, Mark]:
     """Return the structures that a file can mark: those whose pattern its name fits, else all named by values.
 
-    Case does not count.
+    A pattern with a slash, such as `masks/*`, is for the name with its folder. Case does not count.
     """
-    name = Path(path).name.casefold()
+    names = {False: Path(path).name.casefold(), True: "/".join(Path(path).parts[-2:]).casefold()}
     patterns = {structure: mark for structure, mark in structures.items() if is_pattern(mark)}
-    fitting = {structure: mark for structure, mark in patterns.items() if fnmatchcase(name, str(mark).casefold())}
+    fitting = {
+        structure: mark
+        for structure, mark in patterns.items()
+        if fnmatchcase(names["/" in str(mark)], str(mark).casefold())
+    }
     return fitting or {structure: mark for structure, mark in structures.items() if structure not in patterns}

@@ -182,9 +182,7 @@ class Recipe:
         fixed = self.schedule in (*CLASSIFIERS, *SOUPS)
         expect(not (fixed and self.distill), "distill", f"nothing beside schedule={self.schedule}", self.distill)
         suited = "unet" if self.task.needs == "map" else "linear, mlp or attention_pool"
-        expect(
-            self.head.gives == self.task.needs, "head.kind", f"{suited} beside {self.task.kind}", self.head.kind
-        )
+        expect(self.head.gives == self.task.needs, "head.kind", f"{suited} beside {self.task.kind}", self.head.kind)
         names = [stage.name for stage in self.stages]
         expect(len(set(names)) == len(names), "stages", "a name of its own for each", names)
         expect(0 <= self.seed < 2**31, "seed", "a whole number from 0 to 2^31 - 1", self.seed)

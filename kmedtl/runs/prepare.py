@@ -103,9 +103,7 @@ def prepare(
     images = store.prepare(manifest.table, data.reading)
     audited, table = audit(manifest, images, data.max_unreadable, seed, data.same_patients)
     facts = images.facts[["id", "width", "height", "bits"]]
-    found = mismatches(
-        table.merge(facts, on="id", suffixes=("_of_source", "")), data, manifest.synthetic
-    )
+    found = mismatches(table.merge(facts, on="id", suffixes=("_of_source", "")), data, manifest.synthetic)
     table = table.merge(facts[["id", "width", "height"]].set_axis(["id", *SIZES], axis=1), on="id")
     warnings = (*audited.warnings, *(mismatch.text for mismatch in found))
     return Prepared(manifest, images, replace(audited, warnings=warnings), table, tuple(found), question)

@@ -21,7 +21,8 @@ def write_predictions(predictions: pd.DataFrame, arrays: Arrays, folder: Path) -
     """Write the table into a run folder, and what the task keeps beside it, if anything."""
     write_csv(predictions, folder / PREDICTIONS)
     if arrays:
-        np.savez_compressed(folder / ARRAYS, **dict(arrays))
+        named: dict[str, Any] = dict(arrays)
+        np.savez_compressed(folder / ARRAYS, **named)
 
 
 def read_predictions(path: Path) -> pd.DataFrame:
@@ -56,9 +57,7 @@ def _damaged(error: Exception) -> str:
     return f"not as a run wrote it ({' '.join(str(error).split())[:200]}); run it again."
 
 
-def examples_of(
-    predictions: pd.DataFrame, arrays: Arrays, task: Task, question: Any, split: str = ""
-) -> Examples:
+def examples_of(predictions: pd.DataFrame, arrays: Arrays, task: Task, question: Any, split: str = "") -> Examples:
     """Return the rows of a split of predictions.csv, or all; every further column is a group.
 
     Args:

@@ -77,9 +77,7 @@ class MaskAnswer:
         """Return the mask of each structure, uint8 (h, w), 255 where it is."""
         if self.called is None:
             return {}
-        return {
-            name: self.called[..., number] * np.uint8(255) for number, name in enumerate(self.decoder.structures)
-        }
+        return {name: self.called[..., number] * np.uint8(255) for number, name in enumerate(self.decoder.structures)}
 
     def cells(self) -> list[str]:
         """Return what the printed table shows."""

@@ -41,6 +41,7 @@ class Answer(Protocol):
     def measurements(self) -> Sequence[Measurement]:
         """Return the numbers of a structured report."""
 
+
 @dataclass(frozen=True)
 class EdgeTask:
     """The NumPy half of a task, a row of `kmedtl.edge.tasks.EDGE_TASKS`; D is its decoder, a frozen dataclass.

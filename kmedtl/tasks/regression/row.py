@@ -14,13 +14,26 @@ from kmedtl.edge.tasks.regression import REGRESSION as EDGE
 from kmedtl.edge.tasks.regression import VALUE, NumberDecoder, numbers
 from kmedtl.edge.tasks.task import Outputs
 from kmedtl.errors import UserError, nearest
-from kmedtl.recipe import Evaluation as Settings
 from kmedtl.recipe import Data, Regression, Training
+from kmedtl.recipe import Evaluation as Settings
 from kmedtl.statistics.confidence import Estimate
 from kmedtl.tasks.regression import figures
 from kmedtl.tasks.regression.table import evaluate_table
 from kmedtl.tasks.summary import estimate_lines
-from kmedtl.tasks.task import Arrays, Case, Drift, Evaluation, Examples, Fit, KnownTargets, Network, Picture, ReportParts, Targets, Task
+from kmedtl.tasks.task import (
+    Arrays,
+    Case,
+    Drift,
+    Evaluation,
+    Examples,
+    Fit,
+    KnownTargets,
+    Network,
+    Picture,
+    ReportParts,
+    Targets,
+    Task,
+)
 
 STRATA = 5  # equally large parts of the target's range that splits are balanced by
 BLANK = ("", "nan", "none", "na", "n/a", "<na>", "unknown")

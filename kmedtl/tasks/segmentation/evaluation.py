@@ -19,7 +19,7 @@ from kmedtl.recipe import Training
 from kmedtl.statistics.confidence import Estimate
 from kmedtl.statistics.groups import bands, in_order
 from kmedtl.statistics.overlap import components
-from kmedtl.statistics.risk_control import largest_threshold
+from kmedtl.statistics.risk_control import controlled_threshold
 from kmedtl.tasks.segmentation.figures import (
     choose_smallest,
     choose_threshold,
@@ -119,10 +119,10 @@ def long(table: pd.DataFrame, structures: Sequence[str]) -> pd.DataFrame:
     """
     parts = []
     for structure in structures:
-        own = [name for name in table if name.startswith(f"{structure}_")]
+        own = [name for name in map(str, table) if name.startswith(f"{structure}_")]
         if not own:
             raise KeyError(f"{structure}_dice")
-        part = table[own].rename(columns=lambda name: name.removeprefix(f"{structure}_")).reset_index(drop=True)
+        part = table[own].set_axis([name[len(structure) + 1 :] for name in own], axis=1).reset_index(drop=True)
         parts.append(part.assign(image=np.arange(len(part)), structure=structure))
     return pd.concat(parts, ignore_index=True)
 
@@ -174,7 +174,7 @@ def fit_decoder(
         known, seen = reference[..., number], levels[..., number]
         if settings.miss_rate is not None:
             shares = miss_shares(known, seen, validation.patients)
-            found = largest_threshold(shares, settings.miss_rate)
+            found = controlled_threshold(shares, settings.miss_rate)
             if found is None:
                 raise UserError(
                     f"evaluation.miss_rate: {settings.miss_rate:g} cannot be kept for {name}: validation has "
@@ -227,7 +227,9 @@ def gain(
 ) -> Estimate:
     """Return the Dice of ours minus the mean Dice of theirs, paired by image."""
     place = [{name: row for row, name in enumerate(one.ids)} for one in theirs]
-    ordered = [one.of(np.array([rows[name] for name in ours.ids], int)) for one, rows in zip(theirs, place, strict=True)]
+    ordered = [
+        one.of(np.array([rows[name] for name in ours.ids], int)) for one, rows in zip(theirs, place, strict=True)
+    ]
     tables = [per_image(one, question, other) for one in ordered]
     return dice_gain(per_image(ours, question, decoder), tables, ours.patients)
 
@@ -255,7 +257,7 @@ def lines(settings: Settings, fit: Fit, evaluation: Evaluation) -> list[str]:
 def _empty(evaluation: Evaluation) -> list[str]:
     """Return what became of images without a structure, which the means leave out."""
     return [
-        f"  {row.structure}: {row.both_empty + row.only_reference_empty} images without any, of which "
-        f"{row.only_reference_empty} were given a mask; {row.only_prediction_empty} with some were given none"
-        for row in evaluation.tables["empty"].itertuples()
+        f"  {row['structure']}: {row['both_empty'] + row['only_reference_empty']} images without any, of which "
+        f"{row['only_reference_empty']} were given a mask; {row['only_prediction_empty']} with some were given none"
+        for row in evaluation.tables["empty"].to_dict("records")
     ]

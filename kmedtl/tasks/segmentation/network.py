@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import keras
 import tensorflow as tf
 from keras import KerasTensor, layers, ops
@@ -65,7 +67,7 @@ def losses(
     """
     if stage and stage.mix != "none":
         raise UserError(f"stages: {stage.name}: mix: expected none beside a segmentation. Received: {stage.mix}.")
-    made = {
+    made: dict[str, Callable[[], keras.losses.Loss]] = {
         "dice_crossentropy": DiceCrossEntropy,
         "dice": OverlapLoss,
         "crossentropy": lambda: keras.losses.BinaryCrossentropy(from_logits=True),

@@ -8,10 +8,12 @@ from typing import Literal
 
 import pandas as pd
 
-from kmedtl.data.manifest import Manifest, classes_of
-from kmedtl.data.mask_store import FOREGROUND, mask_notes, prepare_masks
+from kmedtl.data.manifest import SIZES, Manifest, classes_of
+from kmedtl.data.mask_notes import mask_notes
+from kmedtl.data.mask_store import prepare_masks
 from kmedtl.edge.tasks.segmentation import MASK, MaskDecoder, plain
 from kmedtl.errors import UserError
+from kmedtl.images.marks import FOREGROUND
 from kmedtl.recipe import Data, Segmentation
 from kmedtl.tasks.task import KnownTargets
 
@@ -44,7 +46,7 @@ def ask(settings: Segmentation, data: Data, manifest: Manifest) -> tuple[MaskQue
             f"{manifest.source}: no image has a mask; expected NAME_mask.png beside NAME.png, a folder masks/ beside "
             "images/, or a column 'mask' in the table."
         )
-    asked = MaskQuestion(tuple(data.structures) or (FOREGROUND,), settings.tolerance, data.aspect, settings.loss)
+    asked = MaskQuestion(tuple(data.structures or FOREGROUND), settings.tolerance, data.aspect, settings.loss)
     labelled = manifest.classes and ("label" in manifest.table or manifest.multi_label)
     return replace(asked, missed=settings.missed), manifest if labelled else _unlabelled(manifest)
 
@@ -59,7 +61,7 @@ def targets(question: MaskQuestion, data: Data, manifest: Manifest, table: pd.Da
     Raises:
         UserError: masks that cannot be used, see `kmedtl.data.mask_store.prepare_masks`.
     """
-    masks = prepare_masks(table, data)
+    masks = prepare_masks(table.rename(columns=dict(zip(SIZES, ("width", "height"), strict=True))), data)
     return KnownTargets(lambda part: {MASK: masks.of(part["id"])}, tuple(mask_notes(masks, manifest)))
 
 

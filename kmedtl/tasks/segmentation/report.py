@@ -21,7 +21,9 @@ def curves(evaluation: Evaluation) -> dict[str, Picture]:
     table = evaluation.tables["images"]
     words = f"How Dice is distributed over the images. Mean {evaluation.estimates['dice']}."
     bias, low, high = limits(table)
-    areas = f"Differences of areas over their means. Bias {bias:.4g}, limits of agreement {low:.4g} and {high:.4g} pixels."
+    areas = (
+        f"Differences of areas over their means. Bias {bias:.4g}, limits of agreement {low:.4g} and {high:.4g} pixels."
+    )
     return {
         "dice": Picture(_dice(table), words, "Dice of the images whose reference is not empty"),
         "areas": Picture(
@@ -60,7 +62,7 @@ def _dice(table: pd.DataFrame) -> Figure:
     figure, axes = square("Dice", "Dice", "Images")
     known = table[table["reference"] > 0]
     for number, (name, part) in enumerate(known.groupby("structure", sort=False)):
-        axes.hist(part["dice"], bins=np.linspace(0, 1, BINS), histtype="step", label=name, **series(number))
+        axes.hist(part["dice"], bins=list(np.linspace(0, 1, BINS)), histtype="step", label=str(name), **series(number))
     axes.set(ylim=(0, None))
     axes.set_aspect("auto")
     if known["structure"].nunique() > 1:

@@ -60,7 +60,7 @@ def evaluate_table(path: Path, run: dict[str, Any], settings: TableSettings) -> 
 
 def _structures(path: Path, table: pd.DataFrame, run: dict[str, Any]) -> tuple[str, ...]:
     named = tuple(run.get("decoder", {}).get("structures", ()))
-    found = named or tuple(name.removesuffix(LAST) for name in table if name.endswith(LAST))
+    found = named or tuple(name.removesuffix(LAST) for name in map(str, table) if name.endswith(LAST))
     if not found or any(f"{name}{LAST}" not in table for name in found):
         raise UserError(f"{path}: expected the columns {EXPECTED}. Found: {', '.join(map(str, table))}.")
     return found
