@@ -96,9 +96,10 @@ def evaluation_of(table: pd.DataFrame, patients: np.ndarray, structures: Sequenc
 
     - `dice`, `iou`, `precision`, `recall`, `hd95`, `surface_dice`: means over images and structures whose reference is
       not empty, each counting as one. Of `hd95`, in the unit of distances, it is the mean and not the median, so that
-      a mask far off shows; one that is empty counts with the image's diagonal.
+      a mask far off shows; an empty prediction counts with the image's diagonal.
     - `lesion_sensitivity`: found lesions over lesions, of all images together.
-    - `false_positives`: predicted components that lie on no lesion, of all structures, per image.
+    - `false_positives`: predicted components with less than 10 % of their pixels on the reference, per image, those of
+      all structures together.
     - `instance_f1`: 2 TP / (2 TP + FP + FN) at an IoU above 0.5, of all images together.
 
     `by` has the same of each structure, where there are several. The table `empty` says how many images have an empty

@@ -238,6 +238,8 @@ def test_a_gain_is_paired_by_image(masks, table, patients):
     back = dice_gain(worse[0], [table], patients)
     assert back.high < 0
     assert dice_gain(table, [table, table], patients).high == 0
+    steady = dice_gain(table, [table.assign(dice=table["dice"] - 0.25)], np.arange(60))
+    assert steady.low == pytest.approx(0.25 - (1 - 0.025 ** (1 / len(set(table["image"][known])))))
     single = dice_gain(table, worse, np.zeros(60))
     assert (single.low, single.high) == (-1, 1)
 
@@ -281,6 +283,8 @@ def test_among_thresholds_as_good_the_one_that_calls_least_where_nothing_is():
     chosen = choose_threshold(reference, levels)
     assert near[chosen]
     assert called[chosen] == called[near].min() < called[scores.argmax()]
+    levels[~known] = 0  # now none calls anything there
+    assert mean_dice(reference, levels > choose_threshold(reference, levels)) == pytest.approx(scores.max())
 
 
 def test_the_threshold_stays_in_the_middle_where_nothing_tells():
