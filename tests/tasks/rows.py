@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import atexit
+import shutil
+import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
-from kmedtl.data.manifest import Manifest, from_rows
+from kmedtl.data.manifest import SIZES, Manifest, from_rows
 from kmedtl.edge.tasks.classification.decoder import LOGITS
 from kmedtl.edge.tasks.regression import VALUE
+from kmedtl.edge.tasks.segmentation import MASK
 from kmedtl.edge.tasks.task import Outputs
-from kmedtl.recipe import Classification, Evaluation, Regression
+from kmedtl.recipe import Classification, Data, Evaluation, Head, Regression, Segmentation
 from kmedtl.tasks import task_of
 from kmedtl.tasks.task import Examples, Fit, Targets, Task
 
-IMAGES = 240
+IMAGES, SIDE = 240, 32
 CLASSES = ("cyst", "scar", "tumour")
 EVALUATION = Evaluation(resamples=100, groups=("sex",), cases=2)
 
@@ -34,17 +40,38 @@ def invented(classes: tuple[str, ...] = CLASSES, multi_label: bool = False) -> M
     return from_rows(rows, classes, "films", multi_label=multi_label)
 
 
+def with_masks() -> Manifest:
+    """Return images with a mask file each: a bright ellipse somewhere, in every fifth image nothing."""
+    folder, random = Path(tempfile.mkdtemp(prefix="kmedtl-masks-")), np.random.default_rng(1)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    y, x = np.mgrid[:SIDE, :SIDE]
+    rows = []
+    for number in range(IMAGES):
+        image, mask = (str(folder / f"{number}{end}.png") for end in ("", "_mask"))
+        top, left, radius = *random.uniform(8, SIDE - 8, 2), random.uniform(3, 8)
+        inside = (y - top) ** 2 + (x - left) ** 2 < radius**2 if number % 5 else np.zeros((SIDE, SIDE), bool)
+        Image.fromarray((random.integers(0, 100, inside.shape) + 100 * inside).astype(np.uint8)).save(image)
+        Image.fromarray(inside * np.uint8(255)).save(mask)
+        row = {"id": f"{number}.png", "path": image, "mask": mask, "patient": f"p{number // 2}"}
+        rows.append(row | {"sex": "FM"[number % 4 // 2], "label": "AB"[number % 2]})
+    return from_rows(rows, ("A", "B"), "films")
+
+
 @dataclass(frozen=True)
 class Row:
     """A task with a question, images that answer it, and what a model that knows all would put out.
 
     Attributes:
+        list_images: returns the images.
         perfect: targets → outputs.
+        head: one that suits the task.
     """
 
     settings: Any
-    listed: Manifest
+    list_images: Callable[[], Manifest]
     perfect: Callable[[Targets], Outputs]
+    head: Head = field(default_factory=Head)
+    data: Data = field(default_factory=lambda: Data(size=32, channels=1))
 
     @property
     def task(self) -> Task:
@@ -52,7 +79,7 @@ class Row:
 
     @cached_property
     def asked(self) -> tuple[Any, Manifest]:
-        return self.task.ask(self.settings, self.listed)
+        return self.task.ask(self.settings, self.data, self.list_images())
 
     @property
     def question(self) -> Any:
@@ -62,10 +89,10 @@ class Row:
     def known(self) -> Examples:
         """All images, with the outputs of a model that knows all."""
         question, manifest = self.asked
-        table = manifest.table
-        targets = self.task.targets(question, manifest, table)
+        table = manifest.table.assign(**dict.fromkeys(SIZES, SIDE))
+        targets = self.task.targets(question, self.data, manifest, table).of(table)
         ids, patients = (table[name].to_numpy(object) for name in ("id", "patient"))
-        return Examples(ids, patients, targets, self.perfect(targets), table[["sex"]])
+        return Examples(ids, patients, targets, self.perfect(targets), table[["sex", *self.task.columns]])
 
     @cached_property
     def blurred(self) -> Examples:
@@ -100,9 +127,15 @@ def exact(targets: Targets) -> Outputs:
     return {VALUE: targets[VALUE]}
 
 
+def certain(targets: Targets) -> Outputs:
+    """Return logits of pixels that say what is so."""
+    return {MASK: (8.0 * targets[MASK] - 4).astype(np.float32)}
+
+
 ROWS = {
-    "binary": Row(Classification(), invented(CLASSES[:2]), sure),
-    "multi_class": Row(Classification(), invented(), sure),
-    "multi_label": Row(Classification(), invented(multi_label=True), sure),
-    "regression": Row(Regression("age", "a"), invented(), exact),
+    "binary": Row(Classification(), lambda: invented(CLASSES[:2]), sure),
+    "multi_class": Row(Classification(), invented, sure),
+    "multi_label": Row(Classification(), lambda: invented(multi_label=True), sure),
+    "regression": Row(Regression("age", "a"), invented, exact),
+    "segmentation": Row(Segmentation(), with_masks, certain, Head("unet", hidden=16)),
 }

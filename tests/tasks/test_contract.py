@@ -20,7 +20,19 @@ from kmedtl.edge.open_model import open_tflite
 from kmedtl.edge.predictor import predict
 from kmedtl.edge.tasks.classification.decoder import LOGITS
 from kmedtl.edge.tasks.regression import VALUE
-from kmedtl.recipe import Backbone, Classification, Data, Evaluation, Export, Recipe, Regression, Stage
+from kmedtl.edge.tasks.segmentation import FURTHEST, MASK
+from kmedtl.recipe import (
+    Backbone,
+    Classification,
+    Data,
+    Evaluation,
+    Export,
+    Head,
+    Recipe,
+    Regression,
+    Segmentation,
+    Stage,
+)
 from kmedtl.runner import run
 from kmedtl.runs.reopen import open_run
 from kmedtl.tasks import TASKS, task_of
@@ -28,9 +40,11 @@ from tests.conftest import made_for_all
 from tests.report.test_page import Page
 from tests.test_resume import command, killed_at, resumed_predicts_as_undisturbed
 
-SETTINGS = {"classification": Classification(), "regression": Regression("area")}
-OUTPUT = {"classification": LOGITS, "regression": VALUE}
-DATA = Data(source="phantom:40", size=32, channels=1, batch_size=16, augment="none")
+SETTINGS = {"classification": Classification(), "regression": Regression("area"), "segmentation": Segmentation()}
+OUTPUT = {"classification": LOGITS, "regression": VALUE, "segmentation": MASK}
+HEADS = {"segmentation": Head("unet", hidden=16)}
+FILE = 256  # side of a phantom's film in pixels
+DATA = Data(source="phantom:40", size=32, channels=1, batch_size=16, augment="none", structures={"lung": "*_lung*"})
 STAGES = (Stage("head", "head", 1, 5e-2, batch_norm="adapt"), Stage("last blocks", "last:1", 1, 1e-3))
 FILES = ("model.keras", "model_float32.tflite", "model_int8.tflite")
 
@@ -42,6 +56,7 @@ def recipe_of(task):
         task=SETTINGS[task],
         data=DATA,
         backbone=Backbone("MobileNet", "random", truncate_at="block3"),
+        head=HEADS.get(task, Head()),
         evaluation=Evaluation(cases=1, resamples=100, groups=("sex",)),
         export=Export(("float32", "int8"), calibration_images=16),
     )
@@ -125,11 +140,11 @@ def test_the_scanner_answers_what_the_run_recorded(finished, file, within):
     result, folder = finished
     model, test = open_tflite(folder / file), result.test
     paths = result.manifest.table.set_index("id")["path"][test["id"]]
-    recorded = result.task.edge.decode(open_run(folder).examples("test").outputs, result.info.decoder)
+    recorded = answers_on_files(result.task, open_run(folder).examples("test").outputs, result.info.decoder)
     answers = list(predict(model.runtime, model.info, paths))
     assert model.info.decoder.kind == result.recipe.task.kind
     assert len({str(answer.answer.values()) for answer in answers}) == len(test)  # or a mixed-up order would not show
-    scale = getattr(result.info.decoder, "scale", 1)
+    scale = FILE**2 if result.task.edge.masks else getattr(result.info.decoder, "scale", 1)
     for told, expected in zip(answers, recorded, strict=True):
         assert told.error is None
         assert numbers(told.answer)[:1] == pytest.approx(numbers(expected)[:1], abs=within * scale)
@@ -137,6 +152,15 @@ def test_the_scanner_answers_what_the_run_recorded(finished, file, within):
             assert numbers(told.answer) == pytest.approx(numbers(expected), abs=within * scale)
             assert told.answer.decision == expected.decision or result.recipe.task.kind == "regression"
         assert isinstance(told.out_of_distribution, bool)
+
+
+def answers_on_files(task, outputs, decoder):
+    """Return the answers for images as large as a phantom's film."""
+    if task.edge.place is None:
+        return task.edge.decode(outputs, decoder)
+    count = len(next(iter(outputs.values())))
+    each = ({name: array[row : row + 1] for name, array in outputs.items()} for row in range(count))
+    return [task.edge.place(one, decoder, FILE, FILE) for one in each]
 
 
 def numbers(answer):
@@ -147,13 +171,15 @@ def test_predictions_read_back_as_what_was_judged(finished):
     result, folder = finished
     opened = open_run(folder)
     task, question = task_of(result.recipe.task), result.question
-    predictions = pd.read_csv(folder / "predictions.csv")
-    targets, outputs = task.read(question, predictions)
+    predictions = opened.predictions
+    targets, outputs = task.read(question, predictions, opened.arrays)
     (name,) = outputs
     assert name == OUTPUT[result.recipe.task.kind]
-    assert targets[name].shape == outputs[name].shape == (len(predictions), 1)
-    table = result.manifest.table.set_index("id").loc[predictions["id"]]
-    assert np.allclose(targets[name], task.targets(question, result.manifest, table)[name], atol=1e-6)
+    assert targets[name].shape == outputs[name].shape
+    assert (len(targets[name]), targets[name].shape[-1]) == (len(predictions), 1)
+    table = result.manifest.table.set_index("id", drop=False).loc[predictions["id"]]
+    known = task.targets(question, result.recipe.data, result.manifest, result.manifest.table).of(table)
+    assert np.allclose(targets[name], known[name], atol=1e-6)
     again = task.figures(opened.question, result.recipe.evaluation, opened.examples("test"), opened.info.decoder)
     for figure, estimate in again.estimates.items():
         assert estimate.value == pytest.approx(result.evaluation.estimates[figure].value, nan_ok=True), figure
@@ -163,10 +189,13 @@ def test_perfect_outputs_are_judged_better_than_shuffled_ones(finished):
     result, folder = finished
     task, settings = result.task, result.recipe.evaluation
     test = open_run(folder).examples("test")
-    shuffled = np.roll(np.argsort(test.targets[OUTPUT[result.recipe.task.kind]][:, 0]), len(test.ids) // 2)
+    name = OUTPUT[result.recipe.task.kind]
+    perfect = test.targets[name].astype(np.float32)
+    perfect = 2 * FURTHEST * perfect - FURTHEST if task.edge.masks else perfect
+    shuffled = np.roll(np.argsort(perfect.reshape(len(perfect), -1).sum(axis=1)), len(test.ids) // 2)
     figures = [
-        task.evaluate(result.question, settings, replace(test, outputs=outputs), result.fit, 0).estimates
-        for outputs in (test.targets, {name: array[shuffled] for name, array in test.targets.items()})
+        task.evaluate(result.question, settings, replace(test, outputs={name: outputs}), result.fit, 0).estimates
+        for outputs in (perfect, perfect[shuffled])
     ]
     headline = result.evaluation.headline
     assert figures[0][headline].value == pytest.approx(1)

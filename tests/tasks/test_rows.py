@@ -13,12 +13,11 @@ from matplotlib.figure import Figure
 from kmedtl import config
 from kmedtl.edge import model_info
 from kmedtl.edge.tasks import EDGE_TASKS
-from kmedtl.files.csv_tables import write_csv
-from kmedtl.heads.build import Features
-from kmedtl.recipe import Head, Stage, Training
+from kmedtl.heads.build import build_model
+from kmedtl.recipe import Backbone, Stage, Training
 from kmedtl.system.titles import title
 from kmedtl.tasks import TASKS
-from kmedtl.tasks.predictions import examples_of, read_predictions
+from kmedtl.tasks.predictions import examples_of, read_arrays, read_predictions, write_predictions
 from tests.models import info_of
 from tests.tasks.rows import EVALUATION, IMAGES, ROWS
 
@@ -40,14 +39,16 @@ def test_each_task_is_in_the_contract():
 def test_the_question_keeps_every_image_that_can_answer_it(row):
     _, manifest = row.asked
     assert len(manifest.table) == len(row.known.ids) == IMAGES
-    assert all(array.shape[0] == IMAGES and array.dtype == np.float32 for array in row.known.targets.values())
+    for name, array in row.known.targets.items():
+        assert array.shape[0] == IMAGES
+        assert array.dtype == (np.uint8 if row.task.moves.get(name) == "mask" else np.float32)
     assert "stratum" in manifest.table
 
 
 def test_targets_outputs_losses_and_widths_have_the_same_names(row):
     network, decoder = row.task.network(), row.fit.decoder
-    image, last = keras.Input((32, 32, 1)), keras.Input((2, 2, 7))
-    outputs = network.outputs(row.question, Features(image, last, "EfficientNetLite0", Head()))
+    backbone = Backbone("MobileNet", "random", truncate_at="block3")
+    outputs = build_model(backbone, row.head, 32, 1, lambda found: network.outputs(row.question, found)).output
     widths = row.task.edge.widths(decoder)
     assert set(outputs) == set(row.known.targets) == set(widths)
     assert {name: output.shape[-1] for name, output in outputs.items()} == widths
@@ -56,7 +57,7 @@ def test_targets_outputs_losses_and_widths_have_the_same_names(row):
         losses = network.losses(row.question, stage, Training(), False)
         assert set(losses) == set(outputs)
         perfect, blurred = (
-            sum(float(losses[name](row.known.targets[name], found[name])) for name in losses)
+            sum(float(losses[name](row.known.targets[name].astype(np.float32), found[name])) for name in losses)
             for found in (row.known.outputs, row.blurred.outputs)
         )
         assert perfect < blurred
@@ -111,7 +112,7 @@ def test_the_headline_knows_perfect_outputs_from_shuffled_ones(row):
     headline = perfect.headline
     assert perfect.estimates[headline].value == pytest.approx(1)
     assert other.estimates[headline].high < perfect.estimates[headline].low
-    assert other.estimates[headline].low < row.task.chance + 0.1
+    assert other.estimates[headline].low < row.task.chance + 0.2
 
 
 def test_answers_that_did_not_move_drift_by_nothing(row):
@@ -149,10 +150,15 @@ def test_a_table_of_predictions_reads_back_as_it_was(row, tmp_path):
     columns = task.table(row.question, row.blurred, decoder)
     assert len(columns) == IMAGES
     who = pd.DataFrame({"id": row.known.ids, "patient": row.known.patients, "split": "test"})
-    write_csv(pd.concat([who, columns, row.known.groups], axis=1), tmp_path / "predictions.csv")
-    found = examples_of(read_predictions(tmp_path / "predictions.csv"), task, task.question(decoder), "test")
+    arrays = task.arrays(row.question, row.blurred)
+    write_predictions(pd.concat([who, columns, row.known.groups], axis=1), arrays, tmp_path)
+    table, arrays = read_predictions(tmp_path / "predictions.csv"), read_arrays(tmp_path)
+    found = examples_of(table, arrays, task, task.question(decoder), "test")
     assert same(found.targets, row.known.targets)
-    assert same(found.outputs, row.blurred.outputs)
+    if arrays:  # which hold what was judged, rounded
+        assert same(task.arrays(row.question, found), arrays)
+    else:
+        assert same(found.outputs, row.blurred.outputs)
     assert list(found.ids) == list(row.known.ids)
     again = task.figures(task.question(decoder), EVALUATION, found, decoder).estimates
     for name, one in task.figures(row.question, EVALUATION, row.blurred, decoder).estimates.items():
@@ -162,14 +168,19 @@ def test_a_table_of_predictions_reads_back_as_it_was(row, tmp_path):
 @pytest.mark.parametrize("damage", ["missing", "not a number", "words"])
 def test_a_damaged_table_of_predictions_is_no_silent_answer(row, damage):
     columns = row.task.table(row.question, row.blurred, row.fit.decoder)
-    output = [name for name in columns if name.startswith(("logit", "output"))][-1]
-    if damage == "missing":
-        columns = columns.drop(columns=output)
+    arrays = row.task.arrays(row.question, row.blurred)
+    if arrays:
+        name = list(arrays)[-1]
+        damaged = {"missing": None, "not a number": arrays[name] / np.nan, "words": arrays[name].astype(str)}[damage]
+        arrays = {key: damaged if key == name else array for key, array in arrays.items()}
+        arrays = {key: array for key, array in arrays.items() if array is not None}
     else:
+        output = [name for name in columns if name.startswith(("logit", "output"))][-1]
         columns[output] = columns[output].astype(object)
         columns.loc[3, output] = math.nan if damage == "not a number" else "many"
+        columns = columns.drop(columns=output) if damage == "missing" else columns
     with pytest.raises((KeyError, ValueError)):
-        row.task.read(row.question, columns)
+        row.task.read(row.question, columns, arrays)
 
 
 def test_the_scanner_answers_each_image_in_every_form(row):
@@ -194,17 +205,17 @@ def test_the_scanner_answers_each_image_in_every_form(row):
 
 
 def test_a_saved_model_answers_as_the_scanner_does(row):
-    decoder, outputs = row.fit.decoder, row.blurred.outputs
+    # A SavedModel keeps the small parts that a scanner drops.
+    decoder = row.task.plain(row.question) if row.task.edge.masks else row.fit.decoder
+    outputs = row.blurred.outputs
     found = row.task.network().decode(
         {name: keras.ops.convert_to_tensor(array) for name, array in outputs.items()}, decoder
     )
-    scanner = np.array([[value for value in answer.values() if isinstance(value, float)] for answer in _answers(row)])
-    together = np.concatenate([np.asarray(tensor) for tensor in found.values()], axis=1)
+    answers = row.task.edge.decode(outputs, decoder)
+    scanner = np.array([[value for value in answer.values() if isinstance(value, float)] for answer in answers])
+    arrays = [np.asarray(tensor) for tensor in found.values()]
+    together = np.concatenate([array.sum((1, 2)) if array.ndim == 4 else array for array in arrays], axis=1)
     assert together == pytest.approx(scanner, rel=1e-5, abs=1e-6)
-
-
-def _answers(row):
-    return row.task.edge.decode(row.blurred.outputs, row.fit.decoder)
 
 
 def test_folds_are_judged_together(row):
@@ -212,7 +223,9 @@ def test_folds_are_judged_together(row):
     fits = [row.task.fit_decoder(row.question, EVALUATION, half, 0).decoder for half in halves]
     pooled, columns = row.task.pool(row.question, EVALUATION, list(zip(halves, fits, strict=True)))
     assert len(columns) == pooled.images == IMAGES
-    targets, _ = row.task.read(row.question, columns)
+    parts = [row.task.arrays(row.question, half) for half in halves]
+    arrays = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    targets, _ = row.task.read(row.question, columns, arrays)
     (name,) = targets
     assert np.allclose(targets[name], np.concatenate([half.targets[name] for half in halves]), atol=1e-6)
 

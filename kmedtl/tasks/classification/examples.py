@@ -12,7 +12,7 @@ from kmedtl.edge.tasks.classification.labels import columns
 from kmedtl.edge.tasks.task import Outputs
 from kmedtl.tasks.classification.labelled_predictions import LabelledPredictions
 from kmedtl.tasks.classification.question import ClassQuestion
-from kmedtl.tasks.task import Examples, Targets
+from kmedtl.tasks.task import Arrays, Examples, Targets
 
 
 def plain_decoder(question: ClassQuestion) -> ClassDecoder:
@@ -55,7 +55,7 @@ def table(question: ClassQuestion, examples: Examples, decoder: ClassDecoder) ->
     return pd.DataFrame(labels | logits | dict(zip(named["probability"], found.probabilities.T, strict=True)))
 
 
-def read(question: ClassQuestion, predictions: pd.DataFrame) -> tuple[Targets, Outputs]:
+def read(question: ClassQuestion, predictions: pd.DataFrame, arrays: Arrays) -> tuple[Targets, Outputs]:
     """Return targets and logits of the columns that `table` wrote.
 
     Raises:
