@@ -58,7 +58,7 @@ def with_masks(folder, recipe, count):
     data = replace(recipe.data, source=str(folder / "manifest.csv"), labels="", limit=None, folds=0)
     prepared = prepare_recipe(replace(recipe, data=data))
     test = prepared.table[prepared.table["split"] == "test"].sort_values("record", ignore_index=True)
-    masks = read_masks(test["mask"], data.size)
+    masks = read_masks(test["mask"], data.size, "*_mask*")
     rows = np.flatnonzero(masks.any(axis=(1, 2)))
     rows = np.sort(np.random.default_rng(SEED).permutation(rows)[:count])
     part = pipelines(prepared.store, test.loc[rows], data.batch_size, targets=lambda part: {})["test"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
@@ -25,9 +26,13 @@ def is_pattern(mark: Mark) -> bool:
 def marks_of(path: str | Path, structures: Mapping[str, Mark]) -> dict[str, Mark]:
     """Return the structures that a file can mark: those whose pattern its name fits, else all named by values.
 
-    Case does not count.
+    Case does not count. Of a link either name may fit: the files of a DICOM archive are links of hidden names.
     """
-    name = Path(path).name.casefold()
+    names = [Path(one).name.casefold() for one in (path, os.path.realpath(path))]
     patterns = {structure: mark for structure, mark in structures.items() if is_pattern(mark)}
-    fitting = {structure: mark for structure, mark in patterns.items() if fnmatchcase(name, str(mark).casefold())}
+    fitting = {
+        structure: mark
+        for structure, mark in patterns.items()
+        if any(fnmatchcase(name, str(mark).casefold()) for name in names)
+    }
     return fitting or {structure: mark for structure, mark in structures.items() if structure not in patterns}
