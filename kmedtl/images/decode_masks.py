@@ -55,6 +55,8 @@ def decode(image: MaskedImage, structures: Mapping[str, Mark], reading: Reading,
         found = read_masks(image.masks, structures, reading, soft)
     except UnreadableImageError as error:
         return Failure(str(error))
+    except MemoryError:
+        return Failure("needs more memory than there is")
     rich = [path for path, file in found.files.items() if file.count > MOST_VALUES]
     return MaskAnswer(found, next((path for path in rich if _shows_the_same(path, image)), ""))
 
