@@ -58,7 +58,8 @@ def with_masks(folder, recipe, count):
     data = replace(recipe.data, source=str(folder / "manifest.csv"), labels="", limit=None, folds=0)
     prepared = prepare_recipe(replace(recipe, data=data))
     test = prepared.table[prepared.table["split"] == "test"].sort_values("record", ignore_index=True)
-    masks = read_masks(test["mask"], data.size)
+    lesions = "*_mask*" if recipe.data.source.startswith("phantom") else "*"  # a phantom has masks of lungs as well
+    masks = read_masks(test["mask"], data.size, lesions)
     rows = np.flatnonzero(masks.any(axis=(1, 2)))
     rows = np.sort(np.random.default_rng(SEED).permutation(rows)[:count])
     part = pipelines(prepared.store, test.loc[rows], data.batch_size, targets=lambda part: {})["test"]

@@ -1,3 +1,4 @@
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -116,3 +117,41 @@ def test_yaml_that_nobody_would_write_is_refused_in_one_line(text, word, tmp_pat
 
 def test_an_alias_that_saves_typing_is_fine():
     assert config.override(Whole("a"), ["names=[&x b, *x]"]).names == ("b", "b")
+
+
+@dataclass(frozen=True)
+class Named:
+    marks: Mapping[str, int | str] = field(default_factory=dict)
+    part: Part = field(default_factory=lambda: Part(1.0))
+
+
+@pytest.mark.parametrize(
+    ("assignments", "marks"),
+    [
+        (["marks.vessel=255"], {"vessel": 255}),
+        (["marks.vessel=255", "marks.disc='#ff0000'", "marks.vessel=1"], {"vessel": 1, "disc": "#ff0000"}),
+        (["marks={vessel: 255, disc: '*_disc*'}"], {"vessel": 255, "disc": "*_disc*"}),
+        (["marks.vessel=255", "marks={}"], {}),
+    ],
+)
+def test_the_names_of_a_mapping_are_the_users_own(assignments, marks):
+    named = config.override(Named(), assignments)
+    assert named.marks == marks
+    assert config.build(Named, config.to_dict(named)) == named
+
+
+@pytest.mark.parametrize(
+    ("assignment", "words"),
+    [
+        ("marks.vessel=true", ["marks.vessel", "True"]),
+        ("marks.vessel=2.5", ["marks.vessel", "2.5"]),
+        ("marks.vessel.x=1", ["marks.vessel.x", "no such setting"]),
+        ("mark.vessel=1", ["Did you mean 'marks'?"]),
+        ("part.speed=1", ["part.speed", "no such setting"]),
+    ],
+)
+def test_what_a_mapping_cannot_hold_is_refused(assignment, words):
+    with pytest.raises(UserError) as error:
+        config.override(Named(), [assignment])
+    for word in words:
+        assert word in str(error.value)

@@ -31,6 +31,14 @@ def test_a_written_recipe_reads_back_equal(tmp_path):
         ("data.validation=0", ["data.validation", "fraction"]),
         ("data.test=0.8", ["data.validation + data.test"]),
         ("data.patient_pattern='('", ["data.patient_pattern", "regular expression"]),
+        ("data.aspect=keeep", ["data.aspect", "Did you mean 'keep'?"]),
+        ("data.soft_masks=no", ["data.soft_masks"]),
+        ("data.missing_masks=skip", ["data.missing_masks"]),
+        ("data.structures.vessel=-1", ["data.structures.vessel", "a pixel's value", "-1"]),
+        ("data.structures.vessel='255'", ["data.structures.vessel", "'255'"]),
+        ("data.structures.vessel='#ff00'", ["data.structures.vessel", "#ff0000", "'#ff00'"]),
+        ("data.structures.vessel=", ["data.structures.vessel", "a pattern of names"]),
+        ("data.structures={a b: 1}", ["data.structures.a b", "letters, digits"]),
         ("data.augment=xry", ["data.augment", "Did you mean 'xray'?"]),
         ("stages=[]", ["stages", "at least one"]),
         ("stages.0.lr=0", ["stage head: lr", "above 0"]),
@@ -44,6 +52,17 @@ def test_values_out_of_range_are_refused(assignment, words):
         config.override(RECIPE, [assignment])
     for word in words:
         assert word in str(error.value)
+
+
+def test_structures_are_written_and_read_again(tmp_path):
+    marks = ["data.structures.vessel=255", "data.structures.disc='#00ff00'", "data.structures.lung='*_lung*'"]
+    changed = config.override(RECIPE, [*marks, "data.aspect=keep", "data.soft_masks=threshold"])
+    assert changed.data.structures == {"vessel": 255, "disc": "#00ff00", "lung": "*_lung*"}
+    assert changed.data.reading.aspect == "keep"
+    recipe.write(changed, tmp_path / "recipe.yaml")
+    again = recipe.read(tmp_path / "recipe.yaml")
+    assert again == changed
+    assert list(again.data.structures) == ["vessel", "disc", "lung"]
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
 
 import numpy as np
 
@@ -60,19 +62,21 @@ def pointing_game(maps: np.ndarray, masks: np.ndarray, tolerance: int = 0) -> tu
     return np.array(hits, bool), used
 
 
-def read_masks(paths: Sequence[str], size: int) -> np.ndarray:
+def read_masks(paths: Sequence[str], size: int, pattern: str = "*") -> np.ndarray:
     """Return the masks that a manifest's column `mask` names, bool (N, size, size), fitted as the images are.
 
     A mask is empty where no file is named, and the union of several that are joined by `|`.
+
+    Args:
+        pattern: of the names of the files that count, such as `*_mask*` for a phantom's lesion without its lung.
 
     Raises:
         UserError: a mask that cannot be read.
     """
     reading = Reading(size, channels=1)
     nothing = np.zeros((size, size), bool)
-    return np.stack(
-        [np.any([nothing, *(_read(one, reading) for one in path.split("|") if one)], axis=0) for path in paths]
-    )
+    wanted = [[one for one in path.split("|") if one and fnmatchcase(Path(one).name, pattern)] for path in paths]
+    return np.stack([np.any([nothing, *(_read(one, reading) for one in files)], axis=0) for files in wanted])
 
 
 def _read(path: str, reading: Reading) -> np.ndarray:

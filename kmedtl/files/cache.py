@@ -1,4 +1,4 @@
-"""Where kmedtl keeps what it can make again: decoded images, and files laid out from phantoms, arrays and TFDS sets.
+"""Where kmedtl keeps what it can make again: decoded images and masks, files laid out from phantoms, arrays and TFDS.
 
 The folder `dicom`, links that manifests point to, is none of `KINDS`: clearing the cache must leave it.
 """
@@ -25,7 +25,7 @@ UNFINISHED, DAMAGED = ".unfinished", ".damaged"
 CONTENTS = "contents.json"  # of a folder: what was in it when it was finished
 MOST_READ = 200_000_000  # bytes of a folder that are compared at each use; of more, only the files' sizes are
 ROOM = "make room, `kmedtl store clear` empties the cache, or set KMEDTL_CACHE to a folder on a larger disk"
-KINDS = ("stores", "phantom", "arrays", "tfds")
+KINDS = ("stores", "masks", "phantom", "arrays", "tfds")
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -25,13 +26,16 @@ def is_pattern(mark: Mark) -> bool:
 def marks_of(path: str | Path, structures: Mapping[str, Mark]) -> dict[str, Mark]:
     """Return the structures that a file can mark: those whose pattern its name fits, else all named by values.
 
-    A pattern with a slash, such as `masks/*`, is for the name with its folder. Case does not count.
+    A pattern with a slash, such as `masks/*`, is for a name with its folder. Case does not count. Of a link either name may fit: the files of a DICOM archive are links of hidden names.
     """
-    names = {False: Path(path).name.casefold(), True: "/".join(Path(path).parts[-2:]).casefold()}
+    places = [Path(one).parts for one in (path, os.path.realpath(path))]
     patterns = {structure: mark for structure, mark in structures.items() if is_pattern(mark)}
     fitting = {
-        structure: mark
-        for structure, mark in patterns.items()
-        if fnmatchcase(names["/" in str(mark)], str(mark).casefold())
+        structure: mark for structure, mark in patterns.items() if any(_fits(parts, str(mark)) for parts in places)
     }
     return fitting or {structure: mark for structure, mark in structures.items() if structure not in patterns}
+
+
+def _fits(parts: Sequence[str], pattern: str) -> bool:
+    name = "/".join(parts[-2:] if "/" in pattern else parts[-1:])
+    return fnmatchcase(name.casefold(), pattern.casefold())

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from kmedtl.images.marks import Mark, is_colour, is_pattern, marks_of
-from kmedtl.images.mask_values import MaskValues, is_soft, levels, read_values
+from kmedtl.images.mask_values import MaskValues, distinct, is_soft, levels, read_values
 from kmedtl.images.pixels import UnreadableImageError
 from kmedtl.images.placement import to_square
 from kmedtl.images.reading import Reading
@@ -101,7 +101,7 @@ def read_mask(path: str | Path, structures: Mapping[str, Mark], soft: Soft = "re
         by_index=any(isinstance(mark, int) for mark in marks.values()),
         by_colour=any(is_colour(mark) for mark in marks.values()),
     )
-    found = np.unique(mask.codes)
+    found = distinct(mask.codes)
     if any(is_pattern(mark) for mark in marks.values()):
         is_blurred = is_soft(mask)
         members = dict.fromkeys(marks, _above_background(mask, found, halved=is_blurred))

@@ -42,9 +42,9 @@ class PhantomConfig(tfds.core.BuilderConfig):
 
 
 class PhantomThorax(tfds.core.GeneratorBasedBuilder):
-    """Synthetic chest films with label, patient, lesion mask and what else is known about each."""
+    """Synthetic chest films with label, patient, masks of lesion and lung, and what else is known about each."""
 
-    VERSION = tfds.core.Version("1.0.0")
+    VERSION = tfds.core.Version("1.1.0")
 
     def __init__(self, *, config: PhantomConfig, data_dir: str | os.PathLike, **options: Any) -> None:
         with without_warnings():
@@ -60,6 +60,7 @@ class PhantomThorax(tfds.core.GeneratorBasedBuilder):
                 {
                     "image": tfds.features.Image(**pixels, doc="bright is dense"),
                     "mask": tfds.features.Image(**pixels, doc="255 where the lung is consolidated"),
+                    "lung": tfds.features.Image(**pixels, doc="255 where lung is crossed, consolidated or not"),
                     "label": tfds.features.ClassLabel(names=LABELS),
                     "id": tfds.features.Text(doc="PATIENT-FILM"),
                     "patient": tfds.features.Text(),
@@ -113,6 +114,7 @@ def example(film: Film) -> dict:
     return {
         "image": io.BytesIO(png(film.image)),
         "mask": io.BytesIO(png(film.mask)),
+        "lung": io.BytesIO(png(film.lung)),
         "label": film.label,
         "id": film.id,
         "patient": film.patient,

@@ -18,6 +18,7 @@ from kmedtl.system.progress import progress
 
 PATIENTS = 320
 ATTRIBUTES = ("side", "pattern", "sex", "age", "area")
+PICTURES = {"image": "{}.png", "mask": "{}_mask.png", "lung": "{}_lung.png"}  # feature → name of its file
 
 
 def phantom_manifest(source: str, classes: Sequence[str], seed: int) -> Manifest:
@@ -48,7 +49,7 @@ def phantom_manifest(source: str, classes: Sequence[str], seed: int) -> Manifest
 def _examples(builder: PhantomThorax) -> Iterable[dict]:
     """Yield examples as NumPy values, images still as PNG bytes."""
     skip = tfds.decode.SkipDecoding()
-    dataset = builder.as_dataset(split="films", decoders={"image": skip, "mask": skip}, shuffle_files=False)
+    dataset = builder.as_dataset(split="films", decoders=dict.fromkeys(PICTURES, skip), shuffle_files=False)
     return tfds.as_numpy(dataset)
 
 
@@ -57,19 +58,20 @@ def _lay_out(builder: PhantomThorax, folder: Path) -> None:
     total = builder.info.splits["films"].num_examples
     for example in progress(_examples(builder), "Writing phantoms", total, unit="image"):
         name = example["id"].decode()
-        (folder / f"{name}.png").write_bytes(example["image"])
-        (folder / f"{name}_mask.png").write_bytes(example["mask"])
+        for feature, file in PICTURES.items():
+            (folder / file.format(name)).write_bytes(example[feature])
 
 
 def _row(example: dict, folder: Path, label: tfds.features.ClassLabel) -> dict:
     name = example["id"].decode()
     attributes = {key: _plain(example[key]) for key in ATTRIBUTES}
+    image, *masks = (str(folder / "images" / file.format(name)) for file in PICTURES.values())
     return {
         "id": f"{name}.png",
-        "path": str(folder / "images" / f"{name}.png"),
+        "path": image,
         "label": label.int2str(int(example["label"])),
         "patient": example["patient"].decode(),
-        "mask": str(folder / "images" / f"{name}_mask.png"),
+        "mask": "|".join(masks),
         "site": example["scanner"].decode(),
         **attributes,
     }
