@@ -29,7 +29,7 @@ from kmedtl.images.reading import Reading
 from kmedtl.recipe import Recipe
 from kmedtl.system.progress import progress
 from kmedtl.tasks import task_of
-from kmedtl.tasks.task import Task, Vote
+from kmedtl.tasks.task import Targets, Task, Vote
 
 PUPIL = "the run that it shall teach"
 
@@ -46,7 +46,8 @@ def check_teacher(recipe: Recipe, question: Any = None) -> None:
             raise UserError(
                 f"distill: {folder}: expected a finished run or an ensemble of runs; {folder / MODEL} is not there."
             )
-    if task_of(recipe.task).vote is None:
+    vote = task_of(recipe.task).vote
+    if vote is None or vote.teach is None:
         raise UserError(f"distill: expected nothing beside task={recipe.task.kind}. Received: {recipe.distill}.")
     if question is not None:
         decoder = model_info.read(Path(recipe.distill)).decoder
@@ -70,7 +71,7 @@ def with_teacher_targets(recipe: Recipe, data: dict[str, Pipeline], log: Callabl
     refuse_seen(folder, judged, PUPIL)
     task = task_of(info.decoder)
     outputs = _outputs(folder, train, recipe.data.reading)
-    soft = _vote(task).teach(task.question(info.decoder), outputs, info.decoder, recipe.training.soft_temperature)
+    soft = _teach(task)(task.question(info.decoder), outputs, info.decoder, recipe.training.soft_temperature)
     share = recipe.training.soft_share
     log(f"Teacher: {folder}, {share:.0%} of the loss at temperature {recipe.training.soft_temperature:g}")
     targets = {name: np.concatenate([array, soft[name]], axis=1) for name, array in train.targets.items()}
@@ -87,6 +88,13 @@ def _vote(task: Task) -> Vote:
     if task.vote is None:
         raise UserError("distill: the task cannot be taught; leave distill out.")
     return task.vote
+
+
+def _teach(task: Task) -> Callable[..., Targets]:
+    teach = _vote(task).teach
+    if teach is None:
+        raise UserError("distill: the task cannot be taught; leave distill out.")
+    return teach
 
 
 def _outputs(folder: Path, images: Pipeline, reading: Reading) -> Outputs:

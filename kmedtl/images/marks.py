@@ -26,7 +26,8 @@ def is_pattern(mark: Mark) -> bool:
 def marks_of(path: str | Path, structures: Mapping[str, Mark]) -> dict[str, Mark]:
     """Return the structures that a file can mark: those whose pattern its name fits, else all named by values.
 
-    A pattern with a slash, such as `masks/*`, is for a name with its folder. Case does not count. Of a link either name may fit: the files of a DICOM archive are links of hidden names.
+    A pattern with a slash, such as `masks/*`, is for a name with its folder. Case does not count. Of a link either name
+    may fit: the files of a DICOM archive are links of hidden names.
     """
     places = [Path(one).parts for one in (path, os.path.realpath(path))]
     patterns = {structure: mark for structure, mark in structures.items() if is_pattern(mark)}

@@ -6,7 +6,8 @@ TITLES = {
     "auc": "AUC", "ppv": "PPV", "npv": "NPV", "f1": "F1", "roc": "ROC", "macro_auc": "Macro AUC",
     "micro_auc": "Micro AUC", "weighted_auc": "Weighted AUC", "macro_f1": "Macro F1", "brier": "Brier score",
     "ece": "ECE", "adaptive_ece": "Adaptive ECE", "nll": "NLL", "r2": "R²", "mae": "Mean absolute error",
-    "rmse": "Root mean squared error", "iou": "IoU", "hd95": "Hausdorff distance (95 %)", "surface_dice": "Surface Dice",
+    "rmse": "Root mean squared error", "iou": "IoU", "hd95": "Hausdorff distance (95 %)",
+    "surface_dice": "Surface Dice",
     "instance_f1": "Instance F1", "false_positives": "False positives an image",
 }  # fmt: skip
 

@@ -228,13 +228,14 @@ class Vote:
         fit: (question, method, members' examples, their decoders, rows of validation, seed) → outputs of all images
             together, and how much each member counts.
         combine: (question, method, weights, members' outputs, their decoders) → outputs together.
-        teach: (question, outputs, decoder, temperature) → what a student learns beside the targets, by output.
+        teach: (question, outputs, decoder, temperature) → what a student learns beside the targets, by output; None:
+            the task's answers cannot be taught.
     """
 
     methods: Mapping[str, str]
     fit: Callable[..., tuple[Outputs, tuple[float, ...]]]
     combine: Callable[..., Outputs]
-    teach: Callable[..., Targets]
+    teach: Callable[..., Targets] | None = None
 
 
 @dataclass(frozen=True)

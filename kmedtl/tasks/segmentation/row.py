@@ -10,6 +10,7 @@ from kmedtl.edge.tasks.segmentation import MASK, levels_of, logits_of
 from kmedtl.edge.tasks.segmentation import SEGMENTATION as EDGE
 from kmedtl.edge.tasks.task import Outputs
 from kmedtl.tasks.segmentation import cases, evaluation, question
+from kmedtl.tasks.segmentation.combine import VOTE
 from kmedtl.tasks.segmentation.question import MaskQuestion
 from kmedtl.tasks.segmentation.table import evaluate_table
 from kmedtl.tasks.task import Arrays, Evaluation, Examples, Network, Picture, ReportParts, Targets, Task
@@ -92,6 +93,7 @@ SEGMENTATION = Task(
     gallery=cases.gallery,
     curves=_curves,
     report=_report,
+    vote=VOTE,
     moves={MASK: "mask"},
     columns=SIZES,
 )

@@ -1,0 +1,34 @@
+"""Lesions on ultrasound of the breast: one mask, empty where the breast is normal.
+
+python -m kmedtl.recipes.breast_ultrasound --data FOLDER    # NAME_mask.png beside NAME.png, in class folders or not
+"""
+
+from __future__ import annotations
+
+import sys
+
+from kmedtl.recipe import Data, Head, Recipe, Segmentation, Stage
+
+RECIPE = Recipe(
+    name="breast_ultrasound",
+    task=Segmentation(),
+    data=Data(
+        source="breast_ultrasound",
+        size=192,
+        aspect="keep",
+        channels=1,
+        augment="ultrasound",
+        batch_size=8,
+        missing_masks="empty",
+    ),
+    head=Head("unet"),
+    stages=(
+        Stage("decoder", train="head", epochs=8, lr=2e-3, views=3),
+        Stage("last blocks", train="last:2", epochs=4, lr=3e-4),
+    ),
+)
+
+if __name__ == "__main__":
+    from kmedtl.cli import main
+
+    sys.exit(main(["run", "breast_ultrasound", *sys.argv[1:]]))
