@@ -62,9 +62,9 @@ def read_masks(
     """Return the union of what an image's mask files mark; nothing, where none of them can mark a structure.
 
     Raises:
-        UnreadableImageError: masks of different sizes, or a file that `read_mask` cannot read.
+        UnreadableImageError: masks of different sizes, or a file that `read_mask` cannot read, which is named.
     """
-    files = {path: read_mask(path, structures, soft) for path in paths if marks_of(path, structures)}
+    files = {path: _read_named(path, structures, soft) for path in paths if marks_of(path, structures)}
     sizes = {(file.height, file.width) for file in files.values()}
     if len(sizes) > 1:
         each = ", ".join(f"{Path(path).name} {file.width} × {file.height}" for path, file in files.items())
@@ -79,6 +79,13 @@ def read_masks(
         areas[number] = int(union.sum())
     bare = {path: _without_pixels(file) for path, file in files.items()}
     return ImageMasks(planes, tuple(areas), bare)
+
+
+def _read_named(path: str, structures: Mapping[str, Mark], soft: Soft) -> MaskFile:
+    try:
+        return read_mask(path, structures, soft)
+    except UnreadableImageError as error:
+        raise UnreadableImageError(f"{Path(path).name}: {error}") from None
 
 
 def read_mask(path: str | Path, structures: Mapping[str, Mark], soft: Soft = "refuse") -> MaskFile:

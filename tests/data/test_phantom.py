@@ -5,9 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections import defaultdict
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
@@ -173,11 +175,24 @@ def test_the_builder_stores_what_the_renderer_renders(tmp_path):
     for example, film in zip(stored, rendered, strict=True):
         assert np.array_equal(example["image"][..., 0], film.image)
         assert np.array_equal(example["mask"][..., 0], film.mask)
+        assert np.array_equal(example["lung"][..., 0], film.lung)
         assert LABELS[example["label"]] == film.label
         assert example["area"] == pytest.approx(film.area)
         assert example["age"] == film.age
         for name in ("id", "patient", "side", "pattern", "scanner", "sex"):
             assert example[name].decode() == getattr(film, name)
+
+
+def test_the_source_lays_out_images_with_the_masks_of_lesion_and_lung(cache):
+    from kmedtl.data import sources
+    from kmedtl.recipe import Data
+
+    table = sources.load(Data("phantom:6"), seed=SEED).table
+    for row, film in zip(table.to_dict("records"), films(6, SEED), strict=True):
+        paths = (row["path"], *row["mask"].split("|"))
+        assert [Path(path).name for path in paths] == [f"{film.id}{end}.png" for end in ("", "_mask", "_lung")]
+        for path, pixels in zip(paths, (film.image, film.mask, film.lung), strict=True):
+            assert np.array_equal(np.asarray(Image.open(path)), pixels)
 
 
 @pytest.mark.slow

@@ -60,6 +60,7 @@ IMPOSSIBLE = [
     ("window", {"center": 0.0, "width": -5}),
     ("window", {"name": 5}),
     ("window", {"colour": "red"}),
+    *(("aspect", value) for value in (NAN, -5, None, "", "crop", [])),
     *(("decoder", value) for value in (NAN, -5, None, [], "none", {}, {"kind": "ordinal"}, {"kind": 5})),
     *(("out_of_distribution", value) for value in (NAN, -5, [], "none", {})),
 ]
@@ -134,6 +135,13 @@ def test_a_field_of_the_decoder_that_is_missing_is_named(name, with_document, ca
 def test_what_later_files_of_this_version_add_may_be_missing_or_unknown(with_document):
     changed = {name: value for name, value in document(INFO).items() if name in REQUIRED} | {"added_later": 1}
     assert model_info.read(with_document(json.dumps(changed))) == INFO
+
+
+def test_the_aspect_ratio_travels_with_the_model(with_document):
+    assert INFO.reading.aspect == "stretch"
+    kept = model_info.read(with_document(json.dumps(document(INFO, aspect="keep"))))
+    assert kept == replace(INFO, aspect="keep")
+    assert kept.reading == replace(INFO.reading, aspect="keep")
 
 
 @pytest.mark.parametrize(

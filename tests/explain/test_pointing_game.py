@@ -62,3 +62,11 @@ def test_masks_are_read_as_images_are(tmp_path):
     assert not masks[1].any()
     with pytest.raises(UserError, match="mask cannot be read"):
         read_masks([str(tmp_path / "absent.png")], size=20)
+
+
+def test_masks_of_something_else_are_left_out_by_their_names(tmp_path):
+    for name, value in (("a_mask", 0), ("a_lung", 255)):
+        Image.new("L", (20, 20), value).save(tmp_path / f"{name}.png")
+    cell = f"{tmp_path}/a_mask.png|{tmp_path}/a_lung.png"
+    assert read_masks([cell], 20).all()
+    assert not read_masks([cell], 20, "*_mask*").any()
