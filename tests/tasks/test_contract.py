@@ -12,10 +12,12 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 import kmedtl
 from kmedtl import recipe as recipes
 from kmedtl.cli import main
+from kmedtl.edge.cli import main as edge_main
 from kmedtl.edge.open_model import open_tflite
 from kmedtl.edge.predictor import predict
 from kmedtl.edge.tasks.classification.decoder import LOGITS
@@ -152,6 +154,34 @@ def test_the_scanner_answers_what_the_run_recorded(finished, file, within):
             assert numbers(told.answer) == pytest.approx(numbers(expected), abs=within * scale)
             assert told.answer.decision == expected.decision or result.recipe.task.kind == "regression"
         assert isinstance(told.out_of_distribution, bool)
+
+
+def test_masks_are_written_in_the_size_of_the_file_or_refused(finished, tmp_path, capsys):
+    result, folder = finished
+    paths = list(result.manifest.table["path"][:3])
+    asked = [
+        "predict",
+        str(folder / "model_int8.tflite"),
+        *paths,
+        "--masks",
+        str(tmp_path / "masks"),
+        "--format",
+        "json",
+    ]
+    code, printed = edge_main(asked), capsys.readouterr()
+    if result.task.edge.masks is None:
+        assert code == 2
+        assert "--masks: expected a model of a segmentation" in printed.err
+        return
+    assert code == 0
+    assert f"Masks: 3 in {tmp_path / 'masks'}" in printed.err
+    for row in json.loads(printed.out):
+        for path, structure in zip(row["masks"], row["structures"].values(), strict=True):
+            with Image.open(path) as mask:
+                values = np.asarray(mask)
+            assert values.shape == (FILE, FILE)
+            assert set(np.unique(values)) <= {0, 255}
+            assert (values == 255).sum() == structure["pixels"] == pytest.approx(structure["share"] * FILE**2)
 
 
 def answers_on_files(task, outputs, decoder):

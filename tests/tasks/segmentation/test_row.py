@@ -1,0 +1,208 @@
+"""What a segmentation asks of images, refuses, keeps and shows."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from kmedtl.data.manifest import SIZES, from_rows
+from kmedtl.edge.tasks.segmentation import LEVELS, MASK, called, levels_of, logits_of, place, plain
+from kmedtl.errors import UserError
+from kmedtl.images.placement import placement
+from kmedtl.recipe import Classification, Data, Evaluation, Head, Recipe, Segmentation, Stage, Training
+from kmedtl.tasks import TASKS
+from kmedtl.tasks.segmentation.cases import PREDICTED, REFERENCE
+from kmedtl.tasks.segmentation.question import MaskQuestion
+from kmedtl.tasks.task import Examples
+
+ROW = TASKS["segmentation"]
+QUESTION = MaskQuestion(("lesion",), 2.0, "keep")
+
+
+def examples(reference, logits, width=32, height=32, patients=None):
+    """Return examples of masks (N, h, w) and logits likewise, of one structure."""
+    ids = np.array([f"{number}.png" for number in range(len(reference))], object)
+    table = pd.DataFrame(dict(zip(SIZES, ([width] * len(ids), [height] * len(ids)), strict=True)))
+    owners = ids if patients is None else np.array(patients, object)
+    targets = {MASK: np.asarray(reference, np.uint8)[..., None]}
+    return Examples(ids, owners, targets, {MASK: np.asarray(logits, np.float32)[..., None]}, table)
+
+
+def squares(count, size=32):
+    """Return masks with a square each, and logits that find it, a little shifted."""
+    masks, logits = np.zeros((count, size, size), bool), np.full((count, size, size), -6.0)
+    for number in range(count):
+        start = 4 + number % 8
+        masks[number, start : start + 12, 8:20] = True
+        logits[number, start + 1 : start + 13, 8:20] = 6.0
+    return masks, logits
+
+
+def test_images_without_any_mask_are_refused_with_where_masks_are_looked_for():
+    rows = [{"id": f"{n}", "path": f"/{n}.png", "patient": f"{n}", "label": "ab"[n % 2]} for n in range(4)]
+    with pytest.raises(UserError, match=r"films: no image has a mask; expected NAME_mask.png beside NAME.png"):
+        ROW.ask(Segmentation(), Data(), from_rows(rows, ("a", "b"), "films"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"head": Head("linear")}, "head.kind: expected unet beside segmentation. Received: 'linear'"),
+        (
+            {"head": Head("unet"), "task": Classification()},
+            "head.kind: expected linear",
+        ),
+    ],
+)
+def test_a_head_that_does_not_suit_the_task_is_refused(settings, message):
+    given = {"task": Segmentation(), "stages": (Stage("h", "head", 1, 1e-3),)} | settings
+    with pytest.raises(UserError, match=message):
+        Recipe("masks", **given)
+
+
+def test_images_are_not_mixed_and_only_the_headline_chooses_the_epoch():
+    network, stage = ROW.network(), Stage("h", "head", 1, 1e-3, mix="mixup")
+    with pytest.raises(UserError, match=r"mix: expected none beside a segmentation. Received: mixup"):
+        network.losses(QUESTION, stage, Training(), False)
+    with pytest.raises(UserError, match=r"training.select: expected headline or worst_shift"):
+        ROW.select(QUESTION, Training(select="sensitivity"), {}, {})
+
+
+@pytest.mark.parametrize("loss", ["dice_crossentropy", "dice", "crossentropy", "focal", "tversky"])
+def test_each_loss_falls_as_masks_come_nearer(loss):
+    masks, _ = squares(2)
+    target = masks[..., None].astype(np.float32)
+    (of,) = ROW.network().losses(replace(QUESTION, loss=loss), None, Training(), False).values()
+    values = [float(of(target, scale * (2 * target - 1))) for scale in (-4.0, 0.0, 1.0, 4.0)]
+    assert values == sorted(values, reverse=True)
+    assert len(set(values)) == 4
+    assert values[-1] < 0.1
+
+
+def test_missed_pixels_count_more_than_false_ones_in_the_tversky_loss():
+    target = np.zeros((1, 8, 8, 1), np.float32)
+    target[:, :4] = 1
+    (of,) = ROW.network().losses(replace(QUESTION, loss="tversky", missed=0.9), None, Training(), False).values()
+    missed, false = np.full_like(target, -9.0), np.full_like(target, -9.0)
+    missed[:, :2], false[:, :6] = 9, 9
+    assert float(of(target, missed)) > float(of(target, false))
+
+
+def test_levels_are_what_is_kept_and_come_back_the_same():
+    logits = np.random.default_rng(0).normal(0, 6, (3, 9, 9, 2)).astype(np.float32)
+    levels = levels_of({MASK: logits})
+    assert levels.dtype == np.uint8
+    assert np.array_equal(levels_of({MASK: logits_of(levels)}), levels)
+    assert np.array_equal(levels_of({MASK: logits_of(np.arange(256, dtype=np.uint8))}), np.arange(256))
+
+
+def test_the_border_around_an_image_is_no_part_of_its_mask():
+    masks, logits = np.zeros((4, 32, 32), bool), np.full((4, 32, 32), -6.0)
+    box = placement(64, 32, 32, "keep")
+    masks[:, box.top : box.top + 4, 4:12] = True
+    logits[:, box.top : box.top + 4, 4:12] = 6
+    logits[:, : box.top] = 6  # the model finds something where no image is
+    found = ROW.figures(QUESTION, Evaluation(), examples(masks, logits, 64, 32), plain(("lesion",), 2.0, "keep"))
+    assert found.estimates["dice"].value == 1
+    assert found.estimates["false_positives"].value == 0
+
+
+def test_distances_are_in_pixels_of_the_file():
+    masks, logits = squares(6)
+    decoder = plain(("lesion",), 2.0, "keep")
+    small = ROW.figures(QUESTION, Evaluation(), examples(masks, logits), decoder).estimates
+    large = ROW.figures(QUESTION, Evaluation(), examples(masks, logits, 320, 320), decoder).estimates
+    assert small["hd95"].value == pytest.approx(1)
+    assert large["hd95"].value == pytest.approx(10)
+    assert large["surface_dice"].value < small["surface_dice"].value == 1
+    assert large["dice"].value == small["dice"].value
+
+
+def test_validation_chooses_the_threshold_and_drops_specks():
+    masks, _ = squares(12)
+    random = np.random.default_rng(0)
+    logits = np.where(masks, -1.0, -4.0)  # the best threshold lies far below a half
+    logits[:, 1, 1] = 3.0  # a speck in each image, of one pixel
+    decoder = ROW.fit_decoder(QUESTION, Evaluation(), examples(masks, logits + random.normal(0, 0.1, masks.shape)), 0)
+    (threshold,), (smallest,) = decoder.decoder.thresholds, decoder.decoder.smallest
+    assert LEVELS / (1 + np.exp(4)) < threshold < LEVELS / (1 + np.exp(1)) + 1
+    assert smallest >= 8
+    found = ROW.figures(QUESTION, Evaluation(), examples(masks, logits), decoder.decoder)
+    assert found.estimates["dice"].value == 1
+
+
+def test_a_miss_rate_is_kept_or_refused_where_too_few_patients_are_there():
+    masks, _ = squares(40)
+    random = np.random.default_rng(0)
+    noisy = examples(masks, np.where(masks, 1.0, -1.0) + random.normal(0, 1, masks.shape))
+    best, careful = (ROW.fit_decoder(QUESTION, Evaluation(miss_rate=rate), noisy, 0).decoder for rate in (None, 0.05))
+    assert careful.thresholds[0] < best.thresholds[0]
+    missed = 1 - ROW.figures(QUESTION, Evaluation(), noisy, careful).estimates["recall"].value
+    assert missed <= 0.05
+    with pytest.raises(UserError, match=r"miss_rate: 0.05 cannot be kept for lesion: validation has 6 patients"):
+        ROW.fit_decoder(QUESTION, Evaluation(miss_rate=0.05), noisy.of(np.arange(6)), 0)
+
+
+def test_empty_masks_are_told_apart_and_never_dropped():
+    masks, logits = squares(8)
+    masks[:3] = False
+    logits[1:4] = -6.0
+    found = ROW.figures(QUESTION, Evaluation(), examples(masks, logits), plain(("lesion",), 2.0, "keep"))
+    (row,) = found.tables["empty"].to_dict("records")
+    counts = {name: row[name] for name in row if name != "structure"}
+    assert counts == {"both_empty": 2, "only_reference_empty": 1, "only_prediction_empty": 1, "neither_empty": 4}
+    assert len(found.tables["images"]) == 8
+    assert "3 images without any, of which 1 were given a mask; 1 with some were given none" in "\n".join(
+        ROW.lines(Evaluation(), ROW.fit_decoder(QUESTION, Evaluation(), examples(masks, logits), 0), found)
+    )
+
+
+def test_lost_and_gained_parts_are_counted_as_drift():
+    masks, logits = squares(4)
+    before, decoder = examples(masks, logits), plain(("lesion",), 2.0, "keep")
+    other = logits.copy()
+    other[0] = -6.0
+    other[1, 28:30, 28:30] = 6.0
+    drift = ROW.drift(QUESTION, before, decoder, {MASK: other[..., None]}, decoder)
+    assert drift.figures["lesions_changed"] == 2
+    assert drift.figures["pixels_changed"] == pytest.approx((144 + 4) / other.size)
+    assert drift.figures["dice_apart"] == pytest.approx(1 - 2 * 3 * 144 / (4 * 144 + 3 * 144 + 4))
+
+
+def test_pictures_show_both_contours_and_where_the_doubt_is():
+    masks, logits = squares(6)
+    logits[:, 20:24, 24:28] = 0.0
+    known, decoder = examples(masks, logits), plain(("lesion",), 2.0, "keep")
+    cases = ROW.cases(QUESTION, known, decoder, 1)
+    assert [case.why for case in cases] == ["best mask", "median mask", "worst mask"]
+    pixels = np.full((len(cases), 32, 32, 1), 90, np.uint8)
+    pictures, doubt = ROW.gallery(QUESTION, known, decoder, cases, pixels)
+    assert pictures.shape == (3, 32, 32, 3)
+    for colour in (REFERENCE, PREDICTED):
+        assert (pictures == colour).all(axis=-1).sum() > 10
+    assert doubt[:, 21, 25] == pytest.approx(1)
+    assert doubt.min() >= 0
+    assert doubt[:, 0, 0] == pytest.approx(0, abs=0.01)
+
+
+@pytest.mark.parametrize(("width", "height"), [(64, 32), (20, 90), (32, 32), (301, 299)])
+def test_the_scanner_gives_masks_in_the_size_of_the_file(width, height):
+    box = placement(width, height, 32, "keep")
+    logits = np.full((1, 32, 32, 1), -9.0, np.float32)
+    logits[:, box.top : box.top + box.height, box.left : box.left + (box.width + 1) // 2] = 9.0
+    answer = place({MASK: logits}, plain(("left half",), 2.0, "keep"), width, height)
+    (mask,) = answer.masks().values()
+    assert mask.shape == (height, width)
+    assert mask[:, : width // 3].all()
+    assert not mask[:, -width // 3 :].any()
+    assert answer.document()["structures"]["left half"]["share"] == pytest.approx(0.5, abs=0.06)
+
+
+def test_small_parts_are_measured_in_pixels_of_the_model():
+    levels = np.zeros((40, 40, 1), np.uint8)
+    levels[4:8, 4:8] = 255
+    levels[20:30, 20:30] = 255
+    decoder = replace(plain(("x",), 2.0, "stretch"), smallest=(20,))
+    assert called(levels, decoder).sum() == 100
+    assert called(levels, decoder, grown=0.5).sum() == 116
