@@ -12,7 +12,7 @@ from kmedtl.recipe import Data, Head, Recipe, Segmentation, Stage
 RECIPE = Recipe(
     name="skin_lesion_mask",
     task=Segmentation(),
-    data=Data(source="skin_lesions", size=192, aspect="keep", augment="skin"),
+    data=Data(source="skin_lesions", size=192, aspect="keep", augment="skin", soft_masks="threshold"),
     head=Head("unet"),
     stages=(
         Stage("decoder", train="head", epochs=8, lr=2e-3, views=3),
