@@ -120,7 +120,7 @@ def _refuse_soft(files: Found) -> None:
         raise UserError(
             f"{name}: its mask {Path(path).name} has {file.count} values, most in between, as scaling and JPEG blur "
             f"borders; such masks: {len(files)}. {THRESHOLD} counts a pixel from half of a structure's value on; "
-            "better are masks as they were drawn."
+            "better are masks as they were drawn. If each value is a structure, name it in data.structures."
         )
 
 

@@ -77,7 +77,7 @@ def read_masks(
         union = np.logical_or.reduce(parts) if parts else np.zeros(shape, bool)
         planes[..., number] = to_square(union, reading.size, reading.aspect)
         areas[number] = int(union.sum())
-    bare = {path: _without_pixels(file) for path, file in files.items()}
+    bare = {path: replace(file, marked={}) for path, file in files.items()}
     return ImageMasks(planes, tuple(areas), bare)
 
 
@@ -110,18 +110,10 @@ def read_mask(path: str | Path, structures: Mapping[str, Mark], soft: Soft = "re
     )
     found = distinct(mask.codes)
     if any(is_pattern(mark) for mark in marks.values()):
-        is_blurred = is_soft(mask)
+        is_blurred, unnamed = is_soft(mask), found[:0]
         members = dict.fromkeys(marks, _above_background(mask, found, halved=is_blurred))
-        unnamed = found[:0]
     else:
-        codes = {name: _code(mark, mask.is_colour) for name, mark in marks.items()}
-        named = np.array([code for code in codes.values() if code is not None] or [0], np.int32)
-        unnamed = found[~np.isin(found, [0, *named])]
-        is_blurred = len(unnamed) > 0 and is_soft(mask)
-        meant = found
-        if is_blurred and soft == "threshold" and 2 * levels(named, mask.is_colour).max() >= mask.full:
-            meant, unnamed = _nearest(found, np.array([0, *named]), mask.is_colour), found[:0]
-        members = {name: found[meant == code] if code is not None else found[:0] for name, code in codes.items()}
+        members, unnamed, is_blurred = _of_values(mask, found, marks, soft)
     return MaskFile(
         {name: np.isin(mask.codes, values) for name, values in members.items()},
         width=mask.codes.shape[1],
@@ -139,6 +131,24 @@ def _above_background(mask: MaskValues, found: np.ndarray, halved: bool) -> np.n
     return found[(2 * bright >= bright.max()) & (bright > 0) if halved else bright > 0]
 
 
+def _of_values(
+    mask: MaskValues, found: np.ndarray, marks: Mapping[str, Mark], soft: Soft
+) -> tuple[dict[str, np.ndarray], np.ndarray, bool]:
+    """Return the values of each structure, those of none, and whether these come of blurred borders.
+
+    Values in between go to the nearest only where a named one reaches half of the depth: of labels 1 and 2, a 3 is
+    none that blurring makes.
+    """
+    codes = {name: _code(mark, mask.is_colour) for name, mark in marks.items()}
+    named = np.array([0, *(code for code in codes.values() if code is not None)], np.int32)
+    meant, unnamed = found, found[~np.isin(found, named)]
+    is_blurred = len(unnamed) > 0 and is_soft(mask)
+    if is_blurred and soft == "threshold" and 2 * levels(named, mask.is_colour).max() >= mask.full:
+        meant, unnamed = _nearest(found, named, mask.is_colour), found[:0]
+    members = {name: found[meant == code] if code is not None else found[:0] for name, code in codes.items()}
+    return members, unnamed, is_blurred
+
+
 def _code(mark: Mark, in_colour: bool) -> int | None:
     """Return what a value or colour is in a file of colours, or of gray levels; None where it cannot occur."""
     if isinstance(mark, int):
@@ -151,19 +161,16 @@ def _code(mark: Mark, in_colour: bool) -> int | None:
 
 def _nearest(found: np.ndarray, named: np.ndarray, in_colour: bool) -> np.ndarray:
     """Return for each value the nearest of the named ones; of two equally near ones the later: half counts."""
-    shifts = (16, 8, 0) if in_colour else (0,)
-    away = np.zeros((len(found), len(named)), np.int64)
-    for shift in shifts:
-        one, other = (values.astype(np.int64) >> shift for values in (found, named))
-        if in_colour:
-            one, other = one & 255, other & 255
-        away += (one[:, None] - other[None, :]) ** 2
-    return named[len(named) - 1 - away[:, ::-1].argmin(axis=1)]
+    one, other = _channels(found, in_colour), _channels(named, in_colour)
+    away = ((one[:, None] - other[None, ::-1]) ** 2).sum(axis=2)
+    return named[::-1][away.argmin(axis=1)]
+
+
+def _channels(codes: np.ndarray, in_colour: bool) -> np.ndarray:
+    """Return red, green and blue of colours, or levels alone: int64 (n, 3 or 1)."""
+    wide = codes.astype(np.int64)
+    return np.stack([wide >> 16, wide >> 8 & 255, wide & 255], axis=1) if in_colour else wide[:, None]
 
 
 def _texts(values: np.ndarray, in_colour: bool) -> tuple[str, ...]:
     return tuple(f"#{value:06x}" if in_colour else str(value) for value in values[:MOST_VALUES].tolist())
-
-
-def _without_pixels(file: MaskFile) -> MaskFile:
-    return replace(file, marked={})

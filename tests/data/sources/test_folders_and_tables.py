@@ -57,7 +57,8 @@ def test_the_phantom_is_marked_synthetic_and_has_masks():
     manifest = sources.load(Data("phantom:8"), seed=1)
     assert manifest.synthetic
     assert manifest.table["patient"].nunique() == 8
-    assert Image.open(manifest.table["path"][0]).size == Image.open(manifest.table["mask"][0]).size
+    lesion, lung = manifest.table["mask"][0].split("|")
+    assert Image.open(manifest.table["path"][0]).size == Image.open(lesion).size == Image.open(lung).size
 
 
 @pytest.mark.parametrize(
