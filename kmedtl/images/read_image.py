@@ -22,7 +22,7 @@ from kmedtl.images.placement import in_square, placement
 from kmedtl.images.png_rows import check_rows
 from kmedtl.images.reading import Reading
 
-READER_VERSION = 4  # part of the store's key: raise it whenever the pixels of any file change
+READER_VERSION = 5  # part of the store's key: raise it whenever the pixels of any file change
 MAX_BYTES = 1_000_000_000
 DRAFT = 2  # JPEGs are decoded at no less than this many times the size asked for
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "JPEG2000", "PPM")  # Pillow's names; PPM is all of PNM
@@ -173,7 +173,8 @@ def _plain_picture(path: Path, reading: Reading) -> Picture:
     with warnings.catch_warnings():
         # Pillow warns from half of its own limit on and about odd metadata; the bound here is ours.
         warnings.simplefilter("ignore")
-        with Image.open(path, formats=FORMATS) as image:
+        # Not by its name: Pillow 12 maps an uncompressed TIFF that lies on its side with its sides mixed up.
+        with path.open("rb") as file, Image.open(file, formats=FORMATS) as image:
             check_pixels(image.width, image.height)
             width, height, mode = image.width, image.height, image.mode
             box = _draft(image, reading)
