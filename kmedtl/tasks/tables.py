@@ -9,8 +9,31 @@ import pandas as pd
 
 from kmedtl.data.delimited import read_text_table
 from kmedtl.errors import UserError
+from kmedtl.tasks.task import TableSettings
 
 KEYS = ("id", "image", "image_id", "filename", "file", "path")  # columns of a manifest that name its images
+
+
+def judged_rows(path: Path, settings: TableSettings, holds: str) -> pd.DataFrame:
+    """Return the rows of the split that is judged, of a table that holds no classes; every cell is text.
+
+    Args:
+        holds: what the table holds, for the message.
+
+    Raises:
+        UserError: no such file, no row of the split, or a setting that asks for classes.
+    """
+    for option in ("threshold", "finding", "ordered"):
+        if getattr(settings, option) not in (None, "", False):
+            raise UserError(f"--{option}: {path} holds {holds}; it is for classes and findings.")
+    listed = read_text_table(path)
+    table = pd.DataFrame(listed.rows, columns=list(listed.columns))
+    column = next((name for name in map(str, table) if name.lower() == "split"), None)
+    if settings.split and column:
+        table = table[table[column] == settings.split].reset_index(drop=True)
+    if table.empty:
+        raise UserError(f"{path}: no rows of the split '{settings.split}'; name another by --split, or '' for all.")
+    return table
 
 
 def with_manifest(ids: Sequence[str], groups: pd.DataFrame, manifest: Path) -> tuple[pd.DataFrame, list[str]]:

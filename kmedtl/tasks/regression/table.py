@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from kmedtl.data.delimited import read_text_table
 from kmedtl.errors import UserError
 from kmedtl.tasks.regression.figures import by_group, evaluation_of
 from kmedtl.tasks.summary import estimate_lines
-from kmedtl.tasks.tables import with_manifest
+from kmedtl.tasks.tables import judged_rows, with_manifest
 from kmedtl.tasks.task import TableEvaluation, TableSettings
 
 TRUTH, PREDICTED = ("truth", "y_true", "target", "true"), ("prediction", "predicted", "y_pred")
@@ -28,15 +27,7 @@ def evaluate_table(path: Path, run: dict[str, Any], settings: TableSettings) -> 
         UserError: no such file, a table without those columns, cells that are no numbers, or a setting that asks for
             classes.
     """
-    for option in ("threshold", "finding", "ordered"):
-        if getattr(settings, option) not in (None, "", False):
-            raise UserError(f"--{option}: {path} holds numbers; it is for classes and findings.")
-    listed = read_text_table(path)
-    table = pd.DataFrame(listed.rows, columns=list(listed.columns)).rename(columns=str.lower)
-    if settings.split and "split" in table:
-        table = table[table["split"] == settings.split].reset_index(drop=True)
-    if table.empty:
-        raise UserError(f"{path}: no rows of the split '{settings.split}'; name another by --split, or '' for all.")
+    table = judged_rows(path, settings, "numbers").rename(columns=str.lower)
     numbers = {"truth": _numbers(table, TRUTH, path), "predicted": _numbers(table, PREDICTED, path)}
     notes: list[str] = []
     for end in ("low", "high"):

@@ -10,13 +10,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from kmedtl.data.delimited import read_text_table
 from kmedtl.errors import UserError
 from kmedtl.statistics.groups import bands, in_order
 from kmedtl.tasks.segmentation.evaluation import long
 from kmedtl.tasks.segmentation.figures import evaluation_of
 from kmedtl.tasks.summary import estimate_lines
-from kmedtl.tasks.tables import with_manifest
+from kmedtl.tasks.tables import judged_rows, with_manifest
 from kmedtl.tasks.task import TableEvaluation, TableSettings
 
 LAST = "_lesions_found"  # ends the name of a column that every structure has
@@ -30,15 +29,7 @@ def evaluate_table(path: Path, run: dict[str, Any], settings: TableSettings) -> 
         UserError: no such file, a table without those columns, cells that are no numbers, or a setting that asks for
             classes.
     """
-    for option in ("threshold", "finding", "ordered"):
-        if getattr(settings, option) not in (None, "", False):
-            raise UserError(f"--{option}: {path} holds figures of masks; it is for classes and findings.")
-    listed = read_text_table(path)
-    table = pd.DataFrame(listed.rows, columns=list(listed.columns))
-    if settings.split and "split" in table:
-        table = table[table["split"] == settings.split].reset_index(drop=True)
-    if table.empty:
-        raise UserError(f"{path}: no rows of the split '{settings.split}'; name another by --split, or '' for all.")
+    table = judged_rows(path, settings, "figures of masks")
     structures = _structures(path, table, run)
     figures = _numbers(long(table, structures), path)
     patients = (table["patient"] if "patient" in table else table.index.astype(str)).to_numpy(object)
