@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -155,10 +156,9 @@ def _trained_model(
 def _samples(
     training: Pipeline, manifest: Manifest, recipe: Recipe, question: Any, hidden: Collection[str]
 ) -> list[Sample]:
-    def labels(table: pd.DataFrame) -> Sequence[str]:
-        return task_of(recipe.task).labels(question, manifest, table)
-
-    return contact_sheet.of_training(training, manifest, recipe, hidden, labels)
+    task = task_of(recipe.task)
+    labels, draw = partial(task.labels, question, manifest), partial(task.draw, question) if task.draw else None
+    return contact_sheet.of_training(training, manifest, recipe, hidden, labels, draw)
 
 
 def _explained(
@@ -173,8 +173,8 @@ def _explained(
         assert task.gallery  # else a method explains
         return task.gallery(question, examples, fit.decoder, cases, pixels)
 
-    method, drawn = recipe.evaluation.explain, own if task.gallery else None
-    return explained(model, choose, test.examples, test.pixels, method, hidden, drawn)
+    method = recipe.evaluation.explain
+    return explained(model, choose, test.examples, test.pixels, method, hidden, own if task.gallery else None)
 
 
 def _describe_model(recipe: Recipe, manifest: Manifest, decoder: Any, kind: OutOfDistribution) -> ModelInfo:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 
@@ -15,6 +15,7 @@ from kmedtl.data.store import Store
 from kmedtl.images.thumbnail import jpeg
 from kmedtl.recipe import Recipe
 
+Draw = Callable[[np.ndarray, Mapping[str, np.ndarray]], np.ndarray]
 SIDE = 160  # pixels of a picture
 AUDITED, TRAINED = 24, 8  # images of the audit's sheet, and of the report's, which shows each several times
 
@@ -56,6 +57,7 @@ def of_training(
     recipe: Recipe,
     hidden: Collection[str],
     labels: Callable[[pd.DataFrame], Sequence[str]],
+    draw: Draw | None = None,
 ) -> list[Sample]:
     """Return training images of all classes, as they are and as the recipe's stages vary them.
 
@@ -63,17 +65,18 @@ def of_training(
         recipe: with the stages as they turned out.
         hidden: ids that are not shown.
         labels: rows of the table → what is true of each image, in words.
+        draw: (images, targets) → the images with what is true of them drawn in; None: as they are.
     """
     shown = _chosen(manifest, train.table[~train.table["id"].isin(hidden)], TRAINED)
     if not len(shown):
         return []
     targets = {name: known[shown.index] for name, known in train.targets.items()}
     part = replace(train, table=shown, targets=targets, batch_size=len(shown))
-    versions = [part.pixels()]
+    versions = [(part.pixels(), targets)]
     for number, variation in enumerate(_variations(recipe)):
         (batch,) = part.varied(recipe.seed + number, variation, "none").as_numpy_iterator()
-        versions.append(batch[0].clip(0, 255).astype(np.uint8))
-    return _samples(shown, labels(shown), versions)
+        versions.append((batch[0].clip(0, 255).astype(np.uint8), batch[1]))
+    return _samples(shown, labels(shown), [draw(*version) if draw else version[0] for version in versions])
 
 
 def _variations(recipe: Recipe) -> list[Variation]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+import pandas as pd
 
 from kmedtl.data.manifest import Manifest
 from kmedtl.data.mask_store import MaskStore
@@ -46,7 +47,8 @@ def _against_labels(structure: str, marked: dict[str, bool], manifest: Manifest)
     table = manifest.table[manifest.table["id"].isin(marked)]
     has = table["id"].map(marked).to_numpy(bool)
     ids = table["id"].to_numpy()
-    for label, members in manifest.members(table).items():
+    labels = table["label"].to_numpy(object) if "label" in table else np.full(len(table), None)
+    for label, members in {name: labels == name for name in pd.unique(labels) if name}.items():
         for mostly, said in ((True, "without it"), (False, "with it")):
             others = members & (has != mostly)
             if others.any() and (members & (has == mostly)).sum() >= AGREE * members.sum():

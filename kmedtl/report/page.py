@@ -71,7 +71,7 @@ def write(result: Result, folder: Path) -> None:
         report=result,
         parts=parts,
         contents=[*BEFORE, *parts.sections, *AFTER],
-        asked=", ".join(result.manifest.classes) or result.recipe.task.kind,
+        asked=", ".join(result.manifest.classes) or task.edge.in_words(result.fit.decoder)[0][1],
         validated=title(next(iter(headline)).removeprefix("val_")),
         pictures=html.save_plots({name: picture.figure for name, picture in pictures.items()}, folder / "plots"),
         words={name: picture.words for name, picture in pictures.items()},

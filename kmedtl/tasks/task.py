@@ -209,6 +209,7 @@ class ReportParts:
         sections: what follows the training.
         pictures: by name.
         context: what the templates read beside `report`.
+        maps: what the maps of the explained images show, where `Task.gallery` made them.
     """
 
     templates: Path
@@ -217,6 +218,7 @@ class ReportParts:
     sections: tuple[Section, ...]
     pictures: dict[str, Picture]
     context: dict[str, Any]
+    maps: str = ""
 
 
 @dataclass(frozen=True)
@@ -283,6 +285,8 @@ class Task:
             `kmedtl.explain`.
         curves: evaluation → pictures of it.
         report: (result) → what the page of a run shows of the task.
+        draw: (Q, images uint8 (N, H, W, C), targets) → the images with what is true of them drawn in; None: they show
+            nothing of it.
         vote: how models answer as one; None: they cannot.
         moves: output → `mask` or `boxes`: targets that augmentation moves with the image, see `kmedtl.data.pipeline`.
         columns: of the manifest that figures need besides the groups.
@@ -320,6 +324,7 @@ class Task:
     report: Callable[..., ReportParts]
     arrays: Callable[..., dict[str, np.ndarray]] = lambda question, examples: {}
     gallery: Callable[..., tuple[np.ndarray, np.ndarray]] | None = None
+    draw: Callable[..., np.ndarray] | None = None
     vote: Vote | None = None
     moves: Mapping[str, Literal["mask", "boxes"]] = field(default_factory=dict)
     columns: tuple[str, ...] = ()

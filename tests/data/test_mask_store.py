@@ -246,7 +246,8 @@ def test_a_turned_image_and_its_mask_lie_alike(tmp_path):
 
 
 def labelled(table, labels):
-    return from_rows(table.assign(label=labels, patient=table["id"]).to_dict("records"), (), "here")
+    found = from_rows(table.assign(label=labels, patient=table["id"]).to_dict("records"), (), "here")
+    return replace(found, table=found.table.assign(label=labels), classes=(), multi_label=True)
 
 
 def test_the_audit_is_told_of_empty_full_and_lost_masks_and_of_labels(table):

@@ -8,7 +8,7 @@ import pandas as pd
 from kmedtl.edge.tasks.segmentation import MASK, MaskDecoder, probabilities
 from kmedtl.tasks.segmentation.evaluation import masks_of, per_image
 from kmedtl.tasks.segmentation.question import MaskQuestion
-from kmedtl.tasks.task import Case, Examples
+from kmedtl.tasks.task import Case, Examples, Targets
 
 REFERENCE, PREDICTED = (0, 200, 83), (255, 64, 129)  # green and pink, which differ in lightness as well
 
@@ -50,6 +50,14 @@ def gallery(
     pictures[contours(predicted)] = PREDICTED
     doubt = 1 - np.abs(2 * probabilities(chosen.outputs)[each, ..., columns] - 1)
     return pictures, doubt.astype(np.float32)
+
+
+def draw(question: MaskQuestion, images: np.ndarray, targets: Targets) -> np.ndarray:
+    """Return the images, uint8 (N, H, W, 3), with the contours of all structures."""
+    pictures = np.repeat(images, 3 if images.shape[-1] == 1 else 1, axis=-1).copy()
+    for structure in np.moveaxis(targets[MASK] > 0, -1, 0):
+        pictures[contours(structure)] = REFERENCE
+    return pictures
 
 
 def contours(masks: np.ndarray) -> np.ndarray:

@@ -47,12 +47,15 @@ def ask(settings: Segmentation, data: Data, manifest: Manifest) -> tuple[MaskQue
             "images/, or a column 'mask' in the table."
         )
     asked = MaskQuestion(tuple(data.structures or FOREGROUND), settings.tolerance, data.aspect, settings.loss)
-    labelled = manifest.classes and ("label" in manifest.table or manifest.multi_label)
-    return replace(asked, missed=settings.missed), manifest if labelled else _unlabelled(manifest)
+    return replace(asked, missed=settings.missed), _without_classes(manifest)
 
 
-def _unlabelled(manifest: Manifest) -> Manifest:
-    return replace(manifest, table=manifest.table.assign(stratum=0), classes=(), multi_label=True)
+def _without_classes(manifest: Manifest) -> Manifest:
+    """Return the images without classes, which nobody asks for; the name of each stays in the column `label`."""
+    if not manifest.classes:
+        return replace(manifest, table=manifest.table.assign(stratum=0), multi_label=True)
+    table = manifest.table.assign(label=classes_of(manifest, manifest.table))
+    return replace(manifest, table=table, classes=(), multi_label=True)
 
 
 def targets(question: MaskQuestion, data: Data, manifest: Manifest, table: pd.DataFrame) -> KnownTargets:
@@ -66,8 +69,8 @@ def targets(question: MaskQuestion, data: Data, manifest: Manifest, table: pd.Da
 
 
 def labels(question: MaskQuestion, manifest: Manifest, table: pd.DataFrame) -> Sequence[str]:
-    """Return the classes of each image, where it has any."""
-    return classes_of(manifest, table) if manifest.classes else [""] * len(table)
+    """Return the class of each image, where it has any."""
+    return list(table["label"]) if "label" in table else [""] * len(table)
 
 
 def question_of(decoder: MaskDecoder) -> MaskQuestion:

@@ -14,6 +14,10 @@ from kmedtl.files.plot_style import SOFT, series, single, square
 from kmedtl.tasks.task import Evaluation, Picture, ReportParts, Section
 
 BINS = 21  # of the histogram of Dice
+MAPS_IN_WORDS = (
+    "Green outlines are the reference, pink ones the prediction. On the right lies the doubt of each pixel: 1 at a "
+    "probability of a half, 0 where the model is sure."
+)
 
 
 def curves(evaluation: Evaluation) -> dict[str, Picture]:
@@ -55,7 +59,9 @@ def report(result: Any) -> ReportParts:
     }
     sections = (Section("masks", "Masks", "masks.html"),)
     pictures = curves(evaluation)
-    return ReportParts(Path(__file__).parent, "masks_summary.html", "model_card.md", sections, pictures, context)
+    return ReportParts(
+        Path(__file__).parent, "masks_summary.html", "model_card.md", sections, pictures, context, MAPS_IN_WORDS
+    )
 
 
 def _dice(table: pd.DataFrame) -> Figure:
@@ -63,8 +69,9 @@ def _dice(table: pd.DataFrame) -> Figure:
     known = table[table["reference"] > 0]
     for number, (name, part) in enumerate(known.groupby("structure", sort=False)):
         axes.hist(part["dice"], bins=list(np.linspace(0, 1, BINS)), histtype="step", label=str(name), **series(number))
-    axes.set(ylim=(0, None))
     axes.set_aspect("auto")
+    axes.set_ylim(auto=True)
+    axes.autoscale(axis="y")
     if known["structure"].nunique() > 1:
         axes.legend(frameon=False)
     return figure

@@ -91,6 +91,7 @@ SEGMENTATION = Task(
     right=lambda asked, examples, decoder: None,
     cases=cases.cases,
     gallery=cases.gallery,
+    draw=cases.draw,
     curves=_curves,
     report=_report,
     vote=VOTE,
