@@ -27,7 +27,7 @@ class Member(SavedRun):
 
     Attributes:
         predictions, arrays: by split and id, so that row n is the same image in all members.
-        notice: what must be said of synthetic images; empty: nothing.
+        notice: the mark of synthetic images; empty: none are.
     """
 
     notice: str
@@ -148,8 +148,8 @@ def refuse_other_question(folder: Path, asked: Any, expected: Any, whose: str) -
 
 def _in_words(question: Any) -> str:
     """Return the settings of a question, such as the names of its classes."""
-    told = [getattr(question, field.name) for field in fields(question)]
-    return "; ".join(", ".join(map(str, part)) if isinstance(part, tuple) else str(part) for part in told if part)
+    settings = [getattr(question, field.name) for field in fields(question)]
+    return "; ".join(", ".join(map(str, part)) if isinstance(part, tuple) else str(part) for part in settings if part)
 
 
 def _refuse_other_images(member: Member, first: Member) -> None:
@@ -160,8 +160,8 @@ def _refuse_other_images(member: Member, first: Member) -> None:
             f"{member.folder}: expected the validation and test images of {first.folder}; {len(apart)} are of one of "
             f"them only, first: {apart[0][1]}. Give both one split: kmedtl run … --data {first.folder}/manifest.csv."
         )
-    said, known = (run.examples().targets for run in (member, first))
-    other = np.any([(said[name] != known[name]).reshape(len(said[name]), -1).any(axis=1) for name in said], axis=0)
+    ours, known = (run.examples().targets for run in (member, first))
+    other = np.any([(ours[name] != known[name]).reshape(len(ours[name]), -1).any(axis=1) for name in ours], axis=0)
     if other.any():
         named = first.predictions.loc[other, "id"].iloc[0]
         raise UserError(f"{member.folder}: {named}: its label is another one in {first.folder}; correct one of them.")

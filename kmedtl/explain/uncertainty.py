@@ -19,7 +19,7 @@ BATCH = 32
 
 @dataclass(frozen=True)
 class Spread:
-    """What several passes over the same images said.
+    """The outputs of several passes over the same images.
 
     Attributes:
         outputs: by name, float32 (N, …), their mean.
@@ -97,17 +97,20 @@ def _spread(
 ) -> Spread:
     """Return mean and deviation over passes, outputs a pass."""
     batches = [images[start : start + BATCH] for start in range(0, len(images), BATCH)]
-    said: list[dict[str, np.ndarray]] = []
+    outputs_by_pass: list[dict[str, np.ndarray]] = []
     with progress(total=passes * len(batches), title=name, unit="batch") as bar:
         for _ in range(passes):
             parts = []
             for batch in batches:
                 parts.append(answer(batch.astype(np.float32)))
                 bar.update()
-            said.append({output: np.concatenate([part[output] for part in parts]) for output in parts[0]})
+            outputs_by_pass.append({output: np.concatenate([part[output] for part in parts]) for output in parts[0]})
     decode = EDGE_TASKS[decoder.kind].decode
-    numbers = [[[one.value for one in found.measurements()] for found in decode(outputs, decoder)] for outputs in said]
+    numbers = [
+        [[one.value for one in found.measurements()] for found in decode(outputs, decoder)]
+        for outputs in outputs_by_pass
+    ]
     return Spread(
-        {output: np.mean([outputs[output] for outputs in said], axis=0) for output in said[0]},
+        {output: np.mean([outputs[output] for outputs in outputs_by_pass], axis=0) for output in outputs_by_pass[0]},
         np.array(numbers).std(axis=0),
     )

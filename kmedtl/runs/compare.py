@@ -41,7 +41,7 @@ class Run:
             task, such as the balanced accuracy.
         test, decoder: what the run said of the test images, by id, and what makes answers of it.
         right: whether each answer is right, at the run's own operating point; None where none is right or wrong.
-        notice: what must be said of synthetic images; empty: nothing.
+        notice: the mark of synthetic images; empty: none are.
     """
 
     name: str
@@ -145,8 +145,10 @@ def compare(folders: Sequence[Path]) -> Comparison:
     )
     for run in runs[1:]:
         if not _alike(run, runs[0]):
-            told = " and ".join(f"{one.name}: {one.task.edge.in_words(one.decoder)[0][1]}" for one in (runs[0], run))
-            raise UserError(f"compare: expected runs that are asked the same. Received: {told}.")
+            questions = " and ".join(
+                f"{one.name}: {one.task.edge.in_words(one.decoder)[0][1]}" for one in (runs[0], run)
+            )
+            raise UserError(f"compare: expected runs that are asked the same. Received: {questions}.")
     paired = [(run, _same_images(run, runs[0])) for run in runs]
     gains = tuple(_gain(run, runs[0]) if same else None for run, same in paired)
     decisions = tuple(_decisions(run, runs[0]) if same else None for run, same in paired)
@@ -202,12 +204,12 @@ def _pooled_test(folder: Path, folds: Sequence[Path]) -> tuple[Examples, Any, np
     question = task.question(parts[0][1])
     pooled = examples_of(read_predictions(folder / PREDICTIONS), read_arrays(folder), task, question)
     pooled = pooled.of(np.argsort(pooled.ids))
-    said: dict[str, bool] = {}
+    right_by_id: dict[str, bool] = {}
     for test, _, right in parts:
         if right is None:
             return pooled, task.plain(question), None
-        said |= dict(zip(test.ids, right, strict=True))
-    return pooled, task.plain(question), np.array([said[name] for name in pooled.ids], bool)
+        right_by_id |= dict(zip(test.ids, right, strict=True))
+    return pooled, task.plain(question), np.array([right_by_id[name] for name in pooled.ids], bool)
 
 
 def _alike(run: Run, first: Run) -> bool:

@@ -16,7 +16,7 @@ from kmedtl.system.printable import shown
 from kmedtl.system.text_tables import shortened
 from kmedtl.tasks import task_of
 
-MOST_TOLD = 3  # classes of a split, counted on one line of a terminal
+MOST_COUNTED = 3  # classes of a split, counted on one line of a terminal
 
 
 def divided(recipe: Recipe, data: Prepared, table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Pipeline]]:
@@ -35,8 +35,8 @@ def describe(audit: Audit, manifest: Manifest, data: dict[str, Pipeline]) -> str
     lines += [SYNTHETIC] if audit.synthetic else []
     for split in SPLITS:
         table = data[split].table
-        told = [f"{rows.sum()} {shortened(name, 28)}" for name, rows in manifest.members(table).items()]
-        more = f" and {len(told) - MOST_TOLD} more classes" if len(told) > MOST_TOLD else ""
-        counts = f": {', '.join(told[:MOST_TOLD])}{more}" if told else ""
+        counted = [f"{rows.sum()} {shortened(name, 28)}" for name, rows in manifest.members(table).items()]
+        more = f" and {len(counted) - MOST_COUNTED} more classes" if len(counted) > MOST_COUNTED else ""
+        counts = f": {', '.join(counted[:MOST_COUNTED])}{more}" if counted else ""
         lines.append(f"  {split:<5} {table['patient'].nunique():>5} patients, {len(table):>5} images{counts}")
     return "\n".join(map(shown, lines + [f"  Note: {warning}" for warning in audit.warnings]))

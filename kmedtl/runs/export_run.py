@@ -123,10 +123,10 @@ def _examples(run: FinishedRun, manifest: Manifest, split: str, log: Callable[[s
     there[there] = readable
     absent = examples.ids[~there]
     if len(absent):
-        told = f"{len(absent)} of the run's {len(there)} {split} images, first: {absent[0]}"
+        missing = f"{len(absent)} of the run's {len(there)} {split} images, first: {absent[0]}"
         if there.sum() < 2:
-            raise UserError(f"{manifest.source}: has no longer {told}; put them back.")
-        log(f"Note: {manifest.source} has no longer {told}; the others are used.")
+            raise UserError(f"{manifest.source}: has no longer {missing}; put them back.")
+        log(f"Note: {manifest.source} has no longer {missing}; the others are used.")
     return LabelledImages(images, examples.of(there))
 
 

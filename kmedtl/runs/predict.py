@@ -73,13 +73,15 @@ def _table(model: Model, found: Sequence[Prediction]) -> pd.DataFrame:
     info = model.info
     names = list(info.task.columns(info.decoder)) if info else ["outputs"]
     values = [_values(model, row) for row in found]
-    told: dict[str, list] = {"image": [row.image for row in found]}
-    told |= {name: [value[number] for value in values] for number, name in enumerate(names)}
+    columns: dict[str, list] = {"image": [row.image for row in found]}
+    columns |= {name: [value[number] for value in values] for number, name in enumerate(names)}
     for name in ("error", "unlike_training", "out_of_distribution"):
-        told[name] = [getattr(row, name) for row in found]
-    numbers = [name for name in names if all(isinstance(value, float | None) for value in told[name])] if info else []
+        columns[name] = [getattr(row, name) for row in found]
+    numbers = (
+        [name for name in names if all(isinstance(value, float | None) for value in columns[name])] if info else []
+    )
     return (
-        pd.DataFrame(told)
+        pd.DataFrame(columns)
         .astype(dict.fromkeys([*numbers, "unlike_training"], float))
         .astype({"out_of_distribution": "boolean"})
     )

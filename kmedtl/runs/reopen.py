@@ -70,13 +70,13 @@ def test_images(run: FinishedRun, limit: int | None, log: Callable[[str], None])
     table = found.table[found.table["id"].isin(judged.index)].assign(split="test")
     absent = judged.index.difference(pd.Index(table["id"]))
     if len(absent):
-        told = f"{len(absent)} of the run's {len(judged)} test images, first: {absent[0]}"
+        missing = f"{len(absent)} of the run's {len(judged)} test images, first: {absent[0]}"
         if len(table) < 2:
             raise UserError(
-                f"{run.recipe.data.source}: has no longer {told}. Put them back, or use the KMEDTL_SALT of the run, "
+                f"{run.recipe.data.source}: has no longer {missing}. Put them back, or use the KMEDTL_SALT of the run, "
                 "from which the names of DICOM files follow."
             )
-        log(f"Note: {run.recipe.data.source} has no longer {told}; the others are judged.")
+        log(f"Note: {run.recipe.data.source} has no longer {missing}; the others are judged.")
     if limit:
         table = splits.limit(table, limit, run.recipe.seed)
     table = table.drop(columns="patient").join(judged, on="id").sort_values("record", ignore_index=True)

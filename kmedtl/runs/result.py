@@ -1,4 +1,4 @@
-"""What a run found, and how it is told: to the terminal, to files, to the report."""
+"""The result of a run, and how it is written: to the terminal, to files, to the report."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Result:
         predictions: of validation and test: `id`, `patient`, `split`, the task's columns, groups, `unlike_training`.
         arrays: what the task keeps of them that is no column, a row an image.
         fit: what validation chose.
-        evaluation: what the test said.
+        evaluation: of the test.
         parity: a row an exported file.
         start: when the run began.
         tiles: test images with what the model looked at.

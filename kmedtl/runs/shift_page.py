@@ -1,4 +1,4 @@
-"""A model under corruptions, told: a CSV, a plot, a page that stands alone, and a few lines for the terminal."""
+"""A model under corruptions, as a CSV, a plot, a page that stands alone, and a few lines for the terminal."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def write(shift: Shift, folder: Path, model: str, info: ModelInfo, notice: str, 
 
     Args:
         model: which file was judged.
-        notice: what must be said of synthetic images; empty: nothing.
+        notice: the mark of synthetic images; empty: none are.
     """
     table = shift.table()
     write_csv(table.assign(synthetic=bool(notice)), folder / "shift.csv")

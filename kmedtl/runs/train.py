@@ -124,6 +124,6 @@ def plan_stages(recipe: Recipe, images: int, blocks: Sequence[Block], log: Calla
         return recipe.stages
     planned = stages_of(recipe.schedule, images, recipe.data.batch_size, blocks)
     name = f"auto, {pick(images)}" if recipe.schedule == "auto" else recipe.schedule
-    said = "; ".join(f"{stage.name} ({stage.train}) {stage.epochs} epochs" for stage in planned)
-    log(f"Schedule ({name}) for {images} training images: {said}")
+    listed = "; ".join(f"{stage.name} ({stage.train}) {stage.epochs} epochs" for stage in planned)
+    log(f"Schedule ({name}) for {images} training images: {listed}")
     return planned

@@ -1,4 +1,4 @@
-"""A search, told on a page that stands alone."""
+"""The page of a search, which stands alone."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def write(
     trials: pd.DataFrame,
     recipe: Recipe,
     found: Importance | None,
-    told: Sequence[str],
+    lines: Sequence[str],
     notice: str,
     best: str,
 ) -> None:
@@ -30,9 +30,9 @@ def write(
 
     Args:
         trials: of `kmedtl.search.records.table`.
-        found: what the objective hung on, if that can be said.
-        told: the lines of the summary.
-        notice: what must be said of synthetic images; empty: nothing.
+        found: what the objective hung on, if that can be told.
+        lines: of the summary.
+        notice: the mark of synthetic images; empty: none are.
         best: number of the best trial.
     """
     objective, space, ways = objective_of(recipe), space_of(recipe), figures_of(recipe)
@@ -51,7 +51,7 @@ def write(
         rows=[[_shown(value) for value in row] for row in ordered[columns].itertuples(index=False)],
         best=best,
         explained=found and f"{found.explained:.2f}",
-        told=told,
+        lines=lines,
         objective=objective,
         notice=notice,
         version=kmedtl.__version__,

@@ -50,7 +50,7 @@ class Found:
         headline: the task's figure on the test.
         test: the winner's figures on the test: name → estimate, the headline first.
         test_images, test_patients: that it was judged on.
-        notice: what must be said of synthetic images; empty: nothing.
+        notice: the mark of synthetic images; empty: none are.
     """
 
     recipe: Recipe
@@ -94,8 +94,8 @@ def conclude(recipe: Recipe, data: Development, folder: Path, log: Callable[[str
         raise UserError(f"search: all {len(tried)} trials failed, the first so: {first}")
     best_recipe = replace(recipe_of(recipe, best.values, tier_of(recipe)), search=Search())
     recipes.write(best_recipe, folder / BEST)
-    said = "; ".join(f"{path}={_shown(value)}" for path, value in settings_of(best.values).items())
-    log(f"Best of {len(tried)} trials: {best.trial} ({said}); it is run in full, and judged on the test once.")
+    chosen = "; ".join(f"{path}={_shown(value)}" for path, value in settings_of(best.values).items())
+    log(f"Best of {len(tried)} trials: {best.trial} ({chosen}); it is run in full, and judged on the test once.")
     metrics = _judged(best_recipe, folder / WINNER, log)
     judged = metrics["test"]
     found = Found(

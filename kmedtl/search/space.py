@@ -118,9 +118,11 @@ def settings_of(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def as_it_stands(recipe: Recipe) -> dict[str, Any] | None:
     """Return the recipe's own values by path; None where one of them is outside the space."""
-    said = config.flat(recipe)
+    current = config.flat(recipe)
     space = space_of(recipe)
-    return {path: said[path] for path in space} if all(_holds(space[path], said[path]) for path in space) else None
+    return (
+        {path: current[path] for path in space} if all(_holds(space[path], current[path]) for path in space) else None
+    )
 
 
 def recipe_of(recipe: Recipe, values: Mapping[str, Any], tier: str) -> Recipe:
@@ -149,12 +151,12 @@ def assigned(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
 
 
 def _declared(recipe: Recipe, hyperparameters: keras_tuner.HyperParameters, path: str, choices: Range) -> Any:
-    said = config.flat(recipe)[path]
-    default = said if _holds(choices, said) else None
+    current = config.flat(recipe)[path]
+    default = current if _holds(choices, current) else None
     if isinstance(choices, tuple):
         values = [_as_set(recipe, path, choice) for choice in choices]
         return hyperparameters.Choice(path, values, default=default)
-    if type(said) is int:
+    if type(current) is int:
         return hyperparameters.Int(
             path, round(choices.min), round(choices.max), sampling=choices.scale, default=default
         )

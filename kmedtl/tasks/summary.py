@@ -1,4 +1,4 @@
-"""What is said of any evaluation: its figures a line each, and whether it beats a model that knows nothing."""
+"""The lines of any evaluation: its figures, and whether it beats a model that knows nothing."""
 
 from __future__ import annotations
 

@@ -37,8 +37,8 @@ def cases(question: ClassQuestion, examples: Examples, decoder: ClassDecoder, co
 def _caption(chosen: Choice, found: LabelledPredictions) -> str:
     place, name = (chosen.row, chosen.finding), found.findings[chosen.finding]
     truth = name if found.targets[place] == 1 else f"not {name}"
-    said = "called" if found.decisions[place] else "not called"
-    return f"Truth: {truth}. {name} {said}, probability {in_digits(found.probabilities[place])}"
+    call = "called" if found.decisions[place] else "not called"
+    return f"Truth: {truth}. {name} {call}, probability {in_digits(found.probabilities[place])}"
 
 
 def choose_cases(

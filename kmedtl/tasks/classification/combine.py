@@ -44,7 +44,7 @@ class MemberPredictions:
         return log_odds(self.probabilities, self.kind, CERTAIN)
 
     def of(self, rows: np.ndarray) -> MemberPredictions:
-        """Return what is said of some of the images."""
+        """Return the predictions for some of the images."""
         return MemberPredictions(self.probabilities[:, rows], self.decisions[:, rows], self.kind)
 
 
@@ -68,7 +68,7 @@ def member_predictions(
     return MemberPredictions(stacked, decisions, kind)
 
 
-def combine(combination: Combination, said: MemberPredictions) -> np.ndarray:
+def combine(combination: Combination, predictions: MemberPredictions) -> np.ndarray:
     """Return logits (N, F) of what the members say together.
 
     - `mean`, `weighted`: of their probabilities' mean (soft voting, a linear opinion pool).
@@ -78,15 +78,15 @@ def combine(combination: Combination, said: MemberPredictions) -> np.ndarray:
     """
     weights = np.array(combination.weights)
     if combination.method == "stack":
-        return np.tensordot(weights, said.logits, 1)
+        return np.tensordot(weights, predictions.logits, 1)
     if combination.method != "vote":
-        return log_odds(np.tensordot(weights, said.probabilities, 1), said.kind, CERTAIN)
-    members, _, findings = said.decisions.shape
-    prior = 1 / findings if said.kind == "multi_class" else 0.5
-    return log_odds((said.decisions.sum(axis=0) + prior) / (members + 1), said.kind, CERTAIN)
+        return log_odds(np.tensordot(weights, predictions.probabilities, 1), predictions.kind, CERTAIN)
+    members, _, findings = predictions.decisions.shape
+    prior = 1 / findings if predictions.kind == "multi_class" else 0.5
+    return log_odds((predictions.decisions.sum(axis=0) + prior) / (members + 1), predictions.kind, CERTAIN)
 
 
-def fit(method: Method, said: MemberPredictions, targets: np.ndarray) -> Combination:
+def fit(method: Method, predictions: MemberPredictions, targets: np.ndarray) -> Combination:
     """Choose how much each member counts, on validation images.
 
     - `mean`, `vote`: all alike.
@@ -101,17 +101,17 @@ def fit(method: Method, said: MemberPredictions, targets: np.ndarray) -> Combina
     Args:
         targets: (N, F): 1, 0 or −1, unknown.
     """
-    count = len(said.probabilities)
+    count = len(predictions.probabilities)
     alike = (1 / count,) * count
     known = targets >= 0
     if method in ("mean", "vote") or len(np.unique(targets[known])) < 2:
         return Combination(method, alike)
-    found = _stacked(said, targets) if method == "stack" else _likeliest(said, targets)
+    found = _stacked(predictions, targets) if method == "stack" else _likeliest(predictions, targets)
     return Combination(method, tuple(found.tolist()))
 
 
 def out_of_fold(
-    method: Method, said: MemberPredictions, targets: np.ndarray, patients: np.ndarray, seed: int
+    method: Method, predictions: MemberPredictions, targets: np.ndarray, patients: np.ndarray, seed: int
 ) -> np.ndarray:
     """Return logits (N, F) of validation images, each from weights that were chosen without its patient.
 
@@ -123,16 +123,16 @@ def out_of_fold(
     found = np.empty(targets.shape)
     for number in np.unique(fold):
         held = fold == number
-        found[held] = combine(fit(method, said.of(~held), targets[~held]), said.of(held))
+        found[held] = combine(fit(method, predictions.of(~held), targets[~held]), predictions.of(held))
     return found
 
 
-def _likeliest(said: MemberPredictions, targets: np.ndarray) -> np.ndarray:
-    if said.kind == "multi_class":
-        given = said.probabilities[:, targets == 1]
+def _likeliest(predictions: MemberPredictions, targets: np.ndarray) -> np.ndarray:
+    if predictions.kind == "multi_class":
+        given = predictions.probabilities[:, targets == 1]
     else:
         known = targets >= 0
-        given = np.where(targets == 1, said.probabilities, 1 - said.probabilities)[:, known]
+        given = np.where(targets == 1, predictions.probabilities, 1 - predictions.probabilities)[:, known]
     given = np.maximum(given, CERTAIN)
     weights = np.full(len(given), 1 / len(given))
     for _ in range(STEPS):
@@ -143,9 +143,9 @@ def _likeliest(said: MemberPredictions, targets: np.ndarray) -> np.ndarray:
     return weights
 
 
-def _stacked(said: MemberPredictions, targets: np.ndarray) -> np.ndarray:
-    design, known = np.moveaxis(said.logits, 0, 2), targets >= 0
-    if said.kind == "multi_class":
+def _stacked(predictions: MemberPredictions, targets: np.ndarray) -> np.ndarray:
+    design, known = np.moveaxis(predictions.logits, 0, 2), targets >= 0
+    if predictions.kind == "multi_class":
         rows = known.all(axis=1)
         design, answers = design[rows], targets[rows]
     else:
@@ -170,11 +170,13 @@ def fit_members(
         members: of the same images in the same order.
         validation: which of them are validation, bool (N,).
     """
-    said = _said([member.outputs for member in members], decoders, question)
+    predictions = _predictions_of([member.outputs for member in members], decoders, question)
     targets, patients = members[0].targets[LOGITS].astype(np.int8), members[0].patients
-    combination = fit(method, said.of(validation), targets[validation])
-    logits = combine(combination, said)
-    logits[validation] = out_of_fold(method, said.of(validation), targets[validation], patients[validation], seed)
+    combination = fit(method, predictions.of(validation), targets[validation])
+    logits = combine(combination, predictions)
+    logits[validation] = out_of_fold(
+        method, predictions.of(validation), targets[validation], patients[validation], seed
+    )
     return {LOGITS: logits}, combination.weights
 
 
@@ -186,7 +188,7 @@ def combine_members(
     decoders: Sequence[ClassDecoder],
 ) -> dict[str, np.ndarray]:
     """Return the logits of what members say together, with weights that were chosen before."""
-    return {LOGITS: combine(Combination(method, tuple(weights)), _said(outputs, decoders, question))}
+    return {LOGITS: combine(Combination(method, tuple(weights)), _predictions_of(outputs, decoders, question))}
 
 
 def teach(
@@ -199,7 +201,9 @@ def teach(
     return {LOGITS: soft.astype(np.float32)}
 
 
-def _said(outputs: Sequence[Outputs], decoders: Sequence[ClassDecoder], question: ClassQuestion) -> MemberPredictions:
+def _predictions_of(
+    outputs: Sequence[Outputs], decoders: Sequence[ClassDecoder], question: ClassQuestion
+) -> MemberPredictions:
     each = zip(outputs, decoders, strict=True)
     found = [probabilities(member[LOGITS], decoder.calibration) for member, decoder in each]
     return member_predictions(found, [decoder.thresholds for decoder in decoders], question.labels)

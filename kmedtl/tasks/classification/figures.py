@@ -41,22 +41,22 @@ def named_in_legend(metrics: Metrics) -> Mapping[str, Mapping[str, Estimate]]:
 
 def roc_in_words(by_finding: Mapping[str, Mapping[str, Estimate]]) -> str:
     """Return the areas under the ROC curves and their operating points."""
-    told = [
+    words = [
         f"{finding}: AUC {figures['auc']}, operating point at sensitivity {figures['sensitivity']} and specificity "
         f"{figures['specificity']}"
         for finding, figures in by_finding.items()
     ]
-    return f"ROC curve. {'. '.join(told)}."
+    return f"ROC curve. {'. '.join(words)}."
 
 
 def precision_in_words(by_finding: Mapping[str, Mapping[str, Estimate]]) -> str:
     """Return the average precisions, and the PPVs at the operating points."""
-    told = [
+    words = [
         f"{finding}: average precision {figures['average_precision']}, operating point at sensitivity "
         f"{figures['sensitivity']} and PPV {figures['ppv']}"
         for finding, figures in by_finding.items()
     ]
-    return f"Precision over recall. {'. '.join(told)}."
+    return f"Precision over recall. {'. '.join(words)}."
 
 
 def of_decisions(details: ClassDetails) -> Iterator[tuple[str, Picture]]:
@@ -90,10 +90,10 @@ def _of_probabilities(judgement: ClassDetails) -> Iterator[tuple[str, Picture]]:
         names = dict(enumerate(test.classes))
         chances, truth = test.probabilities[:, 0], test.targets[:, 0]
         medians = {names[at]: np.median(chances[truth == at]) for at in names if (truth == at).any()}
-        told = ", ".join(f"of {name} {median:.3f}" for name, median in medians.items())
+        words = ", ".join(f"of {name} {median:.3f}" for name, median in medians.items())
         yield (
             "histogram",
-            Picture(histogram(chances, truth, names), f"Probabilities by class; median {told}."),
+            Picture(histogram(chances, truth, names), f"Probabilities by class; median {words}."),
         )
     for number, (finding, table) in enumerate(judgement.net_benefit.items()):
         yield (
@@ -115,33 +115,33 @@ def _of_groups(details: ClassDetails) -> Iterator[tuple[str, Picture]]:
             known = int((test.targets[:, number] >= 0).sum())
             rows = [("all", known, named[finding]["auc"])]
             rows += [(f"{group.column} {group.name}", group.images, group.estimates["auc"]) for group in groups]
-            told = "; ".join(f"{name} ({count} images) {estimate}" for name, count, estimate in rows)
-            yield f"subgroups-{number}", Picture(subgroups(rows), f"AUC for {finding} by group: {told}.")
+            words = "; ".join(f"{name} ({count} images) {estimate}" for name, count, estimate in rows)
+            yield f"subgroups-{number}", Picture(subgroups(rows), f"AUC for {finding} by group: {words}.")
 
 
 def _confusion_in_words(metrics: Metrics) -> str:
-    told = [
+    words = [
         f"of {sum(row)} images of {truth} "
         + ", ".join(f"{count} called {name}" for name, count in zip(metrics.classes, row, strict=True))
         for truth, row in zip(metrics.classes, metrics.confusion, strict=True)
     ]
-    return f"Confusion matrix: {'; '.join(told)}."
+    return f"Confusion matrix: {'; '.join(words)}."
 
 
 def _benefit_in_words(finding: str, table: pd.DataFrame) -> str:
     rows = [table.iloc[(table["threshold"] - at).abs().argmin()] for at in READ_AT]
-    told = "; ".join(
+    words = "; ".join(
         f"at {row['threshold']:.2f} the model {row['model']:.3f} ({row['model_low']:.3f} to {row['model_high']:.3f}), "
         f"treating all {row['treat_all']:.3f}, treating none 0"
         for row in rows
     )
-    return f"Decision curve for {finding}. Net benefit {told}."
+    return f"Decision curve for {finding}. Net benefit {words}."
 
 
 def _selective_in_words(curve: SelectiveCurve) -> str:
     rows = [curve.table.iloc[(curve.table["coverage"] - share).abs().argmin()] for share in (0.25, 0.5, 0.75, 1)]
-    told = "; ".join(
+    words = "; ".join(
         f"of the surest {row['coverage']:.0%} it is {row['error']:.3f} ({row['error_low']:.3f}–{row['error_high']:.3f})"
         for row in rows
     )
-    return f"Error over coverage: {told}."
+    return f"Error over coverage: {words}."

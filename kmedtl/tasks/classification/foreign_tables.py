@@ -58,8 +58,8 @@ def read_predictions(path: Path, expected: str) -> tuple[pd.DataFrame, list[str]
     twice = [name for name in names if name and names.count(name) > 1]
     if twice:
         raise UserError(f"{path}: two columns are called '{twice[0]}'; rename or remove one.")
-    table, said = _renamed(table.rename(columns=str.strip))
-    return restored(table), [*notes, *said]
+    table, renamed = _renamed(table.rename(columns=str.strip))
+    return restored(table), [*notes, *renamed]
 
 
 def _has_decimal_commas(text: str) -> bool:
@@ -82,5 +82,5 @@ def _renamed(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
             taken = taken or any(str(name).startswith("logit") for name in table)
         if len(found) == 1 and not taken:
             called[found[0]] = own
-    said = ", ".join(f"{own} is '{name}'" for name, own in called.items() if own in ("label", "probability"))
-    return table.rename(columns=cased | called), [f"Columns: {said}."] if said else []
+    renamed = ", ".join(f"{own} is '{name}'" for name, own in called.items() if own in ("label", "probability"))
+    return table.rename(columns=cased | called), [f"Columns: {renamed}."] if renamed else []

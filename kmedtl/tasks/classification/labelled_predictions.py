@@ -1,4 +1,4 @@
-"""What a model said of images, and what is true of them: a table of predictions, checked."""
+"""Predictions and labels of images: a table, checked."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class LabelledPredictions:
         probabilities: (N, F) float64, 0–1.
         decisions: (N, F) bool: the finding is called; `multi_class`: one a row.
         groups: whatever else the table knows of the images, a row an image.
-        notes: what a reader must be told of how the table was read.
+        notes: how the table was read, where that is not plain.
     """
 
     kind: LabelKind
@@ -101,8 +101,8 @@ def from_table(
     names = {name: columns(name, kind, findings) for name in OWN[3:]}
     labels = names["label"] if kind == "multi_label" else ["label"]
     if kind == "binary":
-        classes, targets, said = _two(table["label"], source, finding)
-        findings, notes = classes[1:], [*notes, *said]
+        classes, targets, choice = _two(table["label"], source, finding)
+        findings, notes = classes[1:], [*notes, *choice]
     else:
         classes = findings
         targets = _one_of(table, classes, source) if kind == "multi_class" else _yes_no(table[labels], source)
@@ -113,11 +113,11 @@ def from_table(
     if not len(table):
         raise UserError(f"{source}: no image has a known label; expected at least one.")
     logits, probabilities = _scores(table, names, kind, source)
-    decisions, said = _decisions(table, names, kind, classes, probabilities, threshold, source)
-    patients, ids, told = _who(table, source)
+    decisions, of_decisions = _decisions(table, names, kind, classes, probabilities, threshold, source)
+    patients, ids, of_patients = _who(table, source)
     used = {column for listed in names.values() for column in listed} | set(OWN)
     groups = table.drop(columns=[column for column in table if column in used]).reset_index(drop=True)
-    notes += [*said, *told]
+    notes += [*of_decisions, *of_patients]
     return LabelledPredictions(
         kind, findings, classes, ids, patients, targets, logits, probabilities, decisions, groups, tuple(notes)
     )
@@ -178,19 +178,19 @@ def _coded(values: pd.Series, codes: Mapping[str, int], expected: str, source: s
 
 
 def _two(labels: pd.Series, source: str, finding: str) -> tuple[tuple[str, ...], np.ndarray, list[str]]:
-    """Return both classes, the finding last, the targets, and what must be said of the choice."""
+    """Return both classes, the finding last, the targets, and notes on the choice."""
     found = sorted(set(pd.unique(_labels(labels))) - set(UNKNOWN_LABELS))
     if not finding and set(found) <= {"0", "1"}:
-        classes, said = ("0", "1"), []
+        classes, notes = ("0", "1"), []
     else:
         if len(found) != 2 or (finding and finding not in found):
             wanted = f"two names under 'label', {finding} among them" if finding else "0 and 1, or two names"
             raise UserError(f"{source}: label: expected {wanted}. Found: {', '.join(found[:5]) or 'none'}.")
         positive = finding or found[1]
         classes = (*(name for name in found if name != positive), positive)
-        said = [] if finding else [f"{positive} counts as the finding; --finding {classes[0]} turns it round."]
+        notes = [] if finding else [f"{positive} counts as the finding; --finding {classes[0]} turns it round."]
     codes = {name: code for code, name in enumerate(classes)}
-    return classes, _coded(labels, codes, " or ".join(classes), source)[:, None], said
+    return classes, _coded(labels, codes, " or ".join(classes), source)[:, None], notes
 
 
 def _one_of(table: pd.DataFrame, classes: Sequence[str], source: str) -> np.ndarray:
@@ -306,7 +306,7 @@ def _decisions(
 
 
 def _who(table: pd.DataFrame, source: str) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Return patients and ids, and what must be said of those who have none."""
+    """Return patients and ids, and a note on those who have none."""
     rows = pd.Series([f"row {row}" for row in table.index + 2], index=table.index)  # as a spreadsheet numbers them
     ids = table["id"].astype(str) if "id" in table else rows
     if ids.duplicated().any():

@@ -32,8 +32,8 @@ def reliability(tables: Mapping[str, pd.DataFrame]) -> dict[str, Picture]:
 
 
 def _reliability(table: pd.DataFrame, title: str) -> Picture:
-    told = ", ".join(f"{row.claimed:.2f} and {row.observed:.2f} ({row.answers})" for row in _rows(table))
-    words = f"{title}: claimed and observed, number of answers in brackets: {told}."
+    pairs = ", ".join(f"{row.claimed:.2f} and {row.observed:.2f} ({row.answers})" for row in _rows(table))
+    words = f"{title}: claimed and observed, number of answers in brackets: {pairs}."
     return Picture(probability_plots.reliability(table, title), words, CAPTIONS[title])
 
 

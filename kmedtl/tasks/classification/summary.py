@@ -19,8 +19,8 @@ OF_A_FINDING = ("auc", "sensitivity", "specificity", "ppv")
 
 def lines(metrics: Metrics) -> list[str]:
     """Return a line a figure, then the confusion, or a table of findings."""
-    told = [f"  {title(name):<18} {estimate}" for name, estimate in metrics.estimates.items()]
-    told += [
+    rows = [f"  {title(name):<18} {estimate}" for name, estimate in metrics.estimates.items()]
+    rows += [
         f"  {sentence}"
         for sentence in [no_better(*next(iter(metrics.estimates.items())), metrics.patients, CHANCE)]
         if sentence
@@ -28,9 +28,9 @@ def lines(metrics: Metrics) -> list[str]:
     if metrics.kind == "binary":
         (tn, fp), (fn, tp) = metrics.confusion
         normal, finding = metrics.classes
-        return [*told, f"  {finding} found {tp}, missed {fn}; {normal} recognised {tn}, false alarms {fp}"]
-    told += ["", *_finding_lines(metrics)]
-    return [*told, "", *_confusion_lines(metrics)] if metrics.confusion else told
+        return [*rows, f"  {finding} found {tp}, missed {fn}; {normal} recognised {tn}, false alarms {fp}"]
+    rows += ["", *_finding_lines(metrics)]
+    return [*rows, "", *_confusion_lines(metrics)] if metrics.confusion else rows
 
 
 def _finding_lines(metrics: Metrics) -> list[str]:
@@ -114,13 +114,13 @@ def too_few(groups: Sequence[Group]) -> list[str]:
     for group in groups:
         if group.few:
             few.setdefault((group.column, group.name), []).append(group)
-    told = []
+    rows = []
     for (column, name), found in few.items():
         images, patients = max(group.images for group in found), max(group.patients for group in found)
         of = f" for {shortened(', '.join(group.finding for group in found))}" if len(found) < several else ""
         counted = f"{_counted(images, 'image')} of {_counted(patients, 'patient')}"
-        told.append(f"{column} {name}: {counted}, too few to judge apart{of}")
-    return told
+        rows.append(f"{column} {name}: {counted}, too few to judge apart{of}")
+    return rows
 
 
 def _counted(count: int, what: str) -> str:

@@ -210,8 +210,8 @@ def cases(question: NumberQuestion, examples: Examples, decoder: NumberDecoder, 
 
 
 def _caption(row: pd.Series, decoder: NumberDecoder) -> str:
-    told = f"Truth: {row['truth']:.4g}. Predicted {row['predicted']:.4g} ({row['low']:.4g} to {row['high']:.4g})"
-    return f"{told} {decoder.unit}".strip()
+    caption = f"Truth: {row['truth']:.4g}. Predicted {row['predicted']:.4g} ({row['low']:.4g} to {row['high']:.4g})"
+    return f"{caption} {decoder.unit}".strip()
 
 
 def document(fit: Fit, evaluation: Evaluation) -> dict[str, Any]:

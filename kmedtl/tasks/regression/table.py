@@ -51,8 +51,8 @@ def evaluate_table(path: Path, run: dict[str, Any], settings: TableSettings) -> 
         "test": {name: vars(one) for name, one in found.estimates.items()},
         "groups": {name: {key: vars(one) for key, one in part.items()} for name, part in parts.items()},
     }
-    told = [f"  {name}: mean absolute error {part['mae']}, bias {part['bias']}" for name, part in parts.items()]
-    return TableEvaluation(found, found.images, found.patients, document, [*estimate_lines(found, 0.0), *told])
+    group_lines = [f"  {name}: mean absolute error {part['mae']}, bias {part['bias']}" for name, part in parts.items()]
+    return TableEvaluation(found, found.images, found.patients, document, [*estimate_lines(found, 0.0), *group_lines])
 
 
 def _numbers(table: pd.DataFrame, names: tuple[str, ...], path: Path) -> np.ndarray:

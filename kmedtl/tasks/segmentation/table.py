@@ -45,8 +45,8 @@ def evaluate_table(path: Path, run: dict[str, Any], settings: TableSettings) -> 
         "by": {name: {key: asdict(one) for key, one in part.items()} for name, part in by.items()},
         "empty": found.tables["empty"].to_dict("records"),
     }
-    told = [f"  {name}: Dice {part['dice']}, surface Dice {part['surface_dice']}" for name, part in by.items()]
-    return TableEvaluation(found, found.images, found.patients, document, [*estimate_lines(found, 0.0), *told])
+    group_lines = [f"  {name}: Dice {part['dice']}, surface Dice {part['surface_dice']}" for name, part in by.items()]
+    return TableEvaluation(found, found.images, found.patients, document, [*estimate_lines(found, 0.0), *group_lines])
 
 
 def _structures(path: Path, table: pd.DataFrame, run: dict[str, Any]) -> tuple[str, ...]:
