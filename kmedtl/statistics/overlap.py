@@ -9,7 +9,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
 
 # What passes through a 2×2 neighbourhood, by its pixels as binary digits, row by row: 0 no outline, 1 a corner cut off,
 # 2 a horizontal line, 3 a vertical one, 4 two corners cut off.
@@ -130,6 +129,8 @@ def outline_figures(
 def _outlines(reference: np.ndarray, prediction: np.ndarray, spacing: tuple[float, float]) -> list[Outline]:
     box = bounding_box(reference | prediction)
     lengths = [_lengths(mask[box], spacing) for mask in (reference, prediction)]
+    from scipy import ndimage  # slow to import, and a table of classes is judged without it
+
     away = [ndimage.distance_transform_edt(length == 0, sampling=spacing) for length in lengths]
     outlines = []
     for length, distance in zip(lengths, reversed(away), strict=True):
@@ -165,6 +166,8 @@ def bounding_box(mask: np.ndarray) -> tuple[slice, slice]:
 
 def components(mask: np.ndarray) -> np.ndarray:
     """Return the number of each pixel's 8-connected component from 1 on, int (H, W); 0 outside the mask."""
+    from scipy import ndimage
+
     return ndimage.label(mask, structure=np.ones((3, 3)))[0]
 
 
