@@ -3,22 +3,27 @@
     python benchmarks/segmentation.py cache FOLDER [--images 200] [--size 192]
     python benchmarks/segmentation.py pretrained FOLDER [--sizes 50 200 1000] [--out DIR]
     python benchmarks/segmentation.py int8 [--size 192] [--runs 60]
+    python benchmarks/segmentation.py window [--size 192] [--width 3000] [--height 2000]
 
 `cache` trains the decoder once on cached maps and once through the whole model, in one run, and compares a step's time
 and, in float32 and without variation, the weights. `pretrained` runs the recipe `skin_lesion_mask` with so many
 training images from ImageNet's weights and from random ones, and pairs their test images. `int8` times both TFLite
-files on one image at a time. Other work on the machine falsifies times.
+files on one image at a time. `window` lets the scanner's command slide its window over one large image, in a process of
+its own. Other work on the machine falsifies times.
 """
 
 from __future__ import annotations
 
 import argparse
+import subprocess
+import sys
 import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from kmedtl.system.native_logs import loading_tensorflow, quiet_stderr
 
@@ -28,6 +33,8 @@ with quiet_stderr():
     from kmedtl.backbones.blocks import select, set_trainable
     from kmedtl.data import splits
     from kmedtl.data.pipeline import Variation
+    from kmedtl.edge import model_info
+    from kmedtl.edge.model_info import ModelInfo
     from kmedtl.edge.tasks.segmentation import MASK
     from kmedtl.export.formats import FILES, write_all
     from kmedtl.export.runtimes import open_runtime
@@ -39,10 +46,17 @@ with quiet_stderr():
     from kmedtl.runs.prepare import prepare_run
     from kmedtl.runs.train import build
     from kmedtl.tasks import task_of
-    from kmedtl.tasks.segmentation.question import MaskQuestion
+    from kmedtl.tasks.segmentation.question import MaskQuestion, plain_decoder
 
 WARM = 3  # steps that are not timed
 RATE = 1e-2
+ALONE = """
+import sys
+from kmedtl.edge.cli import main
+from kmedtl.system.memory import peak
+main(sys.argv[1:])
+print(peak())
+"""
 
 
 def measure_cache(options: argparse.Namespace) -> None:
@@ -128,6 +142,29 @@ def measure_int8(options: argparse.Namespace) -> None:
     print(f"int8 is {medians['float32'] / medians['int8']:.2f} × as fast")
 
 
+def measure_window(options: argparse.Namespace) -> None:
+    """Print the seconds and the peak of memory of `kmedtl-edge predict --window` on one large image."""
+    recipe = replace(RECIPE, data=replace(RECIPE.data, size=options.size))
+    question = MaskQuestion(("lesion",), 2.0, "keep")
+    model, _ = build(recipe, question)
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (16, options.size, options.size, 3), np.uint8)
+    large = Image.fromarray(random.integers(0, 256, (20, 30, 3), np.uint8)).resize((options.width, options.height))
+    with tempfile.TemporaryDirectory() as folder:
+        with loading_tensorflow():
+            *_, path = write_all(model, Path(folder), images, ("int8",))
+        info = ModelInfo(plain_decoder(question), options.size, 3, recipe.name, "noise", 0, True, "", aspect="keep")
+        model_info.attach(info, path)
+        large.save(Path(folder) / "large.png")
+        arguments = ["predict", path, Path(folder) / "large.png", "--window", "--masks", f"{folder}/masks"]
+        start = time.perf_counter()
+        command = [sys.executable, "-c", ALONE, *map(str, arguments)]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        seconds, peak = time.perf_counter() - start, float(done.stdout.split()[-1]) / 1e6
+        with Image.open(next(Path(folder, "masks").iterdir())) as mask:
+            print(f"{mask.width} × {mask.height} px: {seconds:.1f} s, at most {peak:.0f} MB in a process")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True)
@@ -145,6 +182,11 @@ def main() -> None:
     int8.add_argument("--size", type=int, default=192)
     int8.add_argument("--runs", type=int, default=60)
     int8.set_defaults(measure=measure_int8)
+    window = commands.add_parser("window", help="the scanner's sliding window over a large image")
+    window.add_argument("--size", type=int, default=192)
+    window.add_argument("--width", type=int, default=3000)
+    window.add_argument("--height", type=int, default=2000)
+    window.set_defaults(measure=measure_window)
     options = parser.parse_args()
     options.measure(options)
 

@@ -43,6 +43,11 @@ def add_predict_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", choices=("table", "json", "jsonl", "csv"), default="table")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the answers there instead of printing them")
     parser.add_argument("--explain", type=Path, metavar="DIR", help="write what each answer rests on, as pictures")
+    parser.add_argument(
+        "--window",
+        action="store_true",
+        help="look at large images through a window of the model's size, at their own resolution (segmentations)",
+    )
     parser.add_argument("--masks", type=Path, metavar="DIR", help="write the masks of a segmentation, as PNG files")
     parser.add_argument(
         "--dicom-report",

@@ -41,6 +41,8 @@ def answer(model: Model, options: argparse.Namespace) -> int:
             that says nothing of itself.
     """
     answered: list[Prediction] = []
+    if options.window:
+        model = _by_window(model, options)
     steps = [make(Path(folder), model) for make, folder in _wanted(options) if folder]
     with gathered(options.images, options.files_from) as places:
         predictions = _kept(_predictions(model, places, steps), answered)
@@ -51,6 +53,15 @@ def answer(model: Model, options: argparse.Namespace) -> int:
     if model.info and model.info.synthetic:
         print("Trained on synthetic images: the answers say nothing about patients.", file=sys.stderr)
     return 2 if any(prediction.error for prediction in answered) else 0
+
+
+def _by_window(model: Model, options: argparse.Namespace) -> Model:
+    from kmedtl.edge.sliding_window import by_window
+
+    for option in ("explain", "dicom_report"):
+        if getattr(options, option):
+            raise UserError(f"--{option.replace('_', '-')}: a heat map for each window takes too long; leave one out.")
+    return by_window(model)
 
 
 @contextmanager

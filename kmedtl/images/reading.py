@@ -50,6 +50,7 @@ class Reading:
             where Hounsfield units lie in an unsigned 16-bit PNG.
         aspect: `stretch` fills the square; `keep` makes the longer side `size` and centres the image on black, see
             `kmedtl.images.placement`.
+        whole: the image as large as its file, and neither `size` nor `aspect` counts.
     """
 
     size: int
@@ -57,3 +58,4 @@ class Reading:
     window: Window = field(default_factory=Window)
     pixel_offset: float = 0.0
     aspect: Aspect = "stretch"
+    whole: bool = False

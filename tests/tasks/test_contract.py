@@ -156,25 +156,18 @@ def test_the_scanner_answers_what_the_run_recorded(finished, file, within):
         assert isinstance(told.out_of_distribution, bool)
 
 
-def test_masks_are_written_in_the_size_of_the_file_or_refused(finished, tmp_path, capsys):
+@pytest.mark.parametrize("options", [(), ("--window",)], ids=["resized", "window"])
+def test_masks_are_written_in_the_size_of_the_file_or_refused(finished, options, tmp_path, capsys):
     result, folder = finished
-    paths = list(result.manifest.table["path"][:3])
-    asked = [
-        "predict",
-        str(folder / "model_int8.tflite"),
-        *paths,
-        "--masks",
-        str(tmp_path / "masks"),
-        "--format",
-        "json",
-    ]
+    paths, masks = list(result.manifest.table["path"][:3]), tmp_path / "masks"
+    asked = ["predict", str(folder / "model_int8.tflite"), *paths, "--masks", str(masks), "--format", "json", *options]
     code, printed = edge_main(asked), capsys.readouterr()
     if result.task.edge.masks is None:
         assert code == 2
-        assert "--masks: expected a model of a segmentation" in printed.err
+        assert f"{(*options, '--masks')[0]}: expected a model of a segmentation" in printed.err
         return
     assert code == 0
-    assert f"Masks: 3 in {tmp_path / 'masks'}" in printed.err
+    assert f"Masks: 3 in {masks}" in printed.err
     for row in json.loads(printed.out):
         for path, structure in zip(row["masks"], row["structures"].values(), strict=True):
             with Image.open(path) as mask:

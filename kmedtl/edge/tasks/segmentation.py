@@ -109,13 +109,18 @@ class MaskAnswer:
 
 def probabilities(outputs: Outputs) -> np.ndarray:
     """Return the probability of each structure at each pixel, float32 (N, h, w, M)."""
-    logits = np.clip(np.asarray(outputs[MASK], np.float32), -FURTHEST, FURTHEST)
-    return 1 / (1 + np.exp(-logits))
+    found = np.clip(np.asarray(outputs[MASK], np.float32), -FURTHEST, FURTHEST)
+    for step in (np.negative, np.exp):  # in place, as images may be large
+        step(found, out=found)
+    found += 1
+    return np.reciprocal(found, out=found)
 
 
 def levels_of(outputs: Outputs) -> np.ndarray:
     """Return the probabilities as levels, uint8 (N, h, w, M)."""
-    return np.round(LEVELS * probabilities(outputs)).astype(np.uint8)
+    found = probabilities(outputs)
+    found *= LEVELS
+    return np.round(found, out=found).astype(np.uint8)
 
 
 def logits_of(levels: np.ndarray) -> np.ndarray:
@@ -158,8 +163,13 @@ def _decode(outputs: Outputs, decoder: MaskDecoder) -> list[MaskAnswer]:
 
 
 def place(outputs: Outputs, decoder: MaskDecoder, width: int, height: int) -> MaskAnswer:
-    """Return the answer for one image, at the size of its file: levels are enlarged bilinearly, then compared."""
+    """Return the answer for one image, at the size of its file: levels are enlarged bilinearly, then compared.
+
+    Outputs that are as large as the file are taken as they are.
+    """
     (levels,) = levels_of(outputs)
+    if levels.shape[:2] == (height, width):
+        return MaskAnswer(decoder, called(levels, decoder), placed=True)
     size = levels.shape[0]
     box = placement(width, height, size, decoder.aspect)
     planes = [to_file(levels[..., number], width, height, decoder.aspect) for number in range(levels.shape[-1])]
