@@ -32,7 +32,7 @@ from kmedtl.tasks.segmentation.question import MaskQuestion, plain_decoder
 from kmedtl.tasks.summary import estimate_lines
 from kmedtl.tasks.task import Drift, Evaluation, Examples, Fit, Targets
 
-HALF = 127  # the level of a probability of a half
+TENTHS = 10  # of the probability, whose pixels are counted together
 
 
 def placements(examples: Examples, question: MaskQuestion) -> list[Placement]:
@@ -73,8 +73,25 @@ def per_image(examples: Examples, question: MaskQuestion, decoder: MaskDecoder) 
 def judge(question: MaskQuestion, settings: Settings, examples: Examples, decoder: MaskDecoder) -> Evaluation:
     """Judge predictions by a decoder; by the values of every group's column as well."""
     table = per_image(examples, question, decoder)
-    evaluation = evaluation_of(table, examples.patients, question.structures)
-    return replace(evaluation, by=evaluation.by | by_group(table, examples, settings.groups, question))
+    found = evaluation_of(table, examples.patients, question.structures)
+    by = found.by | by_group(table, examples, settings.groups, question)
+    return replace(found, by=by, tables=found.tables | {"calibration": pixel_calibration(examples, question)})
+
+
+def pixel_calibration(examples: Examples, question: MaskQuestion) -> pd.DataFrame:
+    """Return how often pixels of a probability belong to the structure: `claimed`, `observed` and `pixels` a tenth.
+
+    Pixels of an image are no independent answers, so there is no interval.
+    """
+    seen = np.broadcast_to(inside(examples, question), examples.targets[MASK].shape)
+    levels, known = levels_of(examples.outputs)[seen], examples.targets[MASK][seen] > 0
+    tenth = np.minimum(levels.astype(int) * TENTHS // LEVELS, TENTHS - 1)
+    counts, hits = np.bincount(tenth, minlength=TENTHS), np.bincount(tenth, known, TENTHS)
+    claimed = np.bincount(tenth, levels, TENTHS) / LEVELS
+    there = counts > 0
+    return pd.DataFrame(
+        {"claimed": (claimed / np.maximum(counts, 1))[there], "observed": (hits / np.maximum(counts, 1))[there]}
+    ).assign(pixels=counts[there])
 
 
 def by_group(

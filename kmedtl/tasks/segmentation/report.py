@@ -28,12 +28,20 @@ def curves(evaluation: Evaluation) -> dict[str, Picture]:
     areas = (
         f"Differences of areas over their means. Bias {bias:.4g}, limits of agreement {low:.4g} and {high:.4g} pixels."
     )
-    return {
+    pictures = {
         "dice": Picture(_dice(table), words, "Dice of the images whose reference is not empty"),
         "areas": Picture(
             _areas(table), areas, "Bland–Altman: predicted minus true area over their mean; dashed: bias and limits"
         ),
     }
+    known = evaluation.tables.get("calibration")  # which folds have each by itself
+    return pictures if known is None else pictures | {"calibration": _pixels(known)}
+
+
+def _pixels(table: pd.DataFrame) -> Picture:
+    claims = "; ".join(f"{row['claimed']:.2f} and {row['observed']:.2f}" for row in table.to_dict("records"))
+    words = f"Calibration of pixels, claimed and observed: {claims}."
+    return Picture(_calibration(table), words, "Pixels of a probability: claimed and observed; dashed: the same")
 
 
 def limits(table: pd.DataFrame) -> tuple[float, float, float]:
@@ -74,6 +82,13 @@ def _dice(table: pd.DataFrame) -> Figure:
     axes.autoscale(axis="y")
     if known["structure"].nunique() > 1:
         axes.legend(frameon=False)
+    return figure
+
+
+def _calibration(table: pd.DataFrame) -> Figure:
+    figure, axes = square("Calibration of pixels", "Claimed probability", "Share that belongs to it")
+    axes.plot([0, 1], [0, 1], color=SOFT, linewidth=1, linestyle="--")
+    axes.plot(table["claimed"], table["observed"], marker="o", **series(0))
     return figure
 
 

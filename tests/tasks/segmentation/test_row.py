@@ -158,6 +158,14 @@ def test_empty_masks_are_told_apart_and_never_dropped():
     )
 
 
+def test_the_calibration_of_pixels_counts_what_lies_in_the_image():
+    masks, logits = np.zeros((2, 32, 32), bool), np.full((2, 32, 32), np.log(1 / 3))
+    masks[:, ::2, ::2] = True  # a quarter, as claimed
+    found = ROW.figures(QUESTION, Evaluation(), examples(masks, logits, 64, 32), plain(("lesion",), 2.0, "keep"))
+    (row,) = found.tables["calibration"].to_dict("records")
+    assert row == {"claimed": pytest.approx(0.25, abs=0.003), "observed": 0.25, "pixels": 2 * 16 * 32}
+
+
 def test_lost_and_gained_parts_are_counted_as_drift():
     masks, logits = squares(4)
     before, decoder = examples(masks, logits), plain(("lesion",), 2.0, "keep")
