@@ -26,7 +26,10 @@ def divided(recipe: Recipe, data: Prepared, table: pd.DataFrame) -> tuple[pd.Dat
     if not (recipe.data.keep_ids or data.manifest.synthetic):
         table = hide_patients(table)  # last, so that no choice depends on the salt
     assert data.targets is not None  # as of everything that a run prepares
-    return table, pipelines(data.store, table, recipe.data.batch_size, data.targets.of, task_of(recipe.task).moves)
+    task = task_of(recipe.task)
+    parts = pipelines(data.store, table, recipe.data.batch_size, data.targets.of, task.moves)
+    task.check(data.question, {split: part.targets for split, part in parts.items()})
+    return table, parts
 
 
 def describe(audit: Audit, manifest: Manifest, data: dict[str, Pipeline]) -> str:

@@ -250,6 +250,7 @@ class Task:
         ask: (settings, the recipe's data settings, manifest) → Q, and the manifest of the images that can be used;
             refuses what the data cannot answer.
         targets: (Q, data settings, manifest, table of readable images) → `KnownTargets` of them.
+        check: (Q, split → its targets) → nothing; refuses splits that cannot be learned from or judged by.
         labels: (Q, manifest, part of the table) → what is true of each image, in words.
         network: → what needs Keras, imported then.
         score: (Q, outputs, targets) → figures of validation, the headline first.
@@ -322,6 +323,7 @@ class Task:
     cases: Callable[..., Sequence[Case]]
     curves: Callable[[Evaluation], dict[str, Picture]]
     report: Callable[..., ReportParts]
+    check: Callable[[Any, Mapping[str, Targets]], None] = lambda question, targets: None
     arrays: Callable[..., dict[str, np.ndarray]] = lambda question, examples: {}
     gallery: Callable[..., tuple[np.ndarray, np.ndarray]] | None = None
     draw: Callable[..., np.ndarray] | None = None

@@ -117,7 +117,7 @@ def _without_labels(listing: Listing, data: Data) -> Manifest:
     """Read every image of a folder, to be looked at: it has no label and cannot be trained on."""
     masks = listing.masks.of_images()
     found = [_unlabelled(file, listing.root, masks) for file in listing.images]
-    notes = ["No labels: these images can be looked at, not trained on.", *_notes(listing)]
+    notes = ["No class folders and no table: the images have no labels.", *_notes(listing)]
     source = str(listing.root)
     return to_manifest.finish(found, data, source, (), listing.ignored, listing.masks.count, notes, labelled=False)
 

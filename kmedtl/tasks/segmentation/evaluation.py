@@ -21,6 +21,7 @@ from kmedtl.statistics.groups import bands, in_order
 from kmedtl.statistics.overlap import components
 from kmedtl.statistics.risk_control import controlled_threshold
 from kmedtl.tasks.segmentation.figures import (
+    best_dice,
     choose_smallest,
     choose_threshold,
     dice_gain,
@@ -150,15 +151,14 @@ def columns_of(question: MaskQuestion, examples: Examples, decoder: MaskDecoder)
 
 
 def score(question: MaskQuestion, outputs: Outputs, known: Targets) -> dict[str, float]:
-    """Return the mean `dice` and `iou` of images and structures whose reference is not empty, at a probability of ½."""
-    reference, predicted = known[MASK] > 0, outputs[MASK] > 0
-    both, sizes = ((reference & predicted).sum(axis=(1, 2)), reference.sum(axis=(1, 2)))
-    all_pixels = sizes + predicted.sum(axis=(1, 2))
-    there = sizes > 0
-    if not there.any():
-        return {"dice": float("nan"), "iou": float("nan")}
-    overlap, whole = both[there], all_pixels[there]
-    return {"dice": float((2 * overlap / whole).mean()), "iou": float((overlap / (whole - overlap)).mean())}
+    """Return `dice`: of each structure the mean over images that have it at its best threshold, and of these the mean.
+
+    At a fixed threshold, small structures would count as 0 for many epochs. NaN where no image has any structure.
+    """
+    reference, levels = known[MASK] > 0, levels_of(outputs)
+    each = [best_dice(reference[..., number], levels[..., number]) for number in range(levels.shape[-1])]
+    there = [value for value in each if value == value]
+    return {"dice": float(np.mean(there)) if there else float("nan")}
 
 
 def select(question: MaskQuestion, training: Training, outputs: Outputs, known: Targets) -> float:

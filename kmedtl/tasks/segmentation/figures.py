@@ -216,10 +216,28 @@ def choose_threshold(reference: np.ndarray, levels: np.ndarray) -> int:
     known = pixels > 0
     if not known.any():
         return MIDDLE
-    score = (2 * hits[known] / (hits[known] + wrong[known] + pixels[known, None])).mean(axis=0)
+    score = _mean_dice(hits[known], wrong[known], pixels[known])
     near = np.flatnonzero(score >= score.max() - (NEAR if not known.all() else 0))
     order = np.lexsort((np.abs(near - MIDDLE), -score[near], wrong[~known].sum(axis=0)[near]))
     return int(near[order[0]])
+
+
+def best_dice(reference: np.ndarray, levels: np.ndarray) -> float:
+    """Return the highest mean Dice, over images that have the structure, that any threshold reaches; NaN without such.
+
+    Args:
+        reference, levels: as of `choose_threshold`.
+    """
+    hits, wrong, pixels = _called_above(reference, levels)
+    known = pixels > 0
+    if not known.any():
+        return math.nan
+    return float(_mean_dice(hits[known], wrong[known], pixels[known]).max())
+
+
+def _mean_dice(hits: np.ndarray, wrong: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+    """Return the mean Dice at each threshold, (255,), of counts as of `_called_above`."""
+    return (2 * hits / (hits + wrong + pixels[:, None])).mean(axis=0)
 
 
 def miss_shares(reference: np.ndarray, levels: np.ndarray, patients: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -15,7 +15,7 @@ from kmedtl.edge.tasks.segmentation import MASK, MaskDecoder, plain
 from kmedtl.errors import UserError
 from kmedtl.images.marks import FOREGROUND
 from kmedtl.recipe import Data, Segmentation
-from kmedtl.tasks.task import KnownTargets
+from kmedtl.tasks.task import KnownTargets, Targets
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,21 @@ def targets(question: MaskQuestion, data: Data, manifest: Manifest, table: pd.Da
     """
     masks = prepare_masks(table.rename(columns=dict(zip(SIZES, ("width", "height"), strict=True))), data)
     return KnownTargets(lambda part: {MASK: masks.of(part["id"])}, tuple(mask_notes(masks, manifest)))
+
+
+def check(question: MaskQuestion, targets: Mapping[str, Targets]) -> None:
+    """Refuse a split without a structure: nothing could be learned, chosen or judged of it there.
+
+    Raises:
+        UserError: the first such split and structure.
+    """
+    for split, known in targets.items():
+        for number, name in enumerate(question.structures):
+            if not known[MASK][..., number].any():
+                raise UserError(
+                    f"data.structures.{name}: marked in no image of the split '{split}'; take more images or another "
+                    "seed, change data.validation or data.test, or leave the structure out."
+                )
 
 
 def labels(question: MaskQuestion, manifest: Manifest, table: pd.DataFrame) -> Sequence[str]:

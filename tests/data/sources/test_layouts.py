@@ -236,7 +236,7 @@ def test_a_folder_without_classes_can_be_looked_at(tmp_path):
     mask(tmp_path / "masks" / "0.png")
     found = sources.load(Data(str(tmp_path)), seed=0, labelled=False)
     assert (len(found.table), found.masks, found.classes) == (3, 1, ())
-    assert "No labels: these images can be looked at, not trained on." in found.notes
+    assert "No class folders and no table: the images have no labels." in found.notes
 
 
 @pytest.mark.parametrize(

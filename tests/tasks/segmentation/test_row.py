@@ -166,6 +166,20 @@ def test_the_calibration_of_pixels_counts_what_lies_in_the_image():
     assert row == {"claimed": pytest.approx(0.25, abs=0.003), "observed": 0.25, "pixels": 2 * 16 * 32}
 
 
+def test_a_split_without_a_structure_is_refused():
+    masks, _ = squares(2)
+    with pytest.raises(UserError, match=r"data.structures.lesion: marked in no image of the split 'val'; take more"):
+        ROW.check(QUESTION, {"train": {MASK: masks[..., None]}, "val": {MASK: 0 * masks[..., None]}})
+
+
+def test_the_epoch_is_chosen_by_the_best_threshold():
+    masks, _ = squares(4)
+    faint = np.where(masks, -2.0, -4.0)[..., None]
+    known, outputs = {MASK: masks[..., None].astype(np.uint8)}, {MASK: faint}
+    assert ROW.score(QUESTION, outputs, known) == {"dice": 1.0}
+    assert np.isnan(ROW.score(QUESTION, outputs, {MASK: 0 * known[MASK]})["dice"])
+
+
 def test_lost_and_gained_parts_are_counted_as_drift():
     masks, logits = squares(4)
     before, decoder = examples(masks, logits), plain(("lesion",), 2.0, "keep")
