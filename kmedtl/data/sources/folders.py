@@ -65,7 +65,7 @@ def from_folder(root: Path, data: Data, labelled: bool = True) -> Manifest:
     ]
     loose = len(listing.images) - len(found)
     if not found and listing.images and not labelled:
-        return _without_labels(listing, data)
+        return _without_labels(listing, data, places, list(split_notes(listing, within, places)))
     if not found:
         raise UserError(_no_classes(listing))
     found = dicom_tags.add(found)
@@ -113,13 +113,13 @@ def _by_file(labels: dict[str, dict], finder: FileFinder, path: Path) -> dict[st
     return found
 
 
-def _without_labels(listing: Listing, data: Data) -> Manifest:
-    """Read every image of a folder, to be looked at: it has no label and cannot be trained on."""
+def _without_labels(listing: Listing, data: Data, places: dict[Path, Place], notes: Sequence[str]) -> Manifest:
+    """Read every image of a folder with the split that its folders name; it has no label."""
     masks = listing.masks.of_images()
-    found = [_unlabelled(file, listing.root, masks) for file in listing.images]
-    notes = ["No class folders and no table: the images have no labels.", *_notes(listing)]
+    found = [_unlabelled(file, listing.root, masks) | {"split": places[file].split} for file in listing.images]
+    all_notes = ["No class folders and no table: the images have no labels.", *_notes(listing), *notes]
     source = str(listing.root)
-    return to_manifest.finish(found, data, source, (), listing.ignored, listing.masks.count, notes, labelled=False)
+    return to_manifest.finish(found, data, source, (), listing.ignored, listing.masks.count, all_notes, labelled=False)
 
 
 def _unlabelled(file: Path, root: Path, masks: dict[Path, str]) -> dict[str, str]:
