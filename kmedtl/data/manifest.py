@@ -21,6 +21,7 @@ SPLITS = ("train", "val", "test")
 TEXTS = ("split", "mask", "site", "frame")  # columns that are "" where nothing is known
 SIZES = ("file_width", "file_height")  # of a file's image, in pixels
 OWN = ("record", "sha256", "twin", "poor", "stratum", *SIZES)  # columns that kmedtl adds while it works
+ORPHANS = "Masks without their image"  # what a note on them begins with
 UNKNOWN = -1.0  # the target of an uncertain label: the loss leaves it out
 
 

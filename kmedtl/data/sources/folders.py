@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from kmedtl.data.manifest import Manifest
+from kmedtl.data.manifest import ORPHANS, Manifest
 from kmedtl.data.sources import dicom_tags, tables, to_manifest
 from kmedtl.data.sources.columns import SUFFIXES as TABLES
 from kmedtl.data.sources.columns import is_known
@@ -182,7 +182,7 @@ def _notes(listing: Listing, table: Path | None = None) -> Iterator[str]:
         images = len(set(masks.owners.values()))
         yield f"Masks, which are not taken for images: {listing.masks.count}, of {images} images."
     named = {
-        "Masks without their image": masks.orphans,
+        ORPHANS: masks.orphans,
         "Images that are called like another's mask, but hold many values": masks.photographs,
         "Pipes, sockets, devices or broken links, which are not opened": listing.irregular,
     }

@@ -5,7 +5,10 @@ from pathlib import Path
 import pytest
 
 from kmedtl.data import sources
-from kmedtl.recipe import Data
+from kmedtl.data.sources.listing import list_folder
+from kmedtl.errors import UserError
+from kmedtl.recipe import Data, Segmentation
+from kmedtl.tasks.segmentation.question import ask
 from tests.data.sources.test_layouts import mask, noise
 
 
@@ -39,3 +42,63 @@ def test_split_folders_without_classes_are_kept(tmp_path, layout, names):
     assert list(found.table.groupby("split").size().items()) == [("test", 2), ("train", 2), ("val", 2)]
     assert any("Splits by folders" in note for note in found.notes) == (names[0] != "train")
     assert all((found.table["mask"] != "").to_numpy())
+
+
+def test_a_mask_whose_nearest_partner_is_a_mask_belongs_to_the_image(tmp_path):
+    masks = ["0_lung.png", "0_lung_left.png", "0_lung_left_upper.png", "0_lesion.png"]
+    found = load(fill(tmp_path, ("0.png", *masks), ("1.png", "1_lung.png", "1_lung_left.png")))
+    assert owners(found, tmp_path) == {
+        "0.png": sorted(masks),
+        "1.png": ["1_lung.png", "1_lung_left.png"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("image", "of_it"),
+    [
+        ("images/{}/{}.png", "masks/{}/{}.png"),
+        ("{}/images/{}.png", "{}/masks/{}.png"),
+        ("{}_images/{}.png", "{}_masks/{}.png"),
+        ("set/JPEGImages/{}/{}.png", "set/SegmentationClass/{}/{}.png"),
+        ("images/{}/{}.png", "masks/{}/{}_lung.png"),
+    ],
+)
+@pytest.mark.parametrize("folders", [("train", "val", "test"), ("pat1", "pat2", "pat11")])
+def test_names_may_start_anew_in_each_folder(tmp_path, image, of_it, folders):
+    expected = {image.format(folder, n): [of_it.format(folder, n)] for folder in folders for n in (0, 1)}
+    fill(tmp_path, *((name, *masks) for name, masks in expected.items()))
+    found = list_folder(tmp_path).masks
+    assert {mask.relative_to(tmp_path).as_posix() for mask in found.owners} == {name for (name,) in expected.values()}
+    assert {image.relative_to(tmp_path).as_posix(): masks for image, masks in found.of_images().items()} == {
+        name: str(tmp_path / mask) for name, (mask,) in expected.items()
+    }
+
+
+def test_a_mask_whose_image_is_not_there_is_no_other_images(tmp_path):
+    fill(tmp_path, ("images/train/0.png", "masks/train/0.png"), ("images/train/1.png", "masks/test/0.png"))
+    found = list_folder(tmp_path).masks
+    assert {*found.owners} == {tmp_path / "masks/train/0.png"}
+    assert found.orphans == (tmp_path / "masks/test/0.png",)
+
+
+def test_a_mask_that_may_be_of_two_images_is_of_none(tmp_path):
+    fill(tmp_path, ("images/a/0.png", "masks/0.png"), ("images/b/0.png",))
+    found = list_folder(tmp_path).masks
+    assert (dict(found.owners), found.orphans) == ({}, (tmp_path / "masks/0.png",))
+
+
+def test_masks_of_several_structures_go_to_the_longest_name_that_theirs_begins_with(tmp_path):
+    expected = {
+        f"images/{name}.png": [f"masks/{name}_{structure}.png" for structure in ("left_lung", "lesion")]
+        for name in ("p1_1", "p1_1_b", "p1_11", "p2-1")
+    }
+    fill(tmp_path, *((name, *masks) for name, masks in expected.items()))
+    assert owners(load(tmp_path), tmp_path) == {name: sorted(masks) for name, masks in expected.items()}
+
+
+def test_masks_that_find_no_image_are_counted_where_no_image_has_one(tmp_path):
+    fill(tmp_path, ("images/a1.png",), ("images/a2.png", "masks/x7.png", "masks/x8.png"))
+    with pytest.raises(
+        UserError, match=r"no image has a mask\. Masks without their image: 2, first: x7\.png\. Expected"
+    ):
+        ask(Segmentation(), Data(), load(tmp_path))
