@@ -8,7 +8,7 @@ from typing import Literal
 
 import pandas as pd
 
-from kmedtl.data.manifest import SIZES, Manifest, classes_of
+from kmedtl.data.manifest import ORPHANS, SIZES, Manifest, classes_of
 from kmedtl.data.mask_notes import mask_notes
 from kmedtl.data.mask_store import prepare_masks
 from kmedtl.edge.tasks.segmentation import MASK, MaskDecoder, plain
@@ -42,9 +42,10 @@ def ask(settings: Segmentation, data: Data, manifest: Manifest) -> tuple[MaskQue
         UserError: no image has a mask.
     """
     if not (manifest.table["mask"] != "").any():
+        told = [f" {note}" for note in manifest.notes if note.startswith(ORPHANS)]
         raise UserError(
-            f"{manifest.source}: no image has a mask; expected NAME_mask.png beside NAME.png, a folder masks/ beside "
-            "images/, or a column 'mask' in the table."
+            f"{manifest.source}: no image has a mask.{''.join(told)} Expected NAME_mask.png beside "
+            "NAME.png, a folder masks/ beside images/, or a column 'mask' in the table."
         )
     asked = MaskQuestion(tuple(data.structures or FOREGROUND), settings.tolerance, data.aspect, settings.loss)
     return replace(asked, missed=settings.missed), _without_classes(manifest)
