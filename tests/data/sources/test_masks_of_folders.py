@@ -98,7 +98,5 @@ def test_masks_of_several_structures_go_to_the_longest_name_that_theirs_begins_w
 
 def test_masks_that_find_no_image_are_counted_where_no_image_has_one(tmp_path):
     fill(tmp_path, ("images/a1.png",), ("images/a2.png", "masks/x7.png", "masks/x8.png"))
-    with pytest.raises(
-        UserError, match=r"no image has a mask\. Masks without their image: 2, first: x7\.png\. Expected"
-    ):
+    with pytest.raises(UserError, match=r"no image has a mask; Masks without their image: 2, first: x7.png; expected"):
         ask(Segmentation(), Data(), load(tmp_path))
