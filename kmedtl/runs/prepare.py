@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from kmedtl.audit.audit import Audit, audit
@@ -153,13 +154,14 @@ def refuse(data: Prepared, recipe: Recipe) -> None:
 
 
 def _refuse_poor(data: Prepared, allowed: float) -> None:
-    """Refuse a class of whose images too many show next to nothing."""
-    for name, members in data.manifest.members(data.table).items():
+    """Refuse a class of whose images too many show next to nothing; without classes, all images."""
+    everything = {"": np.ones(len(data.table), bool)}
+    for name, members in (data.manifest.members(data.table) or everything).items():
         poor = data.table.loc[members & (data.table["poor"] != "").to_numpy(), ["id", "poor"]]
         if len(poor) > allowed * members.sum():
-            first = poor.iloc[0]
+            first, of_class = poor.iloc[0], f" of the class '{name}'" if name else ""
             raise UserError(
-                f"{data.manifest.source}: {len(poor)} of {members.sum()} images of the class '{name}' show next to "
-                f"nothing, first: {first['id']}, {first['poor']}; see `kmedtl audit`, set data.window or "
-                f"data.pixel_offset, or raise data.max_poor ({allowed})."
+                f"{data.manifest.source}: {len(poor)} of {members.sum()} images{of_class} show next to nothing, first: "
+                f"{first['id']}, {first['poor']}; see `kmedtl audit`, set data.window or data.pixel_offset, or raise "
+                f"data.max_poor ({allowed})."
             )
