@@ -102,7 +102,7 @@ def prepare(
     """
     question, manifest = ask(sources.load(data, seed, labelled))
     images = store.prepare(manifest.table, data.reading)
-    audited, table = audit(manifest, images, data.max_unreadable, seed, data.same_patients)
+    audited, table = audit(manifest, images, data.max_unreadable, seed, data.same_patients, data.aspect)
     facts = images.facts[["id", "width", "height", "bits"]]
     found = mismatches(table.merge(facts, on="id", suffixes=("_of_source", "")), data, manifest.synthetic)
     table = table.merge(facts[["id", "width", "height"]].set_axis(["id", *SIZES], axis=1), on="id")
