@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -18,6 +18,8 @@ from kmedtl.images.read_image import FORMAT_NAMES
 from kmedtl.recipe.data import last_part
 
 SPLITS = ("train", "val", "test")
+# What becomes of labels: classes that there must be; classes where there are any; texts that nobody asks for.
+Labels = Literal["needed", "wanted", "unasked"]
 TEXTS = ("split", "mask", "site", "frame")  # columns that are "" where nothing is known
 SIZES = ("file_width", "file_height")  # of a file's image, in pixels
 OWN = ("record", "sha256", "twin", "poor", "stratum", *SIZES)  # columns that kmedtl adds while it works

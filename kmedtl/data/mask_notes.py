@@ -41,7 +41,11 @@ def mask_notes(store: MaskStore, manifest: Manifest) -> list[str]:
 def _of_several(table: pd.DataFrame) -> Iterator[str]:
     """Yield which files of masks several images, or all frames of a file, have in common."""
     each = table.assign(mask=table["mask"].str.split("|")).explode("mask")[["id", "path", "mask"]]
-    each = each[each["mask"] != ""].assign(**{name: each[name].map(os.path.realpath) for name in ("path", "mask")}).drop_duplicates()
+    each = (
+        each[each["mask"] != ""]
+        .assign(**{name: each[name].map(os.path.realpath) for name in ("path", "mask")})
+        .drop_duplicates()
+    )
     files = each.drop_duplicates(["mask", "path"])
     shared = files[files.duplicated("mask", keep=False)]
     if len(shared):

@@ -13,7 +13,7 @@ import pandas as pd
 from kmedtl.audit.audit import Audit, audit
 from kmedtl.audit.suitability import Mismatch, mismatches
 from kmedtl.data import sources, store
-from kmedtl.data.manifest import SIZES, Manifest, are_numbers
+from kmedtl.data.manifest import SIZES, Labels, Manifest, are_numbers
 from kmedtl.data.store import Store
 from kmedtl.ensemble.teacher import check_teacher
 from kmedtl.errors import UserError
@@ -21,7 +21,7 @@ from kmedtl.recipe import Data, Recipe
 from kmedtl.runs.train import check_network
 from kmedtl.statistics.groups import check_columns
 from kmedtl.tasks import task_of
-from kmedtl.tasks.task import KnownTargets
+from kmedtl.tasks.task import KnownTargets, Task
 
 SHOWN = 3  # pairs of images that a message names
 
@@ -70,8 +70,13 @@ def prepare_run(recipe: Recipe) -> Prepared:
 def prepare_recipe(recipe: Recipe) -> Prepared:
     """List, decode and audit the images of a recipe, as far as its task can use them; see `prepare`."""
     task = task_of(recipe.task)
-    found = prepare(recipe.data, recipe.seed, task.needs_classes, partial(task.ask, recipe.task, recipe.data))
+    found = prepare(recipe.data, recipe.seed, labels_of(task), partial(task.ask, recipe.task, recipe.data))
     return with_targets(found, recipe)
+
+
+def labels_of(task: Task) -> Labels:
+    """Return what a task asks of a source's labels."""
+    return "needed" if task.needs_classes else "unasked"
 
 
 def with_targets(data: Prepared, recipe: Recipe) -> Prepared:
@@ -88,19 +93,19 @@ def with_targets(data: Prepared, recipe: Recipe) -> Prepared:
 def prepare(
     data: Data,
     seed: int,
-    labelled: bool = True,
+    labels: Labels = "needed",
     ask: Callable[[Manifest], tuple[Any, Manifest]] = lambda manifest: (None, manifest),
 ) -> Prepared:
     """List, decode and audit what a recipe's `data` asks for.
 
     Args:
-        labelled: False where images without any class are to be looked at all the same.
+        labels: as of `kmedtl.data.sources.load`.
         ask: returns what is asked of the images, and those that can answer it.
 
     Raises:
         UserError: a source that cannot be used; leakage is reported, not refused.
     """
-    question, manifest = ask(sources.load(data, seed, labelled))
+    question, manifest = ask(sources.load(data, seed, labels))
     images = store.prepare(manifest.table, data.reading)
     audited, table = audit(manifest, images, data.max_unreadable, seed, data.same_patients, data.aspect)
     facts = images.facts[["id", "width", "height", "bits"]]

@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from kmedtl.data.manifest import ORPHANS, Manifest
+from kmedtl.data.manifest import ORPHANS, Labels, Manifest
 from kmedtl.data.sources import dicom_tags, tables, to_manifest
 from kmedtl.data.sources.columns import SUFFIXES as TABLES
 from kmedtl.data.sources.columns import is_known
 from kmedtl.data.sources.find_files import FileFinder
 from kmedtl.data.sources.listing import Listing, list_folder, suffixes
-from kmedtl.data.sources.names import is_hidden
+from kmedtl.data.sources.names import are_numbered, is_hidden
 from kmedtl.data.sources.places import (
     Place,
     check_level,
@@ -30,13 +30,13 @@ from kmedtl.system.home import expanded
 MAX_LOST = 0.1  # fraction of a class's files that may be of formats that are not read
 
 
-def from_folder(root: Path, data: Data, labelled: bool = True) -> Manifest:
+def from_folder(root: Path, data: Data, labels: Labels = "needed") -> Manifest:
     """Read `CLASS/…`, `train|val|test/CLASS/…` or the table of a known data set; deeper folders belong to their class.
 
     Split folders go by any usual name; folders called like `images` are looked into; masks are no images.
 
     Args:
-        labelled: False where images without any class folder are to be looked at all the same.
+        labels: as of `kmedtl.data.sources.load`.
 
     Raises:
         UserError: no images in class folders, split folders beside others, folders that are called after patients, or a
@@ -45,10 +45,13 @@ def from_folder(root: Path, data: Data, labelled: bool = True) -> Manifest:
     listing = list_folder(root, data.classes)
     table = _table_inside(listing)
     if table:
-        return tables.from_table(table, data, listing, tuple(_notes(listing, table)), labelled)
+        return tables.from_table(table, data, listing, tuple(_notes(listing, table)), labels)
     within = wrappers(listing, data.classes)
     check_tops(listing, within, data.classes)
     places = read_places(listing, (*listing.images, *listing.unread), within, data.classes)
+    split_by = list(split_notes(listing, within, places))
+    if labels == "unasked" and listing.images:
+        return _without_classes(listing, data, places, split_by)
     _check_formats(listing, places)
     check_level(listing, within, places, data.classes)
     masks = listing.masks.of_images()
@@ -64,13 +67,13 @@ def from_folder(root: Path, data: Data, labelled: bool = True) -> Manifest:
         if places[file].label
     ]
     loose = len(listing.images) - len(found)
-    if not found and listing.images and not labelled:
-        return _without_labels(listing, data, places, list(split_notes(listing, within, places)))
+    if not found and listing.images and labels == "wanted":
+        return _without_classes(listing, data, places, split_by)
     if not found:
         raise UserError(_no_classes(listing))
     found = dicom_tags.add(found)
     _refuse_people(found, root)
-    notes = [*_notes(listing), *split_notes(listing, within, places)]
+    notes = [*_notes(listing), *split_by]
     passed = sorted(set().union(*folders_below(listing, within, places).values()))
     if passed:
         more = f" and {len(passed) - 5} more" if len(passed) > 5 else ""
@@ -84,8 +87,11 @@ def from_folder(root: Path, data: Data, labelled: bool = True) -> Manifest:
     )
 
 
-def from_tree(root: Path, data: Data) -> Manifest:
+def from_tree(root: Path, data: Data, labels: Labels = "needed") -> Manifest:
     """Read every image below `root`, labelled by the table `data.labels`.
+
+    Args:
+        labels: as of `kmedtl.data.sources.load`.
 
     Raises:
         UserError: a table that cannot be read, or that labels none of the images.
@@ -94,13 +100,14 @@ def from_tree(root: Path, data: Data) -> Manifest:
     masks = listing.masks.of_images()
     found = dicom_tags.add([_unlabelled(file, root, masks) for file in listing.images])
     path = expanded(data.labels).absolute()
-    key, findings, labels, label_notes = tables.read_labels(path, data)
+    key, findings, cells, label_notes = tables.read_labels(path, data, labels)
     if key == "path":
         finder = FileFinder(root / path.name, listing)
-        labels = _by_file(labels, finder, path)
-    found = [row | labels.get(row["path"] if key == "path" else row.get(key, ""), {}) for row in found]
+        cells = _by_file(cells, finder, path)
+    found = [row | cells.get(row["path"] if key == "path" else row.get(key, ""), {}) for row in found]
     notes = (*_notes(listing), *label_notes)
-    return to_manifest.finish(found, data, str(root), findings, listing.ignored, listing.masks.count, notes)
+    counts = listing.ignored, listing.masks.count
+    return to_manifest.finish(found, data, str(root), findings, *counts, notes, labelled=labels != "unasked")
 
 
 def _by_file(labels: dict[str, dict], finder: FileFinder, path: Path) -> dict[str, dict]:
@@ -113,12 +120,18 @@ def _by_file(labels: dict[str, dict], finder: FileFinder, path: Path) -> dict[st
     return found
 
 
-def _without_labels(listing: Listing, data: Data, places: dict[Path, Place], notes: Sequence[str]) -> Manifest:
-    """Read every image of a folder with the split that its folders name; it has no label."""
+def _without_classes(listing: Listing, data: Data, places: dict[Path, Place], notes: Sequence[str]) -> Manifest:
+    """Read every image of a folder, whatever its folders are called; what may be a class is a text beside it."""
     masks = listing.masks.of_images()
     found = [_unlabelled(file, listing.root, masks) | {"split": places[file].split} for file in listing.images]
-    all_notes = ["No class folders and no table: the images have no labels.", *_notes(listing), *notes]
-    source = str(listing.root)
+    names = {place.label for place in places.values()}
+    if len(names) > 1 and not are_numbered(names):
+        found = [row | {"label": places[file].label} for row, file in zip(found, listing.images, strict=True)]
+        # Folders of a DICOM archive are often people.
+        found = [row | ({"label": ""} if dicom_tags.FRAMES in row else {}) for row in dicom_tags.add(found)]
+    else:
+        notes = ["No class folders and no table: the images have no labels.", *notes]
+    all_notes, source = [*_notes(listing), *notes], str(listing.root)
     return to_manifest.finish(found, data, source, (), listing.ignored, listing.masks.count, all_notes, labelled=False)
 
 

@@ -75,6 +75,11 @@ def bare(folder: str) -> str:
     return " ".join(word for word in words if word not in IMAGE_WORDS | MASK_WORDS | LABEL_WORDS)
 
 
+def are_numbered(names: Iterable[str]) -> bool:
+    """Tell whether names differ by their numbers alone, as those of patients do."""
+    return len({frozenset(_words(name)) for name in names}) == 1
+
+
 def is_hidden(name: str) -> bool:
     """Tell what systems and archivers leave behind: `.DS_Store`, `._a.png`, `__MACOSX`, `@eaDir`, `$RECYCLE.BIN`."""
     return name.startswith((".", "__", "@", "$"))

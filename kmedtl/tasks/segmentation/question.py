@@ -8,7 +8,7 @@ from typing import Literal
 
 import pandas as pd
 
-from kmedtl.data.manifest import ORPHANS, SIZES, Manifest, classes_of
+from kmedtl.data.manifest import ORPHANS, SIZES, SPLITS, Manifest, classes_of
 from kmedtl.data.mask_notes import mask_notes
 from kmedtl.data.mask_store import prepare_masks
 from kmedtl.edge.tasks.segmentation import MASK, MaskDecoder, plain
@@ -52,10 +52,17 @@ def ask(settings: Segmentation, data: Data, manifest: Manifest) -> tuple[MaskQue
 
 
 def _without_classes(manifest: Manifest) -> Manifest:
-    """Return the images without classes, which nobody asks for; the name of each stays in the column `label`."""
-    if not manifest.classes:
-        return replace(manifest, table=manifest.table.assign(stratum=0), multi_label=True)
-    table = manifest.table.assign(label=classes_of(manifest, manifest.table))
+    """Return the images without classes, which nobody asks for; the name of each stays in the column `label`.
+
+    Splits are balanced by it where it has patients enough for each.
+    """
+    table = manifest.table
+    if manifest.classes:
+        table = table.assign(label=classes_of(manifest, table))
+    elif "label" in table:
+        table = table.assign(label=table["label"].fillna(""))
+        enough = table.groupby("label")["patient"].nunique().min() >= len(SPLITS)
+        table = table.assign(stratum=pd.factorize(table["label"], sort=True)[0] if enough else 0)
     return replace(manifest, table=table, classes=(), multi_label=True)
 
 

@@ -4,16 +4,18 @@ from pathlib import Path
 
 import pytest
 
+from kmedtl.cli import main
 from kmedtl.data import sources
 from kmedtl.data.sources.listing import list_folder
 from kmedtl.errors import UserError
 from kmedtl.recipe import Data, Segmentation
 from kmedtl.tasks.segmentation.question import ask
+from tests.data.sources.test_dicom_tree import write_dicom
 from tests.data.sources.test_layouts import mask, noise
 
 
 def load(root, **settings):
-    return sources.load(Data(str(root), **settings), seed=0, labelled=False)
+    return sources.load(Data(str(root), **settings), seed=0, labels="unasked")
 
 
 def fill(root, *pairs):
@@ -42,6 +44,56 @@ def test_split_folders_without_classes_are_kept(tmp_path, layout, names):
     assert list(found.table.groupby("split").size().items()) == [("test", 2), ("train", 2), ("val", 2)]
     assert any("Splits by folders" in note for note in found.notes) == (names[0] != "train")
     assert all((found.table["mask"] != "").to_numpy())
+
+
+def test_folders_of_patients_are_no_classes(tmp_path):
+    for count in (1, 6):
+        root = tmp_path / str(count)
+        fill(root, *((f"pat{n // 2}/images/{n}.png", f"pat{n // 2}/masks/{n}.png") for n in range(2 * count)))
+        found = load(root)
+        assert (found.classes, len(found.table), "label" in found.table) == ((), 2 * count, False)
+
+
+def test_folders_of_classes_are_texts_that_balance_splits(tmp_path):
+    names = ("benign", "malignant", "normal")
+    fill(tmp_path, *((f"{name}/{n}.png", f"{name}/{n}_mask.png") for name in names for n in range(3)))
+    fill(tmp_path, ("more.png", "more_mask.png"))
+    found = load(tmp_path)
+    assert (found.classes, set(found.table["label"])) == ((), {*names, ""})
+    assert ask(Segmentation(), Data(), found)[1].table["stratum"].nunique() == 1  # one image alone has no class
+    (tmp_path / "more.png").unlink()
+    asked = ask(Segmentation(), Data(), load(tmp_path))[1].table
+    assert asked.groupby("stratum")["label"].unique().map(list).tolist() == [["benign"], ["malignant"], ["normal"]]
+
+
+@pytest.mark.parametrize("labels", ["a,b,,a", "a,a,a,a", ",,,"])
+def test_labels_of_a_table_refuse_nothing_where_they_are_unasked(tmp_path, labels):
+    cells = labels.split(",")
+    fill(tmp_path, *((f"{n}.png", f"{n}_mask.png") for n in range(len(cells))))
+    rows = [f"{n}.png,{n}_mask.png,{label}" for n, label in enumerate(cells)]
+    (tmp_path / "m.csv").write_text("\n".join(["path,mask,label", *rows]))
+    found = ask(Segmentation(), Data(), load(tmp_path / "m.csv"))[1]
+    assert (found.classes, list(found.table["label"])) == ((), cells)
+
+
+def test_an_archive_of_people_needs_no_labels_and_tells_no_names(tmp_path, cache):
+    for number in range(4):
+        folder = tmp_path / ("DOE^JOHN", "DOE^JANE")[number % 2]
+        write_dicom(folder / f"im{number}.dcm", number)
+        mask(folder / f"im{number}_mask.png")
+    found = load(tmp_path)
+    assert len(found.table) == 4
+    assert (found.table["mask"] != "").all()
+    assert "DOE" not in found.table.drop(columns="patient").to_csv()
+
+
+@pytest.mark.parametrize("recipe", [["--recipe", "nuclei"], []])
+def test_a_folder_of_masks_comes_back_from_its_manifest(tmp_path, recipe):
+    root = fill(tmp_path / "films", *((f"images/{n}.png", f"masks/{n}.png") for n in range(4)))
+    assert main(["manifest", str(root), "-o", str(tmp_path / "m.csv"), *recipe]) == 0
+    first, again = (load(source).table.sort_values("path") for source in (root, tmp_path / "m.csv"))
+    assert list(first["mask"]) == list(again["mask"])
+    assert (again["mask"] != "").all()
 
 
 def test_a_mask_whose_nearest_partner_is_a_mask_belongs_to_the_image(tmp_path):
