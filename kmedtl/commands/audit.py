@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 
 from kmedtl.commands.checks import check_source
@@ -30,11 +29,10 @@ def command(options: argparse.Namespace) -> int:
     with loading_tensorflow():
         from kmedtl.audit import page
         from kmedtl.audit.summary import describe
-        from kmedtl.runs.prepare import prepare
+        from kmedtl.runs.prepare import look
 
-    lenient = replace(recipe.data, max_unreadable=1.0)  # what cannot be read is what an audit is to show
     with run_folder.building(final) as folder:
-        data = prepare(lenient, recipe.seed, labels="wanted")
+        data = look(recipe)
         page.write(data.audit, data.store, data.manifest, data.table, folder)
     lines = [describe(data.audit)]
     unreadable = data.audit.unreadable

@@ -74,6 +74,36 @@ def prepare_recipe(recipe: Recipe) -> Prepared:
     return with_targets(found, recipe)
 
 
+def look(recipe: Recipe) -> Prepared:
+    """List, decode and audit the images of a recipe, to be looked at.
+
+    What a run would refuse, as they cannot be read or answer nothing, is told among the audit's warnings.
+
+    Raises:
+        UserError: a source that cannot be used.
+    """
+    data, task = replace(recipe.data, max_unreadable=1.0), task_of(recipe.task)
+    if task.needs_classes:
+        return prepare(data, recipe.seed, "wanted")
+
+    def ask(manifest: Manifest) -> tuple[Any, Manifest]:
+        try:
+            return task.ask(recipe.task, data, manifest)
+        except UserError as error:
+            return None, replace(manifest, notes=(_refused(error, manifest), *manifest.notes))
+
+    found = prepare(data, recipe.seed, labels_of(task), ask)
+    try:
+        return with_targets(found, recipe) if found.question else found
+    except UserError as error:
+        warnings = (_refused(error, found.manifest), *found.audit.warnings)
+        return replace(found, audit=replace(found.audit, warnings=warnings))
+
+
+def _refused(error: UserError, manifest: Manifest) -> str:
+    return f"A run refuses this: {str(error).replace(manifest.source, manifest.source_name)}"
+
+
 def labels_of(task: Task) -> Labels:
     """Return what a task asks of a source's labels."""
     return "needed" if task.needs_classes else "unasked"

@@ -1,11 +1,14 @@
 """What a segmentation asks of images, refuses, keeps and shows."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
+from kmedtl.cli import main
 from kmedtl.data.manifest import SIZES, from_rows
 from kmedtl.edge.tasks.segmentation import LEVELS, MASK, called, levels_of, logits_of, place, plain
 from kmedtl.errors import UserError
@@ -43,6 +46,38 @@ def test_images_without_any_mask_are_refused_with_where_masks_are_looked_for():
     rows = [{"id": f"{n}", "path": f"/{n}.png", "patient": f"{n}", "label": "ab"[n % 2]} for n in range(4)]
     with pytest.raises(UserError, match=r"films: no image has a mask; expected NAME_mask.png beside NAME.png"):
         ROW.ask(Segmentation(), Data(), from_rows(rows, ("a", "b"), "films"))
+
+
+def masked(root, count=8, side=40, large=()):
+    """Write images with a mask each; those of `large` have twice their image's size."""
+    root.mkdir()
+    for number in range(count):
+        random = np.random.default_rng(number)
+        Image.fromarray(random.integers(0, 256, (side, side), dtype=np.uint8)).save(root / f"{number}.png")
+        mask = np.zeros((side, side), np.uint8)
+        mask[5:20, 5 + number : 20] = 255
+        mask = np.kron(mask, np.ones((2, 2), np.uint8)) if number in large else mask
+        Image.fromarray(mask).save(root / f"{number}_mask.png")
+    return root
+
+
+@pytest.mark.parametrize(
+    ("large", "without", "said"),
+    [
+        ((), (), "Masks: of 8 images, 0 of them with nothing marked."),
+        ((3,), (), "A run refuses this: 3.png: its mask has 80 × 80 pixels, the image 40 × 40"),
+        ((), (3,), "A run refuses this: 3.png: has no mask; images without one: 1 of 8."),
+        ((), range(8), "A run refuses this: films: no image has a mask; expected NAME_mask.png"),
+    ],
+)
+def test_an_audit_tells_of_masks_what_a_run_says(tmp_path, capsys, cache, large, without, said):
+    root = masked(tmp_path / "films", large=large)
+    for number in without:
+        (root / f"{number}_mask.png").unlink()
+    assert main(["audit", str(root), "--recipe", "nuclei", "--out", str(tmp_path / "audit")]) == 0
+    assert f"Note: {said}" in capsys.readouterr().out
+    warnings = json.loads((tmp_path / "audit" / "audit.json").read_text())["warnings"]
+    assert any(warning.startswith(said) for warning in warnings)
 
 
 @pytest.mark.parametrize(
