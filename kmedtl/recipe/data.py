@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePath
-from typing import Literal
+from typing import Any, Literal
 
 from kmedtl.errors import UserError, expect
 from kmedtl.images.marks import is_colour
@@ -80,7 +80,7 @@ class Data:
     pixel_offset: float = 0.0
     aspect: Aspect = "stretch"
     frames: int | Literal["middle", "all"] = "middle"
-    structures: Mapping[str, int | str] = field(default_factory=dict)
+    structures: Mapping[str, Any] = field(default_factory=dict)
     missing_masks: Literal["refuse", "empty"] = "refuse"
     soft_masks: Literal["refuse", "threshold"] = "refuse"
     validation: float = 0.15
@@ -127,12 +127,14 @@ class Data:
             ) from None
 
 
-def _check_structure(name: str, mark: int | str) -> None:
-    """Refuse what cannot mark a structure in masks."""
+def _check_structure(name: str, mark: object) -> None:
+    """Refuse what cannot mark a structure in masks: anything may be written, so that each is told what to write."""
     setting = f"data.structures.{name}"
     expect(re.fullmatch(r"\w[\w-]*", name) is not None, setting, "a name of letters, digits, _ and -", name)
-    if isinstance(mark, int):
+    if isinstance(mark, int) and not isinstance(mark, bool):
         expect(0 <= mark < 2**31, setting, "a pixel's value, 0 to 2^31 - 1", mark)
         return
-    is_told = re.fullmatch(r"\s*(#.*|-?[0-9.]+)?\s*", mark) is None or is_colour(mark)
-    expect(is_told, setting, 'a pixel\'s value (255), a colour ("#ff0000") or a pattern of names ("*_lung*")', mark)
+    marks = 'a whole number (a pixel\'s value, 255), a colour ("#ff0000") or a pattern of names ("*_lung*")'
+    expect(isinstance(mark, str), setting, marks, mark)
+    is_number = re.fullmatch(r"\s*(#.*|-?[0-9.]+)?\s*", str(mark)) is not None
+    expect(is_colour(str(mark)) or not is_number, setting, marks, mark)
