@@ -122,7 +122,8 @@ def _row(cells: dict, file: Path, masks: Mapping[Path, str], finder: FileFinder,
     if row.get("split"):
         row["split"] = split_of(row["split"]) or row["split"]
     if row.get("mask"):
-        row["mask"] = "|".join(_mask(part.strip(), file, finder, where) for part in row["mask"].split("|"))
+        names = [name for part in row["mask"].split("|") if (name := part.strip())]
+        row["mask"] = "|".join(_mask(name, file, finder, where) for name in names)
     elif file in masks:
         row["mask"] = masks[file]
     name = f"{cells['path']}#{cells['frame']}" if cells.get("frame") else cells["path"]
@@ -132,7 +133,8 @@ def _row(cells: dict, file: Path, masks: Mapping[Path, str], finder: FileFinder,
 def _mask(name: str, image: Path, finder: FileFinder, where: str) -> str:
     file = finder.find(name, where, masks=True)
     if file is None or file == image:
-        raise UserError(f"{where}: the mask {name} does not exist; correct the path, or empty the cell.")
+        wrong = "does not exist" if file is None else "is the image itself"
+        raise UserError(f"{where}: the mask {name} {wrong}; correct the path, or empty the cell.")
     return str(file)
 
 

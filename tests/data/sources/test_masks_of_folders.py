@@ -76,6 +76,27 @@ def test_labels_of_a_table_refuse_nothing_where_they_are_unasked(tmp_path, label
     assert (found.classes, list(found.table["label"])) == ((), cells)
 
 
+@pytest.mark.parametrize(
+    ("cell", "said"),
+    [
+        ("0.png", "the mask 0.png is the image itself; correct"),
+        ("0_mask.png|0.png", "the mask 0.png is the image itself; correct"),
+        ("0_mask.png|none.png", "the mask none.png does not exist; correct"),
+        ("0_mask.png|", ["0_mask.png"]),
+        ("| 0_mask.png |  | 1_mask.png", ["0_mask.png", "1_mask.png"]),
+        ("|", []),
+    ],
+)
+def test_cells_of_masks_say_which_files_are_meant(tmp_path, cell, said):
+    fill(tmp_path, *((f"{n}.png", f"{n}_mask.png") for n in range(2)))
+    (tmp_path / "m.csv").write_text(f"path,mask\n0.png,{cell}\n1.png,1_mask.png\n")
+    if isinstance(said, str):
+        with pytest.raises(UserError, match=said):
+            load(tmp_path / "m.csv")
+    else:
+        assert owners(load(tmp_path / "m.csv"), tmp_path)["0.png"] == said
+
+
 def test_an_archive_of_people_needs_no_labels_and_tells_no_names(tmp_path, cache):
     for number in range(4):
         folder = tmp_path / ("DOE^JOHN", "DOE^JANE")[number % 2]
