@@ -12,7 +12,7 @@ import pandas as pd
 
 from kmedtl.errors import UserError
 from kmedtl.images.decode_masks import MaskAnswer
-from kmedtl.images.marks import Mark, is_colour, is_pattern, marks_of
+from kmedtl.images.marks import FOREGROUND, Mark, is_colour, is_pattern, marks_of
 from kmedtl.images.masks import MaskFile
 from kmedtl.images.workers import Failure
 
@@ -86,14 +86,18 @@ def check_occurrence(facts: pd.DataFrame, structures: Mapping[str, Mark]) -> Non
     """Refuse a structure that no mask marks.
 
     Raises:
-        UserError: the first such.
+        UserError: the first such, or that nothing is marked where no structure is named.
     """
+    if structures == FOREGROUND and not facts[[f"area_{name}" for name in structures]].any(axis=None):
+        raise UserError(
+            f"masks: nothing is marked in any of {len(facts)} images; values found: {_values(facts)}. Expected masks of "
+            "more than 0 where something is."
+        )
     for name, mark in structures.items():
         if not facts[f"area_{name}"].any():
-            found = _listed(value for values in facts["values"] for value in values.split(", ") if value)
             what = f"no file that fits {mark!r} marks anything" if is_pattern(mark) else f"{mark!r} is in no mask"
             raise UserError(
-                f"data.structures.{name}: {what}, of {len(facts)} images; values found: {found}. Correct it, or leave "
+                f"data.structures.{name}: {what}, of {len(facts)} images; values found: {_values(facts)}. Correct it, or leave "
                 "it out."
             )
 
@@ -145,6 +149,10 @@ def _refuse_unnamed(files: Found) -> None:
             f"masks: {len(files)}, with the values {_listed(values)}. Name each: --set "
             f"'{setting.format(file.unnamed[0])}'."
         )
+
+
+def _values(facts: pd.DataFrame) -> str:
+    return _listed(value for values in facts["values"] for value in values.split(", ") if value)
 
 
 def _listed(values: Iterable[str]) -> str:

@@ -171,7 +171,8 @@ REFUSED = [
     (a_copy_in_another_format, {"soft_masks": "threshold"}, r"a02\.png: its mask is the image itself"),
     (unreadable, {}, r"a01\.png: its mask cannot be read \(a01_mask\.png: not a PNG.*\); masks that cannot: 2"),
     (absent, {}, r"a01\.png: its mask cannot be read \(a01_mask\.png: no such file or directory\)"),
-    (all_empty, {}, r"data\.structures\.foreground: .*marks anything, of 5 images; values found: 0\."),
+    (all_empty, {}, r"masks: nothing is marked in any of 5 images; values found: 0\. Expected masks"),
+    (all_empty, {"structures": {"lesion": 255}}, r"data\.structures\.lesion: 255 is in no mask, of 5 images.*: 0\."),
     (nothing, {"structures": {"lesion": 255, "vessel": 3}}, r"data\.structures\.vessel: 3 is in no mask.*: 0, 255"),
     (nothing, {"structures": {"lesion": "*_mask*", "lung": "*_lung*"}}, r"data\.structures\.lung: no file that fits"),
 ]  # fmt: skip

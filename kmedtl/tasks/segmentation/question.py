@@ -85,9 +85,12 @@ def check(question: MaskQuestion, targets: Mapping[str, Targets]) -> None:
     for split, known in targets.items():
         for number, name in enumerate(question.structures):
             if not known[MASK][..., number].any():
+                remedy = "take more images or another seed, or change data.validation or data.test"
+                if question.structures == tuple(FOREGROUND):
+                    raise UserError(f"masks: nothing is marked in any image of the split '{split}'; {remedy}.")
                 raise UserError(
-                    f"data.structures.{name}: marked in no image of the split '{split}'; take more images or another "
-                    "seed, change data.validation or data.test, or leave the structure out."
+                    f"data.structures.{name}: marked in no image of the split '{split}'; {remedy}, or leave the "
+                    "structure out."
                 )
 
 
