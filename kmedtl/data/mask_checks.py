@@ -90,15 +90,15 @@ def check_occurrence(facts: pd.DataFrame, structures: Mapping[str, Mark]) -> Non
     """
     if structures == FOREGROUND and not facts[[f"area_{name}" for name in structures]].any(axis=None):
         raise UserError(
-            f"masks: nothing is marked in any of {len(facts)} images; values found: {_values(facts)}. Expected masks of "
-            "more than 0 where something is."
+            f"masks: nothing is marked in any of {len(facts)} images; values found: {_values(facts)}. Expected masks "
+            "of more than 0 where something is."
         )
     for name, mark in structures.items():
         if not facts[f"area_{name}"].any():
             what = f"no file that fits {mark!r} marks anything" if is_pattern(mark) else f"{mark!r} is in no mask"
             raise UserError(
-                f"data.structures.{name}: {what}, of {len(facts)} images; values found: {_values(facts)}. Correct it, or leave "
-                "it out."
+                f"data.structures.{name}: {what}, of {len(facts)} images; values found: {_values(facts)}. Correct it, or "
+                "leave it out."
             )
 
 
