@@ -97,8 +97,8 @@ def check_occurrence(facts: pd.DataFrame, structures: Mapping[str, Mark]) -> Non
         if not facts[f"area_{name}"].any():
             what = f"no file that fits {mark!r} marks anything" if is_pattern(mark) else f"{mark!r} is in no mask"
             raise UserError(
-                f"data.structures.{name}: {what}, of {len(facts)} images; values found: {_values(facts)}. Correct it, or "
-                "leave it out."
+                f"data.structures.{name}: {what}, of {len(facts)} images; values found: {_values(facts)}. Correct it, "
+                "or leave it out."
             )
 
 

@@ -60,9 +60,10 @@ def _without_classes(manifest: Manifest) -> Manifest:
     if manifest.classes:
         table = table.assign(label=classes_of(manifest, table))
     elif "label" in table:
-        table = table.assign(label=table["label"].fillna(""))
-        enough = table.groupby("label")["patient"].nunique().min() >= len(SPLITS)
-        table = table.assign(stratum=pd.factorize(table["label"], sort=True)[0] if enough else 0)
+        texts = table["label"].fillna("")
+        table = table.assign(label=texts, stratum=pd.factorize(texts, sort=True)[0])
+    enough = table.groupby("stratum")["patient"].nunique().min() >= len(SPLITS)
+    table = table if enough else table.assign(stratum=0)
     return replace(manifest, table=table, classes=(), multi_label=True)
 
 

@@ -48,6 +48,18 @@ def test_images_without_any_mask_are_refused_with_where_masks_are_looked_for():
         ROW.ask(Segmentation(), Data(), from_rows(rows, ("a", "b"), "films"))
 
 
+@pytest.mark.parametrize("patients", [1, 3])
+def test_classes_balance_splits_where_each_has_patients_enough(patients):
+    rows = [
+        {"id": f"{name}{n}", "path": f"/{name}{n}", "patient": f"{name}{n}", "label": name, "mask": "/m"}
+        for name, count in (("a", patients), ("b", 4))
+        for n in range(count)
+    ]
+    table = ROW.ask(Segmentation(), Data(), from_rows(rows, ("a", "b"), "films"))[1].table
+    assert list(table["label"]) == [row["label"] for row in rows]
+    assert table["stratum"].nunique() == (2 if patients == 3 else 1)
+
+
 def masked(root, count=8, side=40, large=()):
     """Write images with a mask each; those of `large` have twice their image's size."""
     root.mkdir()
