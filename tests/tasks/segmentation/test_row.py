@@ -213,10 +213,20 @@ def test_the_calibration_of_pixels_counts_what_lies_in_the_image():
     assert row == {"claimed": pytest.approx(0.25, abs=0.003), "observed": 0.25, "pixels": 2 * 16 * 32}
 
 
-def test_a_split_without_a_structure_is_refused():
+@pytest.mark.parametrize(
+    ("structure", "words"),
+    [
+        ("lesion", "data.structures.lesion: marked in no image of the split 'val'; take more"),
+        ("foreground", "masks: nothing is marked in any image of the split 'val'; take more"),
+    ],
+)
+def test_a_split_without_a_structure_is_refused(structure, words):
     masks, _ = squares(2)
-    with pytest.raises(UserError, match=r"data.structures.lesion: marked in no image of the split 'val'; take more"):
-        ROW.check(QUESTION, {"train": {MASK: masks[..., None]}, "val": {MASK: 0 * masks[..., None]}})
+    with pytest.raises(UserError, match=words):
+        ROW.check(
+            replace(QUESTION, structures=(structure,)),
+            {"train": {MASK: masks[..., None]}, "val": {MASK: 0 * masks[..., None]}},
+        )
 
 
 def test_the_epoch_is_chosen_by_the_best_threshold():
