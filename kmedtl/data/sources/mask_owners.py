@@ -41,9 +41,12 @@ class _Pictures:
         self.below: dict[Path, list[Path]] = defaultdict(list)
         self._folders = cache(partial(_bare_folders, root=root))
         self._likeness = cache(self._compared)
+        self.folders: dict[str, list[Path]] = defaultdict(list)  # of the images of each stem
+        known: dict[Path, Path] = {}  # one object a folder is looked up faster than equal ones
         for image in images:
             stem = image.stem.casefold()
             self.by_stem[stem].append(image)
+            self.folders[stem].append(known.setdefault(image.parent, image.parent))
             self.by_folders[stem, self._folders(image.parent)].append(image)
             for folder in image.parents:
                 self.below[folder].append(image)
@@ -76,9 +79,10 @@ class _Pictures:
         same = self.by_folders.get((stem, self._folders(mask.parent)), [])
         if len(same) == 1:
             return same[0]
-        images = self.by_stem[stem]
-        most = max(self.nearness(mask, image) for image in images)
-        nearest = [image for image in images if self.nearness(mask, image) == most]
+        folder = mask.parent
+        nearness = [self._likeness(folder, other) for other in self.folders[stem]]
+        most = max(nearness)
+        nearest = [image for image, near in zip(self.by_stem[stem], nearness, strict=True) if near == most]
         return nearest[0] if len(nearest) == 1 else None
 
     def _compared(self, one: Path, other: Path) -> tuple[int, int]:
