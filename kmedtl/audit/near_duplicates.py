@@ -15,6 +15,7 @@ from scipy.ndimage import gaussian_filter
 from scipy.sparse import csr_array
 
 GRID = 32  # cells a side: at 64 a crop of 1 % is lost, at 16 different chest films are taken for copies
+THIN = 16  # pixels a side below which an image has too little detail to be told from another
 SOFTEN = 2.0  # gray levels of local contrast below which a cell counts less, so that noise of flat areas has no say
 RAMP = 8  # cells over which the weight rises from the edge inwards: markers sit there, and crops move it most
 BLANK = 0.1  # root mean square of the weighted detail, below which an image has nothing to compare
@@ -26,7 +27,7 @@ MARGIN = 0.15  # how far below SAME the first comparison looks
 
 
 def fingerprint(images: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
-    """Return float16 (N, 1024): the local detail of each image, of length 1, or all 0 where an image is blank.
+    """Return float16 (N, 1024): the local detail of each image, of length 1, or all 0 where an image is blank or thin.
 
     The gray image, averaged to 32 × 32 cells, minus its surroundings and divided by their contrast (a Gaussian of one
     cell), which takes brightness, contrast and gamma away. The detail is then split by the mirror: the first 512
@@ -49,7 +50,8 @@ def fingerprint(images: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
     detail *= weight[:, None] * weight
     detail -= detail.mean(axis=(1, 2), keepdims=True)
     size = np.linalg.norm(detail, axis=(1, 2), keepdims=True)
-    detail = np.where(size < BLANK * GRID, 0, detail / np.maximum(size, BLANK * GRID))
+    thin = np.array([min(image.shape[:2]) < THIN for image in images])[:, None, None]
+    detail = np.where(thin | (size < BLANK * GRID), 0, detail / np.maximum(size, BLANK * GRID))
     left, right = detail[:, :, : GRID // 2], detail[:, :, : GRID // 2 - 1 : -1]
     split = np.concatenate([left + right, left - right], axis=1) / np.sqrt(2)
     return split.reshape(len(images), -1).astype(np.float16)
@@ -61,7 +63,7 @@ def near_duplicates(fingerprints: np.ndarray) -> list[tuple[int, int]]:
     The similarity of two images is the greatest absolute correlation of their detail over {as it is, mirrored} and over
     the four turns by 90°, which follow from the fingerprint: with e and o the correlations of the two halves,
     max(|e + o|, |e − o|) = |e| + |o|. So mirrored copies and inverted ones (MONOCHROME1 read as MONOCHROME2) are found
-    at no cost. A blank image is no copy of anything.
+    at no cost. A blank or thin image is no copy of anything.
 
     Measured by benchmarks/near_duplicates.py at 224 pixels, seed 0. Of 400 children's chest films (Kermany 2018), 253
     brain MRI slices and 48 breast ultrasounds: all copies by JPEG (quality 30), 50 % size, blur of 2 px, gamma 0.6 to

@@ -330,7 +330,8 @@ def test_pictures_of_one_shape_are_copies_by_what_they_show_alone(tmp_path, aspe
         picture.save(tmp_path / "ab"[number // 12] / f"{number}.png")
     picture.save(tmp_path / "b" / "copy.jpg", quality=60)
     found = prepare(Data(str(tmp_path), size=SIZE, channels=1, aspect=aspect), seed=0).audit
-    assert found.near_duplicates == (("b/23.png", "b/copy.jpg"),)
+    thin = aspect == "keep" and max(shape) == 320  # 6 pixels of 64 say too little
+    assert found.near_duplicates == (() if thin else (("b/23.png", "b/copy.jpg"),))
 
 
 def test_the_black_around_an_image_makes_none_poor(tmp_path):
