@@ -156,6 +156,12 @@ def _placed(table: pd.DataFrame, seed: int) -> tuple[pd.Series, pd.DataFrame]:
 
 
 def _check(manifest: Manifest, table: pd.DataFrame) -> None:
+    for part in SPLITS:
+        if part not in set(table["split"]):
+            raise UserError(
+                f"splits: none of the {table['patient'].nunique()} patients is in '{part}'; expected at least one in "
+                f"each of {', '.join(SPLITS)}: add patients or change the fractions. Copies of a picture stay together."
+            )
     for name, members in manifest.members(table).items():
         present = set(table.loc[members, "split"])
         for part in SPLITS:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -135,7 +134,7 @@ def _masks(folder: Path, model: Model) -> Step:
         start = f"{next(written):04d}_{_short(Path(place).stem)}"
         paths = []
         for structure, mask in masks_of(prediction.answer).items():
-            paths.append(folder / f"{start}_{_short(re.sub(r'[^A-Za-z0-9-]+', '-', structure))}.png")
+            paths.append(folder / f"{start}_{structure}.png")
             with room_on(folder, "make room, or name another folder"):
                 Image.fromarray(mask).save(paths[-1])
         return replace(prediction, masks=tuple(map(str, paths)))

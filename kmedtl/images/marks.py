@@ -10,7 +10,13 @@ from pathlib import Path
 
 Mark = int | str
 FOREGROUND: Mapping[str, Mark] = {"foreground": "*"}  # where no structure is named
+LONGEST = 64  # letters of a structure's name
 COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
+
+
+def is_name(name: str) -> bool:
+    """Tell whether a structure may be called so: files and columns bear its name."""
+    return len(name) <= LONGEST and re.fullmatch(r"\w[\w-]*", name) is not None
 
 
 def is_colour(mark: Mark) -> bool:

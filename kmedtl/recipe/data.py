@@ -9,7 +9,7 @@ from pathlib import PurePath
 from typing import Literal
 
 from kmedtl.errors import UserError, expect
-from kmedtl.images.marks import is_colour
+from kmedtl.images.marks import LONGEST, is_colour, is_name
 from kmedtl.images.reading import Aspect, Reading, Window
 from kmedtl.recipe.stage import Preset
 
@@ -111,6 +111,9 @@ class Data:
         expect(isinstance(frames, str) or frames >= 0, "data.frames", "middle, all or 0 and more", frames)
         for name, mark in self.structures.items():
             _check_structure(name, mark)
+        for what, values in (("names", map(str.casefold, self.structures)), ("marks", self.structures.values())):
+            distinct = len(set(values)) == len(self.structures)
+            expect(distinct, "data.structures", f"{what} that differ, case aside", dict(self.structures))
         kept = self.validation + self.test
         expect(kept < 0.9, "data.validation + data.test", "less than 0.9, the rest trains", kept)
         expect(self.batch_size >= 1, "data.batch_size", "at least 1", self.batch_size)
@@ -130,7 +133,7 @@ class Data:
 def _check_structure(name: str, mark: int | str) -> None:
     """Refuse what cannot mark a structure in masks."""
     setting = f"data.structures.{name}"
-    expect(re.fullmatch(r"\w[\w-]*", name) is not None, setting, "a name of letters, digits, _ and -", name)
+    expect(is_name(name), setting, f"a name of letters, digits, _ and -, {LONGEST} at most", name)
     if isinstance(mark, int):
         expect(0 <= mark < 2**31, setting, "a pixel's value, 0 to 2^31 - 1", mark)
         return

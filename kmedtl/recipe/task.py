@@ -1,6 +1,7 @@
 """What is asked of an image. Each task is a frozen dataclass whose `kind` is its name; the data answer what is open.
 
-`needs` says what its outputs are made of, and so which heads suit it: one vector an image, or a map as large as it.
+`needs` says what its outputs are made of, and so which heads suit it: one vector an image, or a map as large as it;
+`idle` which settings of a stage would have no effect on its losses.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ class Classification:
     """
 
     needs: ClassVar[str] = "vector"
+    idle: ClassVar[tuple[str, ...]] = ()
     labels: Literal["auto", "binary", "multi_class", "multi_label"] = "auto"
     kind: Literal["classification"] = "classification"
 
@@ -39,6 +41,7 @@ class Regression:
     """
 
     needs: ClassVar[str] = "vector"
+    idle: ClassVar[tuple[str, ...]] = ("label_smoothing", "focal_gamma")
     target: str = ""
     unit: str = ""
     loss: Literal["squared", "huber"] = "squared"
@@ -64,6 +67,7 @@ class Segmentation:
     """
 
     needs: ClassVar[str] = "map"
+    idle: ClassVar[tuple[str, ...]] = ("label_smoothing", "focal_gamma", "mix")
     loss: Literal["dice_crossentropy", "dice", "crossentropy", "focal", "tversky"] = "dice_crossentropy"
     missed: float = 0.7
     tolerance: float = 2.0

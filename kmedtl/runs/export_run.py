@@ -7,12 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import keras
 import numpy as np
 import pandas as pd
 
 from kmedtl.data import sources
 from kmedtl.data.manifest import Manifest
 from kmedtl.errors import UserError
+from kmedtl.explain.features import outputs_and_features
 from kmedtl.export.exporting import LabelledImages, TrainedModel, export
 from kmedtl.export.footprint import Footprint, footprint
 from kmedtl.export.parity import Parity
@@ -67,8 +69,9 @@ def export_run(run: FinishedRun, formats: Sequence[str], folder: Path, log: Call
     training = files.loc[files.index.intersection(pd.Index(listed.loc[listed["split"] == "train", "id"]))]
     if "int8" in formats:
         _refuse_without(training, run)
+    model = load_keras(run.model, run.info)
     subject = TrainedModel(
-        load_keras(run.model, run.info),
+        model,
         replace(run.info, **hashes(run.recipe, listed)),
         run.recipe,
         run.task,
@@ -76,7 +79,7 @@ def export_run(run: FinishedRun, formats: Sequence[str], folder: Path, log: Call
         Fit(run.info.decoder),
         json.loads((run.folder / METRICS).read_text(encoding="utf-8"))["headline"],
         lambda count: _decoded(_stratified(training, count, run.recipe.seed), run.info.reading)[1],
-        *(_examples(run, manifest, split, log) for split in ("val", "test")),
+        *(_examples(run, model, manifest, split, log) for split in ("val", "test")),
     )
     rows = export(subject, folder, formats, thorough=True)
     footprints = tuple(
@@ -114,8 +117,10 @@ def summary(exported: Exported) -> list[str]:
     return lines
 
 
-def _examples(run: FinishedRun, manifest: Manifest, split: str, log: Callable[[str], None]) -> LabelledImages:
-    """Return a split's images, from their files, and the run's answers to those that can still be read."""
+def _examples(
+    run: FinishedRun, model: keras.Model, manifest: Manifest, split: str, log: Callable[[str], None]
+) -> LabelledImages:
+    """Return a split's images, from their files, and the model's answers to those that can still be read."""
     examples = run.examples(split)
     files = manifest.table.set_index("id").reindex(examples.ids)
     there = files["path"].notna().to_numpy(copy=True)
@@ -127,7 +132,8 @@ def _examples(run: FinishedRun, manifest: Manifest, split: str, log: Callable[[s
         if there.sum() < 2:
             raise UserError(f"{manifest.source}: has no longer {missing}; put them back.")
         log(f"Note: {manifest.source} has no longer {missing}; the others are used.")
-    return LabelledImages(images, examples.of(there))
+    # Answered anew: what a run folder keeps of large outputs is rounded.
+    return LabelledImages(images, replace(examples.of(there), outputs=outputs_and_features(model, images)))
 
 
 def _refuse_without(training: pd.DataFrame, run: FinishedRun) -> None:

@@ -67,10 +67,14 @@ def prepare_run(recipe: Recipe) -> Prepared:
 
 
 def prepare_recipe(recipe: Recipe) -> Prepared:
+    """List, decode and audit the images of a recipe with what is known of them; see `prepare`."""
+    return with_targets(prepare_images(recipe), recipe)
+
+
+def prepare_images(recipe: Recipe) -> Prepared:
     """List, decode and audit the images of a recipe, as far as its task can use them; see `prepare`."""
     task = task_of(recipe.task)
-    found = prepare(recipe.data, recipe.seed, task.needs_classes, partial(task.ask, recipe.task, recipe.data))
-    return with_targets(found, recipe)
+    return prepare(recipe.data, recipe.seed, task.needs_classes, partial(task.ask, recipe.task, recipe.data))
 
 
 def with_targets(data: Prepared, recipe: Recipe) -> Prepared:
@@ -81,7 +85,8 @@ def with_targets(data: Prepared, recipe: Recipe) -> Prepared:
     """
     known = task_of(recipe.task).targets(data.question, recipe.data, data.manifest, data.table)
     audited = replace(data.audit, warnings=(*data.audit.warnings, *known.notes))
-    return replace(data, audit=audited, targets=known)
+    table = data.table if known.strata is None else data.table.assign(stratum=known.strata)
+    return replace(data, audit=audited, table=table, targets=known)
 
 
 def prepare(

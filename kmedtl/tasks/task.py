@@ -58,10 +58,12 @@ class KnownTargets:
     Attributes:
         of: part of the manifest's table → targets of its images, by output.
         notes: what the audit says of them.
+        strata: of each image of the table, what splits are balanced by; None: what the manifest says.
     """
 
     of: Callable[[pd.DataFrame], Targets]
     notes: tuple[str, ...] = ()
+    strata: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

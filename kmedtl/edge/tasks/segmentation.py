@@ -10,9 +10,11 @@ import numpy as np
 
 from kmedtl.edge.tasks.task import Cell, EdgeTask, Measurement, Outputs
 from kmedtl.errors import UserError, expect
+from kmedtl.images.marks import LONGEST, is_name
 from kmedtl.images.placement import placement, to_file
 
 MASK = "mask"
+NOTHING = "none"  # the decision where no structure is there
 LEVELS = 255  # a probability is rounded to a level of 0–255, so that what a run keeps is what it judged
 FURTHEST = 30.0  # of a logit, beyond which a probability is 0 or 1 in float32
 
@@ -41,7 +43,10 @@ class MaskDecoder:
 
     def __post_init__(self) -> None:
         count = len(self.structures)
-        expect(count > 0 and len(set(self.structures)) == count, "structures", "distinct names", self.structures)
+        for name in self.structures:
+            expect(is_name(name), "structures", f"names of letters, digits, _ and -, {LONGEST} at most", name)
+        distinct = len({name.casefold() for name in self.structures}) == count > 0
+        expect(distinct, "structures", "names that differ in more than case", self.structures)
         expect(len(self.thresholds) == count, "thresholds", f"{count}, one a structure", self.thresholds)
         expect(all(0 <= one < LEVELS for one in self.thresholds), "thresholds", "levels of 0 to 254", self.thresholds)
         expect(len(self.smallest) == count, "smallest", f"{count}, one a structure", self.smallest)
@@ -69,9 +74,11 @@ class MaskAnswer:
 
     @property
     def decision(self) -> str | None:
-        """The areas in words."""
-        named = zip(self.decoder.structures, self.areas or (), strict=False)
-        return ", ".join(f"{name} {area} px" for name, area in named) or None
+        """The structures that are there."""
+        if self.areas is None:
+            return None
+        there = [name for name, area in zip(self.decoder.structures, self.areas, strict=True) if area]
+        return ", ".join(there) or NOTHING
 
     def masks(self) -> dict[str, np.ndarray]:
         """Return the mask of each structure, uint8 (h, w), 255 where it is."""

@@ -75,7 +75,7 @@ def judge(question: MaskQuestion, settings: Settings, examples: Examples, decode
     """Judge predictions by a decoder; by the values of every group's column as well."""
     table = per_image(examples, question, decoder)
     found = evaluation_of(table, examples.patients, question.structures)
-    by = found.by | by_group(table, examples, settings.groups, question)
+    by = found.by | by_group(table, examples.patients, examples.groups, settings.groups, question.structures)
     return replace(found, by=by, tables=found.tables | {"calibration": pixel_calibration(examples, question)})
 
 
@@ -96,15 +96,20 @@ def pixel_calibration(examples: Examples, question: MaskQuestion) -> pd.DataFram
 
 
 def by_group(
-    table: pd.DataFrame, examples: Examples, columns: Sequence[str], question: MaskQuestion
+    table: pd.DataFrame, patients: np.ndarray, groups: pd.DataFrame, columns: Sequence[str], structures: Sequence[str]
 ) -> dict[str, dict[str, Estimate]]:
-    """Return the figures of every group: `COLUMN VALUE` → figures."""
+    """Return the figures of every group: `COLUMN VALUE` → figures.
+
+    Args:
+        table: as of `per_image`.
+        patients, groups: of each image, (N,) and N rows.
+    """
     by = {}
     for column in columns:
-        names = bands(examples.groups[column].reset_index(drop=True))
+        names = bands(groups[column].reset_index(drop=True))
         for name in in_order(names):
             part = table[(names == name)[table["image"]]]
-            by[f"{column} {name}"] = evaluation_of(part, examples.patients, question.structures).estimates
+            by[f"{column} {name}"] = evaluation_of(part, patients, structures).estimates
     return by
 
 
@@ -116,16 +121,18 @@ def pool(
     starts = np.cumsum([0, *(len(examples.ids) for examples, _ in folds)])
     numbered = [table.assign(image=table["image"] + start) for table, start in zip(tables, starts, strict=False)]
     patients = np.concatenate([examples.patients for examples, _ in folds])
-    whole = pd.concat(numbered, ignore_index=True)
-    return evaluation_of(whole, patients, question.structures), wide(whole, question)
+    whole, groups = pd.concat(numbered, ignore_index=True), pd.concat([examples.groups for examples, _ in folds])
+    found = evaluation_of(whole, patients, question.structures)
+    by = found.by | by_group(whole, patients, groups, settings.groups, question.structures)
+    return replace(found, by=by), wide(whole, question)
 
 
 def wide(table: pd.DataFrame, question: MaskQuestion) -> pd.DataFrame:
-    """Return a row an image: the figures of each structure, `STRUCTURE_FIGURE`."""
+    """Return a row an image: the figures of each structure, `STRUCTURE.FIGURE`; no name holds a dot."""
     parts = []
     for structure in question.structures:
         part = table[table["structure"] == structure].drop(columns=["image", "structure"]).reset_index(drop=True)
-        parts.append(part.add_prefix(f"{structure}_"))
+        parts.append(part.add_prefix(f"{structure}."))
     return pd.concat(parts, axis=1)
 
 
@@ -137,9 +144,9 @@ def long(table: pd.DataFrame, structures: Sequence[str]) -> pd.DataFrame:
     """
     parts = []
     for structure in structures:
-        own = [name for name in map(str, table) if name.startswith(f"{structure}_")]
+        own = [name for name in map(str, table) if name.startswith(f"{structure}.")]
         if not own:
-            raise KeyError(f"{structure}_dice")
+            raise KeyError(f"{structure}.dice")
         part = table[own].set_axis([name[len(structure) + 1 :] for name in own], axis=1).reset_index(drop=True)
         parts.append(part.assign(image=np.arange(len(part)), structure=structure))
     return pd.concat(parts, ignore_index=True)

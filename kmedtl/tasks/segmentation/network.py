@@ -9,7 +9,6 @@ import tensorflow as tf
 from keras import KerasTensor, layers, ops
 
 from kmedtl.edge.tasks.segmentation import LEVELS, MASK, MaskDecoder
-from kmedtl.errors import UserError
 from kmedtl.heads.build import Features
 from kmedtl.heads.unet import enlarged_to
 from kmedtl.recipe import Stage, Training
@@ -72,13 +71,7 @@ def outputs(question: MaskQuestion, features: Features) -> dict[str, KerasTensor
 def losses(
     question: MaskQuestion, stage: Stage | None, training: Training, distilled: bool
 ) -> dict[str, keras.losses.Loss]:
-    """Return the loss that the recipe names, the same in every stage.
-
-    Raises:
-        UserError: a stage that mixes images, whose masks cannot be mixed.
-    """
-    if stage and stage.mix != "none":
-        raise UserError(f"stages: {stage.name}: mix: expected none beside a segmentation. Received: {stage.mix}.")
+    """Return the loss that the recipe names, the same in every stage."""
     made: dict[str, Callable[[], keras.losses.Loss]] = {
         "dice_crossentropy": DiceCrossEntropy,
         "dice": OverlapLoss,

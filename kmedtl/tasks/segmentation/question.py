@@ -61,11 +61,16 @@ def _without_classes(manifest: Manifest) -> Manifest:
 def targets(question: MaskQuestion, data: Data, manifest: Manifest, table: pd.DataFrame) -> KnownTargets:
     """Return what gives the masks of images, uint8 (N, size, size, M), 1 where a structure is.
 
+    Splits are balanced by which structures an image shows, beside what the manifest balances them by.
+
     Raises:
         UserError: masks that cannot be used, see `kmedtl.data.mask_store.prepare_masks`.
     """
     masks = prepare_masks(table.rename(columns=dict(zip(SIZES, ("width", "height"), strict=True))), data)
-    return KnownTargets(lambda part: {MASK: masks.of(part["id"])}, tuple(mask_notes(masks, manifest)))
+    areas = masks.facts.set_index("id").loc[table["id"], [f"area_{name}" for name in masks.structures]]
+    shown = pd.Series(map(tuple, (areas > 0).to_numpy().tolist()))
+    strata, _ = pd.factorize(pd.Series(zip(table["stratum"], shown, strict=True)))
+    return KnownTargets(lambda part: {MASK: masks.of(part["id"])}, tuple(mask_notes(masks, manifest)), strata)
 
 
 def check(question: MaskQuestion, targets: Mapping[str, Targets]) -> None:

@@ -18,6 +18,7 @@ from kmedtl.tasks.task import Examples
 
 ROW = TASKS["segmentation"]
 QUESTION = MaskQuestion(("lesion",), 2.0, "keep")
+LOSSES = ("dice_crossentropy", "dice", "crossentropy", "focal", "tversky")
 
 
 def examples(reference, logits, width=32, height=32, patients=None):
@@ -61,15 +62,37 @@ def test_a_head_that_does_not_suit_the_task_is_refused(settings, message):
         Recipe("masks", **given)
 
 
-def test_images_are_not_mixed_and_only_the_headline_chooses_the_epoch():
-    network, stage = ROW.network(), Stage("h", "head", 1, 1e-3, mix="mixup")
-    with pytest.raises(UserError, match=r"mix: expected none beside a segmentation. Received: mixup"):
-        network.losses(QUESTION, stage, Training(), False)
+@pytest.mark.parametrize(
+    ("stage", "message"),
+    [
+        ({"mix": "mixup"}, "stage h: mix: expected none beside segmentation. Received: 'mixup'"),
+        ({"label_smoothing": 0.1}, "stage h: label_smoothing: expected 0.0 beside segmentation. Received: 0.1"),
+        ({"focal_gamma": 2.0}, "stage h: focal_gamma: expected 0.0 beside segmentation"),
+    ],
+)
+def test_settings_of_a_stage_without_effect_are_refused(stage, message):
+    with pytest.raises(UserError, match=message):
+        Recipe("masks", (Stage("h", "head", 1, 1e-3, **stage),), task=Segmentation(), head=Head("unet"))
+
+
+def test_only_the_headline_chooses_the_epoch_and_no_closed_form_learns():
     with pytest.raises(UserError, match=r"training.select: expected headline or worst_shift"):
         ROW.select(QUESTION, Training(select="sensitivity"), {}, {})
+    with pytest.raises(UserError, match=r"schedule: expected stages, or .* beside segmentation. Received: 'logistic'"):
+        Recipe("masks", schedule="logistic", task=Segmentation(), head=Head("unet"))
 
 
-@pytest.mark.parametrize("loss", ["dice_crossentropy", "dice", "crossentropy", "focal", "tversky"])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_an_image_counts_by_its_weight(loss):
+    masks, _ = squares(5)
+    target, logits = masks[..., None].astype(np.float32), np.random.default_rng(0).normal(0, 3, (5, 32, 32, 1))
+    (of,) = ROW.network().losses(replace(QUESTION, loss=loss), None, Training(), False).values()
+    each = [float(of(target[row : row + 1], logits[row : row + 1])) for row in range(5)]
+    weights = np.array([0.0, 1.0, 2.0, 0.5, 1.5], np.float32)
+    assert float(of(target, logits, sample_weight=weights)) == pytest.approx(np.mean(weights * each), rel=1e-5)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
 def test_each_loss_falls_as_masks_come_nearer(loss):
     masks, _ = squares(2)
     target = masks[..., None].astype(np.float32)
@@ -213,12 +236,12 @@ def test_the_scanner_gives_masks_in_the_size_of_the_file(width, height):
     box = placement(width, height, 32, "keep")
     logits = np.full((1, 32, 32, 1), -9.0, np.float32)
     logits[:, box.top : box.top + box.height, box.left : box.left + (box.width + 1) // 2] = 9.0
-    answer = place({MASK: logits}, plain(("left half",), 2.0, "keep"), width, height)
+    answer = place({MASK: logits}, plain(("left_half",), 2.0, "keep"), width, height)
     (mask,) = answer.masks().values()
     assert mask.shape == (height, width)
     assert mask[:, : width // 3].all()
     assert not mask[:, -width // 3 :].any()
-    assert answer.document()["structures"]["left half"]["share"] == pytest.approx(0.5, abs=0.06)
+    assert answer.document()["structures"]["left_half"]["share"] == pytest.approx(0.5, abs=0.06)
 
 
 def test_small_parts_are_measured_in_pixels_of_the_model():
