@@ -21,8 +21,8 @@ from kmedtl.edge.inputs import gathered
 from kmedtl.edge.output_formats import WRITERS
 from kmedtl.edge.predictor import ImageResult, Model, Prediction, predict_files
 from kmedtl.errors import UserError
+from kmedtl.images.file_kinds import is_dicom
 from kmedtl.images.pixels import UnreadableImageError
-from kmedtl.images.read_image import is_dicom
 from kmedtl.system.disk import room_on
 from kmedtl.system.printable import shown
 

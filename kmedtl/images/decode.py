@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
+from kmedtl.images.file_kinds import DICOM_SUFFIXES
 from kmedtl.images.pixels import UnreadableImageError
-from kmedtl.images.read_image import DICOM_SUFFIXES, read_image
+from kmedtl.images.read_image import read_image
 from kmedtl.images.reading import Reading
 from kmedtl.images.workers import Failure, Job, in_workers
 

@@ -10,7 +10,8 @@ import mmap
 import struct
 import warnings
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -61,11 +62,22 @@ def read_dicom(path: Path, window: Window, frame: int | None) -> DicomImage:
         UnreadableImageError: no image in the file, or one that cannot be decoded. The reason never quotes the file's
             text, which may name a patient.
     """
+    with opened(path) as data:
+        return _decode(data, window, frame)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[pydicom.FileDataset]:
+    """Yield the tags of a file, and turn what pydicom raises on them meanwhile into a reason.
+
+    Raises:
+        UnreadableImageError: as of `read_dicom`.
+    """
     logging.getLogger("pydicom").setLevel(logging.CRITICAL)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            return _decode(_parse(path), window, frame)
+            yield _parse(path)
         except InvalidDicomError:
             raise UnreadableImageError("not a readable DICOM image (no DICOM header)") from None
         except _DECODING_ERRORS:
@@ -97,16 +109,9 @@ def _parse(path: Path, stop_before_pixels: bool = False) -> pydicom.FileDataset:
 
 
 def _decode(data: pydicom.FileDataset, window: Window, frame: int | None) -> DicomImage:
-    if not any(data.get(name) for name in _PIXELS):
-        raise UnreadableImageError("not a readable DICOM image (it holds no pixels)")
-    _check_tags(data)
-    mode = str(data.PhotometricInterpretation).strip().upper()
-    if mode not in (*_GRAY, *_COLOUR, "PALETTE COLOR"):
-        raise UnreadableImageError("a DICOM image of an unknown photometric interpretation")
-    check_pixels(int(data.Columns), int(data.Rows))
-    _check_length(data)
+    mode = check_pixel_tags(data)
     number = _frame(data, frame)
-    stored = _stored(data, number)
+    stored = stored_values(data, number)
     bits = int(data.BitsStored if "PixelData" in data else data.BitsAllocated)
     if mode == "PALETTE COLOR":
         shown = _to_8_bit(apply_color_lut(stored, data), 16)  # whatever the entries use of their 16 bits
@@ -115,6 +120,23 @@ def _decode(data: pydicom.FileDataset, window: Window, frame: int | None) -> Dic
     else:
         shown = _gray(stored, tags_of_frame(data, number), window)
     return DicomImage(shown, mode, bits, str(data.get("BurnedInAnnotation", "")).upper() == "YES")
+
+
+def check_pixel_tags(data: pydicom.FileDataset) -> str:
+    """Return the photometric interpretation of pixels that `stored_values` can decode.
+
+    Raises:
+        UnreadableImageError: tags that are missing or hold what they cannot, too many pixels, or too few of them.
+    """
+    if not any(data.get(name) for name in _PIXELS):
+        raise UnreadableImageError("not a readable DICOM image (it holds no pixels)")
+    _check_tags(data)
+    mode = str(data.PhotometricInterpretation).strip().upper()
+    if mode not in (*_GRAY, *_COLOUR, "PALETTE COLOR"):
+        raise UnreadableImageError("a DICOM image of an unknown photometric interpretation")
+    check_pixels(int(data.Columns), int(data.Rows))
+    _check_length(data)
+    return mode
 
 
 def _check_tags(data: pydicom.FileDataset) -> None:
@@ -136,7 +158,7 @@ def _check_length(data: pydicom.FileDataset) -> None:
         raise UnreadableImageError("not a readable DICOM image (its PixelData is cut short)")
 
 
-def _stored(data: pydicom.FileDataset, number: int) -> np.ndarray:
+def stored_values(data: pydicom.FileDataset, number: int) -> np.ndarray:
     """Return a frame's stored values, (H, W) or (H, W, 3); YBR becomes RGB."""
     syntax = data.file_meta.TransferSyntaxUID
     try:

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
+from kmedtl.images.file_kinds import is_dicom
 from kmedtl.images.pixels import UnreadableImageError, check_pixels, stretch, to_levels, voi_share
 from kmedtl.images.placement import in_square, placement
 from kmedtl.images.png_rows import check_rows
@@ -42,11 +43,6 @@ DECODING_ERRORS = (
     OSError, ValueError, SyntaxError, EOFError, KeyError, TypeError, IndexError, ArithmeticError, zlib.error,
     struct.error, Image.DecompressionBombError,
 )  # fmt: skip
-DICOM_SUFFIXES = frozenset({".dcm", ".dicom"})
-SUFFIXES = DICOM_SUFFIXES | {
-    ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".jp2", ".j2k", ".jpx", ".j2c",
-    ".pgm", ".ppm", ".pbm", ".pnm",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -147,17 +143,6 @@ def _check_file(path: Path) -> None:
         raise UnreadableImageError("the file is empty (0 bytes)")
     if status.st_size > MAX_BYTES:
         raise UnreadableImageError(f"{status.st_size} bytes, more than the limit of {MAX_BYTES}")
-
-
-def is_dicom(path: Path) -> bool:
-    """Tell by the suffix, or by the magic bytes for the nameless files of archives; what cannot be opened is none."""
-    if path.suffix.lower() in DICOM_SUFFIXES:
-        return True
-    try:
-        with path.open("rb") as file:
-            return file.read(132)[128:] == b"DICM"
-    except OSError:
-        return False
 
 
 def _dicom_picture(path: Path, reading: Reading, frame: int | None) -> Picture:
