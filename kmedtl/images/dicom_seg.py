@@ -64,6 +64,8 @@ def read_segments(path: Path, image: SourceImage) -> Iterator[Segment]:
             raise UnreadableImageError("a DICOM Segmentation that is neither BINARY nor FRACTIONAL")
         check_pixel_tags(data)
         count = int(next(iter(numbers(data, "NumberOfFrames")), 1))
+        if count != len(data.get("PerFrameFunctionalGroupsSequence") or []):
+            raise UnreadableImageError("a DICOM Segmentation that does not tell of each frame what it is")
         owners = [_segment_of(data, frame) for frame in range(count)]
         chosen = _frames_of(image, data, [_references(data, frame) for frame in range(count)])
         labels = {int(one.SegmentNumber): str(one.get("SegmentLabel", "")) for one in data.SegmentSequence}
@@ -74,10 +76,9 @@ def read_segments(path: Path, image: SourceImage) -> Iterator[Segment]:
 
 def _group(data: pydicom.Dataset, frame: int, keyword: str) -> Sequence[pydicom.Dataset]:
     """Return the items of a functional group: a frame's own, else those that all frames share."""
-    own = data.get("PerFrameFunctionalGroupsSequence") or []
     shared = data.get("SharedFunctionalGroupsSequence") or []
-    found = own[frame].get(keyword) if frame < len(own) else None
-    return found or next((one.get(keyword) for one in shared), None) or []
+    own = data.PerFrameFunctionalGroupsSequence[frame].get(keyword)
+    return own or next((one.get(keyword) for one in shared), None) or []
 
 
 def _segment_of(data: pydicom.Dataset, frame: int) -> int:
@@ -119,7 +120,21 @@ def _union(data: pydicom.FileDataset, frames: Sequence[int]) -> np.ndarray:
     """Return the pixels that any of the frames marks, bool (H, W)."""
     found = np.zeros((int(data.Rows), int(data.Columns)), bool)
     half = int(data.MaximumFractionalValue) / 2 if data.SegmentationType == "FRACTIONAL" else 1
+    is_packed = int(data.BitsAllocated) == 1 and not data.file_meta.TransferSyntaxUID.is_encapsulated
     for frame in frames:
-        values = stored_values(data, frame)
+        values = _bits(data, frame) if is_packed else stored_values(data, frame)
         found |= (values > 0) & (values >= half)
     return found
+
+
+def _bits(data: pydicom.FileDataset, frame: int) -> np.ndarray:
+    """Return a frame of single bits, uint8 (H, W) of 0 and 1 (PS3.5 8.1.1); frames need not begin at whole bytes.
+
+    By hand: pydicom 3.0.2 fails on a frame that begins and ends within bytes.
+    """
+    if not data.file_meta.TransferSyntaxUID.is_little_endian:
+        raise UnreadableImageError("a big-endian DICOM Segmentation, which is not read")
+    rows, columns = int(data.Rows), int(data.Columns)
+    first, skipped = divmod(frame * rows * columns, 8)
+    packed = np.frombuffer(data.PixelData, np.uint8, -(-(skipped + rows * columns) // 8), first)
+    return np.unpackbits(packed, bitorder="little")[skipped:][: rows * columns].reshape(rows, columns)

@@ -22,10 +22,10 @@ from kmedtl.images.reading import Reading
 from kmedtl.recipe import Data
 from tests.data.sources.test_dicom_tree import uid, write_dicom
 
-WIDTH, HEIGHT = 21, 13  # 273 pixels: frames do not begin at whole bytes
+WIDTH, HEIGHT = 17, 13  # 221 pixels: frames do not begin at whole bytes
 FIRST, SECOND = np.zeros((2, HEIGHT, WIDTH), bool)
 FIRST[2:9, 3:12] = True
-SECOND[6:12, 10:19] = True
+SECOND[6:12, 10:16] = True
 BOTH = FIRST | SECOND
 ONE, TWO = uid(1, 0), uid(1, 1)
 
@@ -163,7 +163,8 @@ def test_a_segmentation_of_one_image_is_for_a_file_of_another_format_too(tmp_pat
         ({"SegmentationType": "LABELMAP"}, "neither BINARY nor FRACTIONAL"),
         ({"Rows": 60_000, "Columns": 60_000}, "more than the limit"),
         ({"NumberOfFrames": 300}, "cut short"),
-        ({"NumberOfFrames": 2, "PerFrameFunctionalGroupsSequence": []}, "which segment"),
+        ({"PerFrameFunctionalGroupsSequence": []}, "of each frame"),
+        ({"PerFrameFunctionalGroupsSequence": [Dataset()] * 2}, "which segment"),
         ({"SegmentSequence": [Dataset()]}, "damaged"),
         ({"PixelData": b""}, "no pixels"),
     ],
