@@ -45,6 +45,7 @@ class Prediction:
         error: why there is no answer, or None.
         explanation: the file that shows which places the answer rests on, if one was asked for.
         masks: the files of its masks, likewise.
+        dicom_seg: the DICOM file of its masks, likewise.
         dicom_report: the DICOM files that tell the answer, likewise.
     """
 
@@ -56,6 +57,7 @@ class Prediction:
     error: str | None = None
     explanation: str | None = None
     masks: tuple[str, ...] | None = None
+    dicom_seg: str | None = None
     dicom_report: tuple[str, ...] | None = None
 
 
