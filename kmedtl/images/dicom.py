@@ -25,6 +25,7 @@ from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRL
 
 from kmedtl.images.dicom_codecs import plugin_for
 from kmedtl.images.dicom_luts import look_up, modality_values, numbers, read_lut, tags_of_frame, windows
+from kmedtl.images.dicom_spacing import spacing_of
 from kmedtl.images.pixels import UnreadableImageError, check_pixels, stretch, to_levels, voi_share
 from kmedtl.images.reading import Window
 
@@ -47,12 +48,13 @@ _WIDEST_TABLE = 2**17  # stored values; more are worked out pixel by pixel
 
 @dataclass(frozen=True)
 class DicomImage:
-    """One frame: `pixels` is uint8 (H, W) or (H, W, 3); `mode` and `bits` are as stored."""
+    """One frame: `pixels` is uint8 (H, W) or (H, W, 3); `mode` and `bits` as stored; `spacing` as of `spacing_of`."""
 
     pixels: np.ndarray
     mode: str
     bits: int
     burned_in: bool
+    spacing: tuple[float, float]
 
 
 def read_dicom(path: Path, window: Window, frame: int | None) -> DicomImage:
@@ -111,15 +113,15 @@ def _parse(path: Path, stop_before_pixels: bool = False) -> pydicom.FileDataset:
 def _decode(data: pydicom.FileDataset, window: Window, frame: int | None) -> DicomImage:
     mode = check_pixel_tags(data)
     number = _frame(data, frame)
-    stored = stored_values(data, number)
+    stored, tags = stored_values(data, number), tags_of_frame(data, number)
     bits = int(data.BitsStored if "PixelData" in data else data.BitsAllocated)
     if mode == "PALETTE COLOR":
         shown = _to_8_bit(apply_color_lut(stored, data), 16)  # whatever the entries use of their 16 bits
     elif stored.ndim == 3:
         shown = _to_8_bit(stored, bits)
     else:
-        shown = _gray(stored, tags_of_frame(data, number), window)
-    return DicomImage(shown, mode, bits, str(data.get("BurnedInAnnotation", "")).upper() == "YES")
+        shown = _gray(stored, tags, window)
+    return DicomImage(shown, mode, bits, str(data.get("BurnedInAnnotation", "")).upper() == "YES", spacing_of(tags))
 
 
 def check_pixel_tags(data: pydicom.FileDataset) -> str:

@@ -58,10 +58,12 @@ class KnownTargets:
     Attributes:
         of: part of the manifest's table → targets of its images, by output.
         notes: what the audit says of them.
+        question: Q, where the images say more of it than could be known before they were decoded; None: as it was.
     """
 
     of: Callable[[pd.DataFrame], Targets]
     notes: tuple[str, ...] = ()
+    question: Any = None
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import pandas as pd
 from kmedtl.data.delimited import read_text_table
 from kmedtl.errors import UserError
 from kmedtl.statistics.groups import bands, in_order
-from kmedtl.tasks.segmentation.evaluation import long
+from kmedtl.tasks.segmentation.evaluation import UNITS, long
 from kmedtl.tasks.segmentation.figures import evaluation_of
 from kmedtl.tasks.summary import estimate_lines
 from kmedtl.tasks.tables import with_manifest
@@ -41,20 +41,24 @@ def evaluate_table(path: Path, run: dict[str, Any], settings: TableSettings) -> 
         raise UserError(f"{path}: no rows of the split '{settings.split}'; name another by --split, or '' for all.")
     structures = _structures(path, table, run)
     figures = _numbers(long(table, structures), path)
+    unit = run.get("decoder", {}).get("unit", "")  # of a table alone nothing says it
     patients = (table["patient"] if "patient" in table else table.index.astype(str)).to_numpy(object)
     notes: list[str] = []
     if settings.manifest:
         ids = table["id"] if "id" in table else table.index.astype(str)
         table, notes = with_manifest(list(ids), table, settings.manifest)
     found = evaluation_of(figures, patients, structures)
+    found = replace(found, details=unit or None)
     by = found.by | _by_group(figures, patients, structures, table, settings.groups, path)
     document = {
         "notes": notes,
+        "unit": unit,
         "test": {name: asdict(one) for name, one in found.estimates.items()},
         "by": {name: {key: asdict(one) for key, one in part.items()} for name, part in by.items()},
         "empty": found.tables["empty"].to_dict("records"),
     }
     told = [f"  {name}: Dice {part['dice']}, surface Dice {part['surface_dice']}" for name, part in by.items()]
+    told += [f"  Distances are in {UNITS[unit]}."] if unit in UNITS else []
     return TableEvaluation(found, found.images, found.patients, document, [*estimate_lines(found, 0.0), *told])
 
 
