@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 from dataclasses import replace
 
@@ -159,6 +160,39 @@ def test_where_an_image_lies_in_the_patient_goes_along(asked, tmp_path):
     made = pydicom.dcmread(told["dicom_seg"])
     assert made.FrameOfReferenceUID == "1.2.840.99.4.0"
     assert made.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0].PixelSpacing == [0.5, 0.25]
+
+
+def test_areas_are_in_mm2_where_a_film_states_its_spacing(model, film, tmp_path, capsys):
+    data = pydicom.dcmread(film)
+    data.ImagerPixelSpacing = [0.5, 0.2]
+    data.save_as(film)
+    png = tmp_path / "film.png"
+    Image.fromarray(np.full((40, 40), 200, np.uint8)).save(png, dpi=(254, 254))
+    parser = argparse.ArgumentParser()
+    add_predict_options(parser)
+    report = ["--dicom-report", str(tmp_path / "reports")]
+    assert answer(model, parser.parse_args([str(film), str(png), "--format", "jsonl", *report])) == 0
+    known, unknown = map(json.loads, capsys.readouterr().out.splitlines())
+    for told in known["structures"].values():
+        assert told["mm2"] == pytest.approx(told["pixels"] * 0.1)
+    assert [told["mm2"] for told in unknown["structures"].values()] == [None] * 4
+    measured = [item.MeasuredValueSequence[0] for item in _items(pydicom.dcmread(known["dicom_report"][0]))]
+    assert [float(one.NumericValue) for one in measured] == [
+        pytest.approx(told["mm2"]) for told in known["structures"].values()
+    ]
+    assert {one.MeasurementUnitsCodeSequence[0].CodeValue for one in measured} == {"mm2"}
+    assert answer(model, parser.parse_args([str(film), str(png), "--format", "csv"])) == 0
+    first, second = csv.DictReader(capsys.readouterr().out.splitlines())
+    assert float(first["bright_mm2"]) == pytest.approx(float(first["bright_pixels"]) * 0.1)
+    assert second["bright_mm2"] == ""
+
+
+def _items(dataset):
+    """Return the numbers of a structured report."""
+    for item in dataset.get("ContentSequence", ()):
+        if item.ValueType == "NUM":
+            yield item
+        yield from _items(item)
 
 
 @pytest.mark.parametrize("command", [main, main_of_kmedtl.main])
