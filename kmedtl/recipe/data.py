@@ -48,7 +48,8 @@ class Data:
         frames: of multi-frame DICOM images: `middle`, `all` (each an image of its own) or a number from 0 on.
         structures: name → what marks it in masks: a pixel's value, such as 255; a colour, such as "#ff0000"; or a
             pattern of mask files' names, such as `*_lung*`, of which every pixel above 0 counts. Files that fit no
-            pattern go by the values. Empty: whatever is above 0 is one structure, `foreground`.
+            pattern go by the values; of DICOM Segmentations values are the numbers of segments, and patterns may also
+            be of their labels. Empty: whatever is above 0 is one structure, `foreground`.
         missing_masks: of images without a mask: `refuse`, or `empty`, as if nothing were marked in them.
         soft_masks: of masks whose borders are blurred by scaling or JPEG: `refuse`, or `threshold`: a pixel counts from
             half of a structure's value on, or to the nearest of the named values.

@@ -62,7 +62,8 @@ class Segmentation:
             each pixel; `focal`: the same, easy pixels counting less (Lin et al. 2017); `tversky`: as `dice`, a missed
             pixel counting more than a false one (Salehi et al. 2017).
         missed: of `tversky`: the weight of missed pixels; that of false ones is 1 − `missed`.
-        tolerance: up to so many pixels of the file apart, two borders agree (surface Dice).
+        tolerance: up to so far apart, two borders agree (surface Dice): in mm, where every image states how far apart
+            its pixels are, as DICOM files may; else in pixels of the file.
         kind: the name of the task.
     """
 
@@ -75,7 +76,7 @@ class Segmentation:
 
     def __post_init__(self) -> None:
         expect(0 < self.missed < 1, "task.missed", "above 0 and below 1", self.missed)
-        expect(0 < self.tolerance <= 100, "task.tolerance", "above 0, at most 100 pixels", self.tolerance)
+        expect(0 < self.tolerance <= 100, "task.tolerance", "above 0, at most 100", self.tolerance)
 
 
 Task = Classification | Regression | Segmentation

@@ -15,7 +15,8 @@ from kmedtl.data.sources.find_files import FileFinder
 from kmedtl.data.sources.listing import Listing, list_folder, suffixes
 from kmedtl.data.sources.names import containers, is_hidden, split_of
 from kmedtl.errors import UserError
-from kmedtl.images.read_image import DICOM_SUFFIXES, FORMAT_NAMES, SUFFIXES
+from kmedtl.images.file_kinds import DICOM_SUFFIXES, SUFFIXES
+from kmedtl.images.read_image import FORMAT_NAMES
 from kmedtl.recipe import Data
 from kmedtl.system.home import expanded
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from kmedtl.errors import UserError
-from kmedtl.tasks.segmentation.evaluation import by_group, long
+from kmedtl.tasks.segmentation.evaluation import UNITS, by_group, long
 from kmedtl.tasks.segmentation.figures import evaluation_of
 from kmedtl.tasks.summary import estimate_lines
 from kmedtl.tasks.tables import judged_rows, with_manifest
@@ -29,6 +29,7 @@ def evaluate_table(path: Path, run: dict[str, Any], settings: TableSettings) -> 
     table = judged_rows(path, settings, "figures of masks")
     structures = _structures(path, table, run)
     figures = _numbers(long(table, structures), path)
+    unit = run.get("decoder", {}).get("unit", "")  # of a table alone nothing says it
     patients = (table["patient"] if "patient" in table else table.index.astype(str)).to_numpy(object)
     notes: list[str] = []
     if settings.manifest:
@@ -38,15 +39,18 @@ def evaluate_table(path: Path, run: dict[str, Any], settings: TableSettings) -> 
     for column in settings.groups:
         if column not in table:
             raise UserError(f"{path}: no column '{column}' to judge by. Found: {', '.join(map(str, table))}.")
+    found = replace(found, details=unit or None)
     by = found.by | by_group(figures, patients, table, settings.groups, structures)
     document = {
         "notes": notes,
+        "unit": unit,
         "test": {name: asdict(one) for name, one in found.estimates.items()},
         "by": {name: {key: asdict(one) for key, one in part.items()} for name, part in by.items()},
         "empty": found.tables["empty"].to_dict("records"),
     }
-    group_lines = [f"  {name}: Dice {part['dice']}, surface Dice {part['surface_dice']}" for name, part in by.items()]
-    return TableEvaluation(found, found.images, found.patients, document, [*estimate_lines(found, 0.0), *group_lines])
+    lines = [f"  {name}: Dice {part['dice']}, surface Dice {part['surface_dice']}" for name, part in by.items()]
+    lines += [f"  Distances are in {UNITS[unit]}."] if unit in UNITS else []
+    return TableEvaluation(found, found.images, found.patients, document, [*estimate_lines(found, 0.0), *lines])
 
 
 def _structures(path: Path, table: pd.DataFrame, run: dict[str, Any]) -> tuple[str, ...]:
