@@ -84,11 +84,11 @@ def export_run(run: FinishedRun, formats: Sequence[str], folder: Path, log: Call
     rows = export(subject, folder, formats, thorough=True)
     footprints = tuple(
         footprint(folder / row.file, threads, run.info.size, run.info.channels)
-        for row in progress(rows, "Measuring", unit="file")
+        for row in progress([row for row in rows if row.runs], "Measuring", unit="file")
         for threads in THREADS
     )
     for row in rows:
-        if row.failed_gates:
+        if row.failed_gates and row.runs:
             (folder / row.file).rename(folder / f"{row.file}{REJECTED}")
     document = {"files": [row.document() for row in rows], "footprints": [asdict(found) for found in footprints]}
     write_json(folder / TABLE, document)
@@ -106,8 +106,7 @@ def summary(exported: Exported) -> list[str]:
             f"{row.megabytes:.1f}",
             f"{row.loss.value:+.4f} ({row.loss.low:+.4f} to {row.loss.high:+.4f})",
             *(drift_cell(name, row.drift[name]) for name in exported.titles),
-            *(f"{found.p50:.1f} (95 %: {found.p95:.1f})" for found in (measured[row.file, n] for n in THREADS)),
-            f"{measured[row.file, 1].peak_megabytes:.0f}",
+            *_times(row, measured),
         ]
         for row in exported.rows
     ]
@@ -115,6 +114,13 @@ def summary(exported: Exported) -> list[str]:
     lines += [f"{row.file}: {row.made}" for row in exported.rows if row.made]
     lines += [f"Rejected: {row.file}{REJECTED}: {'; '.join(row.failed_gates)}" for row in exported.rejected]
     return lines
+
+
+def _times(row: Parity, measured: Mapping[tuple[str, int], Footprint]) -> list[str]:
+    if not row.runs:
+        return ["–"] * (len(THREADS) + 1)
+    found = [measured[row.file, count] for count in THREADS]
+    return [*(f"{one.p50:.1f} (95 %: {one.p95:.1f})" for one in found), f"{found[0].peak_megabytes:.0f}"]
 
 
 def _examples(

@@ -298,7 +298,7 @@ def test_areas_are_in_mm2_where_the_file_states_its_spacing():
     assert ROW.edge.columns(decoder) == ["a_pixels", "a_mm2"]
     assert [answer.values() for answer in (known, unknown, unread)] == [[512.0, 64.0], [512.0, None], [None, None]]
     assert [answer.cells() for answer in (known, unknown, unread)] == [["512 (64 mm²)"], ["512"], []]
-    assert [answer.decision for answer in (known, unknown, unread)] == ["a 512 px (64 mm²)", "a 512 px", None]
+    assert [answer.decision for answer in (known, unknown, unread)] == ["a", "a", None]
     assert known.document()["structures"]["a"] == {"pixels": 512, "share": 0.5, "mm2": 64.0}
     assert unknown.document()["structures"]["a"]["mm2"] is None
     assert [answer.measurements()[0][3:] for answer in (known, unknown)] == [(64.0, "mm2"), (512.0, "{pixels}")]
