@@ -33,7 +33,7 @@ def test_a_file_is_asked_in_a_process_of_its_own(converted):
     assert survives(whole)
     assert survives(quantize.by_ranges(whole, ranges))
     (activation,) = (name for name in ranges if "first" in name)
-    overflowing = ranges | {activation: np.zeros_like(ranges[activation]) + (0, 1e-7)}
+    overflowing = ranges | {activation: np.tile([0, 1e-7], (len(ranges[activation]), 1))}
     assert not survives(quantize.by_ranges(whole, overflowing))
     assert not survives(b"no model at all")
 
