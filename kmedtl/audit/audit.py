@@ -18,6 +18,8 @@ from kmedtl.data.manifest import SPLITS, UNKNOWN, Manifest
 from kmedtl.data.spelling import one_spelling
 from kmedtl.data.store import Store
 from kmedtl.errors import UserError
+from kmedtl.images.placement import placement
+from kmedtl.images.reading import Aspect
 from kmedtl.system.progress import progress
 
 LOOK_BATCH = 128  # images held at once
@@ -87,7 +89,12 @@ class Audit:
 
 
 def audit(
-    manifest: Manifest, store: Store, max_unreadable: float, seed: int, same_patients: bool = True
+    manifest: Manifest,
+    store: Store,
+    max_unreadable: float,
+    seed: int,
+    same_patients: bool = True,
+    aspect: Aspect = "stretch",
 ) -> tuple[Audit, pd.DataFrame]:
     """Return the audit, and the table of readable images with their `record` in the store, `twin` and `poor`.
 
@@ -96,6 +103,7 @@ def audit(
     Args:
         max_unreadable: fraction of the images that may be unreadable.
         same_patients: patients whose ids differ only in spelling get the first of them, in the table too.
+        aspect: how the images lie in the store's squares.
 
     Raises:
         UserError: more unreadable files than allowed, or a class without a readable image.
@@ -108,7 +116,7 @@ def audit(
         if not members.any() and not manifest.multi_label:
             reason = next(iter(unreadable.values()), "none is listed")
             raise UserError(f"{manifest.source}: no image of the class '{name}' can be read; first: {reason}.")
-    prints, frames, poor = (features[table["record"]] for features in _look(store))
+    prints, frames, poor = (features[table["record"]] for features in _look(store, aspect))
     # Empty slices are alike in everybody: they link no patients.
     contents = table["sha256"].where(poor != "constant", table["id"])
     table["twin"] = _twins(manifest, contents, prints)
@@ -134,11 +142,17 @@ def _unreadable(manifest: Manifest, facts: pd.DataFrame, max_unreadable: float) 
     return unreadable
 
 
-def _look(store: Store) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _look(store: Store, aspect: Aspect) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return fingerprints, border features and `poor_pixels` of every image in the order of `record`, in one pass."""
+    facts = store.facts[store.facts["record"] >= 0].sort_values("record")
+    sizes = zip(facts["width"], facts["height"], strict=True)
     batches = store.images().batch(LOOK_BATCH).as_numpy_iterator()
     bar = progress(batches, "Looking at images", -(-store.count // LOOK_BATCH), unit="batch")
-    features = [(fingerprint(images), frame(images), poor_pixels(images)) for images in bar]
+    features = []
+    for images in bar:
+        # The black around images of one shape is alike in all.
+        inner = [image[placement(*size, len(image), aspect).box] for image, size in zip(images, sizes, strict=False)]
+        features.append((fingerprint(inner), frame(images), poor_pixels(inner)))
     prints, frames, poor = (np.concatenate(parts) for parts in zip(*features, strict=True))
     return prints, frames, poor
 

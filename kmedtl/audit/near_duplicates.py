@@ -7,7 +7,8 @@ detail is compared instead, for every pair.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import cache
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
@@ -24,7 +25,7 @@ TURNED_SKETCH = 32  # and for turned images, whose different ones are less alike
 MARGIN = 0.15  # how far below SAME the first comparison looks
 
 
-def fingerprint(images: np.ndarray) -> np.ndarray:
+def fingerprint(images: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
     """Return float16 (N, 1024): the local detail of each image, of length 1, or all 0 where an image is blank.
 
     The gray image, averaged to 32 × 32 cells, minus its surroundings and divided by their contrast (a Gaussian of one
@@ -35,12 +36,11 @@ def fingerprint(images: np.ndarray) -> np.ndarray:
     Recognition?, ICCV 2009, section 3.1.
 
     Args:
-        images: uint8 (N, S, S, C), S at least 32, C 1 or 3.
+        images: each uint8 (H, W, C), C 1 or 3; the black around an image that keeps its aspect is no part of it.
     """
     if len(images) == 0:
         return np.empty((0, GRID * GRID), np.float16)
-    shrink = _averaging(images.shape[1])
-    cells = np.stack([_gray_cells(image, shrink) for image in images])
+    cells = np.stack([_gray_cells(image) for image in images])
     around = (0, 1, 1)  # a Gaussian of one cell, each image by itself
     detail = cells - gaussian_filter(cells, around, mode="nearest")
     detail /= np.sqrt(gaussian_filter(detail * detail, around, mode="nearest")) + SOFTEN
@@ -140,6 +140,7 @@ def _similarity(fingerprints: np.ndarray, i: np.ndarray, j: np.ndarray, turn: in
     return similar
 
 
+@cache
 def _averaging(size: int) -> csr_array:
     """Return float32 (32, size): the share of each pixel in each cell, rows that sum to 1.
 
@@ -150,8 +151,9 @@ def _averaging(size: int) -> csr_array:
     return csr_array((np.clip(overlap, 0, None) * GRID / size).astype(np.float32))
 
 
-def _gray_cells(image: np.ndarray, shrink: csr_array) -> np.ndarray:
-    """Return float32 (32, 32) of uint8 (S, S, C); one image at a time, so that 2048 pixels a side fit too."""
-    size, _, channels = image.shape
-    lines = (shrink @ image.reshape(size, -1).astype(np.float32)).reshape(GRID, size, channels).mean(axis=2)
-    return (shrink @ lines.T).T
+def _gray_cells(image: np.ndarray) -> np.ndarray:
+    """Return float32 (32, 32) of uint8 (H, W, C); one image at a time, so that 2048 pixels a side fit too."""
+    height, width, channels = image.shape
+    rows = image.reshape(height, -1).astype(np.float32)
+    lines = (_averaging(height) @ rows).reshape(GRID, width, channels).mean(axis=2)
+    return (_averaging(width) @ lines.T).T

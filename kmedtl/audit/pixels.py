@@ -5,6 +5,8 @@ A wrong window, a wrong bit depth or a failed export makes them, and a network t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 NARROW = 16  # levels of 256 that hold next to all pixels of an almost constant image, as 12 bits in 16 leave
@@ -14,14 +16,14 @@ CLIPPED, BOTH_ENDS = 0.95, 0.02  # fraction of pixels that are black or white, a
 POOR = ("constant", "almost constant", "saturated", "clipped")
 
 
-def poor_pixels(images: np.ndarray) -> np.ndarray:
+def poor_pixels(images: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
     """Return for each image which of `POOR` it is, or "".
 
     `constant`: one level throughout. `almost constant`: 99.8 % of the pixels within 16 levels. `saturated`: three
     quarters of the pixels are white. `clipped`: 95 % of the pixels are black or white, at least 2 % of each.
 
     Args:
-        images: uint8 (N, S, S, C).
+        images: each uint8 (H, W, C).
     """
     return np.array([_poor(np.bincount(image.ravel(), minlength=256) / image.size) for image in images], object)
 

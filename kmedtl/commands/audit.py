@@ -34,7 +34,7 @@ def command(options: argparse.Namespace) -> int:
 
     lenient = replace(recipe.data, max_unreadable=1.0)  # what cannot be read is what an audit is to show
     with run_folder.building(final) as folder:
-        data = prepare(lenient, recipe.seed, labelled=False)
+        data = prepare(lenient, recipe.seed, labels="wanted")
         page.write(data.audit, data.store, data.manifest, data.table, folder)
     lines = [describe(data.audit)]
     unreadable = data.audit.unreadable

@@ -29,8 +29,12 @@ def command(options: argparse.Namespace) -> int:
     from kmedtl.data import manifest as manifests
     from kmedtl.data import sources
     from kmedtl.data.pseudonyms import hide_patients
+    from kmedtl.tasks import task_of
 
-    manifest = sources.load(recipe.data, recipe.seed)
+    unasked = not task_of(recipe.task).needs_classes
+    manifest = sources.load(recipe.data, recipe.seed, "unasked" if unasked else "wanted")
+    if not (unasked or manifest.classes or (manifest.table["mask"] != "").any()):
+        manifest = sources.load(recipe.data, recipe.seed)  # refuses, and says what is expected
     if not (recipe.data.keep_ids or manifest.synthetic):
         manifest = replace(manifest, table=hide_patients(manifest.table))
     manifests.write(manifest, options.out)

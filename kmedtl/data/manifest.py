@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -18,10 +18,13 @@ from kmedtl.images.read_image import FORMAT_NAMES
 from kmedtl.recipe.data import last_part
 
 SPLITS = ("train", "val", "test")
+# What becomes of labels: classes that there must be; classes where there are any; texts that nobody asks for.
+Labels = Literal["needed", "wanted", "unasked"]
 TEXTS = ("split", "mask", "site", "frame")  # columns that are "" where nothing is known
 SIZES = ("file_width", "file_height")  # of a file's image, in pixels
 SPACINGS = ("file_row_spacing", "file_column_spacing")  # of its rows and its columns, in mm; 0: unknown
 OWN = ("record", "sha256", "twin", "poor", "stratum", *SIZES, *SPACINGS)  # columns that kmedtl adds while it works
+ORPHANS = "Masks without their image"  # what a note on them begins with
 UNKNOWN = -1.0  # the target of an uncertain label: the loss leaves it out
 
 

@@ -38,11 +38,12 @@ def check_rows(rows: Sequence[MaskRow], structures: Mapping[str, Mark], missing:
     """Refuse what is wrong before any mask is decoded.
 
     Raises:
-        UserError: a mask that is its image's own file; images without a mask, unless `missing` says that they are
-            empty; no mask at all.
+        UserError: a mask that is its image's own file; the same mask for all images; images without a mask, unless
+            `missing` says that they are empty; no mask at all.
     """
     own = [row for row in rows if os.path.realpath(row.path) in map(os.path.realpath, row.masks)]
     _refuse_itself([row.id for row in own])
+    _refuse_one_for_all(rows)
     without = [row for row in rows if not any(marks_of(path, structures) for path in row.masks)]
     if len(without) == len(rows):
         files = sum(len(row.masks) for row in rows)
@@ -100,6 +101,16 @@ def check_occurrence(facts: pd.DataFrame, structures: Mapping[str, Mark]) -> Non
 def _refuse_itself(ids: Sequence[str]) -> None:
     if ids:
         raise UserError(f"{ids[0]}: its mask is the image itself; such images: {len(ids)}. Correct the column `mask`.")
+
+
+def _refuse_one_for_all(rows: Sequence[MaskRow]) -> None:
+    files = {os.path.realpath(row.path) for row in rows}
+    masks = {tuple(map(os.path.realpath, row.masks)) for row in rows}
+    if len(files) > 1 and len(masks) == 1 and masks != {()}:
+        raise UserError(
+            f"{rows[0].id}: its mask {Path(rows[0].masks[0]).name} is that of all {len(files)} images; expected a mask "
+            "for each. Correct the column `mask`."
+        )
 
 
 def _refuse_sizes(files: Sequence[tuple[MaskRow, MaskFile]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import numpy as np
@@ -24,6 +25,7 @@ def mask_notes(store: MaskStore, manifest: Manifest) -> list[str]:
     notes = [f"Masks: of {len(facts)} images, {int(empty.sum())} of them with nothing marked."]
     if full.any():
         notes.append(f"Masks that cover more than {ALL:.0%} of the image: {int(full.sum())}, first: {ids[full][0]}.")
+    notes += _of_several(manifest.table)
     kept = _kept(store)
     for number, name in enumerate(store.structures):
         marked = areas[:, number] > 0
@@ -34,6 +36,30 @@ def mask_notes(store: MaskStore, manifest: Manifest) -> list[str]:
             notes.append(f"{name}: lost at data.size, being too small: {int(lost.sum())}, first: {ids[lost][0]}.")
         notes += _against_labels(name, dict(zip(ids, marked.tolist(), strict=True)), manifest)
     return notes
+
+
+def _of_several(table: pd.DataFrame) -> Iterator[str]:
+    """Yield which files of masks several images, or all frames of a file, have in common."""
+    each = table.assign(mask=table["mask"].str.split("|")).explode("mask")[["id", "path", "mask"]]
+    each = (
+        each[each["mask"] != ""]
+        .assign(**{name: each[name].map(os.path.realpath) for name in ("path", "mask")})
+        .drop_duplicates()
+    )
+    files = each.drop_duplicates(["mask", "path"])
+    shared = files[files.duplicated("mask", keep=False)]
+    if len(shared):
+        first = shared.loc[shared["mask"] == shared["mask"].iloc[0], "id"]
+        yield (
+            f"Masks that several images have in common: {shared['mask'].nunique()}, of {shared['path'].nunique()} "
+            f"images, first: that of {' and '.join(first.head(2))}."
+        )
+    frames = each[each.duplicated(["mask", "path"])]
+    if len(frames):
+        yield (
+            f"Files whose frames have one mask in common: {frames['path'].nunique()}, first: that of "
+            f"{frames['id'].iloc[0]}; if it is not drawn for each frame, see data.frames."
+        )
 
 
 def _kept(store: MaskStore) -> np.ndarray:

@@ -25,6 +25,7 @@ from kmedtl.files.json_files import write_json
 from kmedtl.images.decode import decode_all
 from kmedtl.images.reading import Reading
 from kmedtl.report.page import drift_cell
+from kmedtl.runs.prepare import labels_of
 from kmedtl.runs.reopen import FinishedRun
 from kmedtl.system.progress import progress
 from kmedtl.system.text_tables import aligned
@@ -63,7 +64,7 @@ def export_run(run: FinishedRun, formats: Sequence[str], folder: Path, log: Call
         UserError: a source without the run's images, a model that does not load.
     """
     data = run.recipe.data
-    _, manifest = run.task.ask(run.recipe.task, data, sources.load(data, run.recipe.seed, run.task.needs_classes))
+    _, manifest = run.task.ask(run.recipe.task, data, sources.load(data, run.recipe.seed, labels_of(run.task)))
     listed = read_csv(run.folder / "manifest.csv", keep_default_na=False, dtype=str)
     files = manifest.table.set_index("id")
     training = files.loc[files.index.intersection(pd.Index(listed.loc[listed["split"] == "train", "id"]))]

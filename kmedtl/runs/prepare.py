@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from kmedtl.audit.audit import Audit, audit
 from kmedtl.audit.suitability import Mismatch, mismatches
 from kmedtl.data import sources, store
-from kmedtl.data.manifest import SIZES, SPACINGS, Manifest, are_numbers
+from kmedtl.data.manifest import SIZES, SPACINGS, Labels, Manifest, are_numbers
 from kmedtl.data.store import Store
 from kmedtl.ensemble.teacher import check_teacher
 from kmedtl.errors import UserError
@@ -20,7 +21,7 @@ from kmedtl.recipe import Data, Recipe
 from kmedtl.runs.train import check_network
 from kmedtl.statistics.groups import check_columns
 from kmedtl.tasks import task_of
-from kmedtl.tasks.task import KnownTargets
+from kmedtl.tasks.task import KnownTargets, Task
 
 SHOWN = 3  # pairs of images that a message names
 
@@ -74,7 +75,12 @@ def prepare_recipe(recipe: Recipe) -> Prepared:
 def prepare_images(recipe: Recipe) -> Prepared:
     """List, decode and audit the images of a recipe, as far as its task can use them; see `prepare`."""
     task = task_of(recipe.task)
-    return prepare(recipe.data, recipe.seed, task.needs_classes, partial(task.ask, recipe.task, recipe.data))
+    return prepare(recipe.data, recipe.seed, labels_of(task), partial(task.ask, recipe.task, recipe.data))
+
+
+def labels_of(task: Task) -> Labels:
+    """Return what a task asks of a source's labels."""
+    return "needed" if task.needs_classes else "unasked"
 
 
 def with_targets(data: Prepared, recipe: Recipe) -> Prepared:
@@ -92,21 +98,21 @@ def with_targets(data: Prepared, recipe: Recipe) -> Prepared:
 def prepare(
     data: Data,
     seed: int,
-    labelled: bool = True,
+    labels: Labels = "needed",
     ask: Callable[[Manifest], tuple[Any, Manifest]] = lambda manifest: (None, manifest),
 ) -> Prepared:
     """List, decode and audit what a recipe's `data` asks for.
 
     Args:
-        labelled: False where images without any class are to be looked at all the same.
+        labels: as of `kmedtl.data.sources.load`.
         ask: returns what is asked of the images, and those that can answer it.
 
     Raises:
         UserError: a source that cannot be used; leakage is reported, not refused.
     """
-    question, manifest = ask(sources.load(data, seed, labelled))
+    question, manifest = ask(sources.load(data, seed, labels))
     images = store.prepare(manifest.table, data.reading)
-    audited, table = audit(manifest, images, data.max_unreadable, seed, data.same_patients)
+    audited, table = audit(manifest, images, data.max_unreadable, seed, data.same_patients, data.aspect)
     facts = images.facts[["id", "width", "height", "bits"]]
     found = mismatches(table.merge(facts, on="id", suffixes=("_of_source", "")), data, manifest.synthetic)
     told = images.facts[["id", "width", "height", "row_spacing", "column_spacing"]]
@@ -159,13 +165,14 @@ def refuse(data: Prepared, recipe: Recipe) -> None:
 
 
 def _refuse_poor(data: Prepared, allowed: float) -> None:
-    """Refuse a class of whose images too many show next to nothing."""
-    for name, members in data.manifest.members(data.table).items():
+    """Refuse a class of whose images too many show next to nothing; without classes, all images."""
+    everything = {"": np.ones(len(data.table), bool)}
+    for name, members in (data.manifest.members(data.table) or everything).items():
         poor = data.table.loc[members & (data.table["poor"] != "").to_numpy(), ["id", "poor"]]
         if len(poor) > allowed * members.sum():
-            first = poor.iloc[0]
+            first, of_class = poor.iloc[0], f" of the class '{name}'" if name else ""
             raise UserError(
-                f"{data.manifest.source}: {len(poor)} of {members.sum()} images of the class '{name}' show next to "
-                f"nothing, first: {first['id']}, {first['poor']}; see `kmedtl audit`, set data.window or "
-                f"data.pixel_offset, or raise data.max_poor ({allowed})."
+                f"{data.manifest.source}: {len(poor)} of {members.sum()} images{of_class} show next to nothing, first: "
+                f"{first['id']}, {first['poor']}; see `kmedtl audit`, set data.window or data.pixel_offset, or raise "
+                f"data.max_poor ({allowed})."
             )

@@ -318,3 +318,27 @@ def test_spellings_across_given_splits_are_a_suspected_leak(tmp_path):
     for settings in ({"same_patients": False}, {"allow_leakage": True}):
         allowed = Recipe("films", schedule="auto", data=replace(recipe.data, **settings))
         refuse(prepare(allowed.data, seed=0), allowed)
+
+
+@pytest.mark.parametrize("aspect", ["keep", "stretch"])
+@pytest.mark.parametrize("shape", [(320, 32), (32, 320), (96, 96), (160, 40)])
+def test_pictures_of_one_shape_are_copies_by_what_they_show_alone(tmp_path, aspect, shape):
+    for number in range(24):
+        (tmp_path / "ab"[number // 12]).mkdir(exist_ok=True)
+        pixels = np.random.default_rng(number).integers(0, 255, (shape[1] // 8, shape[0] // 8), dtype=np.uint8)
+        picture = Image.fromarray(pixels).resize(shape, Image.Resampling.BICUBIC)
+        picture.save(tmp_path / "ab"[number // 12] / f"{number}.png")
+    picture.save(tmp_path / "b" / "copy.jpg", quality=60)
+    found = prepare(Data(str(tmp_path), size=SIZE, channels=1, aspect=aspect), seed=0).audit
+    assert found.near_duplicates == (("b/23.png", "b/copy.jpg"),)
+
+
+def test_the_black_around_an_image_makes_none_poor(tmp_path):
+    for number in range(8):
+        (tmp_path / "ab"[number % 2]).mkdir(exist_ok=True)
+        pixels = np.random.default_rng(number).integers(0, 256, (16, 320), dtype=np.uint8)
+        Image.fromarray(np.full_like(pixels, 90) if number == 3 else pixels).save(
+            tmp_path / "ab"[number % 2] / f"{number}.png"
+        )
+    found = prepare(Data(str(tmp_path), size=SIZE, channels=1, aspect="keep"), seed=0).audit
+    assert found.poor == {"constant": ("b/3.png",)}

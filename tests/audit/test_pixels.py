@@ -75,6 +75,16 @@ def test_poor_images_are_named_and_many_are_refused(tmp_path, kind):
     refuse(data, replace(recipe, data=replace(recipe.data, max_poor=0.2)))
 
 
+@pytest.mark.parametrize("poor", [2, 3])
+def test_without_classes_all_images_are_one_group(tmp_path, poor):
+    recipe = Recipe("r", (Stage("head", "head", 1, 0.01),), data=folder(tmp_path, poor))
+    data = prepare(recipe.data, 0, ask=lambda manifest: (None, replace(manifest, classes=(), multi_label=True)))
+    if poor == 2:
+        return refuse(data, recipe)  # 5 % of 40
+    with pytest.raises(UserError, match=r"3 of 40 images show next to nothing, first: b/20.png, constant"):
+        refuse(data, recipe)
+
+
 @pytest.mark.parametrize("bits", [8, 12])
 def test_values_of_few_bits_in_deep_files_fill_the_range(tmp_path, bits):
     for number in range(8):

@@ -93,7 +93,7 @@ def test_grades_have_an_order_that_somebody_gave(tmp_path, labels, classes, good
 def test_images_without_labels_are_looked_at_and_not_trained_on(tmp_path):
     pictures(tmp_path, lambda number: False, labels=["images"])
     recipe = replace(RECIPE, data=Data(str(tmp_path), size=40, channels=1))
-    data = prepare(recipe.data, 0, labelled=False)
+    data = prepare(recipe.data, 0, labels="wanted")
     assert data.audit.used == 12
     with pytest.raises(UserError, match="no labels to train on"):
         task_of(recipe.task).ask(recipe.task, data.manifest)

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from kmedtl.data import mask_store, sources, store
-from kmedtl.data.manifest import from_rows
+from kmedtl.data.manifest import Manifest, from_rows
 from kmedtl.data.mask_notes import mask_notes
 from kmedtl.data.mask_store import prepare_masks
 from kmedtl.errors import UserError
@@ -262,6 +262,30 @@ def test_the_audit_is_told_of_empty_full_and_lost_masks_and_of_labels(table):
     assert notes[2].startswith("foreground: marked in 4 images, half of them more than")
     assert notes[3] == "foreground: lost at data.size, being too small: 1, first: a02.png."
     assert notes[4:] == ["foreground: of the class 'malignant', images without it: 1 of 4, first: a00.png."]
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_masks_that_images_have_in_common_are_told_of(table, several):
+    table.loc[3, "mask"] = f"{of(table, 1)}|{of(table, 3)}" if several else str(of(table, 1))
+    found = mask_notes(prepare_masks(table, DATA), Manifest(table, (), "films", multi_label=True))
+    said = [note for note in found if "in common" in note]
+    assert said == ["Masks that several images have in common: 1, of 2 images, first: that of a01.png and a03.png."]
+
+
+def test_a_mask_for_all_images_is_refused(table):
+    with pytest.raises(UserError, match=r"a00.png: its mask a03_mask.png is that of all 5 images; expected a mask for"):
+        prepare_masks(table.assign(mask=table["mask"][3]), DATA)
+
+
+def test_one_mask_for_all_frames_of_a_file_is_told_of(table):
+    frames = table.iloc[[0, 0, 0]].assign(frame=["0", "1", "2"], id=["a#0", "a#1", "a#2"])
+    rows = pd.concat([table[1:], frames], ignore_index=True)
+    found = mask_notes(prepare_masks(rows, DATA), Manifest(rows, (), "films", multi_label=True))
+    said = [note for note in found if "have one mask in common" in note]
+    assert said == [
+        "Files whose frames have one mask in common: 1, first: that of a#1; if it is not drawn for each frame, see "
+        "data.frames."
+    ]
 
 
 def test_a_label_against_masks_is_named(table):

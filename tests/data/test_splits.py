@@ -74,6 +74,13 @@ def test_three_patients_of_a_class_are_enough():
     assert set(divide(rows, 0.15, 0.15, seed=0)["split"]) == {"train", "val", "test"}
 
 
+def test_without_classes_too_few_patients_are_refused_as_well():
+    rows = complete({"id": range(2), "patient": list("ab"), "label": [0, 0]})
+    manifest = Manifest(rows, (), "test", multi_label=True)
+    with pytest.raises(UserError, match="found 2 patients and none of them in 'val'; expected at least one patient in"):
+        split(manifest, rows, 0.15, 0.15, seed=0)
+
+
 def test_too_few_patients_are_refused():
     rows = complete({"id": range(5), "patient": list("abcde"), "label": [0, 0, 0, 1, 1]})
     with pytest.raises(UserError, match="2 patients and none of them in 'test'"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from kmedtl.data.manifest import Manifest
+from kmedtl.data.manifest import Labels, Manifest
 from kmedtl.data.splits import limit
 from kmedtl.errors import UserError
 from kmedtl.recipe import Data
@@ -14,23 +14,24 @@ from kmedtl.system.home import expanded
 KINDS = "phantom, tfds:NAME, a folder of class folders, a .csv or .parquet manifest, or an .npz file"
 
 
-def load(data: Data, seed: int, labelled: bool = True) -> Manifest:
+def load(data: Data, seed: int, labels: Labels = "needed") -> Manifest:
     """Return the manifest of `data.source`, at most about `data.limit` images of it; `recipe.Data` lists the kinds.
 
     Args:
-        labelled: False where a folder of images without any class is to be looked at all the same.
+        labels: whether images are refused for want of classes; where they are `unasked`, a folder or a table has none,
+            and what it says of them is the text of the column `label`.
 
     Raises:
         UserError: a source that is absent, empty, of one class, or whose rows contradict themselves.
     """
-    manifest = _load(data, seed, labelled)
+    manifest = _load(data, seed, labels)
     if not data.limit:
         return manifest
     kept = limit(manifest.table, data.limit, seed)
     return replace(manifest, table=kept, set_aside=len(manifest.table) - len(kept))
 
 
-def _load(data: Data, seed: int, labelled: bool) -> Manifest:
+def _load(data: Data, seed: int, labels: Labels) -> Manifest:
     kind = data.source.partition(":")[0]
     if kind == "phantom":
         from kmedtl.data.phantom.source import phantom_manifest
@@ -42,20 +43,20 @@ def _load(data: Data, seed: int, labelled: bool) -> Manifest:
         return from_catalogue(data)
     path = expanded(data.source).absolute()
     try:
-        return _from_path(path, data, labelled)
+        return _from_path(path, data, labels)
     except OSError as error:
         raise UserError(f"{error.filename or path}: cannot be read ({error.strerror}).") from None
 
 
-def _from_path(path: Path, data: Data, labelled: bool) -> Manifest:
+def _from_path(path: Path, data: Data, labels: Labels) -> Manifest:
     from kmedtl.data.sources import arrays, folders, tables
 
     if path.is_dir():
-        return folders.from_tree(path, data) if data.labels else folders.from_folder(path, data, labelled)
+        return (folders.from_tree if data.labels else folders.from_folder)(path, data, labels)
     if path.is_file() and data.labels:
         raise UserError(f"data.labels: goes with a folder. Received: {path}; put the labels into that file.")
     if path.is_file() and path.suffix.lower() in tables.SUFFIXES:
-        return tables.from_table(path, data, labelled=labelled)
+        return tables.from_table(path, data, labels=labels)
     if path.is_file() and path.suffix.lower() == ".npz":
         return arrays.from_npz(path, data)
     if path.exists():

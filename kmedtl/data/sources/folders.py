@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from kmedtl.data.manifest import Manifest
+from kmedtl.data.manifest import ORPHANS, Labels, Manifest
 from kmedtl.data.sources import dicom_tags, tables, to_manifest
 from kmedtl.data.sources.columns import SUFFIXES as TABLES
 from kmedtl.data.sources.columns import is_known
 from kmedtl.data.sources.find_files import FileFinder
 from kmedtl.data.sources.listing import Listing, list_folder, suffixes
-from kmedtl.data.sources.names import containers, is_hidden, split_of
+from kmedtl.data.sources.names import are_numbered, is_hidden
+from kmedtl.data.sources.places import (
+    Place,
+    check_level,
+    check_tops,
+    folders_below,
+    read_places,
+    split_notes,
+    wrappers,
+)
 from kmedtl.errors import UserError
 from kmedtl.images.file_kinds import DICOM_SUFFIXES, SUFFIXES
 from kmedtl.images.read_image import FORMAT_NAMES
@@ -23,21 +31,13 @@ from kmedtl.system.home import expanded
 MAX_LOST = 0.1  # fraction of a class's files that may be of formats that are not read
 
 
-@dataclass(frozen=True)
-class Place:
-    """What the folders on the way to a file say: "" where they say nothing."""
-
-    split: str
-    label: str
-
-
-def from_folder(root: Path, data: Data, labelled: bool = True) -> Manifest:
+def from_folder(root: Path, data: Data, labels: Labels = "needed") -> Manifest:
     """Read `CLASS/…`, `train|val|test/CLASS/…` or the table of a known data set; deeper folders belong to their class.
 
     Split folders go by any usual name; folders called like `images` are looked into; masks are no images.
 
     Args:
-        labelled: False where images without any class folder are to be looked at all the same.
+        labels: as of `kmedtl.data.sources.load`.
 
     Raises:
         UserError: no images in class folders, split folders beside others, folders that are called after patients, or a
@@ -46,12 +46,15 @@ def from_folder(root: Path, data: Data, labelled: bool = True) -> Manifest:
     listing = list_folder(root, data.classes)
     table = _table_inside(listing)
     if table:
-        return tables.from_table(table, data, listing, tuple(_notes(listing, table)), labelled)
-    within = _wrappers(listing, data.classes)
-    _check_tops(listing, within, data.classes)
-    places = _places(listing, (*listing.images, *listing.unread), within, data.classes)
+        return tables.from_table(table, data, listing, tuple(_notes(listing, table)), labels)
+    within = wrappers(listing, data.classes)
+    check_tops(listing, within, data.classes)
+    places = read_places(listing, (*listing.images, *listing.unread), within, data.classes)
+    split_by = list(split_notes(listing, within, places))
+    if labels == "unasked" and listing.images:
+        return _without_classes(listing, data, places, split_by)
     _check_formats(listing, places)
-    _check_level(listing, within, places, data.classes)
+    check_level(listing, within, places, data.classes)
     masks = listing.masks.of_images()
     found = [
         {
@@ -65,14 +68,14 @@ def from_folder(root: Path, data: Data, labelled: bool = True) -> Manifest:
         if places[file].label
     ]
     loose = len(listing.images) - len(found)
-    if not found and listing.images and not labelled:
-        return _without_labels(listing, data)
+    if not found and listing.images and labels == "wanted":
+        return _without_classes(listing, data, places, split_by)
     if not found:
         raise UserError(_no_classes(listing))
     found = dicom_tags.add(found)
     _refuse_people(found, root)
-    notes = [*_notes(listing), *_split_notes(listing, within, places)]
-    passed = sorted(set().union(*_folders_below(listing, within, places).values()))
+    notes = [*_notes(listing), *split_by]
+    passed = sorted(set().union(*folders_below(listing, within, places).values()))
     if passed:
         more = f" and {len(passed) - 5} more" if len(passed) > 5 else ""
         notes.append(f"Folders below the classes say nothing of the class: {', '.join(passed[:5])}{more}.")
@@ -85,8 +88,11 @@ def from_folder(root: Path, data: Data, labelled: bool = True) -> Manifest:
     )
 
 
-def from_tree(root: Path, data: Data) -> Manifest:
+def from_tree(root: Path, data: Data, labels: Labels = "needed") -> Manifest:
     """Read every image below `root`, labelled by the table `data.labels`.
+
+    Args:
+        labels: as of `kmedtl.data.sources.load`.
 
     Raises:
         UserError: a table that cannot be read, or that labels none of the images.
@@ -95,13 +101,14 @@ def from_tree(root: Path, data: Data) -> Manifest:
     masks = listing.masks.of_images()
     found = dicom_tags.add([_unlabelled(file, root, masks) for file in listing.images])
     path = expanded(data.labels).absolute()
-    key, findings, labels, label_notes = tables.read_labels(path, data)
+    key, findings, cells, label_notes = tables.read_labels(path, data, labels)
     if key == "path":
         finder = FileFinder(root / path.name, listing)
-        labels = _by_file(labels, finder, path)
-    found = [row | labels.get(row["path"] if key == "path" else row.get(key, ""), {}) for row in found]
+        cells = _by_file(cells, finder, path)
+    found = [row | cells.get(row["path"] if key == "path" else row.get(key, ""), {}) for row in found]
     notes = (*_notes(listing), *label_notes)
-    return to_manifest.finish(found, data, str(root), findings, listing.ignored, listing.masks.count, notes)
+    counts = listing.ignored, listing.masks.count
+    return to_manifest.finish(found, data, str(root), findings, *counts, notes, labelled=labels != "unasked")
 
 
 def _by_file(labels: dict[str, dict], finder: FileFinder, path: Path) -> dict[str, dict]:
@@ -114,13 +121,19 @@ def _by_file(labels: dict[str, dict], finder: FileFinder, path: Path) -> dict[st
     return found
 
 
-def _without_labels(listing: Listing, data: Data) -> Manifest:
-    """Read every image of a folder, to be looked at: it has no label and cannot be trained on."""
+def _without_classes(listing: Listing, data: Data, places: dict[Path, Place], notes: Sequence[str]) -> Manifest:
+    """Read every image of a folder, whatever its folders are called; what may be a class is a text beside it."""
     masks = listing.masks.of_images()
-    found = [_unlabelled(file, listing.root, masks) for file in listing.images]
-    notes = ["No class folders and no table: the images have no labels.", *_notes(listing)]
-    source = str(listing.root)
-    return to_manifest.finish(found, data, source, (), listing.ignored, listing.masks.count, notes, labelled=False)
+    found = [_unlabelled(file, listing.root, masks) | {"split": places[file].split} for file in listing.images]
+    names = {place.label for place in places.values()}
+    if len(names) > 1 and not are_numbered(names):
+        found = [row | {"label": places[file].label} for row, file in zip(found, listing.images, strict=True)]
+        # Folders of a DICOM archive are often people.
+        found = [row | ({"label": ""} if dicom_tags.FRAMES in row else {}) for row in dicom_tags.add(found)]
+    else:
+        notes = ["No class folders and no table: the images have no labels.", *notes]
+    all_notes, source = [*_notes(listing), *notes], str(listing.root)
+    return to_manifest.finish(found, data, source, (), listing.ignored, listing.masks.count, all_notes, labelled=False)
 
 
 def _unlabelled(file: Path, root: Path, masks: dict[Path, str]) -> dict[str, str]:
@@ -143,89 +156,6 @@ def _table_inside(listing: Listing) -> Path | None:
             f"give one, such as --data {known[0]}."
         )
     return known[0] if known else None
-
-
-def _wrappers(listing: Listing, classes: Sequence[str]) -> tuple[str, ...]:
-    """Return the folders, one in another, that all images lie in and that are no classes, such as an archive's name."""
-    parts = [file.relative_to(listing.root).parts[:-1] for file in listing.images]
-    within: tuple[str, ...] = ()
-    tops = {names[:1] for names in parts}
-    while len(tops) == 1 and () not in tops:
-        (top,) = tops.pop()
-        if top in classes or split_of(top) or containers([top]):
-            return within
-        within, parts = (*within, top), [names[1:] for names in parts]
-        tops = {names[:1] for names in parts}
-    return within if len(tops) > 1 and () not in tops else ()
-
-
-def _check_tops(listing: Listing, within: Sequence[str], classes: Sequence[str]) -> None:
-    tops = {file.relative_to(listing.root).parts[:-1][len(within) :][:1] for file in listing.images}
-    names = sorted(name for top in tops for name in top if name not in classes)
-    splits = [name for name in names if split_of(name)]
-    others = [name for name in names if not split_of(name) and name not in containers(names)]
-    if splits and others:
-        raise UserError(
-            f"{listing.root}: found split folders ({', '.join(splits)}) and '{others[0]}' side by side; move it away, "
-            f"or, if {' and '.join(splits[:2])} are classes, name all classes in data.classes."
-        )
-
-
-def _places(
-    listing: Listing, files: Sequence[Path], within: Sequence[str], classes: Sequence[str]
-) -> dict[Path, Place]:
-    """Return split and class of each file by its folders.
-
-    The class is the first folder that is neither a split nor called like `images`; the folder right below it may be a
-    split as well.
-    """
-    folders = {file: file.relative_to(listing.root).parts[len(within) : -1] for file in files}
-    names = {name for parts in folders.values() for name in parts} - set(classes)
-    plain = containers(names) | listing.masks.folders
-    return {file: _place(parts, plain, classes) for file, parts in folders.items()}
-
-
-def _place(folders: Sequence[str], plain: set[str], classes: Sequence[str]) -> Place:
-    split = label = ""
-    below = 0  # folders that were passed since the class
-    for name in folders:
-        if name not in classes and not split and below == 0 and split_of(name):
-            split = split_of(name)
-        elif name in plain:
-            continue
-        elif label:
-            below += 1
-        else:
-            label = name
-    return Place(split, label)
-
-
-def _check_level(listing: Listing, within: Sequence[str], places: dict[Path, Place], classes: Sequence[str]) -> None:
-    """Refuse folders that hold the same folders, or one another's: the classes may lie below them."""
-    below = _folders_below(listing, within, places)
-    tops = sorted(below)
-    for number, top in enumerate(tops):
-        for other in tops[number + 1 :]:
-            most = max(below[top] & below[other], below[top] & {*tops}, below[other] & {*tops}, key=len)
-            shared = sorted(most)
-            if len(shared) > 1 and not {top, other} <= {*classes}:
-                raise UserError(
-                    f"{listing.root}: are the classes its folders {top} and {other}, or those below them, such as "
-                    f"{' and '.join(shared[:2])}? Name them in data.classes, or point to {listing.root / top}."
-                )
-
-
-def _folders_below(listing: Listing, within: Sequence[str], places: dict[Path, Place]) -> dict[str, set[str]]:
-    """Return the names of the folders right below each class that are no split and do not just hold images."""
-    found: dict[str, set[str]] = {}
-    for file in listing.images:
-        folders = file.relative_to(listing.root).parts[len(within) : -1]
-        label = places[file].label
-        if label:
-            rest = folders[folders.index(label) + 1 :]
-            named = [name for name in rest if not split_of(name) and not containers([name])]
-            found.setdefault(label, set()).update(named[:1])
-    return found
 
 
 def _check_formats(listing: Listing, places: dict[Path, Place]) -> None:
@@ -266,7 +196,7 @@ def _notes(listing: Listing, table: Path | None = None) -> Iterator[str]:
         images = len(set(masks.owners.values()))
         yield f"Masks, which are not taken for images: {listing.masks.count}, of {images} images."
     named = {
-        "Masks without their image": masks.orphans,
+        ORPHANS: masks.orphans,
         "Images that are called like another's mask, but hold many values": masks.photographs,
         "Pipes, sockets, devices or broken links, which are not opened": listing.irregular,
     }
@@ -280,18 +210,6 @@ def _notes(listing: Listing, table: Path | None = None) -> Iterator[str]:
     visible = [file for file in listing.others if not is_hidden(file.name) and file != table]
     if visible:
         yield f"Other files: {suffixes(visible)}."
-
-
-def _split_notes(listing: Listing, within: Sequence[str], places: dict[Path, Place]) -> Iterator[str]:
-    """Say which folders were taken for which split, unless they are called as kmedtl calls them."""
-    named = {
-        (name, places[file].split)
-        for file in listing.images
-        for name in file.relative_to(listing.root).parts[len(within) : -1]
-        if places[file].split and split_of(name) == places[file].split
-    }
-    if any(name != split for name, split in named):
-        yield f"Splits by folders: {', '.join(f'{name} is {split}' for name, split in sorted(named))}."
 
 
 def _refuse_people(found: Sequence[dict], root: Path) -> None:

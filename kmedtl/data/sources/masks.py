@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,7 +10,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from kmedtl.data.sources.names import containers, is_mask_folder, masked_stem
+from kmedtl.data.sources.mask_owners import owners_of
+from kmedtl.data.sources.names import containers, is_mask_folder, masked_stem, starts_of
 from kmedtl.images.file_kinds import SUFFIXES, is_dicom
 from kmedtl.images.read_image import DECODING_ERRORS, FORMATS
 from kmedtl.images.workers import Failure, Job, in_workers
@@ -67,15 +66,18 @@ def find_masks(files: Sequence[Path], root: Path, asked: Sequence[str] = ()) -> 
     """
     folders = {part for file in files for part in file.relative_to(root).parts[:-1]} - set(asked)
     of_masks = _folders_of_masks(files, root, folders)
-    inside = {file: _place(file, root, of_masks) for file in files}
+    inside = {file: _mask_folder(file, root, of_masks) for file in files}
     images = [file for file in files if inside[file] is None]
     partners = _partners(images)
     simple = _of_few_values([file for file in partners if not masked_stem(file.stem)])
     simple |= _of_few_values([file for file in partners if masked_stem(file.stem)], unreadable=True)
-    pictures = _Pictures([file for file in images if file not in simple])
-    owners = {file: pictures.of(file, place) for file, place in inside.items() if place is not None}
-    owners |= {file: partner for file, partner in partners.items() if file in simple and partner not in simple}
-    called = [file for file, partner in partners.items() if partner is not None and masked_stem(file.stem)]
+    pictures = [file for file in images if file not in simple]
+    owners = owners_of({file: folder for file, folder in inside.items() if folder is not None}, pictures, root)
+    for file, near in partners.items():
+        left = [other for other in near if other not in simple]
+        if file in simple and (left or not near):
+            owners[file] = next(iter(left), None)
+    called = [file for file, near in partners.items() if near and masked_stem(file.stem)]
     return Masks(
         frozenset(of_masks),
         {mask: image for mask, image in owners.items() if image is not None},
@@ -94,65 +96,32 @@ def _folders_of_masks(files: Sequence[Path], root: Path, folders: set[str]) -> s
     return {name for name, found in some.items() if beside or 2 * len(simple.intersection(found)) > len(found)}
 
 
-def _partners(images: Sequence[Path]) -> dict[Path, Path | None]:
-    """Return the files that may be masks by their names, with the image each would belong to, or None."""
+def _partners(images: Sequence[Path]) -> dict[Path, list[Path]]:
+    """Return the files that may be masks by their names, with what each may belong to, the likeliest first."""
     by_stem: dict[tuple[Path, str], list[Path]] = {}
     for file in images:
         by_stem.setdefault((file.parent, file.stem.casefold()), []).append(file)
-    found: dict[Path, Path | None] = {}
+    found: dict[Path, list[Path]] = {}
     for file in images:
         if file.suffix.lower() not in SUFFIXES:
             continue
         stem = file.stem.casefold()
         twins = [other for other in by_stem[file.parent, stem] if other != file]
-        starts = [stem[: match.start()] for match in re.finditer(r"[ _\-]+", stem)]
-        named = [masked_stem(file.stem).casefold(), *reversed(starts)]
-        owners = [by_stem[file.parent, start][0] for start in named if start and (file.parent, start) in by_stem]
+        named = [masked_stem(file.stem).casefold(), *starts_of(stem)]
+        owners = [other for start in named for other in by_stem.get((file.parent, start), []) if other != file]
         if owners or twins or named[0]:
-            found[file] = next(iter(owners or twins), None)
+            found[file] = owners or twins
     return found
 
 
-def _place(file: Path, root: Path, of_masks: set[str]) -> Path | None:
-    """Return the folder that holds the innermost folder of masks which `file` is in, or None."""
+def _mask_folder(file: Path, root: Path, of_masks: set[str]) -> Path | None:
+    """Return the innermost folder of masks which `file` is in, or None."""
     folder = file.parent
     while folder != root:
         if folder.name in of_masks:
-            return folder.parent
+            return folder
         folder = folder.parent
     return None
-
-
-class _Pictures:
-    """Images that masks of other folders may belong to, by what their names have in common."""
-
-    def __init__(self, images: Sequence[Path]) -> None:
-        self.by_stem: dict[str, list[Path]] = {}
-        self.below: dict[Path, list[Path]] = {}
-        for image in images:
-            self.by_stem.setdefault(image.stem.casefold(), []).append(image)
-            for folder in image.parents:
-                self.below.setdefault(folder, []).append(image)
-
-    def of(self, mask: Path, place: Path) -> Path | None:
-        """Return the image of a mask whose folder of masks lies in `place`: by its stem, else by its first word.
-
-        The only image in `place` owns all masks there.
-        """
-        for stem in (mask.stem, masked_stem(mask.stem)):
-            alike = self.by_stem.get(stem.casefold(), [])
-            if alike:
-                return max(alike, key=lambda image: len(os.path.commonpath([image, mask])))
-        near = self.below.get(place, [])
-        if len(near) == 1:
-            return near[0]
-        word = _first_word(mask.stem)
-        alike = [image for image in near if _first_word(image.stem) == word]
-        return alike[0] if len(alike) == 1 else None
-
-
-def _first_word(stem: str) -> str:
-    return stem.casefold().replace("-", "_").replace(" ", "_").partition("_")[0]
 
 
 def _of_few_values(files: Sequence[Path], unreadable: bool = False) -> set[Path]:

@@ -60,6 +60,26 @@ def masked_stem(stem: str) -> str:
     return match["stem"] if match else ""
 
 
+def starts_of(stem: str) -> list[str]:
+    """Return what a stem begins with at a separator, the longest first: `a_b_c` → `a_b`, `a`."""
+    return [stem[: match.start()] for match in re.finditer(r"[ _.\-]+", stem) if match.start()][::-1]
+
+
+def first_word(stem: str) -> str:
+    return re.split(r"[ _\-]", stem.casefold(), maxsplit=1)[0]
+
+
+def bare(folder: str) -> str:
+    """Return a folder's name without what says that images or masks are inside: `masks_train` → `train`."""
+    words = re.findall(r"[^\W\d_]+|\d+", _apart(folder))
+    return " ".join(word for word in words if word not in IMAGE_WORDS | MASK_WORDS | LABEL_WORDS)
+
+
+def are_numbered(names: Iterable[str]) -> bool:
+    """Tell whether names differ by their numbers alone, as those of patients do."""
+    return len({frozenset(_words(name)) for name in names}) == 1
+
+
 def is_hidden(name: str) -> bool:
     """Tell what systems and archivers leave behind: `.DS_Store`, `._a.png`, `__MACOSX`, `@eaDir`, `$RECYCLE.BIN`."""
     return name.startswith((".", "__", "@", "$"))
@@ -67,11 +87,15 @@ def is_hidden(name: str) -> bool:
 
 def _words(name: str) -> set[str]:
     """Return the words of a name in lower case, numbers left out."""
-    joined = re.sub(r"(?<=[a-z])(?=[A-Z][a-z])", "_", name).casefold()  # imagesTr, SegmentationClass
-    joined = re.sub(r"hold[\W_]?out", "holdout", joined)
-    joined = re.sub(r"ground[\W_]?truths?", "groundtruth", joined)
+    joined = re.sub(r"hold[\W_]?out", "holdout", _apart(name))
     words = set()
     for word in re.findall(r"[^\W\d_]+", joined):
         stem = re.sub(r"(set|data)$", "", word)
         words.add(stem if stem in SPLIT_WORDS else word)
     return words
+
+
+def _apart(name: str) -> str:
+    """Return a name in lower case, its words apart: `imagesTr` → `images_tr`."""
+    apart = re.sub(r"(?<=[a-z])(?=[A-Z][a-z])", "_", name).casefold()
+    return re.sub(r"ground[\W_]?truths?", "groundtruth", apart)

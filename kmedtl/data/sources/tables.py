@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from kmedtl.data.manifest import UNKNOWN, Manifest
+from kmedtl.data.manifest import UNKNOWN, Labels, Manifest
 from kmedtl.data.sources import to_manifest
 from kmedtl.data.sources.columns import SUFFIXES, Table, open_table
 from kmedtl.data.sources.find_files import FileFinder
@@ -28,20 +28,21 @@ POLICIES = {"ignore": UNKNOWN, "ones": 1.0, "zeros": 0.0}
 
 
 def from_table(
-    path: Path, data: Data, listing: Listing | None = None, notes: Sequence[str] = (), labelled: bool = True
+    path: Path, data: Data, listing: Listing | None = None, notes: Sequence[str] = (), labels: Labels = "needed"
 ) -> Manifest:
     """Read columns path, labels and, where given, id, patient, split, mask, site, frame and others as they are.
 
     Args:
         listing: of the folder that the table lies in, where it is known already.
-        labelled: False where a table without any labels will do.
+        labels: as of `kmedtl.data.sources.load`.
 
     Raises:
         UserError: no column `path`, more missing files than `data.max_unreadable`, or a label that cannot be.
     """
     table = open_table(path, data)
     _check_path(table)
-    has_labels = labelled or "label" in table.columns or bool(table.findings or data.classes)
+    given = "label" in table.columns or bool(table.findings or data.classes)
+    has_labels = labels == "needed" or (labels == "wanted" and given)
     findings, rows, label_notes = _labelled(table, data) if has_labels else ((), table.rows, [])
     finder = FileFinder(path, listing)
     files = _files(table, finder, data)
@@ -59,7 +60,9 @@ def _beside(listing: Listing, files: Sequence[Path]) -> tuple[int, int]:
     return listing.ignored + unnamed - 1, listing.masks.count  # the table itself is the source
 
 
-def read_labels(path: Path, data: Data) -> tuple[str, tuple[str, ...], dict[str, dict], tuple[str, ...]]:
+def read_labels(
+    path: Path, data: Data, labels: Labels = "needed"
+) -> tuple[str, tuple[str, ...], dict[str, dict], tuple[str, ...]]:
     """Read the labels of images that lie elsewhere.
 
     Returns:
@@ -77,7 +80,7 @@ def read_labels(path: Path, data: Data) -> tuple[str, tuple[str, ...], dict[str,
             f"{path}: no column says which image a row is about; expected one of {', '.join(KEYS)}. "
             f"It has {', '.join(table.columns)}; name one: --set 'data.columns={{path: COLUMN}}'."
         )
-    findings, labelled, label_notes = _labelled(table, data)
+    findings, labelled, label_notes = _labelled(table, data) if labels != "unasked" else ((), table.rows, [])
     by_key: dict[str, dict] = {}
     for cells, where in zip(labelled, table.places, strict=True):
         if not cells[key]:

@@ -8,7 +8,7 @@ from typing import Literal
 
 import pandas as pd
 
-from kmedtl.data.manifest import SIZES, SPACINGS, Manifest, classes_of
+from kmedtl.data.manifest import ORPHANS, SIZES, SPACINGS, SPLITS, Manifest, classes_of
 from kmedtl.data.mask_notes import mask_notes
 from kmedtl.data.mask_store import prepare_masks
 from kmedtl.edge.tasks.segmentation import MASK, MaskDecoder, Unit, plain
@@ -44,19 +44,27 @@ def ask(settings: Segmentation, data: Data, manifest: Manifest) -> tuple[MaskQue
         UserError: no image has a mask.
     """
     if not (manifest.table["mask"] != "").any():
+        told = [f"{note.rstrip('.')}; " for note in manifest.notes if note.startswith(ORPHANS)]
         raise UserError(
-            f"{manifest.source}: no image has a mask; expected NAME_mask.png beside NAME.png, a folder masks/ beside "
-            "images/, or a column 'mask' in the table."
+            f"{manifest.source}: no image has a mask; {''.join(told)}expected NAME_mask.png beside NAME.png, a folder "
+            "masks/ beside images/, or a column 'mask' in the table."
         )
     asked = MaskQuestion(tuple(data.structures or FOREGROUND), settings.tolerance, data.aspect, settings.loss)
     return replace(asked, missed=settings.missed), _without_classes(manifest)
 
 
 def _without_classes(manifest: Manifest) -> Manifest:
-    """Return the images without classes, which nobody asks for; the name of each stays in the column `label`."""
-    if not manifest.classes:
-        return replace(manifest, table=manifest.table.assign(stratum=0), multi_label=True)
-    table = manifest.table.assign(label=classes_of(manifest, manifest.table))
+    """Return the images without classes, which nobody asks for; the name of each stays in the column `label`.
+
+    Splits are balanced by it where it has patients enough for each.
+    """
+    table = manifest.table
+    if manifest.classes:
+        table = table.assign(label=classes_of(manifest, table))
+    elif "label" in table:
+        table = table.assign(label=table["label"].fillna(""))
+        enough = table.groupby("label")["patient"].nunique().min() >= len(SPLITS)
+        table = table.assign(stratum=pd.factorize(table["label"], sort=True)[0] if enough else 0)
     return replace(manifest, table=table, classes=(), multi_label=True)
 
 

@@ -234,7 +234,7 @@ def test_classes_that_the_source_has_not_are_refused_before_anything_is_made(tmp
 def test_a_folder_without_classes_can_be_looked_at(tmp_path):
     fill(tmp_path, "images")
     mask(tmp_path / "masks" / "0.png")
-    found = sources.load(Data(str(tmp_path)), seed=0, labelled=False)
+    found = sources.load(Data(str(tmp_path)), seed=0, labels="wanted")
     assert (len(found.table), found.masks, found.classes) == (3, 1, ())
     assert "No class folders and no table: the images have no labels." in found.notes
 
