@@ -31,7 +31,8 @@ with loading_tensorflow():
     from kmedtl.edge.out_of_distribution import to_length_one
     from kmedtl.edge.shapes import FEATURES
     from kmedtl.explain.features import outputs_and_features
-    from kmedtl.images.read_image import SUFFIXES, read_image
+    from kmedtl.images.file_kinds import SUFFIXES
+    from kmedtl.images.read_image import read_image
     from kmedtl.recipes.pneumonia import RECIPE
     from kmedtl.runner import run
     from kmedtl.runs.prepare import prepare_recipe

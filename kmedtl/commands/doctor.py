@@ -9,7 +9,7 @@ HELP = "say what is installed and at hand, and how to get what is missing"
 PACKAGES = ("tensorflow", "keras", "ai-edge-litert", "tensorflow-datasets", "scikit-learn", "pydicom", "imagecodecs")
 EXTRAS = {
     "beam": ("apache_beam", "decoding on many machines"),
-    "dicom-report": ("highdicom", "structured reports for a PACS"),
+    "dicom-report": ("highdicom", "structured reports and segmentations for a PACS"),
     "mlflow": ("mlflow", "logging runs to MLflow"),
     "onnx": ("tf2onnx", "exporting ONNX files"),
     "ray": ("ray", "searching on a Ray cluster"),

@@ -39,11 +39,13 @@ class Corruption:
         strengths: at severity 1 to 5, rising in effect.
         meaning: what a strength says, with `{}` in its place.
         change: what it does to one image, float32 (H, W, C) in 0–255.
+        moves: places lie elsewhere afterwards, so that a mask would no longer fit.
     """
 
     strengths: tuple[float, ...]
     meaning: str
     change: Change
+    moves: bool = False
 
     def __call__(self, images: np.ndarray, severity: int, seed: int) -> np.ndarray:
         """Return uint8 images (N, H, W, C) corrupted.
@@ -63,17 +65,18 @@ class Corruption:
         return self.meaning.format(f"{self.strengths[severity - 1]:g}")
 
 
-def suite(reference: np.ndarray = REFERENCE) -> dict[str, Corruption]:
+def suite(reference: np.ndarray = REFERENCE, still: bool = False) -> dict[str, Corruption]:
     """Return every corruption by its name.
 
     Args:
+        still: leave out those that move places.
         reference: grey values (0–255) at the `QUANTILES` of the histogram that `histogram` goes towards.
     """
 
     def towards_reference(image: np.ndarray, strength: float, random: np.random.Generator) -> np.ndarray:
         return match(image, reference, strength / 100)
 
-    return {
+    every = {
         "contrast": Corruption((1.1, 1.2, 1.35, 1.6, 2), "steeper or flatter by a factor of {}", contrast),
         "gamma": Corruption((1.15, 1.3, 1.5, 1.8, 2.2), "grey values as fractions to the power of {0} or 1/{0}", gamma),
         "exposure": Corruption((10, 20, 30, 45, 60), "{} of 255 grey levels brighter or darker", exposure),
@@ -81,12 +84,13 @@ def suite(reference: np.ndarray = REFERENCE) -> dict[str, Corruption]:
         "noise": Corruption((4, 8, 12, 18, 26), "Gaussian noise, deviation {} of 255 grey levels", noise),
         "resolution": Corruption((1.25, 1.5, 2, 3, 4), "down by a factor of {} and up again", resolution),
         "jpeg": Corruption((70, 50, 30, 15, 8), "JPEG of quality {}", jpeg),
-        "letterbox": Corruption((6, 12, 19, 27, 35), "black bars over {} % of height or width", letterbox),
-        "border_crop": Corruption((2, 4, 6, 9, 12), "{} % cut off at each side, the rest stretched", border_crop),
+        "letterbox": Corruption((6, 12, 19, 27, 35), "black bars over {} % of height or width", letterbox, True),
+        "border_crop": Corruption((2, 4, 6, 9, 12), "{} % cut off at each side, the rest stretched", border_crop, True),
         "marker": Corruption((4, 6, 8, 11, 15), "a bright L or R of {} % of the height in one corner", marker),
         "polarity": Corruption((2, 5, 10, 20, 50), "{} % of the images inverted", polarity),
         "histogram": Corruption((20, 40, 60, 80, 100), "{} % of the way to another histogram", towards_reference),
     }  # fmt: skip
+    return {name: one for name, one in every.items() if not (still and one.moves)}
 
 
 def quantiles_of(images: np.ndarray) -> np.ndarray:

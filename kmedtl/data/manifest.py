@@ -22,7 +22,8 @@ SPLITS = ("train", "val", "test")
 Labels = Literal["needed", "wanted", "unasked"]
 TEXTS = ("split", "mask", "site", "frame")  # columns that are "" where nothing is known
 SIZES = ("file_width", "file_height")  # of a file's image, in pixels
-OWN = ("record", "sha256", "twin", "poor", "stratum", *SIZES)  # columns that kmedtl adds while it works
+SPACINGS = ("file_row_spacing", "file_column_spacing")  # of its rows and its columns, in mm; 0: unknown
+OWN = ("record", "sha256", "twin", "poor", "stratum", *SIZES, *SPACINGS)  # columns that kmedtl adds while it works
 ORPHANS = "Masks without their image"  # what a note on them begins with
 UNKNOWN = -1.0  # the target of an uncertain label: the loss leaves it out
 

@@ -19,7 +19,7 @@ import pandas as pd
 
 from kmedtl.errors import UserError
 from kmedtl.files.cache import cache_folder
-from kmedtl.images.read_image import SUFFIXES
+from kmedtl.images.file_kinds import SUFFIXES
 from kmedtl.system.home import expanded, home
 
 FORM = re.compile(r"p-[0-9a-f]{16}")  # a collision among a million names has a chance of 3 in 10^8

@@ -50,6 +50,12 @@ def add_predict_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--masks", type=Path, metavar="DIR", help="write the masks of a segmentation, as PNG files")
     parser.add_argument(
+        "--dicom-seg",
+        type=Path,
+        metavar="DIR",
+        help="write the masks of each DICOM file as a DICOM segmentation; they name the patient, as a PACS needs",
+    )
+    parser.add_argument(
         "--dicom-report",
         type=Path,
         metavar="DIR",

@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from kmedtl.errors import UserError
-from kmedtl.images.read_image import FORMAT_NAMES, MAX_BYTES, SUFFIXES, is_dicom
+from kmedtl.images.file_kinds import SUFFIXES, is_dicom
+from kmedtl.images.read_image import FORMAT_NAMES, MAX_BYTES
 from kmedtl.system.printable import shown
 
 STDIN = "-"

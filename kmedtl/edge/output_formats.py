@@ -12,7 +12,7 @@ from kmedtl.edge.predictor import Prediction
 from kmedtl.system.printable import cell, shown, shown_json
 
 Writer = Callable[[Iterable[Prediction], ModelInfo | None], Iterator[str]]
-ON_REQUEST = ("outputs", "explanation", "masks", "dicom_report")  # left out of JSON where there is none
+ON_REQUEST = ("outputs", "explanation", "masks", "dicom_seg", "dicom_report")  # left out of JSON where there is none
 
 
 def _table(predictions: Iterable[Prediction], info: ModelInfo | None) -> Iterator[str]:

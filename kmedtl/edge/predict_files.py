@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,16 +12,18 @@ from functools import cache, partial
 from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from kmedtl.edge.inputs import gathered
+from kmedtl.edge.model_info import ModelInfo
 from kmedtl.edge.output_formats import WRITERS
 from kmedtl.edge.predictor import ImageResult, Model, Prediction, predict_files
 from kmedtl.errors import UserError
+from kmedtl.images.file_kinds import is_dicom
 from kmedtl.images.pixels import UnreadableImageError
-from kmedtl.images.read_image import is_dicom
 from kmedtl.system.disk import room_on
 from kmedtl.system.printable import shown
 
@@ -37,8 +38,8 @@ def answer(model: Model, options: argparse.Namespace) -> int:
     Returns 2 where a file could not be read, else 0: an answer that is marked as out of distribution is an answer.
 
     Raises:
-        UserError: as of `gathered`; a folder cannot be made; `options.dicom_report` without highdicom, or with a model
-            that says nothing of itself.
+        UserError: as of `gathered`; a folder cannot be made; a DICOM object is asked for without highdicom, or of a
+            model that says nothing of itself; masks are asked of one that answers with none.
     """
     answered: list[Prediction] = []
     if options.window:
@@ -98,12 +99,20 @@ def _tell_where(options: argparse.Namespace, answered: Sequence[Prediction]) -> 
     if options.masks:
         masks = sum(len(prediction.masks or ()) for prediction in answered)
         print(f"Masks: {masks} in {shown(options.masks)}", file=sys.stderr)
+    if options.dicom_seg:
+        segmentations = sum(prediction.dicom_seg is not None for prediction in answered)
+        print(f"DICOM segmentations: {segmentations} in {shown(options.dicom_seg)}", file=sys.stderr)
     if options.dicom_report:
         print(f"DICOM reports: {reports} in {shown(options.dicom_report)}", file=sys.stderr)
 
 
 def _wanted(options: argparse.Namespace) -> list[tuple[Callable[[Path, Model], Step], Path | None]]:
-    return [(_masks, options.masks), (_explanations, options.explain), (_dicom_reports, options.dicom_report)]
+    return [
+        (_masks, options.masks),
+        (_explanations, options.explain),
+        (_dicom_segs, options.dicom_seg),
+        (_dicom_reports, options.dicom_report),
+    ]
 
 
 def _predictions(model: Model, places: Mapping[str, str], steps: list[Step]) -> Iterator[Prediction]:
@@ -124,10 +133,7 @@ def _told(model: Model, seen: ImageResult, place: str, steps: list[Step]) -> Pre
 
 def _masks(folder: Path, model: Model) -> Step:
     """Return what writes the masks of an answer into `folder`, a PNG of 0 and 255 a structure, in the file's size."""
-    info = model.info
-    masks_of = info.task.masks if info else None
-    if masks_of is None:
-        raise UserError("--masks: expected a model of a segmentation; the answers of this one are no masks.")
+    _, masks_of = _with_masks(model, "--masks")
     _make(folder)
     written = count(1)
 
@@ -135,12 +141,24 @@ def _masks(folder: Path, model: Model) -> Step:
         start = f"{next(written):04d}_{_short(Path(place).stem)}"
         paths = []
         for structure, mask in masks_of(prediction.answer).items():
-            paths.append(folder / f"{start}_{_short(re.sub(r'[^A-Za-z0-9-]+', '-', structure))}.png")
+            paths.append(folder / f"{start}_{structure}.png")
             with room_on(folder, "make room, or name another folder"):
                 Image.fromarray(mask).save(paths[-1])
         return replace(prediction, masks=tuple(map(str, paths)))
 
     return step
+
+
+def _with_masks(model: Model, option: str) -> tuple[ModelInfo, Callable[[Any], Mapping[str, np.ndarray]]]:
+    """Return what a model says of itself, and what makes masks of its answers.
+
+    Raises:
+        UserError: its answers are none.
+    """
+    info = model.info
+    if info is None or info.task.masks is None:
+        raise UserError(f"{option}: expected a model of a segmentation; the answers of this one are no masks.")
+    return info, info.task.masks
 
 
 def _explanations(folder: Path, model: Model) -> Step:
@@ -162,26 +180,54 @@ def _short(name: str) -> str:
     return name.encode(errors="surrogateescape")[:LONGEST].decode(errors="ignore")
 
 
+def _dicom_segs(folder: Path, model: Model) -> Step:
+    """Return what writes the masks of each DICOM file's answer into `folder`, as one DICOM Segmentation."""
+    info, masks_of = _with_masks(model, "--dicom-seg")
+    _check_highdicom("--dicom-seg")
+    from kmedtl.edge import segmentation_object  # slow to import, and seldom wanted
+
+    _make(folder)
+
+    def add(prediction: Prediction, place: Path, picture: Picture) -> Prediction:
+        return replace(
+            prediction, dicom_seg=segmentation_object.write(place, masks_of(prediction.answer), info, folder)
+        )
+
+    return _for_a_study(add, "DICOM segmentation")
+
+
 def _dicom_reports(folder: Path, model: Model) -> Step:
     """Return what writes a structured report and a secondary capture of each DICOM file into `folder`."""
     info = model.info
     if info is None:
         raise UserError("--dicom-report: expected a model with kmedtl's metadata; raw outputs are no report.")
-    if find_spec("highdicom") is None:
-        raise UserError("--dicom-report: needs the package highdicom: pip install highdicom")
+    _check_highdicom("--dicom-report")
     from kmedtl.edge import structured_report  # slow to import, and seldom wanted
 
     _make(folder)
+
+    def add(prediction: Prediction, place: Path, picture: Picture) -> Prediction:
+        return replace(prediction, dicom_report=structured_report.write(place, prediction, info, picture(), folder))
+
+    return _for_a_study(add, "DICOM report")
+
+
+def _check_highdicom(option: str) -> None:
+    if find_spec("highdicom") is None:
+        raise UserError(f"{option}: needs the package highdicom: pip install highdicom")
+
+
+def _for_a_study(add: Callable[[Prediction, Path, Picture], Prediction], what: str) -> Step:
+    """Return the step that adds to answers for DICOM files what a PACS takes, and says why there is none for others."""
 
     def step(prediction: Prediction, place: str, picture: Picture) -> Prediction:
         try:
             if not is_dicom(Path(place)):
                 raise UnreadableImageError("no DICOM file, so there is no study to report to")
-            paths = structured_report.write(Path(place), prediction, info, picture(), folder)
+            return add(prediction, Path(place), picture)
         except UnreadableImageError as error:
-            print(f"{shown(prediction.image)}: no DICOM report: {shown(error)}.", file=sys.stderr)
+            print(f"{shown(prediction.image)}: no {what}: {shown(error)}.", file=sys.stderr)
             return prediction
-        return replace(prediction, dicom_report=paths)
 
     return step
 

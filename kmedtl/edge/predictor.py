@@ -45,6 +45,7 @@ class Prediction:
         error: why there is no answer, or None.
         explanation: the file that shows which places the answer rests on, if one was asked for.
         masks: the files of its masks, likewise.
+        dicom_seg: the DICOM file of its masks, likewise.
         dicom_report: the DICOM files that tell the answer, likewise.
     """
 
@@ -56,6 +57,7 @@ class Prediction:
     error: str | None = None
     explanation: str | None = None
     masks: tuple[str, ...] | None = None
+    dicom_seg: str | None = None
     dicom_report: tuple[str, ...] | None = None
 
 
@@ -82,17 +84,16 @@ def predict_files(model: Model, paths: Sequence[str]) -> Iterator[ImageResult]:
     """
     decoded = decode_all([(path, None) for path in paths], model.reading)
     for path, (facts, pixels) in zip(paths, decoded, strict=True):
-        size = facts.width, facts.height
-        yield ImageResult(
-            Prediction(path, error=facts.error) if pixels is None else answer_pixels(model, path, pixels, size),
-            facts,
-            pixels,
-        )
+        if pixels is None:
+            yield ImageResult(Prediction(path, error=facts.error), facts, None)
+            continue
+        size, spacing = (facts.width, facts.height), (facts.row_spacing, facts.column_spacing)
+        yield ImageResult(answer_pixels(model, path, pixels, size, spacing), facts, pixels)
 
 
-def _answer(outputs: Outputs, info: ModelInfo, size: tuple[int, int]) -> Answer:
+def _answer(outputs: Outputs, info: ModelInfo, size: tuple[int, int], spacing: tuple[float, float]) -> Answer:
     if info.task.place:
-        return info.task.place(outputs, info.decoder, *size)
+        return info.task.place(outputs, info.decoder, *size, spacing)
     (answer,) = info.task.decode(outputs, info.decoder)
     return answer
 
@@ -102,18 +103,21 @@ def first_output(outputs: Outputs) -> np.ndarray:
     return next(found for name, found in outputs.items() if name != FEATURES)
 
 
-def answer_pixels(model: Model, name: str, pixels: np.ndarray, size: tuple[int, int]) -> Prediction:
+def answer_pixels(
+    model: Model, name: str, pixels: np.ndarray, size: tuple[int, int], spacing: tuple[float, float] = (0.0, 0.0)
+) -> Prediction:
     """Return the prediction for an image, uint8 (size, size, C), that is called `name`.
 
     Args:
         size: width and height of the image before it was brought to the model's size.
+        spacing: distances between its rows and between its columns then, in mm; 0: unknown.
     """
     outputs, info = model.runtime(pixels[None]), model.info
     if info is None:
         return Prediction(name, outputs=tuple(first_output(outputs)[0].ravel().tolist()))
     if not all(np.isfinite(found).all() for found in outputs.values()):  # else it would count as below thresholds
         return Prediction(name, error="the model answers with what is no number")
-    answer = _answer(outputs, info, size)
+    answer = _answer(outputs, info, size, spacing)
     known, features = info.out_of_distribution, outputs.get(FEATURES)
     if known is None or features is None:
         return Prediction(name, answer)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from kmedtl.ensemble.members import Member
@@ -39,7 +39,7 @@ def member_comparisons(
     found = []
     for member in members:
         task, own, test = member.task, member.info.decoder, member.examples("test")
-        figures = task.figures(member.question, settings, test, own)
+        figures = task.figures(member.question, replace(settings, groups=()), test, own)
         gain = task.gain(member.question, made, [test], decoder, own)
         found.append(MemberComparison(str(member.folder), figures.headline, figures.estimates[figures.headline], gain))
     return tuple(found)

@@ -161,6 +161,13 @@ def _refuse_other_images(member: Member, first: Member) -> None:
             f"them only, first: {apart[0][1]}. Give both one split: kmedtl run … --data {first.folder}/manifest.csv."
         )
     ours, known = (run.examples().targets for run in (member, first))
+    for name in ours:
+        if ours[name].shape != known[name].shape:
+            sizes = " and ".join("×".join(map(str, one[name].shape[1:])) for one in (known, ours))
+            raise UserError(
+                f"{member.folder}: expected outputs as large as those of {first.folder}. Received: {sizes}; train both "
+                "with one data.size."
+            )
     other = np.any([(ours[name] != known[name]).reshape(len(ours[name]), -1).any(axis=1) for name in ours], axis=0)
     if other.any():
         named = first.predictions.loc[other, "id"].iloc[0]

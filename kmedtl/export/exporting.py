@@ -18,8 +18,9 @@ from kmedtl.edge.shapes import FEATURES
 from kmedtl.edge.tasks.task import Outputs
 from kmedtl.export.formats import FILES, NATIVE, write_all
 from kmedtl.export.int8 import FIRST, Int8Options, QuantizationAttempt, Sample, choose
-from kmedtl.export.parity import Parity, failed_gates, parity
+from kmedtl.export.parity import QUANTIZED, Parity, aborted, failed_gates, parity
 from kmedtl.export.runtimes import ModelFile, open_runtime
+from kmedtl.export.survival import survives
 from kmedtl.recipe import Recipe
 from kmedtl.statistics.out_of_distribution import PASSED
 from kmedtl.system.progress import progress
@@ -88,6 +89,9 @@ def export(subject: TrainedModel, folder: Path, formats: Collection[str], thorou
     )
     for path in progress(files, "Exporting", 1 + len(formats), unit="file"):
         format = FORMAT_OF[path.name]
+        if format in QUANTIZED and not survives(path.read_bytes()):
+            rows.append(aborted(path, subject.headline, subject.task.drift_titles))
+            continue
         runtime = open_runtime(path)
         outputs = runtime(subject.test.images)
         fit, info = (subject.fit, subject.info) if format in AS_TRAINED else _fitted_anew(subject, runtime)
@@ -126,6 +130,8 @@ def _compared(
 
 def _on_validation(subject: TrainedModel, file: bytes, path: Path) -> Parity:
     path.write_bytes(file)
+    if not survives(file):
+        return aborted(path, subject.headline, subject.task.drift_titles)
     runtime, known = LiteRTModel(path), subject.validation
     fit, _ = _fitted_anew(subject, runtime)
     return _compared(subject, known, path, "int8", runtime(known.images), fit)
@@ -134,8 +140,8 @@ def _on_validation(subject: TrainedModel, file: bytes, path: Path) -> Parity:
 def _told(attempts: list[QuantizationAttempt]) -> str:
     """Return which way was taken, and what the others did on validation."""
     *others, best = attempts
-    lost = "; ".join(f"{other.way}: {other.cost[1]:.4f}" for other in others)
-    return best.way + (f" (validation mean difference {best.cost[1]:.4f}; {lost})" if others else "")
+    lost = "; ".join(f"{other.way}: {other.cost[-1]:.4f}" for other in others)
+    return best.way + (f" (validation mean difference {best.cost[-1]:.4f}; {lost})" if others else "")
 
 
 def _described(info: ModelInfo, subject: TrainedModel, outputs: Outputs, fit: Fit, row: Parity) -> ModelInfo:

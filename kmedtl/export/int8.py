@@ -12,6 +12,7 @@ import numpy as np
 from kmedtl.export import quantize
 from kmedtl.export.layers import worst_layers
 from kmedtl.export.parity import Parity
+from kmedtl.export.survival import survives
 
 MORE = 4  # times as many calibration images, if the first do not do
 SHARE = 0.99  # of the calibration images whose extremes a percentile range holds
@@ -32,8 +33,8 @@ class QuantizationAttempt:
     parity: Parity
 
     @property
-    def cost(self) -> tuple[int, float]:
-        return len(self.parity.failed_gates), self.parity.drift["mean_difference"]
+    def cost(self) -> tuple[bool, int, float]:
+        return not self.parity.runs, len(self.parity.failed_gates), self.parity.drift["mean_difference"]
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,8 @@ class Int8Options:
 
     @cached_property
     def worst(self) -> list[str]:
-        return worst_layers(self.whole, quantize.by_ranges(self.whole, self.many), self.sample(self.count))
+        quantized = quantize.by_ranges(self.whole, self.many)
+        return worst_layers(self.whole, quantized, self.sample(self.count)) if survives(quantized) else []
 
     def quantizers(self) -> Iterator[tuple[str, Callable[[], bytes]]]:
         """Yield both quantizers, with ranges that no calibration image exceeds."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from kmedtl.recipe import Gate
-from kmedtl.statistics.confidence import Estimate
+from kmedtl.statistics.confidence import Estimate, undefined
 from kmedtl.system.titles import title
 from kmedtl.tasks.task import Drift
 
@@ -25,6 +26,7 @@ class Parity:
         drift: what else differs, of the task's `drift`: name → value.
         made: how the file was made, where there was a choice.
         failed_gates: what it differs in by more than its gate allows; a file without any keeps its word.
+        runs: False of a file on which its runtime aborts: no figure of it is known, and it is not kept.
     """
 
     file: str
@@ -35,6 +37,7 @@ class Parity:
     drift: Mapping[str, float]
     made: str = ""
     failed_gates: tuple[str, ...] = ()
+    runs: bool = True
 
     def document(self) -> dict[str, Any]:
         """Return the row as JSON holds it, the headline's figures by its name."""
@@ -55,6 +58,19 @@ class Parity:
 def parity(path: Path, headline: str, found: Drift) -> Parity:
     """Return the row of a file whose answers drifted so."""
     return Parity(path.name, size_of(path), headline, found.value, found.loss, found.figures)
+
+
+def aborted(path: Path, headline: str, titles: Mapping[str, str]) -> Parity:
+    """Return the row of a file on which its runtime aborts, and remove it.
+
+    Args:
+        titles: of the task's drift figures.
+    """
+    megabytes, reason = size_of(path), "LiteRT aborts on it, so it is not kept"
+    path.unlink()
+    loss = undefined(reason)
+    drift = dict.fromkeys(titles, math.nan)
+    return Parity(path.name, megabytes, headline, math.nan, loss, drift, failed_gates=(reason,), runs=False)
 
 
 def failed_gates(row: Parity, format: str, gate: Gate, titles: Mapping[str, str]) -> tuple[str, ...]:

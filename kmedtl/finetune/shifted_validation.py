@@ -26,7 +26,7 @@ def shifted(validation: Pipeline, seed: int, images: int = 150) -> Pipeline:
     table = validation.table[sample]
     targets = {name: array[sample] for name, array in validation.targets.items()}
     clean = replace(validation, table=table.reset_index(drop=True), targets=targets).pixels()
-    corruptions = suite()
+    corruptions = suite(still=bool(validation.moves))
     bar = progress(corruptions.values(), "shifted validation", unit="corruption")
     pixels = np.concatenate([corrupt(clean, PLAUSIBLE, seed) for corrupt in bar])
     together = pd.concat([table.assign(corruption=name) for name in corruptions], ignore_index=True)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from kmedtl.images.file_kinds import DICOM_SUFFIXES
 from kmedtl.images.pixels import UnreadableImageError
-from kmedtl.images.read_image import DICOM_SUFFIXES, read_image
+from kmedtl.images.read_image import Picture, read_image
 from kmedtl.images.reading import Reading
 from kmedtl.images.workers import Failure, Job, in_workers
 
@@ -31,6 +32,8 @@ class Facts:
     bits: int = 0
     burned_in: bool = False
     more_pages: bool = False
+    row_spacing: float = 0.0
+    column_spacing: float = 0.0
     sha256: str = ""
     error: str = ""
 
@@ -65,7 +68,5 @@ def decode(file: tuple[str, int | None], reading: Reading) -> Answer:
         return Facts(error=str(error)), None
     except OSError:
         return Facts(error="it changed while it was read"), None
-    found = Facts(
-        picture.width, picture.height, picture.mode, picture.bits, picture.burned_in, picture.more_pages, digest
-    )
-    return found, picture.pixels
+    told = {field.name: getattr(picture, field.name) for field in fields(Picture) if field.name != "pixels"}
+    return Facts(**told, sha256=digest), picture.pixels

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 
-from kmedtl.images.marks import Mark
-from kmedtl.images.masks import MOST_VALUES, ImageMasks, Soft, read_masks
+from kmedtl.images.file_kinds import DICOM_SUFFIXES, is_dicom
+from kmedtl.images.marks import Mark, SourceImage
+from kmedtl.images.masks import MOST_VALUES, UNKNOWN, ImageMasks, Soft, read_masks
 from kmedtl.images.pixels import UnreadableImageError
 from kmedtl.images.read_image import read_image
 from kmedtl.images.reading import Reading
@@ -46,19 +48,30 @@ def decode_masks(
         UserError: the workers cannot start.
     """
     work = partial(decode, structures=structures, reading=reading, soft=soft)
-    return in_workers(Job(work, SECONDS), images, "Decoding masks")
+    has_dicom = any(Path(path).suffix.lower() in DICOM_SUFFIXES for image in images for path in image.masks)
+    modules = ("kmedtl.images.dicom_seg",) if has_dicom else ()
+    return in_workers(Job(work, SECONDS, modules), images, "Decoding masks")
 
 
 def decode(image: MaskedImage, structures: Mapping[str, Mark], reading: Reading, soft: Soft) -> MaskAnswer | Failure:
     """Decode one image's masks here and now; `decode_masks` is for files that may be damaged."""
     try:
-        found = read_masks(image.masks, structures, reading, soft)
+        found = read_masks(image.masks, structures, reading, soft, _source(image))
     except UnreadableImageError as error:
         return Failure(str(error))
     except MemoryError:
         return Failure("needs more memory than there is")
     rich = [path for path, file in found.files.items() if file.count > MOST_VALUES]
     return MaskAnswer(found, next((path for path in rich if _shows_the_same(path, image)), ""))
+
+
+def _source(image: MaskedImage) -> SourceImage:
+    """Return which image that is, where one of its masks may ask."""
+    if not any(is_dicom(Path(path)) for path in image.masks):
+        return UNKNOWN
+    from kmedtl.images.dicom_seg import source_image  # pydicom is slow to import, and most sets have none
+
+    return source_image(image.path, image.frame)
 
 
 def _shows_the_same(mask: str, image: MaskedImage) -> bool:

@@ -10,7 +10,8 @@ import mmap
 import struct
 import warnings
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -24,6 +25,7 @@ from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRL
 
 from kmedtl.images.dicom_codecs import plugin_for
 from kmedtl.images.dicom_luts import look_up, modality_values, numbers, read_lut, tags_of_frame, windows
+from kmedtl.images.dicom_spacing import spacing_of
 from kmedtl.images.pixels import UnreadableImageError, check_pixels, stretch, to_levels, voi_share
 from kmedtl.images.reading import Window
 
@@ -46,12 +48,13 @@ _WIDEST_TABLE = 2**17  # stored values; more are worked out pixel by pixel
 
 @dataclass(frozen=True)
 class DicomImage:
-    """One frame: `pixels` is uint8 (H, W) or (H, W, 3); `mode` and `bits` are as stored."""
+    """One frame: `pixels` is uint8 (H, W) or (H, W, 3); `mode` and `bits` as stored; `spacing` as of `spacing_of`."""
 
     pixels: np.ndarray
     mode: str
     bits: int
     burned_in: bool
+    spacing: tuple[float, float]
 
 
 def read_dicom(path: Path, window: Window, frame: int | None) -> DicomImage:
@@ -61,11 +64,22 @@ def read_dicom(path: Path, window: Window, frame: int | None) -> DicomImage:
         UnreadableImageError: no image in the file, or one that cannot be decoded. The reason never quotes the file's
             text, which may name a patient.
     """
+    with opened(path) as data:
+        return _decode(data, window, frame)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[pydicom.FileDataset]:
+    """Yield the tags of a file, and turn what pydicom raises on them meanwhile into a reason.
+
+    Raises:
+        UnreadableImageError: as of `read_dicom`.
+    """
     logging.getLogger("pydicom").setLevel(logging.CRITICAL)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            return _decode(_parse(path), window, frame)
+            yield _parse(path)
         except InvalidDicomError:
             raise UnreadableImageError("not a readable DICOM image (no DICOM header)") from None
         except _DECODING_ERRORS:
@@ -97,6 +111,25 @@ def _parse(path: Path, stop_before_pixels: bool = False) -> pydicom.FileDataset:
 
 
 def _decode(data: pydicom.FileDataset, window: Window, frame: int | None) -> DicomImage:
+    mode = check_pixel_tags(data)
+    number = _frame(data, frame)
+    stored, tags = stored_values(data, number), tags_of_frame(data, number)
+    bits = int(data.BitsStored if "PixelData" in data else data.BitsAllocated)
+    if mode == "PALETTE COLOR":
+        shown = _to_8_bit(apply_color_lut(stored, data), 16)  # whatever the entries use of their 16 bits
+    elif stored.ndim == 3:
+        shown = _to_8_bit(stored, bits)
+    else:
+        shown = _gray(stored, tags, window)
+    return DicomImage(shown, mode, bits, str(data.get("BurnedInAnnotation", "")).upper() == "YES", spacing_of(tags))
+
+
+def check_pixel_tags(data: pydicom.FileDataset) -> str:
+    """Return the photometric interpretation of pixels that `stored_values` can decode.
+
+    Raises:
+        UnreadableImageError: tags that are missing or hold what they cannot, too many pixels, or too few of them.
+    """
     if not any(data.get(name) for name in _PIXELS):
         raise UnreadableImageError("not a readable DICOM image (it holds no pixels)")
     _check_tags(data)
@@ -105,16 +138,7 @@ def _decode(data: pydicom.FileDataset, window: Window, frame: int | None) -> Dic
         raise UnreadableImageError("a DICOM image of an unknown photometric interpretation")
     check_pixels(int(data.Columns), int(data.Rows))
     _check_length(data)
-    number = _frame(data, frame)
-    stored = _stored(data, number)
-    bits = int(data.BitsStored if "PixelData" in data else data.BitsAllocated)
-    if mode == "PALETTE COLOR":
-        shown = _to_8_bit(apply_color_lut(stored, data), 16)  # whatever the entries use of their 16 bits
-    elif stored.ndim == 3:
-        shown = _to_8_bit(stored, bits)
-    else:
-        shown = _gray(stored, tags_of_frame(data, number), window)
-    return DicomImage(shown, mode, bits, str(data.get("BurnedInAnnotation", "")).upper() == "YES")
+    return mode
 
 
 def _check_tags(data: pydicom.FileDataset) -> None:
@@ -136,7 +160,7 @@ def _check_length(data: pydicom.FileDataset) -> None:
         raise UnreadableImageError("not a readable DICOM image (its PixelData is cut short)")
 
 
-def _stored(data: pydicom.FileDataset, number: int) -> np.ndarray:
+def stored_values(data: pydicom.FileDataset, number: int) -> np.ndarray:
     """Return a frame's stored values, (H, W) or (H, W, 3); YBR becomes RGB."""
     syntax = data.file_meta.TransferSyntaxUID
     try:

@@ -16,7 +16,7 @@ from pydicom.sequence import Sequence
 from kmedtl.images.pixels import UnreadableImageError
 
 # What an enhanced image keeps in its functional groups instead of at the top.
-GROUPS = ("PixelValueTransformationSequence", "FrameVOILUTSequence")
+GROUPS = ("PixelValueTransformationSequence", "FrameVOILUTSequence", "PixelMeasuresSequence")
 
 
 def tags_of_frame(data: pydicom.Dataset, number: int) -> pydicom.Dataset:

@@ -9,7 +9,8 @@ from typing import Literal
 
 import numpy as np
 
-from kmedtl.images.marks import Mark, is_colour, is_pattern, marks_of
+from kmedtl.images.file_kinds import is_dicom
+from kmedtl.images.marks import Mark, SourceImage, fitting, is_colour, is_pattern, marks_of, of_segment
 from kmedtl.images.mask_values import MaskValues, distinct, is_soft, levels, read_values
 from kmedtl.images.pixels import UnreadableImageError
 from kmedtl.images.placement import to_square
@@ -17,6 +18,7 @@ from kmedtl.images.reading import Reading
 
 MOST_VALUES = 64  # that are told of a file
 Soft = Literal["refuse", "threshold"]
+UNKNOWN = SourceImage()
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class MaskFile:
     Attributes:
         marked: structure → bool (H, W), of those that the file can mark.
         width, height: of the mask, upright, in pixels.
-        values: those found, in order, at most `MOST_VALUES`; colours as `#rrggbb`.
+        values: those found, in order, at most `MOST_VALUES`; colours as `#rrggbb`, segments by their numbers.
         count: how many there are.
         unnamed: values that no structure has, 0 and black aside, at most `MOST_VALUES`.
         soft: values in between occur, and nothing said what to do with them.
@@ -57,14 +59,21 @@ class ImageMasks:
 
 
 def read_masks(
-    paths: Sequence[str], structures: Mapping[str, Mark], reading: Reading, soft: Soft = "refuse"
+    paths: Sequence[str],
+    structures: Mapping[str, Mark],
+    reading: Reading,
+    soft: Soft = "refuse",
+    image: SourceImage = UNKNOWN,
 ) -> ImageMasks:
     """Return the union of what an image's mask files mark; nothing, where none of them can mark a structure.
+
+    Args:
+        image: which image that is, for DICOM Segmentations, which may mark several.
 
     Raises:
         UnreadableImageError: masks of different sizes, or a file that `read_mask` cannot read, which is named.
     """
-    files = {path: _read_named(path, structures, soft) for path in paths if marks_of(path, structures)}
+    files = {path: _read_named(path, structures, soft, image) for path in paths if marks_of(path, structures)}
     sizes = {(file.height, file.width) for file in files.values()}
     if len(sizes) > 1:
         each = ", ".join(f"{Path(path).name} {file.width} × {file.height}" for path, file in files.items())
@@ -81,18 +90,21 @@ def read_masks(
     return ImageMasks(planes, tuple(areas), bare)
 
 
-def _read_named(path: str, structures: Mapping[str, Mark], soft: Soft) -> MaskFile:
+def _read_named(path: str, structures: Mapping[str, Mark], soft: Soft, image: SourceImage) -> MaskFile:
     try:
-        return read_mask(path, structures, soft)
+        return read_mask(path, structures, soft, image)
     except UnreadableImageError as error:
         raise UnreadableImageError(f"{Path(path).name}: {error}") from None
 
 
-def read_mask(path: str | Path, structures: Mapping[str, Mark], soft: Soft = "refuse") -> MaskFile:
+def read_mask(
+    path: str | Path, structures: Mapping[str, Mark], soft: Soft = "refuse", image: SourceImage = UNKNOWN
+) -> MaskFile:
     """Decode one mask file at its own size; `kmedtl.images.mask_values.read_values` says what its values are.
 
     A file whose name fits patterns marks their structures wherever it is above 0 (or not black). In any other a pixel
-    belongs to the structure of exactly its value.
+    belongs to the structure of exactly its value. In a DICOM Segmentation values are the numbers of segments, and a
+    pattern that does not fit the file's name is for their labels.
 
     Args:
         structures: name → a value, a colour `#rrggbb`, or a pattern of file names, such as `*_lung*`.
@@ -103,6 +115,8 @@ def read_mask(path: str | Path, structures: Mapping[str, Mark], soft: Soft = "re
         UnreadableImageError: with the reason in a few words.
     """
     marks = marks_of(path, structures)
+    if is_dicom(Path(path)):
+        return _of_segments(Path(path), structures, image)
     mask = read_values(
         path,
         by_index=any(isinstance(mark, int) for mark in marks.values()),
@@ -123,6 +137,28 @@ def read_mask(path: str | Path, structures: Mapping[str, Mark], soft: Soft = "re
         unnamed=_texts(unnamed, mask.is_colour),
         soft=is_blurred and soft == "refuse",
     )
+
+
+def _of_segments(path: Path, structures: Mapping[str, Mark], image: SourceImage) -> MaskFile:
+    """Return what a DICOM Segmentation marks; segments without a pixel in the image count as not there."""
+    from kmedtl.images.dicom_seg import read_segments  # pydicom is slow to import, and most sets have none
+
+    whole = list(fitting(path, structures))
+    marked: dict[str, np.ndarray] = {}
+    nothing, found, unnamed = np.zeros((0, 0), bool), [], []
+    for segment in read_segments(path, image):
+        nothing = np.zeros_like(segment.mask)
+        if not segment.mask.any():
+            continue
+        found.append(str(segment.number))
+        names = whole or of_segment(segment.number, segment.label, structures)
+        if not names:
+            unnamed.append(found[-1])
+        for name in names:
+            marked[name] = marked.get(name, nothing) | segment.mask
+    of_each = {name: marked.get(name, nothing) for name in whole or structures}
+    height, width = nothing.shape
+    return MaskFile(of_each, width, height, tuple(found[:MOST_VALUES]), len(found), tuple(unnamed[:MOST_VALUES]))
 
 
 def _above_background(mask: MaskValues, found: np.ndarray, halved: bool) -> np.ndarray:

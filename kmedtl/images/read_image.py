@@ -17,12 +17,13 @@ from pathlib import Path
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
+from kmedtl.images.file_kinds import is_dicom
 from kmedtl.images.pixels import UnreadableImageError, check_pixels, stretch, to_levels, voi_share
 from kmedtl.images.placement import in_square, placement
 from kmedtl.images.png_rows import check_rows
 from kmedtl.images.reading import Reading
 
-READER_VERSION = 5  # part of the store's key: raise it whenever the pixels of any file change
+READER_VERSION = 6  # part of the store's key: raise it whenever the pixels of any file, or its facts, change
 MAX_BYTES = 1_000_000_000
 DRAFT = 2  # JPEGs are decoded at no less than this many times the size asked for
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "JPEG2000", "PPM")  # Pillow's names; PPM is all of PNM
@@ -42,11 +43,6 @@ DECODING_ERRORS = (
     OSError, ValueError, SyntaxError, EOFError, KeyError, TypeError, IndexError, ArithmeticError, zlib.error,
     struct.error, Image.DecompressionBombError,
 )  # fmt: skip
-DICOM_SUFFIXES = frozenset({".dcm", ".dicom"})
-SUFFIXES = DICOM_SUFFIXES | {
-    ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".jp2", ".j2k", ".jpx", ".j2c",
-    ".pgm", ".ppm", ".pbm", ".pnm",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -59,6 +55,8 @@ class Picture:
         bits: of a sample, as stored.
         burned_in: the file says that its pixels show text that may name the patient (DICOM's Burned In Annotation).
         more_pages: a TIFF, GIF or WebP file holds further pictures, of which none is read.
+        row_spacing, column_spacing: distances between its rows and between its columns in mm, as DICOM files may state
+            them; 0: unknown. The dots per inch of other formats are those of a printer.
     """
 
     pixels: np.ndarray
@@ -68,6 +66,8 @@ class Picture:
     bits: int
     burned_in: bool = False
     more_pages: bool = False
+    row_spacing: float = 0.0
+    column_spacing: float = 0.0
 
 
 def read_image(path: str | Path, reading: Reading, frame: int | None = None) -> Picture:
@@ -149,24 +149,16 @@ def _check_file(path: Path) -> None:
         raise UnreadableImageError(f"{status.st_size} bytes, more than the limit of {MAX_BYTES}")
 
 
-def is_dicom(path: Path) -> bool:
-    """Tell by the suffix, or by the magic bytes for the nameless files of archives; what cannot be opened is none."""
-    if path.suffix.lower() in DICOM_SUFFIXES:
-        return True
-    try:
-        with path.open("rb") as file:
-            return file.read(132)[128:] == b"DICM"
-    except OSError:
-        return False
-
-
 def _dicom_picture(path: Path, reading: Reading, frame: int | None) -> Picture:
     from kmedtl.images.dicom import read_dicom  # pydicom is slow to import, and most sets have none
 
     found = read_dicom(path, reading.window, frame)
     height, width = found.pixels.shape[:2]
     square = _to_square(Image.fromarray(found.pixels), reading)
-    return Picture(square, width, height, found.mode, found.bits, found.burned_in)
+    rows, columns = found.spacing
+    return Picture(
+        square, width, height, found.mode, found.bits, found.burned_in, row_spacing=rows, column_spacing=columns
+    )
 
 
 def _plain_picture(path: Path, reading: Reading) -> Picture:

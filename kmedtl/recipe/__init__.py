@@ -167,6 +167,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         expect(bool(re.fullmatch(r"[A-Za-z0-9_-]+", self.name)), "name", "letters, digits, - and _", self.name)
+        _check_task(self)
         listed = self.schedule == "stages"
         expect(bool(self.stages) or not listed, "stages", "at least one, or a schedule such as auto", self.stages)
         expect(
@@ -181,11 +182,22 @@ class Recipe:
         expect(len(self.soup) > 1 if averaged else not self.soup, "soup", wanted, self.soup)
         fixed = self.schedule in (*CLASSIFIERS, *SOUPS)
         expect(not (fixed and self.distill), "distill", f"nothing beside schedule={self.schedule}", self.distill)
-        suited = "unet" if self.task.needs == "map" else "linear, mlp or attention_pool"
-        expect(self.head.gives == self.task.needs, "head.kind", f"{suited} beside {self.task.kind}", self.head.kind)
         names = [stage.name for stage in self.stages]
         expect(len(set(names)) == len(names), "stages", "a name of its own for each", names)
         expect(0 <= self.seed < 2**31, "seed", "a whole number from 0 to 2^31 - 1", self.seed)
+
+
+def _check_task(recipe: Recipe) -> None:
+    """Refuse a head, a schedule or settings of stages that the task has no use for."""
+    task, kind = recipe.task, recipe.task.kind
+    suited = "unet" if task.needs == "map" else "linear, mlp or attention_pool"
+    expect(recipe.head.gives == task.needs, "head.kind", f"{suited} beside {kind}", recipe.head.kind)
+    fits = recipe.schedule not in CLASSIFIERS or task.needs == "vector"
+    expect(fits, "schedule", f"stages, or a schedule that trains a network, beside {kind}", recipe.schedule)
+    for stage in recipe.stages:
+        for name in task.idle:
+            value, neutral = getattr(stage, name), Stage.__dataclass_fields__[name].default
+            expect(value == neutral, f"stage {stage.name}: {name}", f"{neutral} beside {kind}", value)
 
 
 def without_folders(recipe: Recipe) -> Recipe:

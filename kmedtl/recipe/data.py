@@ -9,7 +9,7 @@ from pathlib import PurePath
 from typing import Any, Literal
 
 from kmedtl.errors import UserError, expect
-from kmedtl.images.marks import is_colour
+from kmedtl.images.marks import LONGEST, is_colour, is_name
 from kmedtl.images.reading import Aspect, Reading, Window
 from kmedtl.recipe.stage import Preset
 
@@ -48,7 +48,8 @@ class Data:
         frames: of multi-frame DICOM images: `middle`, `all` (each an image of its own) or a number from 0 on.
         structures: name → what marks it in masks: a pixel's value, such as 255; a colour, such as "#ff0000"; or a
             pattern of mask files' names, such as `*_lung*`, of which every pixel above 0 counts. Files that fit no
-            pattern go by the values. Empty: whatever is above 0 is one structure, `foreground`.
+            pattern go by the values; of DICOM Segmentations values are the numbers of segments, and patterns may also
+            be of their labels. Empty: whatever is above 0 is one structure, `foreground`.
         missing_masks: of images without a mask: `refuse`, or `empty`, as if nothing were marked in them.
         soft_masks: of masks whose borders are blurred by scaling or JPEG: `refuse`, or `threshold`: a pixel counts from
             half of a structure's value on, or to the nearest of the named values.
@@ -111,6 +112,9 @@ class Data:
         expect(isinstance(frames, str) or frames >= 0, "data.frames", "middle, all or 0 and more", frames)
         for name, mark in self.structures.items():
             _check_structure(name, mark)
+        for what, values in (("names", map(str.casefold, self.structures)), ("marks", self.structures.values())):
+            distinct = len(set(values)) == len(self.structures)
+            expect(distinct, "data.structures", f"{what} that differ, case aside", dict(self.structures))
         kept = self.validation + self.test
         expect(kept < 0.9, "data.validation + data.test", "less than 0.9, the rest trains", kept)
         expect(self.batch_size >= 1, "data.batch_size", "at least 1", self.batch_size)
@@ -130,7 +134,7 @@ class Data:
 def _check_structure(name: str, mark: object) -> None:
     """Refuse what cannot mark a structure in masks: anything may be written, so that each is told what to write."""
     setting = f"data.structures.{name}"
-    expect(re.fullmatch(r"\w[\w-]*", name) is not None, setting, "a name of letters, digits, _ and -", name)
+    expect(is_name(name), setting, f"a name of letters, digits, _ and -, {LONGEST} at most", name)
     if isinstance(mark, int) and not isinstance(mark, bool):
         expect(0 <= mark < 2**31, setting, "a pixel's value, 0 to 2^31 - 1", mark)
         return

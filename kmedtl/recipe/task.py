@@ -1,6 +1,7 @@
 """What is asked of an image. Each task is a frozen dataclass whose `kind` is its name; the data answer what is open.
 
-`needs` says what its outputs are made of, and so which heads suit it: one vector an image, or a map as large as it.
+`needs` says what its outputs are made of, and so which heads suit it: one vector an image, or a map as large as it;
+`idle` which settings of a stage would have no effect on its losses.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ class Classification:
     """
 
     needs: ClassVar[str] = "vector"
+    idle: ClassVar[tuple[str, ...]] = ()
     labels: Literal["auto", "binary", "multi_class", "multi_label"] = "auto"
     kind: Literal["classification"] = "classification"
 
@@ -39,6 +41,7 @@ class Regression:
     """
 
     needs: ClassVar[str] = "vector"
+    idle: ClassVar[tuple[str, ...]] = ("label_smoothing", "focal_gamma")
     target: str = ""
     unit: str = ""
     loss: Literal["squared", "huber"] = "squared"
@@ -59,11 +62,13 @@ class Segmentation:
             each pixel; `focal`: the same, easy pixels counting less (Lin et al. 2017); `tversky`: as `dice`, a missed
             pixel counting more than a false one (Salehi et al. 2017).
         missed: of `tversky`: the weight of missed pixels; that of false ones is 1 − `missed`.
-        tolerance: up to so many pixels of the file apart, two borders agree (surface Dice).
+        tolerance: up to so far apart, two borders agree (surface Dice): in mm, where every image states how far apart
+            its pixels are, as DICOM files may; else in pixels of the file.
         kind: the name of the task.
     """
 
     needs: ClassVar[str] = "map"
+    idle: ClassVar[tuple[str, ...]] = ("label_smoothing", "focal_gamma", "mix")
     loss: Literal["dice_crossentropy", "dice", "crossentropy", "focal", "tversky"] = "dice_crossentropy"
     missed: float = 0.7
     tolerance: float = 2.0
@@ -71,7 +76,7 @@ class Segmentation:
 
     def __post_init__(self) -> None:
         expect(0 < self.missed < 1, "task.missed", "above 0 and below 1", self.missed)
-        expect(0 < self.tolerance <= 100, "task.tolerance", "above 0, at most 100 pixels", self.tolerance)
+        expect(0 < self.tolerance <= 100, "task.tolerance", "above 0, at most 100", self.tolerance)
 
 
 Task = Classification | Regression | Segmentation

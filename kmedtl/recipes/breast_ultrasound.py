@@ -16,15 +16,15 @@ RECIPE = Recipe(
         source="breast_ultrasound",
         size=192,
         aspect="keep",
+        batch_size=2,
         channels=1,
         augment="ultrasound",
-        batch_size=8,
         missing_masks="empty",
     ),
     head=Head("unet"),
     stages=(
-        Stage("decoder", train="head", epochs=8, lr=2e-3, views=3),
-        Stage("last blocks", train="last:2", epochs=4, lr=3e-4),
+        Stage("decoder", train="head", epochs=20, lr=2e-3, views=6),
+        Stage("deeper", train="last:6", epochs=20, lr=5e-4, views=6),
     ),
 )
 

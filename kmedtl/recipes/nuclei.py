@@ -12,11 +12,11 @@ from kmedtl.recipe import Data, Head, Recipe, Segmentation, Stage
 RECIPE = Recipe(
     name="nuclei",
     task=Segmentation(),
-    data=Data(source="nuclei", size=256, aspect="keep", augment="histology", batch_size=8),
+    data=Data(source="nuclei", size=256, aspect="keep", batch_size=4, augment="histology"),
     head=Head("unet", detail=True),
     stages=(
-        Stage("decoder", train="head", epochs=8, lr=2e-3, views=3),
-        Stage("last blocks", train="last:2", epochs=4, lr=3e-4),
+        Stage("decoder", train="head", epochs=8, lr=2e-3, views=4),
+        Stage("deeper", train="last:6", epochs=10, lr=5e-4, views=4),
     ),
 )
 

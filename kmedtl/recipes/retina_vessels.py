@@ -13,12 +13,12 @@ RECIPE = Recipe(
     name="retina_vessels",
     task=Segmentation(),
     data=Data(
-        source="retina", size=576, aspect="keep", augment="retina", batch_size=2, structures={"vessel": "*manual*"}
+        source="retina", size=576, aspect="keep", batch_size=1, augment="retina", structures={"vessel": "*manual*"}
     ),
     head=Head("unet", detail=True),
     stages=(
-        Stage("decoder", train="head", epochs=8, lr=2e-3, views=3),
-        Stage("last blocks", train="last:2", epochs=4, lr=3e-4),
+        Stage("decoder", train="head", epochs=20, lr=2e-3, views=6),
+        Stage("deeper", train="last:6", epochs=20, lr=5e-4, views=6),
     ),
 )
 

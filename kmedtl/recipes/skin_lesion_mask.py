@@ -12,11 +12,12 @@ from kmedtl.recipe import Data, Head, Recipe, Segmentation, Stage
 RECIPE = Recipe(
     name="skin_lesion_mask",
     task=Segmentation(),
-    data=Data(source="skin_lesions", size=192, aspect="keep", augment="skin", soft_masks="threshold"),
+    data=Data(source="skin_lesions", size=192, aspect="keep", batch_size=8, augment="skin", soft_masks="threshold"),
     head=Head("unet"),
     stages=(
-        Stage("decoder", train="head", epochs=8, lr=2e-3, views=3),
-        Stage("last blocks", train="last:2", epochs=4, lr=3e-4),
+        Stage("decoder", train="head", epochs=4, lr=2e-3),
+        Stage("deeper", train="last:6", epochs=6, lr=5e-4),
+        Stage("all", train="all", epochs=3, lr=2e-4),
     ),
 )
 

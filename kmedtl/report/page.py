@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
@@ -91,6 +92,8 @@ def write(result: Result, folder: Path) -> None:
 
 def drift_cell(name: str, value: float) -> str:
     """Return how a table shows a figure of drift: shares as percentages."""
+    if math.isnan(value):
+        return "–"
     return f"{value:.{SHARES[name]}%}" if name in SHARES else f"{value:.1e}"
 
 

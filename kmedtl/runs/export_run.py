@@ -7,12 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import keras
 import numpy as np
 import pandas as pd
 
 from kmedtl.data import sources
 from kmedtl.data.manifest import Manifest
 from kmedtl.errors import UserError
+from kmedtl.explain.features import outputs_and_features
 from kmedtl.export.exporting import LabelledImages, TrainedModel, export
 from kmedtl.export.footprint import Footprint, footprint
 from kmedtl.export.parity import Parity
@@ -68,8 +70,9 @@ def export_run(run: FinishedRun, formats: Sequence[str], folder: Path, log: Call
     training = files.loc[files.index.intersection(pd.Index(listed.loc[listed["split"] == "train", "id"]))]
     if "int8" in formats:
         _refuse_without(training, run)
+    model = load_keras(run.model, run.info)
     subject = TrainedModel(
-        load_keras(run.model, run.info),
+        model,
         replace(run.info, **hashes(run.recipe, listed)),
         run.recipe,
         run.task,
@@ -77,16 +80,16 @@ def export_run(run: FinishedRun, formats: Sequence[str], folder: Path, log: Call
         Fit(run.info.decoder),
         json.loads((run.folder / METRICS).read_text(encoding="utf-8"))["headline"],
         lambda count: _decoded(_stratified(training, count, run.recipe.seed), run.info.reading)[1],
-        *(_examples(run, manifest, split, log) for split in ("val", "test")),
+        *(_examples(run, model, manifest, split, log) for split in ("val", "test")),
     )
     rows = export(subject, folder, formats, thorough=True)
     footprints = tuple(
         footprint(folder / row.file, threads, run.info.size, run.info.channels)
-        for row in progress(rows, "Measuring", unit="file")
+        for row in progress([row for row in rows if row.runs], "Measuring", unit="file")
         for threads in THREADS
     )
     for row in rows:
-        if row.failed_gates:
+        if row.failed_gates and row.runs:
             (folder / row.file).rename(folder / f"{row.file}{REJECTED}")
     document = {"files": [row.document() for row in rows], "footprints": [asdict(found) for found in footprints]}
     write_json(folder / TABLE, document)
@@ -104,8 +107,7 @@ def summary(exported: Exported) -> list[str]:
             f"{row.megabytes:.1f}",
             f"{row.loss.value:+.4f} ({row.loss.low:+.4f} to {row.loss.high:+.4f})",
             *(drift_cell(name, row.drift[name]) for name in exported.titles),
-            *(f"{found.p50:.1f} (95 %: {found.p95:.1f})" for found in (measured[row.file, n] for n in THREADS)),
-            f"{measured[row.file, 1].peak_megabytes:.0f}",
+            *_times(row, measured),
         ]
         for row in exported.rows
     ]
@@ -115,8 +117,17 @@ def summary(exported: Exported) -> list[str]:
     return lines
 
 
-def _examples(run: FinishedRun, manifest: Manifest, split: str, log: Callable[[str], None]) -> LabelledImages:
-    """Return a split's images, from their files, and the run's answers to those that can still be read."""
+def _times(row: Parity, measured: Mapping[tuple[str, int], Footprint]) -> list[str]:
+    if not row.runs:
+        return ["–"] * (len(THREADS) + 1)
+    found = [measured[row.file, count] for count in THREADS]
+    return [*(f"{one.p50:.1f} (95 %: {one.p95:.1f})" for one in found), f"{found[0].peak_megabytes:.0f}"]
+
+
+def _examples(
+    run: FinishedRun, model: keras.Model, manifest: Manifest, split: str, log: Callable[[str], None]
+) -> LabelledImages:
+    """Return a split's images, from their files, and the model's answers to those that can still be read."""
     examples = run.examples(split)
     files = manifest.table.set_index("id").reindex(examples.ids)
     there = files["path"].notna().to_numpy(copy=True)
@@ -128,7 +139,8 @@ def _examples(run: FinishedRun, manifest: Manifest, split: str, log: Callable[[s
         if there.sum() < 2:
             raise UserError(f"{manifest.source}: has no longer {missing}; put them back.")
         log(f"Note: {manifest.source} has no longer {missing}; the others are used.")
-    return LabelledImages(images, examples.of(there))
+    # Answered anew: what a run folder keeps of large outputs is rounded.
+    return LabelledImages(images, replace(examples.of(there), outputs=outputs_and_features(model, images)))
 
 
 def _refuse_without(training: pd.DataFrame, run: FinishedRun) -> None:

@@ -13,7 +13,7 @@ import pandas as pd
 from kmedtl.audit.audit import Audit, audit
 from kmedtl.audit.suitability import Mismatch, mismatches
 from kmedtl.data import sources, store
-from kmedtl.data.manifest import SIZES, Labels, Manifest, are_numbers
+from kmedtl.data.manifest import SIZES, SPACINGS, Labels, Manifest, are_numbers
 from kmedtl.data.store import Store
 from kmedtl.ensemble.teacher import check_teacher
 from kmedtl.errors import UserError
@@ -68,10 +68,14 @@ def prepare_run(recipe: Recipe) -> Prepared:
 
 
 def prepare_recipe(recipe: Recipe) -> Prepared:
+    """List, decode and audit the images of a recipe with what is known of them; see `prepare`."""
+    return with_targets(prepare_images(recipe), recipe)
+
+
+def prepare_images(recipe: Recipe) -> Prepared:
     """List, decode and audit the images of a recipe, as far as its task can use them; see `prepare`."""
     task = task_of(recipe.task)
-    found = prepare(recipe.data, recipe.seed, labels_of(task), partial(task.ask, recipe.task, recipe.data))
-    return with_targets(found, recipe)
+    return prepare(recipe.data, recipe.seed, labels_of(task), partial(task.ask, recipe.task, recipe.data))
 
 
 def look(recipe: Recipe) -> Prepared:
@@ -117,7 +121,8 @@ def with_targets(data: Prepared, recipe: Recipe) -> Prepared:
     """
     known = task_of(recipe.task).targets(data.question, recipe.data, data.manifest, data.table)
     audited = replace(data.audit, warnings=(*data.audit.warnings, *known.notes))
-    return replace(data, audit=audited, targets=known)
+    table = data.table if known.strata is None else data.table.assign(stratum=known.strata)
+    return replace(data, audit=audited, table=table, targets=known, question=known.question or data.question)
 
 
 def prepare(
@@ -140,7 +145,8 @@ def prepare(
     audited, table = audit(manifest, images, data.max_unreadable, seed, data.same_patients, data.aspect)
     facts = images.facts[["id", "width", "height", "bits"]]
     found = mismatches(table.merge(facts, on="id", suffixes=("_of_source", "")), data, manifest.synthetic)
-    table = table.merge(facts[["id", "width", "height"]].set_axis(["id", *SIZES], axis=1), on="id")
+    told = images.facts[["id", "width", "height", "row_spacing", "column_spacing"]]
+    table = table.merge(told.set_axis(["id", *SIZES, *SPACINGS], axis=1), on="id")
     warnings = (*audited.warnings, *(mismatch.text for mismatch in found))
     return Prepared(manifest, images, replace(audited, warnings=warnings), table, tuple(found), question)
 

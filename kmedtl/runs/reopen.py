@@ -17,7 +17,7 @@ from kmedtl.errors import UserError
 from kmedtl.runs.locate import MODEL, PREDICTIONS, RECIPE, located
 from kmedtl.runs.open_model import open_model
 from kmedtl.runs.predict import Images, answers
-from kmedtl.runs.prepare import prepare_recipe
+from kmedtl.runs.prepare import prepare_images
 from kmedtl.tasks.saved_run import SavedRun, read_run
 
 __all__ = ["MODEL", "PREDICTIONS", "RECIPE", "FinishedRun", "open_run", "test_images"]
@@ -66,7 +66,7 @@ def test_images(run: FinishedRun, limit: int | None, log: Callable[[str], None])
     """
     judged = run.predictions[run.predictions["split"] == "test"].set_index("id")[["patient"]]
     examples = run.examples("test")
-    found = prepare_recipe(run.recipe)
+    found = prepare_images(run.recipe)
     table = found.table[found.table["id"].isin(judged.index)].assign(split="test")
     absent = judged.index.difference(pd.Index(table["id"]))
     if len(absent):

@@ -51,6 +51,7 @@ class Shift:
         summarised: the severity that `mean_loss` and `worst` are of: `PLAUSIBLE`, or the largest where that was left
             out.
         mean_loss: of the headline figure, over the corruptions.
+        left_out: corruptions that move places, where the task's masks would not follow.
     """
 
     headline: str
@@ -60,6 +61,7 @@ class Shift:
     rows: tuple[Row, ...]
     summarised: int
     mean_loss: Estimate
+    left_out: tuple[str, ...] = ()
 
     @property
     def worst(self) -> Row:
@@ -105,7 +107,8 @@ def shift(
     clean = replace(test, outputs=model(images))
     summarised = PLAUSIBLE if PLAUSIBLE in severities else max(severities)
     rows, at_summarised = [], []
-    cases = [(name, corruption, severity) for name, corruption in suite(reference).items() for severity in severities]
+    kept = suite(reference, still=bool(task.moves))
+    cases = [(name, corruption, severity) for name, corruption in kept.items() for severity in severities]
     for name, corruption, severity in progress(cases, "Corrupting", unit="severity"):
         seen = replace(test, outputs=model(corruption(images, severity, seed)))
         rows.append(judged(name, severity, corruption.at(severity), seen))
@@ -119,6 +122,7 @@ def shift(
         tuple(rows),
         summarised,
         task.gain(question, clean, at_summarised, decoder, decoder),
+        tuple(name for name in suite(reference) if name not in kept),
     )
 
 

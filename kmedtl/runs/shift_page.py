@@ -49,6 +49,7 @@ def summary(shift: Shift) -> list[str]:
         *aligned([header, *rows]),
         f"Mean {name} lost:  {shift.mean_loss}",
         f"Worst: {worst.corruption} ({worst.meaning}), {name} {worst.estimates[shift.headline]}, lost {worst.loss}",
+        *([f"Left out, as masks would not follow: {', '.join(shift.left_out)}"] if shift.left_out else []),
     ]
 
 

@@ -13,7 +13,7 @@ import keras_tuner
 
 from kmedtl import config
 from kmedtl.errors import UserError, nearest
-from kmedtl.recipe import Recipe, Stage
+from kmedtl.recipe import Head, Recipe, Stage
 from kmedtl.recipe.search import Range, Span
 from kmedtl.runs.train import check_network
 from kmedtl.search.objective import objective_of
@@ -29,14 +29,16 @@ def space_of(recipe: Recipe) -> dict[str, Range]:
     if recipe.search.ranges:
         return recipe.search.ranges
     rate = 3e-3 if recipe.stages[0].lr == "auto" else recipe.stages[0].lr
-    return {
+    every: dict[str, Range] = {
         "stages.0.lr": Span(rate / 10, min(10 * rate, 10.0), "log"),
         "stages.0.weight_decay": Span(1e-6, 1e-2, "log"),
         "stages.0.label_smoothing": Span(0.0, 0.2),
-        "head.kind": ("linear", "mlp"),
+        "head.kind": tuple(kind for kind in ("linear", "mlp") if Head(kind).gives == recipe.task.needs),
         "head.hidden": Span(32, 512, "log"),
         "head.dropout": Span(0.0, 0.5),
     }
+    idle = {f"stages.0.{name}" for name in recipe.task.idle}
+    return {path: values for path, values in every.items() if values != () and path not in idle}
 
 
 def check(recipe: Recipe) -> None:

@@ -15,13 +15,14 @@ from kmedtl.files.csv_tables import read_csv, write_csv
 from kmedtl.tasks.task import Arrays, Examples, Task
 
 PREDICTIONS, ARRAYS = "predictions.csv", "predictions.npz"
+IDS = "id"  # of the arrays, a row each
 
 
 def write_predictions(predictions: pd.DataFrame, arrays: Arrays, folder: Path) -> None:
-    """Write the table into a run folder, and what the task keeps beside it, if anything."""
+    """Write the table into a run folder, and what the task keeps beside it, if anything, with the images' ids."""
     write_csv(predictions, folder / PREDICTIONS)
     if arrays:
-        named: dict[str, Any] = dict(arrays)
+        named: dict[str, Any] = {**arrays, IDS: predictions["id"].to_numpy(str)}
         np.savez_compressed(folder / ARRAYS, **named)
 
 
@@ -37,19 +38,25 @@ def read_predictions(path: Path) -> pd.DataFrame:
         raise UserError(f"{path}: {_damaged(error)}") from None
 
 
-def read_arrays(folder: Path) -> Arrays:
+def read_arrays(folder: Path, predictions: pd.DataFrame) -> Arrays:
     """Return what a run folder holds beside predictions.csv, by name; {} where its task keeps no arrays.
 
+    Args:
+        predictions: the rows are returned in its order, which somebody may have changed.
+
     Raises:
-        UserError: it is not as a run wrote it.
+        UserError: it is not as a run wrote it, or of other images.
     """
     path = folder / ARRAYS
     if not path.is_file():
         return {}
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        place = {name: row for row, name in enumerate(arrays.pop(IDS).tolist())}
+        rows = [place[name] for name in predictions["id"]]
+        return {name: array[rows] for name, array in arrays.items()}
+    except (ValueError, LookupError, OSError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
         raise UserError(f"{path}: {_damaged(error)}") from None
 
 

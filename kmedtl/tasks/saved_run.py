@@ -11,6 +11,7 @@ import pandas as pd
 from kmedtl import recipe as recipes
 from kmedtl.edge import model_info
 from kmedtl.edge.model_info import ModelInfo
+from kmedtl.errors import UserError
 from kmedtl.recipe import Recipe
 from kmedtl.tasks import task_of
 from kmedtl.tasks.predictions import PREDICTIONS, examples_of, read_arrays, read_predictions
@@ -46,9 +47,13 @@ class SavedRun:
         """Return what the run answered for a split, or for all rows.
 
         Raises:
-            KeyError, ValueError: columns that are not as the task wrote them.
+            UserError: columns or arrays that are not as the task wrote them.
         """
-        return examples_of(self.predictions, self.arrays, self.task, self.question, split)
+        try:
+            return examples_of(self.predictions, self.arrays, self.task, self.question, split)
+        except (LookupError, ValueError, TypeError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise UserError(f"{self.folder}: its predictions are not as a run wrote them ({reason}).") from None
 
 
 def read_run(folder: Path, model: Path | None = None) -> SavedRun:
@@ -61,5 +66,6 @@ def read_run(folder: Path, model: Path | None = None) -> SavedRun:
         UserError: files that are not as a run wrote them.
         OSError: files that are not there.
     """
-    predictions, arrays = read_predictions(folder / PREDICTIONS), read_arrays(folder)
+    predictions = read_predictions(folder / PREDICTIONS)
+    arrays = read_arrays(folder, predictions)
     return SavedRun(folder, recipes.read(folder / "recipe.yaml"), model_info.read(model or folder), predictions, arrays)

@@ -58,10 +58,14 @@ class KnownTargets:
     Attributes:
         of: part of the manifest's table → targets of its images, by output.
         notes: what the audit says of them.
+        strata: of each image of the table, what splits are balanced by; None: what the manifest says.
+        question: Q, where the images say more of it than could be known before they were decoded; None: as it was.
     """
 
     of: Callable[[pd.DataFrame], Targets]
     notes: tuple[str, ...] = ()
+    strata: np.ndarray | None = None
+    question: Any = None
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from kmedtl.edge import model_info
 from kmedtl.edge.model_info import ModelInfo
 from kmedtl.edge.tasks.classification.calibration import Calibration
 from kmedtl.edge.tasks.classification.decoder import ClassDecoder
+from kmedtl.edge.tasks.segmentation import plain
 from kmedtl.statistics import out_of_distribution
 
 SIZE = 32
@@ -36,6 +37,19 @@ def features_of(images: np.ndarray) -> np.ndarray:
 @pytest.fixture(scope="session")
 def bare_model(tmp_path_factory) -> Path:
     """Without metadata; the logit is 8 · (mean − 0.5) of the pixels as shares of full brightness."""
+    return _tflite("logits", tmp_path_factory.mktemp("bare"))
+
+
+@pytest.fixture(scope="session")
+def mask_model(tmp_path_factory) -> Path:
+    """A segmentation of one structure, `bright`: the pixels that are brighter than a half."""
+    path = _tflite("mask", tmp_path_factory.mktemp("masks"))
+    model_info.attach(replace(INFO, decoder=plain(("bright",), 2.0, "stretch")), path)
+    return path
+
+
+def _tflite(output: str, folder: Path) -> Path:
+    """Write a model of 8 · (x − 0.5), x being pixels as shares of full brightness, or for `logits` their mean."""
     import tensorflow as tf
 
     from kmedtl.system.native_logs import quiet_stderr
@@ -43,11 +57,12 @@ def bare_model(tmp_path_factory) -> Path:
     class Brightness(tf.Module):
         @tf.function(input_signature=[tf.TensorSpec((1, SIZE, SIZE, 1), tf.uint8, name="image")])
         def __call__(self, image):
-            features = tf.reduce_mean(tf.cast(image, tf.float32), axis=(2, 3)) / 255
-            logits = 8 * (tf.reduce_mean(features, axis=1, keepdims=True) - 0.5)
-            return {"logits": logits, "features": features}
+            shares = tf.cast(image, tf.float32) / 255
+            features = tf.reduce_mean(shares, axis=(2, 3))
+            seen = tf.reduce_mean(features, axis=1, keepdims=True) if output == "logits" else shares
+            return {output: 8 * (seen - 0.5), "features": features}
 
-    module, folder = Brightness(), tmp_path_factory.mktemp("bare")
+    module = Brightness()
     with quiet_stderr():
         tf.saved_model.save(module, str(folder / "saved"), signatures=module.__call__)
         converted = tf.lite.TFLiteConverter.from_saved_model(str(folder / "saved")).convert()

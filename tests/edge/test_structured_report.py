@@ -64,6 +64,15 @@ def test_the_report_says_probability_decision_and_image(told, film):
     assert images[0].ReferencedSOPInstanceUID == pydicom.dcmread(film).SOPInstanceUID
 
 
+def test_names_of_any_letters_stay_what_they_are(model, film, tmp_path, capsys):
+    data = pydicom.dcmread(film)
+    data.SpecificCharacterSet, data.PatientName = "ISO_IR 100", "MÜLLER^JÖRG"
+    data.save_as(film)
+    assert main(["predict", str(model), str(film), "--format", "jsonl", "--dicom-report", str(tmp_path / "out")]) == 0
+    for path in json.loads(capsys.readouterr().out)["dicom_report"]:
+        assert str(pydicom.dcmread(path).PatientName) == "MÜLLER^JÖRG"
+
+
 def test_the_capture_is_the_heat_map_in_colour(told):
     _, _, capture = told
     pixels = capture.pixel_array

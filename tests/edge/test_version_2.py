@@ -67,7 +67,7 @@ def test_it_answers_as_the_kmedtl_that_wrote_it(kind, tmp_path):
     assert [answer.decision for answer in answers] == then["decisions"]
     for answer, row, expected in zip(answers, logits, then["probabilities"], strict=True):
         assert answer.probabilities == pytest.approx(expected, abs=1e-15)
-        seen = answer_pixels(model_of(info, row), "film", np.zeros((64, 64, 1), np.uint8))
+        seen = answer_pixels(model_of(info, row), "film", np.zeros((64, 64, 1), np.uint8), (64, 64))
         assert seen.answer == answer
 
 

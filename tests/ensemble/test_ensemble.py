@@ -165,5 +165,5 @@ def test_a_run_of_folds_leaves_no_image_to_judge_by(runs, tmp_path):
 def test_a_damaged_table(runs):
     table = pd.read_csv(runs[1] / "predictions.csv").drop(columns="logit")
     table.to_csv(runs[1] / "predictions.csv", index=False)
-    with pytest.raises(UserError, match="b: its files are not as a run wrote them"):
+    with pytest.raises(UserError, match="b: its predictions are not as a run wrote them"):
         ensemble(runs, "mean")

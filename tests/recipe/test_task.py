@@ -7,14 +7,16 @@ import yaml
 
 from kmedtl import config, recipe
 from kmedtl.errors import UserError
-from kmedtl.recipe import Classification, Recipe, Regression
+from kmedtl.recipe import Classification, Head, Recipe, Regression, Segmentation
 from kmedtl.recipes.pneumonia import RECIPE
 from kmedtl.tasks import TASKS
 
 TOLD = {
     "classification": Classification("multi_label"),
     "regression": Regression("age", "years", "huber", 0.5),
+    "segmentation": Segmentation("tversky", missed=0.8),
 }
+HEADS = {"segmentation": Head("unet")}
 
 
 def built(task):
@@ -42,7 +44,7 @@ def test_a_recipe_without_a_task_is_a_classification():
 @pytest.mark.parametrize("task", TOLD.values(), ids=TOLD)
 @pytest.mark.parametrize("defaults", [True, False])
 def test_a_written_task_reads_back_equal(task, defaults, tmp_path):
-    whole = replace(RECIPE, task=task)
+    whole = replace(RECIPE, task=task, head=HEADS.get(task.kind, RECIPE.head))
     text = yaml.safe_dump(config.to_dict(whole, defaults))
     assert config.build(Recipe, yaml.safe_load(text)) == whole
     recipe.write(whole, tmp_path / "recipe.yaml", defaults)
@@ -67,7 +69,9 @@ def test_only_what_differs_is_written_for_people_to_read():
         ({"kind": "regression", "target": "age", "labels": "auto"}, ["task.labels", "no such setting"]),
         ({"kind": "regresion", "target": "age"}, ["task.kind", "'regresion'", "Did you mean 'regression'?"]),
         ({"kind": "clasification"}, ["task.kind", "Did you mean 'classification'?"]),
-        ({"kind": "segmentation"}, ["task.kind", "'segmentation'"]),
+        ({"kind": "detection"}, ["task.kind", "'detection'"]),
+        ({"kind": "segmentation"}, ["head.kind", "expected unet beside segmentation"]),
+        ({"kind": "segmentation", "tolerance": 0}, ["task.tolerance", "above 0, at most 100 pixels"]),
         *(({"kind": kind}, ["task.kind", "Known: classification, regression"]) for kind in ("", None, 5, ["x"], {})),
         ({"labels": "binry"}, ["task.labels", "Did you mean 'binary'?"]),
         ({"target": "age"}, ["task.target", "no such setting"]),

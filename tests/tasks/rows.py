@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from kmedtl.data.manifest import SIZES, Manifest, from_rows
+from kmedtl.data.manifest import SIZES, SPACINGS, Manifest, from_rows
 from kmedtl.edge.tasks.classification.decoder import LOGITS
 from kmedtl.edge.tasks.regression import VALUE
 from kmedtl.edge.tasks.segmentation import MASK
@@ -89,7 +89,7 @@ class Row:
     def known(self) -> Examples:
         """All images, with the outputs of a model that knows all."""
         question, manifest = self.asked
-        table = manifest.table.assign(**dict.fromkeys(SIZES, SIDE))
+        table = manifest.table.assign(**dict.fromkeys(SIZES, SIDE), **dict.fromkeys(SPACINGS, 0.0))
         targets = self.task.targets(question, self.data, manifest, table).of(table)
         ids, patients = (table[name].to_numpy(object) for name in ("id", "patient"))
         return Examples(ids, patients, targets, self.perfect(targets), table[["sex", *self.task.columns]])

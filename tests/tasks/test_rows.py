@@ -152,7 +152,10 @@ def test_a_table_of_predictions_reads_back_as_it_was(row, tmp_path):
     who = pd.DataFrame({"id": row.known.ids, "patient": row.known.patients, "split": "test"})
     arrays = task.arrays(row.question, row.blurred)
     write_predictions(pd.concat([who, columns, row.known.groups], axis=1), arrays, tmp_path)
-    table, arrays = read_predictions(tmp_path / "predictions.csv"), read_arrays(tmp_path)
+    table = read_predictions(tmp_path / "predictions.csv")
+    arrays = read_arrays(tmp_path, table)
+    backwards = read_arrays(tmp_path, table[::-1])
+    assert all(np.array_equal(backwards[name][::-1], array) for name, array in arrays.items())
     found = examples_of(table, arrays, task, task.question(decoder), "test")
     assert same(found.targets, row.known.targets)
     if arrays:  # which hold what was judged, rounded

@@ -13,7 +13,7 @@ from kmedtl.data import delimited
 from kmedtl.data.delimited import TextTable, first_cells, read_text_table
 from kmedtl.data.sources.known_tables import ALIASES, KnownTable, is_medmnist_row, recognise
 from kmedtl.errors import UserError, nearest
-from kmedtl.images.read_image import SUFFIXES as IMAGES
+from kmedtl.images.file_kinds import SUFFIXES as IMAGES
 from kmedtl.recipe import Data
 
 SUFFIXES = (*delimited.SUFFIXES, ".parquet")

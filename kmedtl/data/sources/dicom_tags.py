@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from kmedtl.images.dicom import read_tags
-from kmedtl.images.read_image import is_dicom
+from kmedtl.images.file_kinds import is_dicom
 from kmedtl.images.workers import Failure, Job, in_workers
 
 IDENTIFIERS = ("PatientID", "SOPInstanceUID", "StudyInstanceUID")  # needed to find labels, never written

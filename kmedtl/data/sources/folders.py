@@ -23,7 +23,8 @@ from kmedtl.data.sources.places import (
     wrappers,
 )
 from kmedtl.errors import UserError
-from kmedtl.images.read_image import DICOM_SUFFIXES, FORMAT_NAMES, SUFFIXES
+from kmedtl.images.file_kinds import DICOM_SUFFIXES, SUFFIXES
+from kmedtl.images.read_image import FORMAT_NAMES
 from kmedtl.recipe import Data
 from kmedtl.system.home import expanded
 

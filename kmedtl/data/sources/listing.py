@@ -11,7 +11,7 @@ from pathlib import Path
 from kmedtl.data.sources.masks import Masks, find_masks
 from kmedtl.data.sources.names import is_hidden
 from kmedtl.errors import UserError
-from kmedtl.images.read_image import SUFFIXES, is_dicom
+from kmedtl.images.file_kinds import SUFFIXES, is_dicom
 from kmedtl.system.progress import progress
 
 MAX_FILES = 5_000_000

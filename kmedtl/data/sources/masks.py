@@ -12,7 +12,8 @@ from PIL import Image
 
 from kmedtl.data.sources.mask_owners import owners_of
 from kmedtl.data.sources.names import containers, is_mask_folder, masked_stem, starts_of
-from kmedtl.images.read_image import DECODING_ERRORS, DICOM_SUFFIXES, FORMATS, SUFFIXES
+from kmedtl.images.file_kinds import SUFFIXES, is_dicom
+from kmedtl.images.read_image import DECODING_ERRORS, FORMATS
 from kmedtl.images.workers import Failure, Job, in_workers
 
 FEW = 32  # values of a mask: background and structures; a JPEG's own noise lies within `NOISE` of the two ends
@@ -56,7 +57,8 @@ def find_masks(files: Sequence[Path], root: Path, asked: Sequence[str] = ()) -> 
 
     Masks are the files in a folder called like `masks`, if it holds such of few values or stands beside a folder of
     images. So is a file of few values that is called like a mask (`a_mask.png`), whose name goes on where another's
-    ends (`a_lesion.png` beside `a.png`), or that differs from an image by its suffix alone.
+    ends (`a_lesion.png` beside `a.png`), or that differs from an image by its suffix alone. Of DICOM files the
+    Segmentations count as such of few values, and no others.
 
     Args:
         files: below `root`.
@@ -101,7 +103,7 @@ def _partners(images: Sequence[Path]) -> dict[Path, list[Path]]:
         by_stem.setdefault((file.parent, file.stem.casefold()), []).append(file)
     found: dict[Path, list[Path]] = {}
     for file in images:
-        if file.suffix.lower() not in SUFFIXES - DICOM_SUFFIXES:
+        if file.suffix.lower() not in SUFFIXES:
             continue
         stem = file.stem.casefold()
         twins = [other for other in by_stem[file.parent, stem] if other != file]
@@ -138,7 +140,14 @@ def _of_few_values(files: Sequence[Path], unreadable: bool = False) -> set[Path]
 
 
 def has_few_values(path: str) -> bool | None:
-    """Tell whether an image file holds no more values than a mask does; None where it cannot be read."""
+    """Tell whether an image file holds no more values than a mask does, or is a DICOM Segmentation.
+
+    None where it cannot be read.
+    """
+    if is_dicom(Path(path)):
+        from kmedtl.images.dicom_seg import is_segmentation  # pydicom is slow to import, and most sets have none
+
+        return is_segmentation(path)
     try:
         with Image.open(path, formats=FORMATS) as image:
             step = max(1, -(-max(image.size) // MAX_SIDE))

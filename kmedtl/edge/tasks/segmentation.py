@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -10,10 +11,13 @@ import numpy as np
 
 from kmedtl.edge.tasks.task import Cell, EdgeTask, Measurement, Outputs
 from kmedtl.errors import UserError, expect
+from kmedtl.images.marks import LONGEST, is_name
 from kmedtl.images.placement import placement, to_file
 
 MASK = "mask"
+NOTHING = "none"  # the decision where no structure is there
 LEVELS = 255  # a probability is rounded to a level of 0–255, so that what a run keeps is what it judged
+Unit = Literal["px", "mm"]
 FURTHEST = 30.0  # of a logit, beyond which a probability is 0 or 1 in float32
 
 
@@ -25,8 +29,10 @@ class MaskDecoder:
         structures: their names, in the order of the output's channels.
         thresholds: of each structure, a level of 0–254.
         smallest: of each structure: connected parts of fewer pixels of the model are dropped.
-        tolerance: up to so many pixels of the file apart, two borders agree.
+        tolerance: up to so far apart, in `unit`, two borders agree.
         aspect: how a file's image lies in the model's square, as of `kmedtl.images.reading.Reading`.
+        unit: of distances in the figures of the run: `mm`, where every image of it said how far apart its pixels are,
+            or `px`, pixels of the file. An answer's areas go by its own file.
 
     Raises:
         UserError: another number of thresholds than structures, or one out of range.
@@ -37,16 +43,20 @@ class MaskDecoder:
     smallest: tuple[int, ...]
     tolerance: float
     aspect: Literal["stretch", "keep"] = "stretch"
+    unit: Unit = "px"
     kind: Literal["segmentation"] = "segmentation"
 
     def __post_init__(self) -> None:
         count = len(self.structures)
-        expect(count > 0 and len(set(self.structures)) == count, "structures", "distinct names", self.structures)
+        for name in self.structures:
+            expect(is_name(name), "structures", f"names of letters, digits, _ and -, {LONGEST} at most", name)
+        distinct = len({name.casefold() for name in self.structures}) == count > 0
+        expect(distinct, "structures", "names that differ in more than case", self.structures)
         expect(len(self.thresholds) == count, "thresholds", f"{count}, one a structure", self.thresholds)
         expect(all(0 <= one < LEVELS for one in self.thresholds), "thresholds", "levels of 0 to 254", self.thresholds)
         expect(len(self.smallest) == count, "smallest", f"{count}, one a structure", self.smallest)
         expect(all(one >= 0 for one in self.smallest), "smallest", "0 pixels or more", self.smallest)
-        expect(0 < self.tolerance <= 100, "tolerance", "above 0, at most 100 pixels", self.tolerance)
+        expect(0 < self.tolerance <= 100, "tolerance", "above 0, at most 100", self.tolerance)
 
 
 @dataclass(frozen=True)
@@ -56,11 +66,13 @@ class MaskAnswer:
     Attributes:
         called: which pixels belong to a structure, bool (h, w, M): of the model's square, or of the file's image where
             `placed` is True; None of an image that could not be read.
+        pixel: the area of a pixel of the file in mm²; 0: unknown.
     """
 
     decoder: MaskDecoder
     called: np.ndarray | None
     placed: bool = False
+    pixel: float = 0.0
 
     @property
     def areas(self) -> tuple[int, ...] | None:
@@ -68,10 +80,19 @@ class MaskAnswer:
         return None if self.called is None else tuple(self.called.sum(axis=(0, 1)).tolist())
 
     @property
+    def mm2(self) -> tuple[float | None, ...]:
+        """The area of each structure in mm²; None where the file does not say how far apart its pixels are."""
+        if self.areas is None or not self.pixel:
+            return (None,) * len(self.decoder.structures)
+        return tuple(area * self.pixel for area in self.areas)
+
+    @property
     def decision(self) -> str | None:
-        """The areas in words."""
-        named = zip(self.decoder.structures, self.areas or (), strict=False)
-        return ", ".join(f"{name} {area} px" for name, area in named) or None
+        """The structures that are there."""
+        if self.areas is None:
+            return None
+        there = [name for name, area in zip(self.decoder.structures, self.areas, strict=True) if area]
+        return ", ".join(there) or NOTHING
 
     def masks(self) -> dict[str, np.ndarray]:
         """Return the mask of each structure, uint8 (h, w), 255 where it is."""
@@ -81,30 +102,37 @@ class MaskAnswer:
 
     def cells(self) -> list[str]:
         """Return what the printed table shows."""
-        return [str(area) for area in self.areas or ()]
+        return [_shown(area, "", mm2) for area, mm2 in zip(self.areas or (), self.mm2, strict=False)]
 
     def values(self) -> list[Cell]:
-        """Return what the CSV holds."""
-        return [None] * len(self.decoder.structures) if self.areas is None else [float(area) for area in self.areas]
+        """Return what the CSV holds: pixels and mm² of each structure."""
+        areas = self.areas or (None,) * len(self.decoder.structures)
+        each = zip(areas, self.mm2, strict=True)
+        return [value for area, mm2 in each for value in (None if area is None else float(area), mm2)]
 
     def document(self) -> dict[str, Any]:
-        """Return what the JSON holds: pixels of each structure, and which share of the image that is."""
+        """Return what the JSON holds: pixels of each structure, which share of the image that is, and mm²."""
         areas = self.areas or (None,) * len(self.decoder.structures)
         size = 1 if self.called is None else self.called[..., 0].size
         return {
             "structures": {
-                name: {"pixels": area, "share": None if area is None else area / size}
-                for name, area in zip(self.decoder.structures, areas, strict=True)
+                name: {"pixels": area, "share": None if area is None else area / size, "mm2": mm2}
+                for name, area, mm2 in zip(self.decoder.structures, areas, self.mm2, strict=True)
             }
         }
 
     def measurements(self) -> list[Measurement]:
-        """Return the area of each structure."""
-        named = zip(self.decoder.structures, self.areas or (), strict=False)
+        """Return the area of each structure, in mm² where it is known."""
+        named = zip(self.decoder.structures, self.areas or (), self.mm2, strict=False)
         return [
-            Measurement(f"area{number}", "Area", name, float(area), "{pixels}")
-            for number, (name, area) in enumerate(named, 1)
+            Measurement(f"area{number}", "Area", name, *((float(area), "{pixels}") if mm2 is None else (mm2, "mm2")))
+            for number, (name, area, mm2) in enumerate(named, 1)
         ]
+
+
+def _shown(area: int, unit: str, mm2: float | None) -> str:
+    """Return an area for a person to read."""
+    return f"{area} {unit}".rstrip() + ("" if mm2 is None else f" ({mm2:.4g} mm²)")
 
 
 def probabilities(outputs: Outputs) -> np.ndarray:
@@ -162,19 +190,24 @@ def _decode(outputs: Outputs, decoder: MaskDecoder) -> list[MaskAnswer]:
     return [MaskAnswer(decoder, called(levels, decoder)) for levels in levels_of(outputs)]
 
 
-def place(outputs: Outputs, decoder: MaskDecoder, width: int, height: int) -> MaskAnswer:
+def place(
+    outputs: Outputs, decoder: MaskDecoder, width: int, height: int, spacing: tuple[float, float] = (0.0, 0.0)
+) -> MaskAnswer:
     """Return the answer for one image, at the size of its file: levels are enlarged bilinearly, then compared.
 
     Outputs that are as large as the file are taken as they are.
+
+    Args:
+        spacing: distances between the file's rows and between its columns in mm; 0: unknown.
     """
     (levels,) = levels_of(outputs)
     if levels.shape[:2] == (height, width):
-        return MaskAnswer(decoder, called(levels, decoder), placed=True)
+        return MaskAnswer(decoder, called(levels, decoder), placed=True, pixel=math.prod(spacing))
     size = levels.shape[0]
     box = placement(width, height, size, decoder.aspect)
     planes = [to_file(levels[..., number], width, height, decoder.aspect) for number in range(levels.shape[-1])]
     grown = width * height / (box.width * box.height)
-    return MaskAnswer(decoder, called(np.stack(planes, axis=-1), decoder, grown), placed=True)
+    return MaskAnswer(decoder, called(np.stack(planes, axis=-1), decoder, grown), placed=True, pixel=math.prod(spacing))
 
 
 def _header(decoder: MaskDecoder) -> Sequence[str]:
@@ -196,7 +229,7 @@ SEGMENTATION = EdgeTask(
     decode=_decode,
     blank=lambda decoder: MaskAnswer(decoder, None),
     header=_header,
-    columns=lambda decoder: [f"{name}_pixels" for name in decoder.structures],
+    columns=lambda decoder: [f"{name}_{unit}" for name in decoder.structures for unit in ("pixels", "mm2")],
     context=lambda decoder: {"unit": "pixels of the file"},
     explained=lambda answer: (MASK, int(np.argmax(answer.areas))),
     in_words=_in_words,
@@ -205,9 +238,11 @@ SEGMENTATION = EdgeTask(
 )
 
 
-def plain(structures: Sequence[str], tolerance: float, aspect: Literal["stretch", "keep"]) -> MaskDecoder:
+def plain(
+    structures: Sequence[str], tolerance: float, aspect: Literal["stretch", "keep"], unit: Unit = "px"
+) -> MaskDecoder:
     """Return a decoder that calls a pixel from a probability of a half on, and drops nothing."""
-    return MaskDecoder(tuple(structures), (127,) * len(structures), (0,) * len(structures), tolerance, aspect)
+    return MaskDecoder(tuple(structures), (127,) * len(structures), (0,) * len(structures), tolerance, aspect, unit)
 
 
 def at_thresholds(decoder: MaskDecoder, thresholds: Sequence[int], smallest: Sequence[int]) -> MaskDecoder:

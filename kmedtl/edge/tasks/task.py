@@ -54,8 +54,8 @@ class EdgeTask:
         header, columns: from a D to the header of the printed table and to the columns of the CSV.
         context: from a D to what the JSON of every answer says of how it was made.
         explained: from an answer to the output, and the column of it, that a heat map explains.
-        place: from the outputs for one image, a D, and width and height of its file in pixels to the answer, where that
-            depends on them; None: it does not.
+        place: from the outputs for one image, a D, width and height of its file in pixels, and the distances between
+            its rows and columns in mm (0: unknown) to the answer, where that depends on them; None: it does not.
         masks: from an answer to the mask of each structure by name, uint8 (height, width) of 0 and 255; None: the task
             has none.
         in_words: from a D to what a person should know of an answer: (heading, sentence), what comes out first.
@@ -70,5 +70,5 @@ class EdgeTask:
     context: Callable[[Any], dict[str, Any]]
     explained: Callable[[Any], tuple[str, int]]
     in_words: Callable[[Any], Sequence[tuple[str, str]]]
-    place: Callable[[Outputs, Any, int, int], Any] | None = None
+    place: Callable[[Outputs, Any, int, int, tuple[float, float]], Any] | None = None
     masks: Callable[[Any], Mapping[str, np.ndarray]] | None = None

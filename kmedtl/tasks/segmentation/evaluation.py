@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from kmedtl.data.manifest import SIZES
+from kmedtl.data.manifest import SIZES, SPACINGS
 from kmedtl.edge.tasks.segmentation import LEVELS, MASK, MaskDecoder, called, levels_of, probabilities
 from kmedtl.edge.tasks.task import Outputs
 from kmedtl.errors import UserError
@@ -34,6 +34,7 @@ from kmedtl.tasks.summary import estimate_lines
 from kmedtl.tasks.task import Drift, Evaluation, Examples, Fit, Targets
 
 TENTHS = 10  # of the probability, whose pixels are counted together
+UNITS = {"px": "pixels of the file", "mm": "mm"}
 
 
 def placements(examples: Examples, question: MaskQuestion) -> list[Placement]:
@@ -59,13 +60,22 @@ def masks_of(examples: Examples, question: MaskQuestion, decoder: MaskDecoder) -
 
 
 def per_image(examples: Examples, question: MaskQuestion, decoder: MaskDecoder) -> pd.DataFrame:
-    """Return the figures of each image and structure, see `figures.image_figures`; distances are in pixels of the file.
+    """Return the figures of each image and structure, see `figures.image_figures`; distances are in `question.unit`.
 
     Masks are compared on the model's grid, of which a pixel is so many of the file as the file was scaled down by.
+
+    Raises:
+        UserError: distances in mm, and an image whose file does not say how far apart its pixels are.
     """
     boxes = placements(examples, question)
     sizes = examples.groups[list(SIZES)].to_numpy(float)
     pixel = np.array([(h / box.height, w / box.width) for (w, h), box in zip(sizes, boxes, strict=True)])
+    if question.unit == "mm":
+        spacings = examples.groups[list(SPACINGS)].to_numpy(float)
+        unknown = ~(spacings > 0).all(axis=1)
+        if unknown.any():
+            raise UserError(f"{examples.ids[unknown][0]}: no pixel spacing, and the run's distances are in mm.")
+        pixel = pixel * spacings
     reference = examples.targets[MASK] > 0
     predicted = masks_of(examples, question, decoder)
     return image_figures(reference, predicted, question.structures, pixel, question.tolerance)
@@ -75,8 +85,9 @@ def judge(question: MaskQuestion, settings: Settings, examples: Examples, decode
     """Judge predictions by a decoder; by the values of every group's column as well."""
     table = per_image(examples, question, decoder)
     found = evaluation_of(table, examples.patients, question.structures)
-    by = found.by | by_group(table, examples, settings.groups, question)
-    return replace(found, by=by, tables=found.tables | {"calibration": pixel_calibration(examples, question)})
+    by = found.by | by_group(table, examples.patients, examples.groups, settings.groups, question.structures)
+    tables = found.tables | {"calibration": pixel_calibration(examples, question)}
+    return replace(found, by=by, tables=tables, details=question.unit)
 
 
 def pixel_calibration(examples: Examples, question: MaskQuestion) -> pd.DataFrame:
@@ -96,15 +107,20 @@ def pixel_calibration(examples: Examples, question: MaskQuestion) -> pd.DataFram
 
 
 def by_group(
-    table: pd.DataFrame, examples: Examples, columns: Sequence[str], question: MaskQuestion
+    table: pd.DataFrame, patients: np.ndarray, groups: pd.DataFrame, columns: Sequence[str], structures: Sequence[str]
 ) -> dict[str, dict[str, Estimate]]:
-    """Return the figures of every group: `COLUMN VALUE` → figures."""
+    """Return the figures of every group: `COLUMN VALUE` → figures.
+
+    Args:
+        table: as of `per_image`.
+        patients, groups: of each image, (N,) and N rows.
+    """
     by = {}
     for column in columns:
-        names = bands(examples.groups[column].reset_index(drop=True))
+        names = bands(groups[column].reset_index(drop=True))
         for name in in_order(names):
             part = table[(names == name)[table["image"]]]
-            by[f"{column} {name}"] = evaluation_of(part, examples.patients, question.structures).estimates
+            by[f"{column} {name}"] = evaluation_of(part, patients, structures).estimates
     return by
 
 
@@ -116,16 +132,18 @@ def pool(
     starts = np.cumsum([0, *(len(examples.ids) for examples, _ in folds)])
     numbered = [table.assign(image=table["image"] + start) for table, start in zip(tables, starts, strict=False)]
     patients = np.concatenate([examples.patients for examples, _ in folds])
-    whole = pd.concat(numbered, ignore_index=True)
-    return evaluation_of(whole, patients, question.structures), wide(whole, question)
+    whole, groups = pd.concat(numbered, ignore_index=True), pd.concat([examples.groups for examples, _ in folds])
+    found = evaluation_of(whole, patients, question.structures)
+    by = found.by | by_group(whole, patients, groups, settings.groups, question.structures)
+    return replace(found, by=by, details=question.unit), wide(whole, question)
 
 
 def wide(table: pd.DataFrame, question: MaskQuestion) -> pd.DataFrame:
-    """Return a row an image: the figures of each structure, `STRUCTURE_FIGURE`."""
+    """Return a row an image: the figures of each structure, `STRUCTURE.FIGURE`; no name holds a dot."""
     parts = []
     for structure in question.structures:
         part = table[table["structure"] == structure].drop(columns=["image", "structure"]).reset_index(drop=True)
-        parts.append(part.add_prefix(f"{structure}_"))
+        parts.append(part.add_prefix(f"{structure}."))
     return pd.concat(parts, axis=1)
 
 
@@ -137,9 +155,9 @@ def long(table: pd.DataFrame, structures: Sequence[str]) -> pd.DataFrame:
     """
     parts = []
     for structure in structures:
-        own = [name for name in map(str, table) if name.startswith(f"{structure}_")]
+        own = [name for name in map(str, table) if name.startswith(f"{structure}.")]
         if not own:
-            raise KeyError(f"{structure}_dice")
+            raise KeyError(f"{structure}.dice")
         part = table[own].set_axis([name[len(structure) + 1 :] for name in own], axis=1).reset_index(drop=True)
         parts.append(part.assign(image=np.arange(len(part)), structure=structure))
     return pd.concat(parts, ignore_index=True)
@@ -257,7 +275,7 @@ def document(fit: Fit, evaluation: Evaluation) -> dict[str, Any]:
     by = {name: {figure: asdict(one) for figure, one in part.items()} for name, part in evaluation.by.items()}
     test = {"images": evaluation.images, "patients": evaluation.patients, **own}
     empty = evaluation.tables["empty"].to_dict("records")
-    return {"decoder": asdict(fit.decoder), "test": test, "by": by, "empty": empty}
+    return {"decoder": asdict(fit.decoder), "unit": evaluation.details, "test": test, "by": by, "empty": empty}
 
 
 def lines(settings: Settings, fit: Fit, evaluation: Evaluation) -> list[str]:
@@ -268,7 +286,14 @@ def lines(settings: Settings, fit: Fit, evaluation: Evaluation) -> list[str]:
         for name, threshold, smallest in zip(decoder.structures, decoder.thresholds, decoder.smallest, strict=True)
     ]
     by = [f"  {name}: Dice {part['dice']}, surface Dice {part['surface_dice']}" for name, part in evaluation.by.items()]
-    return [*estimate_lines(evaluation, 0.0), f"  Chosen on validation: {'; '.join(chosen)}", *by, *_empty(evaluation)]
+    distances = f"  Distances are in {UNITS[decoder.unit]}; borders agree up to {decoder.tolerance:g} apart."
+    return [
+        *estimate_lines(evaluation, 0.0),
+        distances,
+        f"  Chosen on validation: {'; '.join(chosen)}",
+        *by,
+        *_empty(evaluation),
+    ]
 
 
 def _empty(evaluation: Evaluation) -> list[str]:

@@ -279,6 +279,8 @@ def choose_smallest(reference: np.ndarray, called: np.ndarray) -> int:
     Args:
         reference, called: bool (N, H, W).
     """
+    if not reference.any():
+        return SMALLEST[0]
     scores = np.array([_scores_by_smallest(*masks) for masks in zip(reference, called, strict=True)])
     return SMALLEST[int(scores.mean(axis=0).round(12).argmax())]
 

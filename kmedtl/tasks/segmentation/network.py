@@ -9,7 +9,6 @@ import tensorflow as tf
 from keras import KerasTensor, layers, ops
 
 from kmedtl.edge.tasks.segmentation import LEVELS, MASK, MaskDecoder
-from kmedtl.errors import UserError
 from kmedtl.heads.build import Features
 from kmedtl.heads.unet import enlarged_to
 from kmedtl.recipe import Stage, Training
@@ -38,6 +37,18 @@ class OverlapLoss(keras.losses.Loss):
         return 1 - ops.mean((both + SMOOTH) / (weighted + SMOOTH), axis=-1)
 
 
+class OfPixels(keras.losses.Loss):
+    """The mean over pixels and structures of a loss of each: Keras would weigh the columns of a map, not its images."""
+
+    def __init__(self, each: Callable[[KerasTensor, KerasTensor], KerasTensor], **kwargs: object) -> None:
+        super().__init__(**kwargs)
+        self.each = each
+
+    def call(self, y_true: KerasTensor, y_pred: KerasTensor) -> KerasTensor:
+        found = self.each(y_true, y_pred)  # (N, h, w), the mean over structures
+        return ops.mean(found, axis=(1, 2))
+
+
 class DiceCrossEntropy(keras.losses.Loss):
     """The mean of 1 − Dice and of the cross-entropy of each pixel."""
 
@@ -60,18 +71,14 @@ def outputs(question: MaskQuestion, features: Features) -> dict[str, KerasTensor
 def losses(
     question: MaskQuestion, stage: Stage | None, training: Training, distilled: bool
 ) -> dict[str, keras.losses.Loss]:
-    """Return the loss that the recipe names, the same in every stage.
-
-    Raises:
-        UserError: a stage that mixes images, whose masks cannot be mixed.
-    """
-    if stage and stage.mix != "none":
-        raise UserError(f"stages: {stage.name}: mix: expected none beside a segmentation. Received: {stage.mix}.")
+    """Return the loss that the recipe names, the same in every stage."""
     made: dict[str, Callable[[], keras.losses.Loss]] = {
         "dice_crossentropy": DiceCrossEntropy,
         "dice": OverlapLoss,
-        "crossentropy": lambda: keras.losses.BinaryCrossentropy(from_logits=True),
-        "focal": lambda: keras.losses.BinaryFocalCrossentropy(apply_class_balancing=True, from_logits=True),
+        "crossentropy": lambda: OfPixels(keras.losses.BinaryCrossentropy(from_logits=True).call),
+        "focal": lambda: OfPixels(
+            keras.losses.BinaryFocalCrossentropy(apply_class_balancing=True, from_logits=True).call
+        ),
         "tversky": lambda: OverlapLoss(question.missed),
     }
     return {MASK: made[question.loss]()}

@@ -8,10 +8,10 @@ from typing import Literal
 
 import pandas as pd
 
-from kmedtl.data.manifest import ORPHANS, SIZES, SPLITS, Manifest, classes_of
+from kmedtl.data.manifest import ORPHANS, SIZES, SPACINGS, SPLITS, Manifest, classes_of
 from kmedtl.data.mask_notes import mask_notes
 from kmedtl.data.mask_store import prepare_masks
-from kmedtl.edge.tasks.segmentation import MASK, MaskDecoder, plain
+from kmedtl.edge.tasks.segmentation import MASK, MaskDecoder, Unit, plain
 from kmedtl.errors import UserError
 from kmedtl.images.marks import FOREGROUND
 from kmedtl.recipe import Data, Segmentation
@@ -26,6 +26,7 @@ class MaskQuestion:
         structures: their names, in the order of the output's channels.
         tolerance, loss, missed: as of `kmedtl.recipe.Segmentation`.
         aspect: how a file's image lies in the model's square.
+        unit: of distances and of `tolerance`: `mm`, where every image states its spacing, else pixels of the file.
     """
 
     structures: tuple[str, ...]
@@ -33,6 +34,7 @@ class MaskQuestion:
     aspect: Literal["stretch", "keep"]
     loss: str = "dice_crossentropy"
     missed: float = 0.7
+    unit: Unit = "px"
 
 
 def ask(settings: Segmentation, data: Data, manifest: Manifest) -> tuple[MaskQuestion, Manifest]:
@@ -70,11 +72,18 @@ def _without_classes(manifest: Manifest) -> Manifest:
 def targets(question: MaskQuestion, data: Data, manifest: Manifest, table: pd.DataFrame) -> KnownTargets:
     """Return what gives the masks of images, uint8 (N, size, size, M), 1 where a structure is.
 
+    Splits are balanced by which structures an image shows, beside what the manifest balances them by.
+
     Raises:
         UserError: masks that cannot be used, see `kmedtl.data.mask_store.prepare_masks`.
     """
     masks = prepare_masks(table.rename(columns=dict(zip(SIZES, ("width", "height"), strict=True))), data)
-    return KnownTargets(lambda part: {MASK: masks.of(part["id"])}, tuple(mask_notes(masks, manifest)))
+    areas = masks.facts.set_index("id").loc[table["id"], [f"area_{name}" for name in masks.structures]]
+    shown = pd.Series(map(tuple, (areas > 0).to_numpy().tolist()))
+    strata, _ = pd.factorize(pd.Series(zip(table["stratum"], shown, strict=True)))
+    known = set(SPACINGS) <= set(table.columns) and (table[list(SPACINGS)] > 0).all(axis=None)
+    asked = replace(question, unit="mm" if known else "px")
+    return KnownTargets(lambda part: {MASK: masks.of(part["id"])}, tuple(mask_notes(masks, manifest)), strata, asked)
 
 
 def check(question: MaskQuestion, targets: Mapping[str, Targets]) -> None:
@@ -102,9 +111,9 @@ def labels(question: MaskQuestion, manifest: Manifest, table: pd.DataFrame) -> S
 
 def question_of(decoder: MaskDecoder) -> MaskQuestion:
     """Return the question that a decoder answers, as far as a finished run needs it."""
-    return MaskQuestion(decoder.structures, decoder.tolerance, decoder.aspect)
+    return MaskQuestion(decoder.structures, decoder.tolerance, decoder.aspect, unit=decoder.unit)
 
 
 def plain_decoder(question: MaskQuestion) -> MaskDecoder:
     """Return the decoder that calls a pixel from a probability of a half on."""
-    return plain(question.structures, question.tolerance, question.aspect)
+    return plain(question.structures, question.tolerance, question.aspect, question.unit)

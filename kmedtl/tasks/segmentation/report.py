@@ -11,8 +11,10 @@ from matplotlib.figure import Figure
 
 from kmedtl.edge.tasks.segmentation import LEVELS
 from kmedtl.files.plot_style import SOFT, series, single, square
+from kmedtl.tasks.segmentation.evaluation import UNITS
 from kmedtl.tasks.task import Evaluation, Picture, ReportParts, Section
 
+AREAS = {"px": "pixels", "mm": "mm²"}
 BINS = 21  # of the histogram of Dice
 MAPS_IN_WORDS = (
     "Green outlines are the reference, pink ones the prediction. On the right lies the doubt of each pixel: 1 at a "
@@ -25,13 +27,16 @@ def curves(evaluation: Evaluation) -> dict[str, Picture]:
     table = evaluation.tables["images"]
     words = f"How Dice is distributed over the images. Mean {evaluation.estimates['dice']}."
     bias, low, high = limits(table)
+    unit = AREAS[evaluation.details]
     areas = (
-        f"Differences of areas over their means. Bias {bias:.4g}, limits of agreement {low:.4g} and {high:.4g} pixels."
+        f"Differences of areas over their means. Bias {bias:.4g}, limits of agreement {low:.4g} and {high:.4g} {unit}."
     )
     pictures = {
         "dice": Picture(_dice(table), words, "Dice of the images whose reference is not empty"),
         "areas": Picture(
-            _areas(table), areas, "Bland–Altman: predicted minus true area over their mean; dashed: bias and limits"
+            _areas(table, unit),
+            areas,
+            "Bland–Altman: predicted minus true area over their mean; dashed: bias and limits",
         ),
     }
     known = evaluation.tables.get("calibration")  # which folds have each by itself
@@ -45,7 +50,7 @@ def _pixels(table: pd.DataFrame) -> Picture:
 
 
 def limits(table: pd.DataFrame) -> tuple[float, float, float]:
-    """Return the mean difference of predicted and true areas, and the limits of agreement, in pixels of the file."""
+    """Return the mean difference of predicted and true areas, and the limits of agreement, in the table's unit."""
     difference = (table["area_predicted"] - table["area_reference"]).to_numpy()
     spread = 1.96 * difference.std(ddof=1) if len(difference) > 1 else np.nan
     return float(difference.mean()), float(difference.mean() - spread), float(difference.mean() + spread)
@@ -63,6 +68,7 @@ def report(result: Any) -> ReportParts:
         "estimates": evaluation.estimates,
         "empty": evaluation.tables["empty"].to_dict("records"),
         "called": called,
+        "unit": UNITS[decoder.unit],
         "miss_rate": result.recipe.evaluation.miss_rate,
     }
     sections = (Section("masks", "Masks", "masks.html"),)
@@ -92,8 +98,10 @@ def _calibration(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def _areas(table: pd.DataFrame) -> Figure:
-    figure, axes = single("Agreement of areas", "Mean of predicted and true area [pixels]", "Predicted − true [pixels]")
+def _areas(table: pd.DataFrame, unit: str) -> Figure:
+    figure, axes = single(
+        "Agreement of areas", f"Mean of predicted and true area [{unit}]", f"Predicted − true [{unit}]"
+    )
     for number, (name, part) in enumerate(table.groupby("structure", sort=False)):
         difference = part["area_predicted"] - part["area_reference"]
         colour = series(number)["color"]

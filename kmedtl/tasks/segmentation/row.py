@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from kmedtl.data.manifest import SIZES
+from kmedtl.data.manifest import SIZES, SPACINGS
 from kmedtl.edge.tasks.segmentation import MASK, levels_of, logits_of
 from kmedtl.edge.tasks.segmentation import SEGMENTATION as EDGE
 from kmedtl.edge.tasks.task import Outputs
@@ -97,5 +97,5 @@ SEGMENTATION = Task(
     report=_report,
     vote=VOTE,
     moves={MASK: "mask"},
-    columns=SIZES,
+    columns=(*SIZES, *SPACINGS),
 )

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from kmedtl.errors import UserError
-from kmedtl.statistics.groups import bands, in_order
-from kmedtl.tasks.segmentation.evaluation import long
+from kmedtl.tasks.segmentation.evaluation import UNITS, by_group, long
 from kmedtl.tasks.segmentation.figures import evaluation_of
 from kmedtl.tasks.summary import estimate_lines
 from kmedtl.tasks.tables import judged_rows, with_manifest
 from kmedtl.tasks.task import TableEvaluation, TableSettings
 
-LAST = "_lesions_found"  # ends the name of a column that every structure has
-EXPECTED = "STRUCTURE_dice, STRUCTURE_lesions_found and the others that a run writes into predictions.csv"
+LAST = ".lesions_found"  # ends the name of a column that every structure has
+EXPECTED = "STRUCTURE.dice, STRUCTURE.lesions_found and the others that a run writes into predictions.csv"
 
 
 def evaluate_table(path: Path, run: dict[str, Any], settings: TableSettings) -> TableEvaluation:
@@ -32,21 +29,28 @@ def evaluate_table(path: Path, run: dict[str, Any], settings: TableSettings) -> 
     table = judged_rows(path, settings, "figures of masks")
     structures = _structures(path, table, run)
     figures = _numbers(long(table, structures), path)
+    unit = run.get("decoder", {}).get("unit", "")  # of a table alone nothing says it
     patients = (table["patient"] if "patient" in table else table.index.astype(str)).to_numpy(object)
     notes: list[str] = []
     if settings.manifest:
         ids = table["id"] if "id" in table else table.index.astype(str)
         table, notes = with_manifest(list(ids), table, settings.manifest)
     found = evaluation_of(figures, patients, structures)
-    by = found.by | _by_group(figures, patients, structures, table, settings.groups, path)
+    for column in settings.groups:
+        if column not in table:
+            raise UserError(f"{path}: no column '{column}' to judge by. Found: {', '.join(map(str, table))}.")
+    found = replace(found, details=unit or None)
+    by = found.by | by_group(figures, patients, table, settings.groups, structures)
     document = {
         "notes": notes,
+        "unit": unit,
         "test": {name: asdict(one) for name, one in found.estimates.items()},
         "by": {name: {key: asdict(one) for key, one in part.items()} for name, part in by.items()},
         "empty": found.tables["empty"].to_dict("records"),
     }
-    group_lines = [f"  {name}: Dice {part['dice']}, surface Dice {part['surface_dice']}" for name, part in by.items()]
-    return TableEvaluation(found, found.images, found.patients, document, [*estimate_lines(found, 0.0), *group_lines])
+    lines = [f"  {name}: Dice {part['dice']}, surface Dice {part['surface_dice']}" for name, part in by.items()]
+    lines += [f"  Distances are in {UNITS[unit]}."] if unit in UNITS else []
+    return TableEvaluation(found, found.images, found.patients, document, [*estimate_lines(found, 0.0), *lines])
 
 
 def _structures(path: Path, table: pd.DataFrame, run: dict[str, Any]) -> tuple[str, ...]:
@@ -68,22 +72,3 @@ def _numbers(table: pd.DataFrame, path: Path) -> pd.DataFrame:
             raise UserError(f"{path}: {name}: expected a number or nothing. Received: '{texts[wrong].iloc[0]}'.")
         numbers[name] = values
     return table.assign(**numbers)
-
-
-def _by_group(
-    figures: pd.DataFrame,
-    patients: np.ndarray,
-    structures: Sequence[str],
-    table: pd.DataFrame,
-    columns: Sequence[str],
-    path: Path,
-) -> dict[str, dict[str, Any]]:
-    by = {}
-    for column in columns:
-        if column not in table:
-            raise UserError(f"{path}: no column '{column}' to judge by. Found: {', '.join(map(str, table))}.")
-        names = bands(table[column])
-        for name in in_order(names):
-            part = figures[(names == name)[figures["image"]]]
-            by[f"{column} {name}"] = evaluation_of(part, patients, structures).estimates
-    return by

@@ -44,11 +44,11 @@ def refused(action):
 
 
 def test_the_question_has_the_scale_of_the_numbers():
-    question, listed = ask(Regression("age", "years"), manifest())
+    question, listed = ask(Regression("age", "years"), Data(), manifest())
     numbers = np.array([30, 40.5, 50, 60, 70, 80])
     assert (question.target, question.unit) == ("age", "years")
     assert (question.offset, question.scale) == pytest.approx((numbers.mean(), numbers.std()))
-    targets = ROW.targets(question, listed, listed.table)[VALUE]
+    targets = ROW.targets(question, Data(), listed, listed.table).of(listed.table)[VALUE]
     assert targets[:, 0] * question.scale + question.offset == pytest.approx(numbers, rel=1e-6)
     assert listed.classes == ()
     assert list(listed.table["stratum"]) == sorted(listed.table["stratum"])
@@ -56,7 +56,7 @@ def test_the_question_has_the_scale_of_the_numbers():
 
 @pytest.mark.parametrize("blank", ["", " ", "nan", "NaN", "None", "NA", "n/a", "unknown", None, float("nan")])
 def test_images_without_a_number_are_left_out_and_counted(blank):
-    _, listed = ask(Regression("age"), manifest([*AGES, blank, blank]))
+    _, listed = ask(Regression("age"), Data(), manifest([*AGES, blank, blank]))
     assert list(listed.table["id"]) == [f"{number}.png" for number in range(len(AGES))]
     assert listed.unlabelled == 2
 
@@ -75,15 +75,15 @@ def test_images_without_a_number_are_left_out_and_counted(blank):
     ],
 )
 def test_a_target_that_cannot_be_asked_for_is_refused(target, ages, words):
-    line = refused(lambda: ask(Regression(target), manifest(ages)))
+    line = refused(lambda: ask(Regression(target), Data(), manifest(ages)))
     assert line.startswith("task.target: ")
     for word in words:
         assert word in line
 
 
 def test_only_r2_chooses_the_epoch():
-    question, listed = ask(Regression("age"), manifest())
-    targets = ROW.targets(question, listed, listed.table)
+    question, listed = ask(Regression("age"), Data(), manifest())
+    targets = ROW.targets(question, Data(), listed, listed.table).of(listed.table)
     assert select(question, Training(), targets, targets) == 1
     line = refused(lambda: select(question, Training(select="sensitivity"), targets, targets))
     assert line.startswith("training.select: expected headline or worst_shift")
@@ -93,7 +93,7 @@ def test_the_scanner_tells_number_interval_and_unit():
     decoder = NumberDecoder("age", "years", 12.0, 60.0, 8.5, 0.9)
     info = info_of(decoder)
     model = Model(lambda images: {VALUE: np.array([[0.5]], np.float32)}, info.reading, info)
-    answer = answer_pixels(model, "film", np.zeros((32, 32, 1), np.uint8)).answer
+    answer = answer_pixels(model, "film", np.zeros((32, 32, 1), np.uint8), (32, 32)).answer
     assert answer.document() == {"target": "age", "value": 66.0, "low": 57.5, "high": 74.5, "unit": "years"}
     assert answer.decision == "66 years"
     assert [one.unit for one in answer.measurements()] == ["years"] * 3

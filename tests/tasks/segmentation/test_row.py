@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from kmedtl.cli import main
-from kmedtl.data.manifest import SIZES, from_rows
+from kmedtl.data.manifest import SIZES, SPACINGS, from_rows
 from kmedtl.edge.tasks.segmentation import LEVELS, MASK, called, levels_of, logits_of, place, plain
 from kmedtl.errors import UserError
 from kmedtl.images.placement import placement
@@ -18,15 +18,18 @@ from kmedtl.tasks import TASKS
 from kmedtl.tasks.segmentation.cases import PREDICTED, REFERENCE
 from kmedtl.tasks.segmentation.question import MaskQuestion
 from kmedtl.tasks.task import Examples
+from tests.tasks.rows import ROWS
 
 ROW = TASKS["segmentation"]
 QUESTION = MaskQuestion(("lesion",), 2.0, "keep")
+LOSSES = ("dice_crossentropy", "dice", "crossentropy", "focal", "tversky")
 
 
-def examples(reference, logits, width=32, height=32, patients=None):
+def examples(reference, logits, width=32, height=32, patients=None, spacing=(0.0, 0.0)):
     """Return examples of masks (N, h, w) and logits likewise, of one structure."""
     ids = np.array([f"{number}.png" for number in range(len(reference))], object)
     table = pd.DataFrame(dict(zip(SIZES, ([width] * len(ids), [height] * len(ids)), strict=True)))
+    table = table.assign(**dict(zip(SPACINGS, spacing, strict=True)))
     owners = ids if patients is None else np.array(patients, object)
     targets = {MASK: np.asarray(reference, np.uint8)[..., None]}
     return Examples(ids, owners, targets, {MASK: np.asarray(logits, np.float32)[..., None]}, table)
@@ -108,15 +111,37 @@ def test_a_head_that_does_not_suit_the_task_is_refused(settings, message):
         Recipe("masks", **given)
 
 
-def test_images_are_not_mixed_and_only_the_headline_chooses_the_epoch():
-    network, stage = ROW.network(), Stage("h", "head", 1, 1e-3, mix="mixup")
-    with pytest.raises(UserError, match=r"mix: expected none beside a segmentation. Received: mixup"):
-        network.losses(QUESTION, stage, Training(), False)
+@pytest.mark.parametrize(
+    ("stage", "message"),
+    [
+        ({"mix": "mixup"}, "stage h: mix: expected none beside segmentation. Received: 'mixup'"),
+        ({"label_smoothing": 0.1}, "stage h: label_smoothing: expected 0.0 beside segmentation. Received: 0.1"),
+        ({"focal_gamma": 2.0}, "stage h: focal_gamma: expected 0.0 beside segmentation"),
+    ],
+)
+def test_settings_of_a_stage_without_effect_are_refused(stage, message):
+    with pytest.raises(UserError, match=message):
+        Recipe("masks", (Stage("h", "head", 1, 1e-3, **stage),), task=Segmentation(), head=Head("unet"))
+
+
+def test_only_the_headline_chooses_the_epoch_and_no_closed_form_learns():
     with pytest.raises(UserError, match=r"training.select: expected headline or worst_shift"):
         ROW.select(QUESTION, Training(select="sensitivity"), {}, {})
+    with pytest.raises(UserError, match=r"schedule: expected stages, or .* beside segmentation. Received: 'logistic'"):
+        Recipe("masks", schedule="logistic", task=Segmentation(), head=Head("unet"))
 
 
-@pytest.mark.parametrize("loss", ["dice_crossentropy", "dice", "crossentropy", "focal", "tversky"])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_an_image_counts_by_its_weight(loss):
+    masks, _ = squares(5)
+    target, logits = masks[..., None].astype(np.float32), np.random.default_rng(0).normal(0, 3, (5, 32, 32, 1))
+    (of,) = ROW.network().losses(replace(QUESTION, loss=loss), None, Training(), False).values()
+    each = [float(of(target[row : row + 1], logits[row : row + 1])) for row in range(5)]
+    weights = np.array([0.0, 1.0, 2.0, 0.5, 1.5], np.float32)
+    assert float(of(target, logits, sample_weight=weights)) == pytest.approx(np.mean(weights * each), rel=1e-5)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
 def test_each_loss_falls_as_masks_come_nearer(loss):
     masks, _ = squares(2)
     target = masks[..., None].astype(np.float32)
@@ -164,6 +189,49 @@ def test_distances_are_in_pixels_of_the_file():
     assert large["hd95"].value == pytest.approx(10)
     assert large["surface_dice"].value < small["surface_dice"].value == 1
     assert large["dice"].value == small["dice"].value
+
+
+def test_distances_and_areas_are_in_mm_where_the_run_knows_them():
+    masks, logits = squares(6)  # predictions lie a row lower
+    asked, settings = replace(QUESTION, unit="mm"), Evaluation()
+    seen = examples(masks, logits, spacing=(3.0, 0.5))
+    fit = ROW.fit_decoder(asked, settings, seen, 0)
+    assert fit.decoder.unit == "mm"
+    assert ROW.question(fit.decoder).unit == "mm"
+    found = ROW.figures(asked, settings, seen, fit.decoder)
+    assert found.estimates["hd95"].value == pytest.approx(3)
+    assert found.estimates["surface_dice"].value < 1
+    near = ROW.figures(replace(asked, tolerance=3.0), settings, seen, fit.decoder)
+    assert near.estimates["surface_dice"].value == 1
+    assert found.tables["images"]["area_reference"].tolist() == [144 * 1.5] * 6
+    document = ROW.document(fit, found)
+    assert (document["unit"], document["decoder"]["unit"]) == ("mm", "mm")
+    assert "  Distances are in mm; borders agree up to 2 apart." in ROW.lines(settings, fit, found)
+    assert "mm²" in ROW.curves(found)["areas"].words
+    pooled, _ = ROW.pool(asked, settings, [(seen, fit.decoder), (seen, fit.decoder)])
+    assert pooled.estimates["hd95"].value == pytest.approx(3)
+    assert "mm²" in ROW.curves(pooled)["areas"].words
+
+
+def test_an_image_without_spacing_is_never_mixed_with_others():
+    masks, logits = squares(6)
+    asked, decoder = replace(QUESTION, unit="mm"), plain(("lesion",), 2.0, "keep", "mm")
+    with pytest.raises(UserError, match=r"0.png: no pixel spacing, and the run's distances are in mm"):
+        ROW.figures(asked, Evaluation(), examples(masks, logits), decoder)
+    found = ROW.figures(
+        QUESTION, Evaluation(), examples(masks, logits, spacing=(3.0, 0.5)), replace(decoder, unit="px")
+    )
+    assert found.estimates["hd95"].value == pytest.approx(1)
+    assert "pixels" in ROW.curves(found)["areas"].words
+
+
+@pytest.mark.parametrize(("spacing", "unit"), [([0.5] * 240, "mm"), ([0.5] * 239 + [0.0], "px"), (None, "px")])
+def test_a_run_is_in_mm_where_every_image_states_its_spacing(spacing, unit):
+    row = ROWS["segmentation"]
+    question, manifest = row.asked
+    table = manifest.table.assign(**dict.fromkeys(SIZES, 32))
+    table = table if spacing is None else table.assign(**dict.fromkeys(SPACINGS, spacing))
+    assert row.task.targets(question, row.data, manifest, table).question == replace(question, unit=unit)
 
 
 def test_validation_chooses_the_threshold_and_drops_specks():
@@ -270,12 +338,27 @@ def test_the_scanner_gives_masks_in_the_size_of_the_file(width, height):
     box = placement(width, height, 32, "keep")
     logits = np.full((1, 32, 32, 1), -9.0, np.float32)
     logits[:, box.top : box.top + box.height, box.left : box.left + (box.width + 1) // 2] = 9.0
-    answer = place({MASK: logits}, plain(("left half",), 2.0, "keep"), width, height)
+    answer = place({MASK: logits}, plain(("left_half",), 2.0, "keep"), width, height)
     (mask,) = answer.masks().values()
     assert mask.shape == (height, width)
     assert mask[:, : width // 3].all()
     assert not mask[:, -width // 3 :].any()
-    assert answer.document()["structures"]["left half"]["share"] == pytest.approx(0.5, abs=0.06)
+    assert answer.document()["structures"]["left_half"]["share"] == pytest.approx(0.5, abs=0.06)
+
+
+def test_areas_are_in_mm2_where_the_file_states_its_spacing():
+    logits = np.full((1, 32, 32, 1), -9.0, np.float32)
+    logits[:, :16] = 9.0
+    decoder = plain(("a",), 2.0, "stretch")
+    known = place({MASK: logits}, decoder, 32, 32, (0.5, 0.25))
+    unknown, unread = place({MASK: logits}, decoder, 32, 32), ROW.edge.blank(decoder)
+    assert ROW.edge.columns(decoder) == ["a_pixels", "a_mm2"]
+    assert [answer.values() for answer in (known, unknown, unread)] == [[512.0, 64.0], [512.0, None], [None, None]]
+    assert [answer.cells() for answer in (known, unknown, unread)] == [["512 (64 mm²)"], ["512"], []]
+    assert [answer.decision for answer in (known, unknown, unread)] == ["a", "a", None]
+    assert known.document()["structures"]["a"] == {"pixels": 512, "share": 0.5, "mm2": 64.0}
+    assert unknown.document()["structures"]["a"]["mm2"] is None
+    assert [answer.measurements()[0][3:] for answer in (known, unknown)] == [(64.0, "mm2"), (512.0, "{pixels}")]
 
 
 def test_small_parts_are_measured_in_pixels_of_the_model():

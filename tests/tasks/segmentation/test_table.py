@@ -36,7 +36,7 @@ def test_the_rows_of_a_split_are_judged_by_patient(table, tmp_path):
     test, whole = judged(table, tmp_path), judged(table, tmp_path, split="")
     assert (test.images, test.patients) == (6, 3)
     assert (whole.images, whole.patients) == (8, 4)
-    assert test.figures.estimates["dice"].value == pytest.approx(table["lesion_dice"][2:].mean())
+    assert test.figures.estimates["dice"].value == pytest.approx(table["lesion.dice"][2:].mean())
     assert whole.document["empty"] == [
         {
             "structure": "lesion",
@@ -60,11 +60,15 @@ def test_groups_are_judged_apart(table, tmp_path):
     ("change", "settings", "message"),
     [
         (
-            lambda table: table.drop(columns="lesion_lesions_found"),
+            lambda table: table.drop(columns="lesion.lesions_found"),
             {},
-            "expected the columns STRUCTURE_dice, .*",
+            "expected the columns STRUCTURE.dice, .*",
         ),
-        (lambda table: table.assign(lesion_dice="high"), {}, r"dice: expected a number or nothing. Received: 'high'"),
+        (
+            lambda table: table.assign(**{"lesion.dice": "high"}),
+            {},
+            r"dice: expected a number or nothing",
+        ),
         (lambda table: table, {"split": "later"}, "no rows of the split 'later'"),
         (lambda table: table, {"threshold": 0.4}, "--threshold: .* holds figures of masks; it is for classes"),
     ],
