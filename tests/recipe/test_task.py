@@ -71,7 +71,7 @@ def test_only_what_differs_is_written_for_people_to_read():
         ({"kind": "clasification"}, ["task.kind", "Did you mean 'classification'?"]),
         ({"kind": "detection"}, ["task.kind", "'detection'"]),
         ({"kind": "segmentation"}, ["head.kind", "expected unet beside segmentation"]),
-        ({"kind": "segmentation", "tolerance": 0}, ["task.tolerance", "above 0, at most 100 pixels"]),
+        ({"kind": "segmentation", "tolerance": 0}, ["task.tolerance", "above 0, at most 100"]),
         *(({"kind": kind}, ["task.kind", "Known: classification, regression"]) for kind in ("", None, 5, ["x"], {})),
         ({"labels": "binry"}, ["task.labels", "Did you mean 'binary'?"]),
         ({"target": "age"}, ["task.target", "no such setting"]),
