@@ -96,4 +96,4 @@ def test_images_without_labels_are_looked_at_and_not_trained_on(tmp_path):
     data = prepare(recipe.data, 0, labels="wanted")
     assert data.audit.used == 12
     with pytest.raises(UserError, match="no labels to train on"):
-        task_of(recipe.task).ask(recipe.task, data.manifest)
+        task_of(recipe.task).ask(recipe.task, recipe.data, data.manifest)
