@@ -127,7 +127,7 @@ def test_a_file_of_the_same_name_in_anothers_folder_is_not_taken(tmp_path):
 
 def test_an_image_is_no_mask_of_its_own(folder):
     rows = [("img/p00.png", "a", "p00.png"), ("img/p01.png", "b", "")]
-    with pytest.raises(UserError, match=r"line 2: the mask p00.png does not exist"):
+    with pytest.raises(UserError, match=r"line 2: the mask p00.png is the image itself"):
         load(write(folder, rows, "path,label,mask"))
 
 
