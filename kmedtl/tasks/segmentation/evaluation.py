@@ -1,16 +1,15 @@
-"""Masks judged: by a decoder, over folds, against other masks; and the decoder that validation chooses."""
+"""Masks judged, by a decoder and over folds; and the decoder that validation chooses."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
 from kmedtl.data.manifest import SIZES, SPACINGS
-from kmedtl.edge.tasks.segmentation import LEVELS, MASK, MaskDecoder, called, levels_of, probabilities
+from kmedtl.edge.tasks.segmentation import LEVELS, MASK, MaskDecoder, called, levels_of
 from kmedtl.edge.tasks.task import Outputs
 from kmedtl.errors import UserError
 from kmedtl.images.placement import Placement, placement
@@ -18,20 +17,12 @@ from kmedtl.recipe import Evaluation as Settings
 from kmedtl.recipe import Training
 from kmedtl.statistics.confidence import Estimate
 from kmedtl.statistics.groups import bands, in_order
-from kmedtl.statistics.overlap import components
 from kmedtl.statistics.risk_control import controlled_threshold
-from kmedtl.tasks.segmentation.figures import (
-    best_dice,
-    choose_smallest,
-    choose_threshold,
-    dice_gain,
-    evaluation_of,
-    image_figures,
-    miss_shares,
-)
+from kmedtl.tasks.segmentation.choose import best_dice, choose_smallest, choose_threshold, miss_shares
+from kmedtl.tasks.segmentation.columns import wide
+from kmedtl.tasks.segmentation.figures import evaluation_of, image_figures
 from kmedtl.tasks.segmentation.question import MaskQuestion, plain_decoder
-from kmedtl.tasks.summary import estimate_lines
-from kmedtl.tasks.task import Drift, Evaluation, Examples, Fit, Targets
+from kmedtl.tasks.task import Evaluation, Examples, Fit, Targets
 
 TENTHS = 10  # of the probability, whose pixels are counted together
 UNITS = {"px": "pixels of the file", "mm": "mm"}
@@ -135,37 +126,12 @@ def pool(
     whole, groups = pd.concat(numbered, ignore_index=True), pd.concat([examples.groups for examples, _ in folds])
     found = evaluation_of(whole, patients, question.structures)
     by = found.by | by_group(whole, patients, groups, settings.groups, question.structures)
-    return replace(found, by=by, details=question.unit), wide(whole, question)
-
-
-def wide(table: pd.DataFrame, question: MaskQuestion) -> pd.DataFrame:
-    """Return a row an image: the figures of each structure, `STRUCTURE.FIGURE`; no name holds a dot."""
-    parts = []
-    for structure in question.structures:
-        part = table[table["structure"] == structure].drop(columns=["image", "structure"]).reset_index(drop=True)
-        parts.append(part.add_prefix(f"{structure}."))
-    return pd.concat(parts, axis=1)
-
-
-def long(table: pd.DataFrame, structures: Sequence[str]) -> pd.DataFrame:
-    """Return what `wide` was made of.
-
-    Raises:
-        KeyError: a structure without its columns.
-    """
-    parts = []
-    for structure in structures:
-        own = [name for name in map(str, table) if name.startswith(f"{structure}.")]
-        if not own:
-            raise KeyError(f"{structure}.dice")
-        part = table[own].set_axis([name[len(structure) + 1 :] for name in own], axis=1).reset_index(drop=True)
-        parts.append(part.assign(image=np.arange(len(part)), structure=structure))
-    return pd.concat(parts, ignore_index=True)
+    return replace(found, by=by, details=question.unit), wide(whole, question.structures)
 
 
 def columns_of(question: MaskQuestion, examples: Examples, decoder: MaskDecoder) -> pd.DataFrame:
     """Return the figures of each image, a row each; the masks themselves are in `arrays`."""
-    return wide(per_image(examples, question, decoder), question)
+    return wide(per_image(examples, question, decoder), question.structures)
 
 
 def score(question: MaskQuestion, outputs: Outputs, known: Targets) -> dict[str, float]:
@@ -223,83 +189,3 @@ def fit_decoder(
             smallest.append(choose_smallest(known, seen > thresholds[-1]))
     plain = plain_decoder(question)
     return Fit(replace(plain, thresholds=tuple(thresholds), smallest=tuple(smallest)))
-
-
-def drift(question: MaskQuestion, before: Examples, decoder: MaskDecoder, after: Outputs, anew: MaskDecoder) -> Drift:
-    """Compare the masks of the same images, each outputs by their own decoder.
-
-    `mean_difference` and `max_difference` are of the probability of a pixel, `dice_apart` is 1 − Dice between both
-    masks over all images that have one, `lesions_changed` counts connected parts of one mask that the other lacks.
-    """
-    other = replace(before, outputs=after)
-    ours, theirs = masks_of(before, question, decoder), masks_of(other, question, anew)
-    difference = np.abs(probabilities(after) - probabilities(before.outputs))
-    tables = [per_image(before, question, decoder), per_image(other, question, anew)]
-    whole = np.count_nonzero(ours) + np.count_nonzero(theirs)
-    figures = {
-        "mean_difference": float(difference.mean(dtype=np.float64)),
-        "max_difference": float(difference.max()),
-        "dice_apart": 1 - 2 * np.count_nonzero(ours & theirs) / whole if whole else 0.0,
-        "pixels_changed": float((ours != theirs).mean()),
-        "lesions_changed": float(_apart(ours, theirs) + _apart(theirs, ours)),
-    }
-    value = evaluation_of(tables[1], before.patients, question.structures).estimates["dice"].value
-    return Drift(value, dice_gain(tables[0], [tables[1]], before.patients), figures)
-
-
-def _apart(masks: np.ndarray, others: np.ndarray) -> int:
-    """Return how many connected parts of masks (N, h, w, M) have no pixel in common with the others."""
-    count = 0
-    for mask, other in zip(np.moveaxis(masks, -1, 1), np.moveaxis(others, -1, 1), strict=True):
-        for plane, twin in zip(mask, other, strict=True):
-            labels = components(plane)
-            count += int(labels.max(initial=0)) - len(set(np.unique(labels[twin])) - {0})
-    return count
-
-
-def gain(
-    question: MaskQuestion, ours: Examples, theirs: Sequence[Examples], decoder: MaskDecoder, other: MaskDecoder
-) -> Estimate:
-    """Return the Dice of ours minus the mean Dice of theirs, paired by image."""
-    place = [{name: row for row, name in enumerate(one.ids)} for one in theirs]
-    ordered = [
-        one.of(np.array([rows[name] for name in ours.ids], int)) for one, rows in zip(theirs, place, strict=True)
-    ]
-    tables = [per_image(one, question, other) for one in ordered]
-    return dice_gain(per_image(ours, question, decoder), tables, ours.patients)
-
-
-def document(fit: Fit, evaluation: Evaluation) -> dict[str, Any]:
-    """Return what metrics.json holds."""
-    own = {name: asdict(estimate) for name, estimate in evaluation.estimates.items()}
-    by = {name: {figure: asdict(one) for figure, one in part.items()} for name, part in evaluation.by.items()}
-    test = {"images": evaluation.images, "patients": evaluation.patients, **own}
-    empty = evaluation.tables["empty"].to_dict("records")
-    return {"decoder": asdict(fit.decoder), "unit": evaluation.details, "test": test, "by": by, "empty": empty}
-
-
-def lines(settings: Settings, fit: Fit, evaluation: Evaluation) -> list[str]:
-    """Return what the terminal shows."""
-    decoder = fit.decoder
-    chosen = [
-        f"{name} from a probability of {(threshold + 0.5) / LEVELS:.3f}, smallest part {smallest} px"
-        for name, threshold, smallest in zip(decoder.structures, decoder.thresholds, decoder.smallest, strict=True)
-    ]
-    by = [f"  {name}: Dice {part['dice']}, surface Dice {part['surface_dice']}" for name, part in evaluation.by.items()]
-    distances = f"  Distances are in {UNITS[decoder.unit]}; borders agree up to {decoder.tolerance:g} apart."
-    return [
-        *estimate_lines(evaluation, 0.0),
-        distances,
-        f"  Chosen on validation: {'; '.join(chosen)}",
-        *by,
-        *_empty(evaluation),
-    ]
-
-
-def _empty(evaluation: Evaluation) -> list[str]:
-    """Return what became of images without a structure, which the means leave out."""
-    return [
-        f"  {row['structure']}: {row['both_empty'] + row['only_reference_empty']} images without any, of which "
-        f"{row['only_reference_empty']} were given a mask; {row['only_prediction_empty']} with some were given none"
-        for row in evaluation.tables["empty"].to_dict("records")
-    ]

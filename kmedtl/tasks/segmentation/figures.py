@@ -1,4 +1,4 @@
-"""How well predicted masks fit: figures of each image, of the test as a whole, and what validation chooses by them."""
+"""How well predicted masks fit: figures of each image, and of the test as a whole."""
 
 from __future__ import annotations
 
@@ -35,10 +35,6 @@ from kmedtl.tasks.task import Evaluation
 
 OVERLAPS = ("dice", "iou", "precision", "recall", "hd95", "surface_dice")  # of images whose reference is not empty
 ABSENT = "no image has any of it"
-LEVELS = 256  # of a probability: 255 · p, rounded
-MIDDLE = 127  # the threshold of a probability of 0.5: what is called has a level above it
-NEAR = 0.002  # of mean Dice, within which thresholds are as good
-SMALLEST = (0, 8, 16, 32, 64, 128, 256)  # sizes of a component that may be the smallest kept, in pixels
 
 
 def image_figures(
@@ -199,96 +195,3 @@ def dice_gain(ours: pd.DataFrame, theirs: Sequence[pd.DataFrame], patients: np.n
     return at_least_by_patients(
         Estimate(gain, max(-1.0, gain - half), min(1.0, gain + half), f"{method}, paired"), clusters, WIDE
     )
-
-
-def choose_threshold(reference: np.ndarray, levels: np.ndarray) -> int:
-    """Return the level, 0–254, above which a pixel is best called one structure.
-
-    Best is the highest mean Dice over images that have it. Of thresholds within 0.002 of it, the one that calls the
-    fewest pixels in images that don't, where there are such; then that of the highest Dice; then the nearest to 127,
-    which also answers where no image has it.
-
-    Args:
-        reference: bool (N, H, W).
-        levels: probabilities × 255, rounded, uint8 (N, H, W).
-    """
-    hits, wrong, pixels = _called_above(reference, levels)
-    known = pixels > 0
-    if not known.any():
-        return MIDDLE
-    score = _mean_dice(hits[known], wrong[known], pixels[known])
-    near = np.flatnonzero(score >= score.max() - (NEAR if not known.all() else 0))
-    order = np.lexsort((np.abs(near - MIDDLE), -score[near], wrong[~known].sum(axis=0)[near]))
-    return int(near[order[0]])
-
-
-def best_dice(reference: np.ndarray, levels: np.ndarray) -> float:
-    """Return the highest mean Dice, over images that have the structure, that any threshold reaches; NaN without such.
-
-    Args:
-        reference, levels: as of `choose_threshold`.
-    """
-    hits, wrong, pixels = _called_above(reference, levels)
-    known = pixels > 0
-    if not known.any():
-        return math.nan
-    return float(_mean_dice(hits[known], wrong[known], pixels[known]).max())
-
-
-def _mean_dice(hits: np.ndarray, wrong: np.ndarray, pixels: np.ndarray) -> np.ndarray:
-    """Return the mean Dice at each threshold, (255,), of counts as of `_called_above`."""
-    return (2 * hits / (hits + wrong + pixels[:, None])).mean(axis=0)
-
-
-def miss_shares(reference: np.ndarray, levels: np.ndarray, patients: np.ndarray) -> np.ndarray:
-    """Return the share of each patient's reference pixels that no pixel above a threshold calls, float64 (P, 255).
-
-    A threshold is its column, 0–254, and a patient's shares don't decrease along them. Patients are in order of their
-    first image; those without any reference pixel are left out, having nothing to miss.
-
-    Args:
-        reference, levels: as of `choose_threshold`.
-        patients: of each image, (N,).
-    """
-    hits, _, pixels = _called_above(reference, levels)
-    codes, names = pd.factorize(np.asarray(patients))
-    found, total = np.zeros((len(names), hits.shape[1]), np.int64), np.zeros(len(names), np.int64)
-    np.add.at(found, codes, hits)
-    np.add.at(total, codes, pixels)
-    return 1 - found[total > 0] / total[total > 0, None]
-
-
-def _called_above(reference: np.ndarray, levels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return pixels called on and off the reference at each threshold, int (N, 255) both, and the reference's (N,)."""
-    counts = np.array(
-        [
-            np.bincount((known * np.int16(LEVELS) + level).ravel(), minlength=2 * LEVELS)
-            for known, level in zip(reference, levels, strict=True)
-        ]
-    ).reshape(len(levels), 2, LEVELS)
-    above = counts[:, :, ::-1].cumsum(axis=2)[:, :, -2::-1]
-    return above[:, 1], above[:, 0], counts[:, 1].sum(axis=1)
-
-
-def choose_smallest(reference: np.ndarray, called: np.ndarray) -> int:
-    """Return how many pixels an 8-connected component of one structure must have to be kept, of `SMALLEST`.
-
-    It is the size of the highest mean Dice, the smallest of equal ones. An image without the structure counts as 1
-    where nothing is kept and as 0 where something is: that is for choosing only, no figure of a report counts so.
-
-    Args:
-        reference, called: bool (N, H, W).
-    """
-    if not reference.any():
-        return SMALLEST[0]
-    scores = np.array([_scores_by_smallest(*masks) for masks in zip(reference, called, strict=True)])
-    return SMALLEST[int(scores.mean(axis=0).round(12).argmax())]
-
-
-def _scores_by_smallest(reference: np.ndarray, called: np.ndarray) -> np.ndarray:
-    labels = components(called)
-    sizes = np.bincount(labels.ravel())[1:]
-    hits = np.bincount(labels[reference], minlength=len(sizes) + 1)[1:]
-    kept = sizes >= np.array(SMALLEST)[:, None]
-    whole = kept @ sizes + np.count_nonzero(reference)
-    return np.where(whole > 0, 2 * (kept @ hits) / np.maximum(whole, 1), 1.0)

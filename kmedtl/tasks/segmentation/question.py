@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import numpy as np
 import pandas as pd
 
 from kmedtl.data.manifest import ORPHANS, SIZES, SPACINGS, SPLITS, Manifest, classes_of
@@ -79,11 +80,25 @@ def targets(question: MaskQuestion, data: Data, manifest: Manifest, table: pd.Da
     """
     masks = prepare_masks(table.rename(columns=dict(zip(SIZES, ("width", "height"), strict=True))), data)
     areas = masks.facts.set_index("id").loc[table["id"], [f"area_{name}" for name in masks.structures]]
-    shown = pd.Series(map(tuple, (areas > 0).to_numpy().tolist()))
-    strata, _ = pd.factorize(pd.Series(zip(table["stratum"], shown, strict=True)))
+    strata = _by_what_is_shown(table["stratum"].to_numpy(), areas.to_numpy() > 0)
     known = set(SPACINGS) <= set(table.columns) and (table[list(SPACINGS)] > 0).all(axis=None)
     asked = replace(question, unit="mm" if known else "px")
     return KnownTargets(lambda part: {MASK: masks.of(part["id"])}, tuple(mask_notes(masks, manifest)), strata, asked)
+
+
+def _by_what_is_shown(strata: np.ndarray, shown: np.ndarray) -> np.ndarray:
+    """Return strata, int (N,), each divided by which structures its images show, bool (N, M).
+
+    The commonest combination of a stratum keeps its number, so that nothing changes where there is no other.
+    """
+    combination = shown @ (1 << np.arange(shown.shape[1], dtype=np.int64))
+    divided = strata.astype(np.int64)
+    for stratum in np.unique(strata):
+        members = strata == stratum
+        found, counts = np.unique(combination[members], return_counts=True)
+        others = members & (combination != found[counts.argmax()])
+        divided[others] += (strata.max() + 1) * (combination[others] + 1)
+    return divided
 
 
 def check(question: MaskQuestion, targets: Mapping[str, Targets]) -> None:

@@ -9,7 +9,7 @@ from kmedtl.data.manifest import SIZES, SPACINGS
 from kmedtl.edge.tasks.segmentation import MASK, levels_of, logits_of
 from kmedtl.edge.tasks.segmentation import SEGMENTATION as EDGE
 from kmedtl.edge.tasks.task import Outputs
-from kmedtl.tasks.segmentation import cases, evaluation, question
+from kmedtl.tasks.segmentation import cases, drift, evaluation, question, summary
 from kmedtl.tasks.segmentation.combine import VOTE
 from kmedtl.tasks.segmentation.question import MaskQuestion
 from kmedtl.tasks.segmentation.table import evaluate_table
@@ -71,14 +71,14 @@ SEGMENTATION = Task(
     pool=evaluation.pool,
     brief=("dice", "iou", "surface_dice", "hd95", "lesion_sensitivity"),
     chance=0.0,
-    document=evaluation.document,
-    lines=evaluation.lines,
+    document=summary.document,
+    lines=summary.lines,
     table=evaluation.columns_of,
     arrays=arrays,
     read=read,
     evaluate_table=evaluate_table,
     question=question.question_of,
-    drift=evaluation.drift,
+    drift=drift.drift,
     drift_titles={
         "mean_difference": "mean |Δp|",
         "max_difference": "max |Δp|",
@@ -86,7 +86,7 @@ SEGMENTATION = Task(
         "pixels_changed": "pixels changed",
         "lesions_changed": "parts changed",
     },
-    gain=evaluation.gain,
+    gain=drift.gain,
     plain=question.plain_decoder,
     beside="surface_dice",
     right=lambda asked, examples, decoder: None,

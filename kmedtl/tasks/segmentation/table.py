@@ -9,7 +9,8 @@ from typing import Any
 import pandas as pd
 
 from kmedtl.errors import UserError
-from kmedtl.tasks.segmentation.evaluation import UNITS, by_group, long
+from kmedtl.tasks.segmentation.columns import long
+from kmedtl.tasks.segmentation.evaluation import UNITS, by_group
 from kmedtl.tasks.segmentation.figures import evaluation_of
 from kmedtl.tasks.summary import estimate_lines
 from kmedtl.tasks.tables import judged_rows, with_manifest

@@ -281,6 +281,23 @@ def test_the_calibration_of_pixels_counts_what_lies_in_the_image():
     assert row == {"claimed": pytest.approx(0.25, abs=0.003), "observed": 0.25, "pixels": 2 * 16 * 32}
 
 
+def test_splits_are_balanced_by_what_images_show(tmp_path):
+    random = np.random.default_rng(0)
+    rows = []
+    for number in range(60):
+        for end, marked in (("", random.integers(0, 255, (32, 32))), ("_mask", (number % 6 == 0) * np.eye(32) * 255)):
+            Image.fromarray(np.asarray(marked).astype(np.uint8)).save(tmp_path / f"{number}{end}.png")
+        places = {key: str(tmp_path / f"{number}{end}.png") for key, end in (("path", ""), ("mask", "_mask"))}
+        rows.append({"id": f"{number}", "patient": f"{number}", "label": "ab"[number % 2], **places})
+    data = Data(size=32, channels=1)
+    question, manifest = ROW.ask(Segmentation(), data, from_rows(rows, ("a", "b"), "films"))
+    table = manifest.table.assign(**dict.fromkeys(SIZES, 32))
+    strata = ROW.targets(question, data, manifest, table).strata
+    rare = np.arange(60) % 6 == 0  # all of them of class a
+    assert set(strata[rare]).isdisjoint(strata[~rare])
+    assert np.array_equal(strata[~rare], table["stratum"].to_numpy()[~rare])
+
+
 @pytest.mark.parametrize(
     ("structure", "words"),
     [

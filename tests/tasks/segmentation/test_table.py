@@ -9,7 +9,8 @@ import pytest
 from kmedtl.edge.tasks.segmentation import plain
 from kmedtl.errors import UserError
 from kmedtl.tasks import TASKS
-from kmedtl.tasks.segmentation.evaluation import long, per_image, wide
+from kmedtl.tasks.segmentation.columns import long, wide
+from kmedtl.tasks.segmentation.evaluation import per_image
 from kmedtl.tasks.task import TableSettings
 from tests.tasks.segmentation.test_row import QUESTION, examples, squares
 
@@ -85,7 +86,7 @@ def test_several_structures_go_through_a_table_and_back():
     outputs = {name: np.concatenate([array, array], axis=-1) for name, array in known.outputs.items()}
     question = replace(QUESTION, structures=("lung", "lung_left"))
     table = per_image(replace(known, targets=both, outputs=outputs), question, plain(question.structures, 2.0, "keep"))
-    again = long(wide(table, question), question.structures)
+    again = long(wide(table, question.structures), question.structures)
     ordered = table.sort_values(["structure", "image"], ignore_index=True)
     pd.testing.assert_frame_equal(
         again.sort_values(["structure", "image"], ignore_index=True)[list(ordered)], ordered, check_dtype=False
