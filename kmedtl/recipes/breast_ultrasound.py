@@ -1,6 +1,9 @@
 """Lesions on ultrasound of the breast: one mask, empty where the breast is normal.
 
 python -m kmedtl.recipes.breast_ultrasound --data FOLDER    # NAME_mask.png beside NAME.png, in class folders or not
+
+Measured with `--folds 5` on 48 images of BUSI (Al-Dhabyani et al. 2020), 32 of them with a lesion, seed 7: Dice 0.458
+(95 % 0.365–0.554). So few images teach little: with 647, others report 0.73 to 0.80.
 """
 
 from __future__ import annotations

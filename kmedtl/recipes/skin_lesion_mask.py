@@ -1,6 +1,9 @@
 """Where a skin lesion is on a photograph: one mask.
 
 python -m kmedtl.recipes.skin_lesion_mask --data FOLDER    # images/ and masks/, metadata.csv of HAM10000 beside them
+
+Measured on HAM10000 (Tschandl et al. 2018) with `--set data.train_limit=1000` (524 test images of 353 lesions that are
+in no other split), seed 7: Dice 0.912 (95 % 0.900–0.923), surface Dice within 2 pixels 0.550 (95 % 0.518–0.582).
 """
 
 from __future__ import annotations
