@@ -24,7 +24,7 @@ from kmedtl.system.progress import progress
 
 LOOK_BATCH = 128  # images held at once
 PLACES = {"frame": "the border and corners of the images alone", "file": "size, mode and bits of the files alone"}
-MOST_TELLING = 4  # findings that a person is told one by one
+MOST_TELLING = 4  # findings that are listed one by one
 TELLING = 0.6  # a shortcut is a warning where even the lower end of its AUC is above; random labels stay below
 
 

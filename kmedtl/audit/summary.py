@@ -7,7 +7,7 @@ import numpy as np
 from kmedtl.audit.audit import MOST_TELLING, PLACES, TELLING, Audit
 from kmedtl.system.printable import shown
 
-MOST_CLASSES = 12  # that are told one by one
+MOST_CLASSES = 12  # that are listed one by one
 
 
 def describe(audit: Audit) -> str:

@@ -22,7 +22,7 @@ def command(options: argparse.Namespace) -> int:
     from kmedtl.edge.predict_files import answer
     from kmedtl.runs.open_model import open_model
 
-    if options.model.exists():  # else that is what is said
+    if options.model.exists():  # else the opener says so
         _check_images(options)
     return answer(open_model(options.model), options)
 

@@ -206,7 +206,7 @@ def write(manifest: Manifest, path: Path) -> None:
     """Write the table as CSV with class names as labels, ready to be edited and used as a source."""
     table = manifest.table.drop(columns=[name for name in OWN if name in manifest.table])
     if not manifest.patients_known:
-        table = table.assign(patient="")  # so that whoever reads it is told so
+        table = table.assign(patient="")  # so that whoever reads it knows
     if manifest.multi_label:
         for name in manifest.classes:  # as CheXpert writes it
             table[name] = table[name].map({1.0: "1", 0.0: "0", UNKNOWN: "-1"})

@@ -75,10 +75,10 @@ def _against_labels(structure: str, marked: dict[str, bool], manifest: Manifest)
     ids = table["id"].to_numpy()
     labels = table["label"].to_numpy(object) if "label" in table else np.full(len(table), None)
     for label, members in {name: labels == name for name in pd.unique(labels) if name}.items():
-        for mostly, said in ((True, "without it"), (False, "with it")):
+        for mostly, how in ((True, "without it"), (False, "with it")):
             others = members & (has != mostly)
             if others.any() and (members & (has == mostly)).sum() >= AGREE * members.sum():
                 yield (
-                    f"{structure}: of the class '{label}', images {said}: {int(others.sum())} of {int(members.sum())}, "
+                    f"{structure}: of the class '{label}', images {how}: {int(others.sum())} of {int(members.sum())}, "
                     f"first: {ids[others][0]}."
                 )

@@ -8,7 +8,7 @@ from pathlib import Path
 from kmedtl.edge.model_info import ModelInfo
 from kmedtl.system.titles import title
 
-MOST = 5  # figures that are told
+MOST = 5  # figures that are listed
 
 
 def lines(path: Path, info: ModelInfo) -> Iterator[str]:
@@ -32,25 +32,25 @@ def _told(title: str, sentences: list[str]) -> Iterator[str]:
 
 def _goes_in(info: ModelInfo) -> list[str]:
     kind = "gray" if info.channels == 1 else "colour"
-    told = [f"one {kind} image, resized to {info.size} × {info.size} pixels, values 0 to 255"]
+    parts = [f"one {kind} image, resized to {info.size} × {info.size} pixels, values 0 to 255"]
     window = info.window
     if window.center is not None and window.width is not None:
-        told.append(f"images of more than 8 bits through the window {window.center:g} ± {window.width / 2:g}")
+        parts.append(f"images of more than 8 bits through the window {window.center:g} ± {window.width / 2:g}")
     elif window.name:
-        told.append(f"images of more than 8 bits through their own window '{window.name}'")
+        parts.append(f"images of more than 8 bits through their own window '{window.name}'")
     if info.pixel_offset:
-        told.append(f"from whose stored values {info.pixel_offset:g} is taken first")
-    return told
+        parts.append(f"from whose stored values {info.pixel_offset:g} is taken first")
+    return parts
 
 
 def _measured(info: ModelInfo) -> list[str]:
     figures = list(info.metrics.items())[:MOST]
-    told = [f"{title(name)} {value:.3f} ({low:.3f} to {high:.3f})" for name, (value, low, high) in figures]
-    return ["on test images, 95 % intervals in brackets:", *told] if told else []
+    parts = [f"{title(name)} {value:.3f} ({low:.3f} to {high:.3f})" for name, (value, low, high) in figures]
+    return ["on test images, 95 % intervals in brackets:", *parts] if parts else []
 
 
 def _was_made(info: ModelInfo) -> list[str]:
-    told = [f"by the recipe {info.recipe} on {info.source}, seed {info.seed}"]
+    parts = [f"by the recipe {info.recipe} on {info.source}, seed {info.seed}"]
     if info.synthetic:
-        told.append("from SYNTHETIC images alone: its answers say nothing about patients")
-    return [*told, info.made] if info.made else told
+        parts.append("from SYNTHETIC images alone: its answers say nothing about patients")
+    return [*parts, info.made] if info.made else parts

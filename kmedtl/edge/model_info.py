@@ -166,17 +166,17 @@ def _parsed(content: bytes) -> ModelInfo:
         raise _OtherVersionError(version)
     expect("window" in document, "window", "to be told", "nothing")  # without it images would be read otherwise
     known = {setting.name for setting in fields(ModelInfo)}
-    told = {name: value for name, value in document.items() if name in known}
-    return config.build(ModelInfo, told, text_as_number=False)
+    fields_by_name = {name: value for name, value in document.items() if name in known}
+    return config.build(ModelInfo, fields_by_name, text_as_number=False)
 
 
 def _from_version_2(document: dict[str, Any]) -> dict[str, Any]:
     """Return a document of version 2, which knew classification alone, as one of version 3."""
-    told = {"labels": "kind", "classes": "classes", "calibration": "calibration", "thresholds": "thresholds"}
-    for name in told.values():
+    fields_by_name = {"labels": "kind", "classes": "classes", "calibration": "calibration", "thresholds": "thresholds"}
+    for name in fields_by_name.values():
         expect(name in document, name, "to be told", "nothing")
-    decoder = {"kind": "classification", **{now: document[was] for now, was in told.items()}}
-    kept = {name: value for name, value in document.items() if name not in told.values()}
+    decoder = {"kind": "classification", **{now: document[was] for now, was in fields_by_name.items()}}
+    kept = {name: value for name, value in document.items() if name not in fields_by_name.values()}
     return {**kept, "decoder": decoder, "version": VERSION}
 
 

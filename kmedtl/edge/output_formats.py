@@ -44,11 +44,11 @@ def _json_lines(predictions: Iterable[Prediction], info: ModelInfo | None) -> It
 
 
 def _document(row: Prediction, info: ModelInfo | None) -> dict[str, object]:
-    said = row.answer or (info.task.blank(info.decoder) if info else None)
-    told: dict[str, object] = {"image": row.image, **(said.document() if said else {})}
-    told |= {name: getattr(row, name) for name in ("unlike_training", "out_of_distribution", "error")}
-    told |= {name: value for name in ON_REQUEST if (value := getattr(row, name)) is not None}
-    return told | (info.task.context(info.decoder) | {"synthetic": info.synthetic} if info else {})
+    answer = row.answer or (info.task.blank(info.decoder) if info else None)
+    fields: dict[str, object] = {"image": row.image, **(answer.document() if answer else {})}
+    fields |= {name: getattr(row, name) for name in ("unlike_training", "out_of_distribution", "error")}
+    fields |= {name: value for name in ON_REQUEST if (value := getattr(row, name)) is not None}
+    return fields | (info.task.context(info.decoder) | {"synthetic": info.synthetic} if info else {})
 
 
 def _csv(predictions: Iterable[Prediction], info: ModelInfo | None) -> Iterator[str]:
@@ -59,11 +59,11 @@ def _csv(predictions: Iterable[Prediction], info: ModelInfo | None) -> Iterator[
     writer.writerow(map(cell, ["image", *names, "error", "unlike_training", "out_of_distribution"]))
     yield _taken(text)
     for row in predictions:
-        said = row.answer or (info.task.blank(info.decoder) if info else None)
-        values = said.values() if said else [_plain(row.outputs)]
-        told = [row.image, *values, row.error, row.unlike_training, row.out_of_distribution]
-        bare = any("\r" in value for value in told if isinstance(value, str))  # which the writer does not quote
-        (quoting if bare else writer).writerow(map(cell, told))
+        answer = row.answer or (info.task.blank(info.decoder) if info else None)
+        values = answer.values() if answer else [_plain(row.outputs)]
+        fields = [row.image, *values, row.error, row.unlike_training, row.out_of_distribution]
+        bare = any("\r" in value for value in fields if isinstance(value, str))  # which the writer does not quote
+        (quoting if bare else writer).writerow(map(cell, fields))
         yield _taken(text)
 
 

@@ -33,11 +33,11 @@ def check_fits(path: Path, shapes: Shapes, info: ModelInfo) -> None:
         UserError: it takes other images, or answers with other outputs or another number of features.
     """
     known, features = info.out_of_distribution, shapes.outputs.get(FEATURES)
-    told = {
+    expected = {
         "images of (height, width, channels)": (shapes.image, (info.size, info.size, info.channels)),
         **{name: (shapes.outputs.get(name), width) for name, width in info.task.widths(info.decoder).items()},
         FEATURES: (features, known.width if known and features is not None else features),
     }
-    for name, (found, said) in told.items():
-        if found != said:
-            raise UserError(f"{path}: its {MEMBER} says {name}: {said}, the model has {found}; export it again.")
+    for name, (found, wanted) in expected.items():
+        if found != wanted:
+            raise UserError(f"{path}: its {MEMBER} says {name}: {wanted}, the model has {found}; export it again.")

@@ -54,8 +54,8 @@ def _report(image: pydicom.Dataset, prediction: Prediction, info: ModelInfo) -> 
             for number, found in enumerate(answer.measurements())
         ],
         qualitative_evaluations=[
-            hd.sr.QualitativeEvaluation(coded(name, meaning), coded(f"{name}-value", said))
-            for name, meaning, said in _said(answer, prediction.out_of_distribution, info)
+            hd.sr.QualitativeEvaluation(coded(name, meaning), coded(f"{name}-value", value))
+            for name, meaning, value in _evaluations(answer, prediction.out_of_distribution, info)
         ],
         source_images=[hd.sr.SourceImageForMeasurementGroup(image.SOPClassUID, image.SOPInstanceUID)],
     )
@@ -69,14 +69,14 @@ def _report(image: pydicom.Dataset, prediction: Prediction, info: ModelInfo) -> 
     )
 
 
-def _said(answer: Answer, unlike: bool | None, info: ModelInfo) -> list[tuple[str, str, str]]:
-    """Return what is said in words: (code, name, value)."""
-    said = [("decision", "Decision at the operating point", answer.decision or "")]
+def _evaluations(answer: Answer, unlike: bool | None, info: ModelInfo) -> list[tuple[str, str, str]]:
+    """Return the evaluations in words: (code, name, value)."""
+    evaluations = [("decision", "Decision at the operating point", answer.decision or "")]
     if unlike is not None:
-        said.append(("unlike", "Unlike the training images", "yes" if unlike else "no"))
+        evaluations.append(("unlike", "Unlike the training images", "yes" if unlike else "no"))
     if info.synthetic:
-        said.append(("synthetic", "Trained on synthetic images", "says nothing about patients"))
-    return [*said, ("use", "Intended use", "research only; not a medical device")]
+        evaluations.append(("synthetic", "Trained on synthetic images", "says nothing about patients"))
+    return [*evaluations, ("use", "Intended use", "research only; not a medical device")]
 
 
 def _capture(image: pydicom.Dataset, heat_map: np.ndarray, info: ModelInfo) -> hd.sc.SCImage:

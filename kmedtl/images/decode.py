@@ -68,5 +68,5 @@ def decode(file: tuple[str, int | None], reading: Reading) -> Answer:
         return Facts(error=str(error)), None
     except OSError:
         return Facts(error="it changed while it was read"), None
-    told = {field.name: getattr(picture, field.name) for field in fields(Picture) if field.name != "pixels"}
-    return Facts(**told, sha256=digest), picture.pixels
+    facts = {field.name: getattr(picture, field.name) for field in fields(Picture) if field.name != "pixels"}
+    return Facts(**facts, sha256=digest), picture.pixels

@@ -16,7 +16,7 @@ from kmedtl.images.pixels import UnreadableImageError
 from kmedtl.images.placement import to_square
 from kmedtl.images.reading import Reading
 
-MOST_VALUES = 64  # that are told of a file
+MOST_VALUES = 64  # of a file, that are listed
 Soft = Literal["refuse", "threshold"]
 UNKNOWN = SourceImage()
 

@@ -1,1 +1,1 @@
-"""A run told to people: a page that stands alone, a model card, a PDF."""
+"""The result of a run for people: a page that stands alone, a model card, a PDF."""

@@ -45,10 +45,10 @@ def ask(settings: Segmentation, data: Data, manifest: Manifest) -> tuple[MaskQue
         UserError: no image has a mask.
     """
     if not (manifest.table["mask"] != "").any():
-        told = [f"{note.rstrip('.')}; " for note in manifest.notes if note.startswith(ORPHANS)]
+        orphans = [f"{note.rstrip('.')}; " for note in manifest.notes if note.startswith(ORPHANS)]
         raise UserError(
-            f"{manifest.source}: no image has a mask; {''.join(told)}expected NAME_mask.png beside NAME.png, a folder "
-            "masks/ beside images/, or a column 'mask' in the table."
+            f"{manifest.source}: no image has a mask; {''.join(orphans)}expected NAME_mask.png beside NAME.png, a "
+            "folder masks/ beside images/, or a column 'mask' in the table."
         )
     asked = MaskQuestion(tuple(data.structures or FOREGROUND), settings.tolerance, data.aspect, settings.loss)
     return replace(asked, missed=settings.missed), _without_classes(manifest)

@@ -16,7 +16,7 @@ from kmedtl.errors import expect
 
 LOGITS = "logits"
 NOTHING = "none"  # the decision where no finding is called
-MOST = 6  # findings that are told one by one
+MOST = 6  # findings that are listed one by one
 
 
 @dataclass(frozen=True)
@@ -145,14 +145,14 @@ def _explained(answer: ClassAnswer) -> tuple[str, int]:
 
 def _in_words(decoder: ClassDecoder) -> list[tuple[str, str]]:
     names = _listed(decoder.findings)
-    told = {
+    probabilities_of = {
         "binary": f"the probability of {names}, 0 to 1",
         "multi_class": f"a probability of each of {len(decoder.classes)} classes, together 1: {names}",
         "multi_label": f"a probability of each of {len(decoder.classes)} findings, 0 to 1: {names}",
     }[decoder.labels]
     method = decoder.calibration.method
-    said = "as the network gives them" if method == "none" else f"calibrated on validation ({method})"
-    return [("Comes out", f"{told}; {said}"), ("Decides", _decides(decoder))]
+    calibrated = "as the network gives them" if method == "none" else f"calibrated on validation ({method})"
+    return [("Comes out", f"{probabilities_of}; {calibrated}"), ("Decides", _decides(decoder))]
 
 
 def _decides(decoder: ClassDecoder) -> str:
