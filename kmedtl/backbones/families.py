@@ -246,7 +246,7 @@ def _tiny() -> Backbone:
         name="Tiny",
         builder="kmedtl.backbones.tiny.tiny",
         size=128,
-        parameters=54_024,
+        parameters=54_320,
         blocks=_chain(*ends, ("block4", FEATURES)),
         input_mode="tf",
         weights_from="none",
