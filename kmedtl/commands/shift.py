@@ -48,7 +48,6 @@ def command(options: argparse.Namespace) -> int:
     check_source_of(options.run)
     if options.match:
         check_source(Data(source=options.match))
-    import numpy as np
 
     with loading_tensorflow():
         from kmedtl.data.corruptions import REFERENCE
@@ -66,11 +65,9 @@ def command(options: argparse.Namespace) -> int:
         images = reopen.test_images(run, options.limit, print)
         runtime = open_runtime(run.model)
         check_fits(run.model, runtime.shapes, run.info)
-        test = run.examples("test")
-        place = {name: row for row, name in enumerate(test.ids)}
-        rows = np.array([place[name] for name in images.table["id"]])
+        test = run.examples("test").in_order_of(images.table["id"])
         found = shift(
-            runtime, images.pixels(), test.of(rows), run.info.decoder, options.severities, run.recipe.seed,
+            runtime, images.pixels(), test, run.info.decoder, options.severities, run.recipe.seed,
             reference,
         )  # fmt: skip
         notice = SYNTHETIC if run.info.synthetic else ""

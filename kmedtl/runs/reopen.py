@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from kmedtl.data import splits
@@ -80,7 +79,5 @@ def test_images(run: FinishedRun, limit: int | None, log: Callable[[str], None])
     if limit:
         table = splits.limit(table, limit, run.recipe.seed)
     table = table.drop(columns="patient").join(judged, on="id").sort_values("record", ignore_index=True)
-    place = {name: row for row, name in enumerate(examples.ids)}
-    rows = np.array([place[name] for name in table["id"]], int)
-    targets = {name: array[rows] for name, array in examples.targets.items()}
+    targets = examples.in_order_of(table["id"]).targets
     return Pipeline(found.store, table, targets, run.recipe.data.batch_size)

@@ -72,7 +72,7 @@ def gain(
         decoder, other: of ours, and of theirs.
     """
     mine = labelled(ours, decoder)
-    scores = np.stack([_in_order_of(mine, labelled(examples, other)) for examples in theirs])
+    scores = np.stack([labelled(examples.in_order_of(mine.ids), other).scores for examples in theirs])
     if mine.kind == "binary":
         return auc_loss(mine.targets[:, 0], mine.scores[:, 0], scores[:, :, 0], mine.patients)
     areas, carrying, added = [], [], np.zeros(len(mine.ids))
@@ -90,11 +90,6 @@ def gain(
     value, half = float(np.mean(areas)), half_by_patient(added / len(areas), mine.patients)
     found = Estimate(value, max(-1.0, value - half), min(1.0, value + half), "DeLong by patient, paired")
     return at_least_by_patients(found, mean_patients(carrying), WIDE)
-
-
-def _in_order_of(ours: LabelledPredictions, theirs: LabelledPredictions) -> np.ndarray:
-    place = {name: row for row, name in enumerate(theirs.ids)}
-    return theirs.scores[[place[name] for name in ours.ids]]
 
 
 def _interval(model: LabelledPredictions, scores: np.ndarray) -> tuple[float, float]:

@@ -190,15 +190,9 @@ def gain(
     question: NumberQuestion, ours: Examples, theirs: Sequence[Examples], decoder: NumberDecoder, other: NumberDecoder
 ) -> Estimate:
     """Return R² of ours minus the mean R² of theirs, paired by image."""
-    others = [numbers(in_order_of(ours, one).outputs, other) for one in theirs]
+    others = [numbers(one.in_order_of(ours.ids).outputs, other) for one in theirs]
     truth = numbers(ours.targets, plain(question))
     return figures.r2_gain(truth, numbers(ours.outputs, decoder), np.stack(others), ours.patients)
-
-
-def in_order_of(ours: Examples, theirs: Examples) -> Examples:
-    """Return theirs in the order of our ids."""
-    place = {name: row for row, name in enumerate(theirs.ids)}
-    return theirs.of(np.array([place[name] for name in ours.ids], int))
 
 
 def cases(question: NumberQuestion, examples: Examples, decoder: NumberDecoder, count: int) -> list[Case]:

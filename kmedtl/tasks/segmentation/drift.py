@@ -53,9 +53,5 @@ def gain(
     question: MaskQuestion, ours: Examples, theirs: Sequence[Examples], decoder: MaskDecoder, other: MaskDecoder
 ) -> Estimate:
     """Return the Dice of ours minus the mean Dice of theirs, paired by image."""
-    place = [{name: row for row, name in enumerate(one.ids)} for one in theirs]
-    ordered = [
-        one.of(np.array([rows[name] for name in ours.ids], int)) for one, rows in zip(theirs, place, strict=True)
-    ]
-    tables = [per_image(one, question, other) for one in ordered]
+    tables = [per_image(one.in_order_of(ours.ids), question, other) for one in theirs]
     return dice_gain(per_image(ours, question, decoder), tables, ours.patients)
