@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -102,7 +102,7 @@ class MaskAnswer:
 
     def cells(self) -> list[str]:
         """Return what the printed table shows."""
-        return [_shown(area, "", mm2) for area, mm2 in zip(self.areas or (), self.mm2, strict=False)]
+        return [_shown(area, mm2) for area, mm2 in zip(self.areas or (), self.mm2, strict=False)]
 
     def values(self) -> list[Cell]:
         """Return what the CSV holds: pixels and mm² of each structure."""
@@ -130,9 +130,9 @@ class MaskAnswer:
         ]
 
 
-def _shown(area: int, unit: str, mm2: float | None) -> str:
+def _shown(area: int, mm2: float | None) -> str:
     """Return an area for a person to read."""
-    return f"{area} {unit}".rstrip() + ("" if mm2 is None else f" ({mm2:.4g} mm²)")
+    return f"{area}" + ("" if mm2 is None else f" ({mm2:.4g} mm²)")
 
 
 def probabilities(outputs: Outputs) -> np.ndarray:
@@ -243,8 +243,3 @@ def plain(
 ) -> MaskDecoder:
     """Return a decoder that calls a pixel from a probability of a half on, and drops nothing."""
     return MaskDecoder(tuple(structures), (127,) * len(structures), (0,) * len(structures), tolerance, aspect, unit)
-
-
-def at_thresholds(decoder: MaskDecoder, thresholds: Sequence[int], smallest: Sequence[int]) -> MaskDecoder:
-    """Return the decoder with other thresholds."""
-    return replace(decoder, thresholds=tuple(thresholds), smallest=tuple(smallest))
