@@ -45,7 +45,7 @@ def gallery(
     chosen, each = examples.of(np.array(rows, int)), np.arange(len(shown))
     predicted = masks_of(chosen, question, decoder)[each, ..., columns]
     reference = chosen.targets[MASK][each, ..., columns] > 0
-    pictures = np.repeat(pixels, 3 if pixels.shape[-1] == 1 else 1, axis=-1).copy()
+    pictures = _colored(pixels)
     pictures[contours(reference)] = REFERENCE
     pictures[contours(predicted)] = PREDICTED
     doubt = 1 - np.abs(2 * probabilities(chosen.outputs)[each, ..., columns] - 1)
@@ -54,10 +54,15 @@ def gallery(
 
 def draw(question: MaskQuestion, images: np.ndarray, targets: Targets) -> np.ndarray:
     """Return the images, uint8 (N, H, W, 3), with the contours of all structures."""
-    pictures = np.repeat(images, 3 if images.shape[-1] == 1 else 1, axis=-1).copy()
+    pictures = _colored(images)
     for structure in np.moveaxis(targets[MASK] > 0, -1, 0):
         pictures[contours(structure)] = REFERENCE
     return pictures
+
+
+def _colored(images: np.ndarray) -> np.ndarray:
+    """Return a copy of the images that has three channels to draw in."""
+    return np.repeat(images, 3 if images.shape[-1] == 1 else 1, axis=-1)
 
 
 def contours(masks: np.ndarray) -> np.ndarray:
