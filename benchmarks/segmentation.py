@@ -69,7 +69,7 @@ def measure_cache(options: argparse.Namespace) -> None:
     _, parts = divided(recipe, data, table)
     model, blocks = build(recipe, data.question)
     set_trainable(model, blocks, "head")
-    model.get_layer("head_dropout").rate = 0.0  # each way would draw its own
+    model.get_layer("decoder_dropout").rate = 0.0  # each way would draw its own
     split = cut(model, blocks, select(blocks, "head"))
     assert split is not None
     before, train = model.get_weights(), parts["train"]

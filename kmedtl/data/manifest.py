@@ -26,6 +26,7 @@ SPACINGS = ("file_row_spacing", "file_column_spacing")  # of its rows and its co
 OWN = ("record", "sha256", "twin", "poor", "stratum", *SIZES, *SPACINGS)  # columns that kmedtl adds while it works
 ORPHANS = "Masks without their image"  # what a note on them begins with
 UNKNOWN = -1.0  # the target of an uncertain label: the loss leaves it out
+UNKNOWN_MASK = 255  # the same in masks, whose pixels are 0 or 1 elsewhere, uint8
 
 
 @dataclass(frozen=True)

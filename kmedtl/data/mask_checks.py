@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import pandas as pd
 
@@ -34,12 +33,12 @@ class MaskRow:
     height: int
 
 
-def check_rows(rows: Sequence[MaskRow], structures: Mapping[str, Mark], missing: Literal["refuse", "empty"]) -> None:
+def check_rows(rows: Sequence[MaskRow], structures: Mapping[str, Mark], may_miss: bool) -> None:
     """Refuse what is wrong before any mask is decoded.
 
     Raises:
         UserError: a mask that is its image's own file; the same mask for all images; images without a mask, unless
-            `missing` says that they are empty; no mask at all.
+            they `may_miss` it; no mask at all.
     """
     own = [row for row in rows if os.path.realpath(row.path) in map(os.path.realpath, row.masks)]
     _refuse_itself([row.id for row in own])
@@ -52,10 +51,11 @@ def check_rows(rows: Sequence[MaskRow], structures: Mapping[str, Mark], missing:
             f"masks: {fitting}; expected files in the manifest's column `mask`, or in a folder called `masks`, as "
             "docs/data.md says."
         )
-    if without and missing == "refuse":
+    if without and not may_miss:
         raise UserError(
             f"{without[0].id}: has no mask; images without one: {len(without)} of {len(rows)}. If nothing is to be "
-            "marked in them, --set data.missing_masks=empty trains them as empty; else add their masks, or remove them."
+            "marked in them, --set data.missing_masks=empty trains them as empty; leave_out does without images that "
+            "have no mask file."
         )
 
 

@@ -68,7 +68,7 @@ def prepare_masks(table: pd.DataFrame, data: Data) -> MaskStore:
     """
     structures = data.structures or FOREGROUND
     rows = sorted(_rows(table), key=lambda row: row.id)
-    check_rows(rows, structures, data.missing_masks)
+    check_rows(rows, structures, data.missing_masks == "empty")
 
     def decode_into(folder: Path) -> None:
         images = [MaskedImage(row.path, row.masks, row.frame) for row in rows]

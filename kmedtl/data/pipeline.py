@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from kmedtl.data.augment import augmentation, bordering, mixer
 from kmedtl.data.in_memory import ImagesInMemory
-from kmedtl.data.manifest import UNKNOWN
+from kmedtl.data.manifest import UNKNOWN, UNKNOWN_MASK
 from kmedtl.data.store import Store
 
 SHUFFLE_BUFFER = 2048  # images; the store's own order is shuffled already
@@ -41,7 +41,7 @@ class Pipeline:
         store: where the pixels are.
         table: the split's rows in the order of `record`, which is the order in which `images` yields them.
         targets: by the name of the model's output: float32 (N, …), or uint8 of masks, in the same order; `UNKNOWN`
-            where nobody knows.
+            where nobody knows, `UNKNOWN_MASK` in masks.
         batch_size: images a batch; the last one may be smaller.
         moves: targets that move with the image: masks, (N, size, size, M), or boxes, (N, B, 4) of x and y at top left
             and bottom right in pixels.
@@ -121,7 +121,7 @@ class Pipeline:
         return batches.map(
             lambda images, rows: vary(
                 tf.cast(images, tf.float32),
-                {name: tf.cast(tf.gather(array, rows), tf.float32) for name, array in targets.items()},
+                {name: _as_float(tf.gather(array, rows)) for name, array in targets.items()},
                 tf.gather(weights, rows),
             ),
             num_parallel_calls=1,
@@ -143,6 +143,12 @@ def pipelines(
     """
     parts = {str(split): part.sort_values("record").reset_index(drop=True) for split, part in table.groupby("split")}
     return {split: Pipeline(store, part, targets(part), batch_size, moves or {}) for split, part in parts.items()}
+
+
+def _as_float(targets: tf.Tensor) -> tf.Tensor:
+    """Return targets as float32, `UNKNOWN` in masks too where nobody knows."""
+    values = tf.cast(targets, tf.float32)
+    return tf.where(values == UNKNOWN_MASK, UNKNOWN, values) if targets.dtype == tf.uint8 else values
 
 
 def _vary(variation: Variation, channels: int, seed: int, moves: Mapping[str, Moving]) -> Callable[..., Batch]:

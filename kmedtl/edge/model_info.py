@@ -17,7 +17,7 @@ from typing import IO, Any
 
 from kmedtl import config
 from kmedtl.edge.out_of_distribution import OutOfDistribution
-from kmedtl.edge.tasks import EDGE_TASKS, Decoder
+from kmedtl.edge.tasks import Decoder, edge_task_of
 from kmedtl.edge.tasks.task import EdgeTask
 from kmedtl.errors import UserError, expect
 from kmedtl.images.reading import Aspect, Reading, Window
@@ -90,7 +90,7 @@ class ModelInfo:
     @property
     def task(self) -> EdgeTask:
         """The row that says what the decoder means."""
-        return EDGE_TASKS[self.decoder.kind]
+        return edge_task_of(self.decoder)
 
     @property
     def reading(self) -> Reading:

@@ -57,12 +57,14 @@ def by_window(model: Model) -> Model:
     """Return the model with its window sliding over images as large as their files.
 
     Raises:
-        UserError: a model that has no masks.
+        UserError: a model that has no masks, or answers for an image as a whole besides.
     """
     info = model.info
     if info is None or info.task.masks is None:
         raise UserError("--window: expected a model of a segmentation; this one answers for an image as a whole.")
-    (output,) = info.task.widths(info.decoder)
+    output, *others = info.task.widths(info.decoder)
+    if others:
+        raise UserError("--window: expected a model of masks alone; this one answers for an image as a whole as well.")
     known = info.out_of_distribution
     if known is not None:  # the layout of a whole image says nothing of a window
         info = replace(info, out_of_distribution=replace(known, layout=None))

@@ -28,16 +28,18 @@ def explained(
         images: uint8 (N, H, W, C), in the order of the examples.
         method: a key of `METHODS`.
         hidden: ids that are not shown.
-        own: (examples, cases, their pixels) → the task's own pictures and maps, in the place of images and method.
+        own: (examples, cases, their pixels) → the task's own pictures and maps, in the place of images and method; a
+            map of NaN is left to the method.
     """
     visible = ~np.isin(examples.ids, list(hidden))
     examples, images = examples.of(visible), images[visible]
     cases = choose(examples)
     pixels = images[[case.row for case in cases]]
-    if own:
-        return gallery(cases, examples.ids, *own(examples, cases, pixels)) if cases else []
-    maps = np.zeros(pixels.shape[:3], np.float32)
-    for which in {(case.output, case.column) for case in cases}:
-        rows = [number for number, case in enumerate(cases) if (case.output, case.column) == which]
+    pictures, maps = pixels, np.full(pixels.shape[:3], np.nan, np.float32)
+    if own and cases:
+        pictures, maps = own(examples, cases, pixels)
+    open_cases = {number: case for number, case in enumerate(cases) if np.isnan(maps[number]).all()}
+    for which in dict.fromkeys((case.output, case.column) for case in open_cases.values()):
+        rows = [number for number, case in open_cases.items() if (case.output, case.column) == which]
         maps[rows] = METHODS[method](model, pixels[rows], which)
-    return gallery(cases, examples.ids, pixels, maps)
+    return gallery(cases, examples.ids, pictures, maps)

@@ -80,13 +80,13 @@ def _class_activation(model: keras.Model, images: np.ndarray, which: Which, weig
     """Return the positive part of the weighted sum of the last feature map's channels."""
     name, column = which
     features = model.get_layer(FEATURES).output
-    backbone, head = keras.Model(model.input, features), keras.Model(features, model.output)
+    backbone, head = keras.Model(model.input, features), keras.Model(features, model.output[name])
     maps = []
     for batch in _batches(images, title):
         found = backbone(batch, training=False)
         with tf.GradientTape() as tape:  # of the head alone, so nothing of the backbone is kept for it
             tape.watch(found)
-            score = tf.reduce_sum(head(found, training=False)[name][:, column])
+            score = tf.reduce_sum(head(found, training=False)[:, column])
         weights = weigh(found, tape.gradient(score, found))
         maps.append(tf.reduce_sum(weights * found, axis=-1).numpy())
     return enlarge(np.concatenate(maps), *images.shape[1:3])

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from kmedtl.data.augment import augmentation
-from kmedtl.edge.tasks import EDGE_TASKS, Decoder
+from kmedtl.edge.tasks import Decoder, edge_task_of
 from kmedtl.edge.tasks.task import Outputs
 from kmedtl.errors import UserError
 from kmedtl.system.progress import progress
@@ -105,7 +105,7 @@ def _spread(
                 parts.append(answer(batch.astype(np.float32)))
                 bar.update()
             outputs_by_pass.append({output: np.concatenate([part[output] for part in parts]) for output in parts[0]})
-    decode = EDGE_TASKS[decoder.kind].decode
+    decode = edge_task_of(decoder).decode
     numbers = [
         [[one.value for one in found.measurements()] for found in decode(outputs, decoder)]
         for outputs in outputs_by_pass

@@ -81,11 +81,14 @@ def failed_gates(row: Parity, format: str, gate: Gate, titles: Mapping[str, str]
     """
     if format in QUANTIZED:
         limits = {name: getattr(gate, name) for name in ("mean_difference", "flips", "dice_apart", "pixels_changed")}
+        limits["loss"] = gate.auc_loss
         checked = {f"{title(row.headline)} loss": (row.loss.value, gate.auc_loss)}
     else:
         limits = {"max_difference": gate.float16 if format == "float16" else gate.float32}
         checked = {}
-    checked |= {titles[name]: (row.drift[name], limit) for name, limit in limits.items() if name in row.drift}
+    for name, value in row.drift.items():
+        figure = name.rpartition(".")[2]  # before it stands the task, where there are several
+        checked |= {titles[name]: (value, limits[figure])} if figure in limits else {}
     return tuple(f"{name} {value:.4g} > {limit:g}" for name, (value, limit) in checked.items() if value > limit)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import jinja2
 import matplotlib
+from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from kmedtl.files.digits import in_digits
@@ -20,13 +21,21 @@ TYPES = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg", b"<?xml": "imag
 
 
 def write(path: Path, template: Path, search: Sequence[Path] = (), **content: Any) -> None:
-    """Render a template, which may include its neighbours, those in `search`, and `style.css`, into the file `path`."""
+    """Render a template into the file `path`, as `render` does."""
+    path.write_text(render(template, search, **content), encoding="utf-8")
+
+
+def render(template: Path, search: Sequence[Path] = (), **content: Any) -> Markup:
+    """Render a template, which may include its neighbours, those in `search`, and `style.css`.
+
+    What it returns is not escaped again where another template shows it.
+    """
     loader = jinja2.FileSystemLoader([template.parent, *search, Path(__file__).parent])
     environment = jinja2.Environment(
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["digits"] = in_digits
-    path.write_text(environment.get_template(template.name).render(**content), encoding="utf-8")
+    return Markup(environment.get_template(template.name).render(**content))
 
 
 def save_plots(figures: Mapping[str, Figure], folder: Path) -> dict[str, str]:

@@ -19,6 +19,7 @@ import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from kmedtl.backbones.blocks import HEAD, Block, end_tensors, frontier
+from kmedtl.data.manifest import UNKNOWN, UNKNOWN_MASK
 from kmedtl.data.pipeline import Batch, Pipeline, Variation
 from kmedtl.heads.pooling import pooling_of
 from kmedtl.system.disk import reserve, room_on
@@ -89,7 +90,12 @@ class Activations:
             array[view, rows] = output
         self.weights[view, rows] = weights
         for name, known in self.targets.items():
-            known[view, rows] = targets[name]
+            known[view, rows] = _as_kept(targets[name].numpy(), known.dtype)
+
+
+def _as_kept(targets: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Return float32 targets as a type keeps them: what nobody knows of a mask is no number of 8 bits."""
+    return np.where(targets == UNKNOWN, UNKNOWN_MASK, targets) if dtype == np.uint8 else targets
 
 
 def size_of(cut: ModelSplit, images: int, dtype: str) -> int:

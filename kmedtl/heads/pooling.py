@@ -46,4 +46,5 @@ def _attention_pool(features: KerasTensor, head: Head) -> KerasTensor:
     return layers.Reshape((channels,), name="head_attended_vector")(attended)
 
 
-HEADS = {"linear": _linear, "mlp": _mlp, "attention_pool": _attention_pool}
+# Beside a map, a vector is what a linear head makes.
+HEADS = {"linear": _linear, "mlp": _mlp, "attention_pool": _attention_pool, "unet": _linear}

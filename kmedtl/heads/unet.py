@@ -36,7 +36,7 @@ def unet(image: KerasTensor, pyramid: Mapping[int, KerasTensor], head: Head) -> 
         x = _convolved(x, width, f"decoder{stride}_conv")
     if head.detail and finer[-1:] != [1]:
         x = _with_detail(x, image)
-    return layers.SpatialDropout2D(head.dropout, name="head_dropout")(x)
+    return layers.SpatialDropout2D(head.dropout, name="decoder_dropout")(x)
 
 
 def enlarged_to(x: KerasTensor, like: KerasTensor, name: str) -> KerasTensor:

@@ -17,7 +17,7 @@ from kmedtl.recipe.export import Export, Gate
 from kmedtl.recipe.rule import parse_rule
 from kmedtl.recipe.search import Search
 from kmedtl.recipe.stage import Stage, Training
-from kmedtl.recipe.task import Classification, Regression, Segmentation, Task
+from kmedtl.recipe.task import Classification, Multi, Regression, Segmentation, Task
 
 __all__ = [
     "CLASSIFIERS",
@@ -29,6 +29,7 @@ __all__ = [
     "Export",
     "Gate",
     "Head",
+    "Multi",
     "Recipe",
 ]
 __all__ += ["Regression", "Search", "Segmentation", "Stage", "Task", "Training", "read", "write"]
@@ -66,7 +67,7 @@ class Head:
             `attention_pool`: a learned weight for each place of the feature map instead of the average (Ilse et al.,
             Attention-based Deep Multiple Instance Learning, 2018, section 2.4); `unet`, for segmentations: a decoder
             that doubles the last feature map step by step and joins the backbone's maps of each size to it
-            (Ronneberger et al., U-Net, 2015).
+            (Ronneberger et al., U-Net, 2015). Tasks beside it that answer for an image as a whole get a `linear` head.
         hidden: width of the hidden layer, of the attention's, or of the decoder at its coarsest.
         dropout: rate before the last layer.
         detail: of `unet`: a last step at the image's own size, which fine structures such as vessels need.

@@ -50,7 +50,8 @@ class Data:
             pattern of mask files' names, such as `*_lung*`, of which every pixel above 0 counts. Files that fit no
             pattern go by the values; of DICOM Segmentations values are the numbers of segments, and patterns may also
             be of their labels. Empty: whatever is above 0 is one structure, `foreground`.
-        missing_masks: of images without a mask: `refuse`, or `empty`, as if nothing were marked in them.
+        missing_masks: of images without a mask: `refuse`; `empty`, as if nothing were marked in them; `leave_out`: they
+            are not used, or beside other tasks used for these alone.
         soft_masks: of masks whose borders are blurred by scaling or JPEG: `refuse`, or `threshold`: a pixel counts from
             half of a structure's value on, or to the nearest of the named values.
         validation, test: fractions of the images, taken by whole patients.
@@ -82,7 +83,7 @@ class Data:
     aspect: Aspect = "stretch"
     frames: int | Literal["middle", "all"] = "middle"
     structures: Mapping[str, Any] = field(default_factory=dict)
-    missing_masks: Literal["refuse", "empty"] = "refuse"
+    missing_masks: Literal["refuse", "empty", "leave_out"] = "refuse"
     soft_masks: Literal["refuse", "threshold"] = "refuse"
     validation: float = 0.15
     test: float = 0.15

@@ -6,10 +6,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from kmedtl.errors import expect
+from kmedtl.images.marks import LONGEST, is_name
 
 
 @dataclass(frozen=True)
@@ -79,4 +81,41 @@ class Segmentation:
         expect(0 < self.tolerance <= 100, "task.tolerance", "above 0, at most 100", self.tolerance)
 
 
-Task = Classification | Regression | Segmentation
+@dataclass(frozen=True)
+class Multi:
+    """Several of the above of one image, by one network: a head each on the same backbone.
+
+    The loss is the sum of theirs (that no cleverer weighting does better: Kurin et al., In Defense of the Unitary
+    Scalarization for Deep Multi-Task Learning, NeurIPS 2022). An image counts for the tasks that it has an answer to.
+
+    Attributes:
+        tasks: name → task, two or more. The first gives the headline figure; the best epoch is that of the highest mean
+            of what each would choose its own by.
+        weights: name → what its loss counts in the sum; 1 where nothing is said.
+        kind: the name of the task.
+    """
+
+    tasks: Mapping[str, Classification | Regression | Segmentation] = field(default_factory=dict)
+    weights: Mapping[str, float] = field(default_factory=dict)
+    kind: Literal["multi"] = "multi"
+
+    def __post_init__(self) -> None:
+        expect(len(self.tasks) > 1, "task.tasks", "two tasks or more, each under a name", dict(self.tasks))
+        for name in self.tasks:
+            expect(is_name(name), "task.tasks", f"names of letters, digits, _ and -, {LONGEST} at most", name)
+        for name, weight in self.weights.items():
+            expect(name in self.tasks, "task.weights", f"names of {', '.join(self.tasks)}", name)
+            expect(0 < weight <= 1000, f"task.weights.{name}", "above 0, at most 1000", weight)
+
+    @property
+    def needs(self) -> str:
+        return "map" if any(task.needs == "map" for task in self.tasks.values()) else "vector"
+
+    @property
+    def idle(self) -> tuple[str, ...]:
+        """The settings that are idle in all tasks, and those that a map forbids: mixing would mix masks."""
+        each = [set(task.idle) for task in self.tasks.values()]
+        return tuple(sorted(set.intersection(*each) | {name for idle in each for name in idle if name == "mix"}))
+
+
+Task = Classification | Regression | Segmentation | Multi

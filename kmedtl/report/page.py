@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
@@ -10,17 +11,19 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 import yaml
+from markupsafe import Markup
 
 from kmedtl import config
 from kmedtl.data.manifest import SPLITS, Manifest
 from kmedtl.edge.heat_map import COLOURS
+from kmedtl.edge.tasks.multi import part_of
 from kmedtl.files import html
 from kmedtl.finetune.checkpoint import Checkpoint
 from kmedtl.recipe import without_folders
 from kmedtl.report import training
 from kmedtl.system.titles import title
 from kmedtl.tasks.summary import no_better_than_chance
-from kmedtl.tasks.task import Section
+from kmedtl.tasks.task import ReportParts, Section
 
 if TYPE_CHECKING:
     from kmedtl.runs.result import Result
@@ -65,17 +68,22 @@ def write(result: Result, folder: Path) -> None:
     task, parts = result.task, result.task.report(result)
     pictures = dict(training.draw(result.trained)) | parts.pictures
     headline = result.trained.history[0].figures if result.trained and result.trained.history else {"": 0}
+    addresses = html.save_plots({name: picture.figure for name, picture in pictures.items()}, folder / "plots")
+    words = {name: picture.words for name, picture in pictures.items()}
     html.write(
         folder / NAME,
         Path(__file__).with_name("report.html"),
         search=(parts.templates,),
         report=result,
         parts=parts,
+        fragments=[_fragment(*part, addresses, words) for part in parts.of_tasks],
+        at="",
+        of="",
         contents=[*BEFORE, *parts.sections, *AFTER],
         asked=", ".join(result.manifest.classes) or task.edge.in_words(result.fit.decoder)[0][1],
         validated=title(next(iter(headline)).removeprefix("val_")),
-        pictures=html.save_plots({name: picture.figure for name, picture in pictures.items()}, folder / "plots"),
-        words={name: picture.words for name, picture in pictures.items()},
+        pictures=addresses,
+        words=words,
         splits=split_rows(result.manifest),
         stages=stage_rows(result.trained),
         tiles=[(why, list(tiles)) for why, tiles in groupby(result.tiles, lambda tile: tile.case.why)],
@@ -90,11 +98,31 @@ def write(result: Result, folder: Path) -> None:
     )
 
 
+def _fragment(
+    name: str, result: Result, parts: ReportParts, addresses: Mapping[str, str], words: Mapping[str, str]
+) -> Markup:
+    """Return what one of several tasks adds to the page: its own sections, with its name in anchors and headings."""
+    return html.render(
+        Path(__file__).with_name("task.html"),
+        search=(parts.templates,),
+        report=result,
+        parts=parts,
+        at=f"{name}-",
+        of=f"{name}: ",
+        pictures=part_of(name, addresses),
+        words=part_of(name, words),
+        title=title,
+        chance=no_better_than_chance(result.evaluation, result.task.chance),
+        **parts.context,
+    )
+
+
 def drift_cell(name: str, value: float) -> str:
     """Return how a table shows a figure of drift: shares as percentages."""
     if math.isnan(value):
         return "–"
-    return f"{value:.{SHARES[name]}%}" if name in SHARES else f"{value:.1e}"
+    figure = name.rpartition(".")[2]  # before it stands the task, where there are several
+    return f"{value:.{SHARES[figure]}%}" if figure in SHARES else f"{value:.1e}"
 
 
 def split_rows(manifest: Manifest) -> list[SplitRow]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from kmedtl.errors import UserError, nearest
-from kmedtl.tasks import TASKS
+from kmedtl.tasks import TASKS, task_named
 from kmedtl.tasks.task import TableEvaluation, TableSettings
 
 DEFAULT = next(iter(TASKS))  # of a table that says nothing of its task
@@ -43,9 +43,11 @@ def judge(path: Path, settings: TableSettings, task: str = "") -> tuple[TableEva
     """Return what a table of predictions, or that of a run folder, says, and the document that metrics.json holds."""
     run = written_metrics(path)
     name = task or run.get("task", DEFAULT)
-    if name not in TASKS:
-        raise UserError(f"--task {name}: no such task. {nearest(str(name), TASKS)}")
-    found = TASKS[name].evaluate_table(path / "predictions.csv" if run else path, run, settings)
+    try:
+        row = task_named(name, run)
+    except (KeyError, TypeError):
+        raise UserError(f"--task {name}: no such task. {nearest(str(name), TASKS)}") from None
+    found = row.evaluate_table(path / "predictions.csv" if run else path, run, settings)
     marking: dict[str, Any] = {key: run[key] for key in ("synthetic", "notice") if key in run}
     return found, {**marking, "source": str(path), "task": name, **found.document}
 

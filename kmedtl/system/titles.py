@@ -13,5 +13,9 @@ TITLES = {
 
 
 def title(name: str) -> str:
-    """Return a figure's name as a person writes it."""
+    """Return a figure's name as a person writes it; before the last dot stands what it is of."""
+    of, _, name = name.rpartition(".")
+    if of:
+        figure = title(name)
+        return f"{of.replace('_', ' ').capitalize()}: {figure if figure[1:2].isupper() else figure.lower()}"
     return TITLES.get(name, name.replace("_", " ").capitalize())

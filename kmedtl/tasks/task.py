@@ -117,7 +117,8 @@ class Network:
     """What a task adds to the Keras graph.
 
     Attributes:
-        outputs: (question, `kmedtl.heads.build.Features`) → the model's outputs by name, float32.
+        outputs: (question, `kmedtl.heads.build.Features`, scope) → the model's outputs by name, float32; the names of
+            their layers begin with the scope, "" by default.
         losses: (question, stage, training, distilled) → a loss for each output; without a stage the plain ones.
         decode: (outputs as tensors, decoder) → what a SavedModel answers besides its outputs.
         closed_form: schedule → (model, schedule, data, seed, log) → model: heads that no gradient trains.
@@ -223,6 +224,7 @@ class ReportParts:
         pictures: by name.
         context: what the templates read beside `report`.
         maps: what the maps of the explained images show, where `Task.gallery` made them.
+        of_tasks: where several tasks are answered: (name, its `Result`, what it adds) of each.
     """
 
     templates: Path
@@ -232,6 +234,7 @@ class ReportParts:
     pictures: dict[str, Picture]
     context: dict[str, Any]
     maps: str = ""
+    of_tasks: tuple[tuple[str, Any, ReportParts], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -295,8 +298,8 @@ class Task:
         right: (Q, examples, decoder) → which answers are right, bool (N,); None where none is right or wrong.
         cases: (Q, examples, decoder, count) → images that the report explains.
         gallery: (Q, examples, decoder, cases, their pixels) → pictures uint8 (cases, H, W, 3) that show the answers,
-            and maps (cases, H, W) in 0–1 that explain them; None: an image as it is, and a method of
-            `kmedtl.explain`.
+            and maps (cases, H, W) in 0–1 that explain them, NaN where a method of `kmedtl.explain` is to; None: images
+            as they are, and such maps.
         curves: evaluation → pictures of it.
         report: (result) → what the page of a run shows of the task.
         draw: (Q, images uint8 (N, H, W, C), targets) → the images with what is true of them drawn in; None: they show

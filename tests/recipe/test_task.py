@@ -7,7 +7,7 @@ import yaml
 
 from kmedtl import config, recipe
 from kmedtl.errors import UserError
-from kmedtl.recipe import Classification, Head, Recipe, Regression, Segmentation
+from kmedtl.recipe import Classification, Head, Multi, Recipe, Regression, Segmentation
 from kmedtl.recipes.pneumonia import RECIPE
 from kmedtl.tasks import TASKS
 
@@ -15,8 +15,9 @@ TOLD = {
     "classification": Classification("multi_label"),
     "regression": Regression("age", "years", "huber", 0.5),
     "segmentation": Segmentation("tversky", missed=0.8),
+    "multi": Multi({"kind": Classification(), "spot": Segmentation("dice")}, {"spot": 0.5}),
 }
-HEADS = {"segmentation": Head("unet")}
+HEADS = dict.fromkeys(("segmentation", "multi"), Head("unet"))
 
 
 def built(task):
@@ -32,8 +33,8 @@ def refused(action):
 
 
 def test_every_task_has_its_settings():
-    assert set(TOLD) == set(TASKS)
-    assert {kind: settings.kind for kind, settings in TOLD.items()} == {kind: kind for kind in TASKS}
+    assert set(TOLD) == {*TASKS, "multi"}
+    assert {kind: settings.kind for kind, settings in TOLD.items()} == {kind: kind for kind in TOLD}
 
 
 def test_a_recipe_without_a_task_is_a_classification():
@@ -72,7 +73,7 @@ def test_only_what_differs_is_written_for_people_to_read():
         ({"kind": "detection"}, ["task.kind", "'detection'"]),
         ({"kind": "segmentation"}, ["head.kind", "expected unet beside segmentation"]),
         ({"kind": "segmentation", "tolerance": 0}, ["task.tolerance", "above 0, at most 100"]),
-        *(({"kind": kind}, ["task.kind", "Known: classification, regression"]) for kind in ("", None, 5, ["x"], {})),
+        *(({"kind": kind}, ["task.kind", "Known: classification, multi, regression"]) for kind in ("", None, 5, ["x"], {})),
         ({"labels": "binry"}, ["task.labels", "Did you mean 'binary'?"]),
         ({"target": "age"}, ["task.target", "no such setting"]),
         ("regression", ["task", "named settings", "'regression'"]),

@@ -16,10 +16,11 @@ from PIL import Image
 
 from kmedtl.data.manifest import SIZES, SPACINGS, Manifest, from_rows
 from kmedtl.edge.tasks.classification.decoder import LOGITS
+from kmedtl.edge.tasks.multi import joined, part_of
 from kmedtl.edge.tasks.regression import VALUE
 from kmedtl.edge.tasks.segmentation import MASK
 from kmedtl.edge.tasks.task import Outputs
-from kmedtl.recipe import Classification, Data, Evaluation, Head, Regression, Segmentation
+from kmedtl.recipe import Classification, Data, Evaluation, Head, Multi, Regression, Segmentation
 from kmedtl.tasks import task_of
 from kmedtl.tasks.task import Examples, Fit, Targets, Task
 
@@ -132,10 +133,27 @@ def certain(targets: Targets) -> Outputs:
     return {MASK: (8.0 * targets[MASK] - 4).astype(np.float32)}
 
 
+def each(**parts: Callable[[Targets], Outputs]) -> Callable[[Targets], Outputs]:
+    """Return what makes outputs of the targets of several tasks, by their names."""
+
+    def perfect(targets: Targets) -> Outputs:
+        return {
+            joined(name, output): array
+            for name, part in parts.items()
+            for output, array in part(part_of(name, targets)).items()
+        }
+
+    return perfect
+
+
+VECTORS = Multi({"kind": Classification(), "age": Regression("age", "a")})
+MAPS = Multi({"class": Classification(), "spot": Segmentation()}, {"spot": 2.0})
 ROWS = {
     "binary": Row(Classification(), lambda: invented(CLASSES[:2]), sure),
     "multi_class": Row(Classification(), invented, sure),
     "multi_label": Row(Classification(), lambda: invented(multi_label=True), sure),
     "regression": Row(Regression("age", "a"), invented, exact),
     "segmentation": Row(Segmentation(), with_masks, certain, Head("unet", hidden=16)),
+    "multi_vectors": Row(VECTORS, invented, each(kind=sure, age=exact)),
+    "multi_maps": Row(MAPS, with_masks, each(**{"class": sure, "spot": certain}), Head("unet", hidden=16)),
 }

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from functools import cache
+from typing import Any
+
 from kmedtl.edge.tasks.classification.decoder import CLASSIFICATION, ClassDecoder
+from kmedtl.edge.tasks.multi import MultiDecoder, combined
 from kmedtl.edge.tasks.regression import REGRESSION, NumberDecoder
 from kmedtl.edge.tasks.segmentation import SEGMENTATION, MaskDecoder
 from kmedtl.edge.tasks.task import EdgeTask
@@ -12,4 +16,16 @@ EDGE_TASKS: dict[str, EdgeTask] = {
     "regression": REGRESSION,
     "segmentation": SEGMENTATION,
 }
-Decoder = ClassDecoder | NumberDecoder | MaskDecoder
+Decoder = ClassDecoder | NumberDecoder | MaskDecoder | MultiDecoder
+
+
+def edge_task_of(decoder: Any) -> EdgeTask:
+    """Return the row of a decoder; that of several tasks is made of theirs."""
+    parts = getattr(decoder, "tasks", None)
+    return combined_of(tuple((name, one.kind) for name, one in parts.items())) if parts else EDGE_TASKS[decoder.kind]
+
+
+@cache
+def combined_of(kinds: tuple[tuple[str, str], ...]) -> EdgeTask:
+    """Return the row of several tasks: (name, kind) of each; the same ones for the same names."""
+    return combined({name: EDGE_TASKS[kind] for name, kind in kinds})

@@ -18,11 +18,11 @@ from kmedtl.tasks.classification.question import ClassQuestion
 from kmedtl.tasks.task import Network
 
 
-def outputs(question: ClassQuestion, features: Features) -> dict[str, KerasTensor]:
+def outputs(question: ClassQuestion, features: Features, scope: str = "") -> dict[str, KerasTensor]:
     """Return `logits`, float32 (N, findings), above zero where a finding is more likely than not."""
     vector = features.vector  # before the last layer is made: each draws a seed, in this order
     # Half precision would tie scores.
-    return {LOGITS: layers.Dense(len(question.findings), name=LOGITS, dtype="float32")(vector)}
+    return {LOGITS: layers.Dense(len(question.findings), name=scope + LOGITS, dtype="float32")(vector)}
 
 
 def losses(

@@ -13,10 +13,10 @@ from kmedtl.tasks.regression.row import NumberQuestion
 from kmedtl.tasks.task import Network
 
 
-def outputs(question: NumberQuestion, features: Features) -> dict[str, KerasTensor]:
+def outputs(question: NumberQuestion, features: Features, scope: str = "") -> dict[str, KerasTensor]:
     """Return `value`, float32 (N, 1), in standard deviations of the target from its mean."""
     vector = features.vector
-    return {VALUE: layers.Dense(1, name=VALUE, dtype="float32")(vector)}
+    return {VALUE: layers.Dense(1, name=scope + VALUE, dtype="float32")(vector)}
 
 
 def losses(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from kmedtl.data.manifest import Manifest
+from kmedtl.data.manifest import UNKNOWN, Manifest
 from kmedtl.edge.tasks.regression import REGRESSION as EDGE
 from kmedtl.edge.tasks.regression import VALUE, NumberDecoder, numbers
 from kmedtl.edge.tasks.task import Outputs
@@ -98,7 +98,8 @@ def targets(question: NumberQuestion, data: Data, manifest: Manifest, table: pd.
 
     def of(part: pd.DataFrame) -> Targets:
         scaled = (part[question.target].to_numpy(np.float64) - question.offset) / question.scale
-        return {VALUE: scaled[:, None].astype(np.float32)}
+        known = scaled[:, None].astype(np.float32)
+        return {VALUE: np.where(known == UNKNOWN, np.nextafter(known, 0), known)}  # a number that means something
 
     return KnownTargets(of)
 

@@ -61,11 +61,11 @@ class DiceCrossEntropy(keras.losses.Loss):
         return (self.overlap.call(y_true, y_pred) + ops.mean(of_pixels, axis=(1, 2, 3))) / 2
 
 
-def outputs(question: MaskQuestion, features: Features) -> dict[str, KerasTensor]:
+def outputs(question: MaskQuestion, features: Features, scope: str = "") -> dict[str, KerasTensor]:
     """Return `mask`, float32 (N, size, size, M): the logit of each structure at each pixel."""
-    logits = layers.Conv2D(len(question.structures), 1, name="mask_logits", dtype="float32")(features.dense)
-    whole = enlarged_to(logits, features.image, "mask_enlarge")
-    return {MASK: layers.Activation("linear", name=MASK, dtype="float32")(whole)}
+    logits = layers.Conv2D(len(question.structures), 1, name=f"{scope}mask_logits", dtype="float32")(features.dense)
+    whole = enlarged_to(logits, features.image, f"{scope}mask_enlarge")
+    return {MASK: layers.Activation("linear", name=scope + MASK, dtype="float32")(whole)}
 
 
 def losses(

@@ -39,7 +39,7 @@ class MaskQuestion:
 
 
 def ask(settings: Segmentation, data: Data, manifest: Manifest) -> tuple[MaskQuestion, Manifest]:
-    """Return the question, and every image: `data.missing_masks` says what becomes of those without a mask.
+    """Return the question, and the images: `data.missing_masks` says what becomes of those without a mask.
 
     Raises:
         UserError: no image has a mask.
@@ -51,6 +51,10 @@ def ask(settings: Segmentation, data: Data, manifest: Manifest) -> tuple[MaskQue
             "folder masks/ beside images/, or a column 'mask' in the table."
         )
     asked = MaskQuestion(tuple(data.structures or FOREGROUND), settings.tolerance, data.aspect, settings.loss)
+    if data.missing_masks == "leave_out":
+        masked = manifest.table[manifest.table["mask"] != ""].reset_index(drop=True)
+        without = len(manifest.table) - len(masked)
+        manifest = replace(manifest, table=masked, unlabelled=manifest.unlabelled + without)
     return replace(asked, missed=settings.missed), _without_classes(manifest)
 
 
