@@ -6,7 +6,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from kmedtl.errors import expect
@@ -72,11 +73,14 @@ class Segmentation:
     loss: Literal["dice_crossentropy", "dice", "crossentropy", "focal", "tversky"] = "dice_crossentropy"
     missed: float = 0.7
     tolerance: float = 2.0
+    structure_weights: Mapping[str, float] = field(default_factory=dict)
     kind: Literal["segmentation"] = "segmentation"
 
     def __post_init__(self) -> None:
         expect(0 < self.missed < 1, "task.missed", "above 0 and below 1", self.missed)
         expect(0 < self.tolerance <= 100, "task.tolerance", "above 0, at most 100", self.tolerance)
+        for name, weight in self.structure_weights.items():
+            expect(0 < weight <= 1000, f"task.structure_weights.{name}", "above 0, at most 1000", weight)
 
 
 Task = Classification | Regression | Segmentation

@@ -152,6 +152,30 @@ def test_each_loss_falls_as_masks_come_nearer(loss):
     assert values[-1] < 0.1
 
 
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_structure_counts_in_the_loss_by_its_weight(loss):
+    rows = [{"id": name, "path": f"/{name}.png", "patient": name, "label": name, "mask": "/m.png"} for name in "ab"]
+    images, data = from_rows(rows, ("a", "b"), "films"), Data(structures={"lung": 1, "nodule": 2})
+    random = np.random.default_rng(0)
+    target = random.integers(0, 2, (3, 8, 8, 2)).astype(np.float32)
+    logits = random.normal(0, 3, target.shape).astype(np.float32)
+
+    def of(weights, target, logits):
+        asked, _ = ROW.ask(Segmentation(loss=loss, structure_weights=weights), data, images)
+        (found,) = ROW.network().losses(asked, None, Training(), False).values()
+        return float(found(target, logits))
+
+    lung, nodule = (
+        float(ROW.network().losses(replace(QUESTION, loss=loss), None, Training(), False)[MASK](*arrays))
+        for arrays in ((target[..., :1], logits[..., :1]), (target[..., 1:], logits[..., 1:]))
+    )
+    assert of({"nodule": 3.0}, target, logits) == pytest.approx((lung + 3 * nodule) / 4, rel=1e-5)
+    assert of({"lung": 0.5, "nodule": 0.5}, target, logits) == pytest.approx((lung + nodule) / 2, rel=1e-5)
+    assert of({}, target, logits) == pytest.approx((lung + nodule) / 2, rel=1e-5)
+    with pytest.raises(UserError, match=r"task.structure_weights.nodul: no such structure. Did you mean 'nodule'\?"):
+        of({"nodul": 2.0}, target, logits)
+
+
 def test_missed_pixels_count_more_than_false_ones_in_the_tversky_loss():
     target = np.zeros((1, 8, 8, 1), np.float32)
     target[:, :4] = 1
