@@ -12,6 +12,7 @@ TITLES = {
 }  # fmt: skip
 
 
-def title(name: str) -> str:
-    """Return a figure's name as a person writes it."""
-    return TITLES.get(name, name.replace("_", " ").capitalize())
+def title(name: str, unit: str = "") -> str:
+    """Return a figure's name as a person writes it, with its unit where it has one."""
+    written = TITLES.get(name, name.replace("_", " ").capitalize())
+    return f"{written} [{unit}]" if unit else written

@@ -226,6 +226,12 @@ def lines(settings: Settings, fit: Fit, evaluation: Evaluation) -> list[str]:
     ]
 
 
+def units(question: NumberQuestion) -> dict[str, str]:
+    """Return the unit of errors, where the target has one."""
+    named = ("mae", "rmse", "bias", "lower_limit", "upper_limit")
+    return dict.fromkeys(named, question.unit) if question.unit else {}
+
+
 def _network() -> Network:
     from kmedtl.tasks.regression.network import NETWORK
 
@@ -275,4 +281,5 @@ REGRESSION = Task(
     cases=cases,
     curves=_curves,
     report=_report,
+    units=units,
 )

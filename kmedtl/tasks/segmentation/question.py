@@ -136,6 +136,11 @@ def question_of(decoder: MaskDecoder) -> MaskQuestion:
     return MaskQuestion(decoder.structures, decoder.tolerance, decoder.aspect, unit=decoder.unit)
 
 
+def units(question: MaskQuestion) -> dict[str, str]:
+    """Return the unit of distances, and up to which distance borders agree."""
+    return {"hd95": question.unit, "surface_dice": f"within {question.tolerance:g} {question.unit}"}
+
+
 def plain_decoder(question: MaskQuestion) -> MaskDecoder:
     """Return the decoder that calls a pixel from a probability of a half on."""
     return plain(question.structures, question.tolerance, question.aspect, question.unit)

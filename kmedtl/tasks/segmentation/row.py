@@ -98,4 +98,5 @@ SEGMENTATION = Task(
     vote=VOTE,
     moves={MASK: "mask"},
     columns=(*SIZES, *SPACINGS),
+    units=question.units,
 )
