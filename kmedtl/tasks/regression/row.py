@@ -18,7 +18,7 @@ from kmedtl.recipe import Data, Regression, Training
 from kmedtl.recipe import Evaluation as Settings
 from kmedtl.statistics.confidence import Estimate
 from kmedtl.tasks.regression import figures
-from kmedtl.tasks.regression.table import evaluate_table
+from kmedtl.tasks.regression.table import evaluate_table, wrote
 from kmedtl.tasks.summary import estimate_lines
 from kmedtl.tasks.task import (
     Arrays,
@@ -281,5 +281,6 @@ REGRESSION = Task(
     cases=cases,
     curves=_curves,
     report=_report,
+    wrote=wrote,
     units=units,
 )

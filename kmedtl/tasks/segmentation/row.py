@@ -12,7 +12,7 @@ from kmedtl.edge.tasks.task import Outputs
 from kmedtl.tasks.segmentation import cases, drift, evaluation, question, summary
 from kmedtl.tasks.segmentation.combine import VOTE
 from kmedtl.tasks.segmentation.question import MaskQuestion
-from kmedtl.tasks.segmentation.table import evaluate_table
+from kmedtl.tasks.segmentation.table import evaluate_table, wrote
 from kmedtl.tasks.task import Arrays, Evaluation, Examples, Network, Picture, ReportParts, Targets, Task
 
 
@@ -98,5 +98,6 @@ SEGMENTATION = Task(
     vote=VOTE,
     moves={MASK: "mask"},
     columns=(*SIZES, *SPACINGS),
+    wrote=wrote,
     units=question.units,
 )
