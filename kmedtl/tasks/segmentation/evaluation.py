@@ -17,7 +17,7 @@ from kmedtl.recipe import Evaluation as Settings
 from kmedtl.recipe import Training
 from kmedtl.statistics.confidence import Estimate
 from kmedtl.statistics.groups import bands, in_order
-from kmedtl.statistics.risk_control import controlled_threshold
+from kmedtl.statistics.risk_control import controlled_threshold, fewest_patients
 from kmedtl.tasks.segmentation.choose import best_dice, choose_smallest, choose_threshold, miss_shares
 from kmedtl.tasks.segmentation.columns import wide
 from kmedtl.tasks.segmentation.figures import evaluation_of, image_figures
@@ -158,6 +158,29 @@ def select(question: MaskQuestion, training: Training, outputs: Outputs, known: 
     return score(question, outputs, known)["dice"]
 
 
+def check_validation(question: MaskQuestion, settings: Settings, validation: Targets, patients: np.ndarray) -> None:
+    """Refuse too few patients with a structure for `settings.miss_rate`, however good their masks will be.
+
+    Args:
+        patients: of each image of validation, (N,).
+
+    Raises:
+        UserError: the first such structure.
+    """
+    if settings.miss_rate is not None:
+        for number, name in enumerate(question.structures):
+            count = len(set(patients[validation[MASK][..., number].any(axis=(1, 2))]))
+            if count < fewest_patients(settings.miss_rate):
+                raise _too_few(settings.miss_rate, name, count)
+
+
+def _too_few(miss_rate: float, name: str, patients: int) -> UserError:
+    return UserError(
+        f"evaluation.miss_rate: {miss_rate:g} cannot be kept for {name}: validation has {patients} patients with it, "
+        f"expected {fewest_patients(miss_rate)} or more, and masks that miss little; raise it, or data.validation."
+    )
+
+
 def fit_decoder(
     question: MaskQuestion, settings: Settings, validation: Examples, seed: int, decoder: MaskDecoder | None = None
 ) -> Fit:
@@ -177,11 +200,7 @@ def fit_decoder(
             shares = miss_shares(known, seen, validation.patients)
             found = controlled_threshold(shares, settings.miss_rate)
             if found is None:
-                raise UserError(
-                    f"evaluation.miss_rate: {settings.miss_rate:g} cannot be kept for {name}: validation has "
-                    f"{len(shares)} patients with it, expected {int(np.ceil(1 / settings.miss_rate)) - 1} or more, and "
-                    "masks that miss little; raise it, or data.validation."
-                )
+                raise _too_few(settings.miss_rate, name, len(shares))
             thresholds.append(found)
             smallest.append(0)
         else:

@@ -98,6 +98,7 @@ SEGMENTATION = Task(
     vote=VOTE,
     moves={MASK: "mask"},
     columns=(*SIZES, *SPACINGS),
+    check_validation=evaluation.check_validation,
     wrote=wrote,
     units=question.units,
 )

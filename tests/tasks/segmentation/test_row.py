@@ -13,7 +13,8 @@ from kmedtl.data.manifest import SIZES, SPACINGS, from_rows
 from kmedtl.edge.tasks.segmentation import LEVELS, MASK, called, levels_of, logits_of, place, plain
 from kmedtl.errors import UserError
 from kmedtl.images.placement import placement
-from kmedtl.recipe import Classification, Data, Evaluation, Head, Recipe, Segmentation, Stage, Training
+from kmedtl.recipe import Backbone, Classification, Data, Evaluation, Head, Recipe, Segmentation, Stage, Training
+from kmedtl.runner import run
 from kmedtl.tasks import TASKS
 from kmedtl.tasks.segmentation.cases import PREDICTED, REFERENCE
 from kmedtl.tasks.segmentation.question import MaskQuestion
@@ -70,7 +71,7 @@ def masked(root, count=8, side=40, large=()):
         random = np.random.default_rng(number)
         Image.fromarray(random.integers(0, 256, (side, side), dtype=np.uint8)).save(root / f"{number}.png")
         mask = np.zeros((side, side), np.uint8)
-        mask[5:20, 5 + number : 20] = 255
+        mask[5:20, 5 + number % 8 : 20] = 255
         mask = np.kron(mask, np.ones((2, 2), np.uint8)) if number in large else mask
         Image.fromarray(mask).save(root / f"{number}_mask.png")
     return root
@@ -281,6 +282,22 @@ def test_a_miss_rate_is_kept_or_refused_where_too_few_patients_are_there():
     assert missed <= 0.05
     with pytest.raises(UserError, match=r"miss_rate: 0.05 cannot be kept for lesion: validation has 6 patients"):
         ROW.fit_decoder(QUESTION, Evaluation(miss_rate=0.05), noisy.of(np.arange(6)), 0)
+
+
+def test_a_miss_rate_that_cannot_be_kept_is_refused_before_anything_trains(tmp_path, cache):
+    recipe = Recipe(
+        "masks",
+        (Stage("head", "head", 1, 1e-3),),
+        task=Segmentation(),
+        data=Data(str(masked(tmp_path / "films", 24)), size=32, channels=1, validation=0.25, test=0.25, augment="none"),
+        backbone=Backbone("MobileNet", "random", truncate_at="block3"),
+        head=Head("unet", hidden=16),
+        evaluation=Evaluation(miss_rate=0.1),
+    )
+    said = []
+    with pytest.raises(UserError, match=r"miss_rate: 0.1 cannot be kept for foreground: validation has 6 patients"):
+        run(recipe, tmp_path / "run", log=said.append)
+    assert said == []  # a training begins by telling what is in the splits
 
 
 def test_empty_masks_are_told_apart_and_never_dropped():
