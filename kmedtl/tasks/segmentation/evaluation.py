@@ -51,9 +51,17 @@ def masks_of(examples: Examples, question: MaskQuestion, decoder: MaskDecoder) -
 
 
 def per_image(examples: Examples, question: MaskQuestion, decoder: MaskDecoder) -> pd.DataFrame:
+    """Return the figures of each image and structure, as `figures_of`, of the masks that a decoder makes."""
+    return figures_of(examples, question, masks_of(examples, question, decoder))
+
+
+def figures_of(examples: Examples, question: MaskQuestion, predicted: np.ndarray) -> pd.DataFrame:
     """Return the figures of each image and structure, see `figures.image_figures`; distances are in `question.unit`.
 
     Masks are compared on the model's grid, of which a pixel is so many of the file as the file was scaled down by.
+
+    Args:
+        predicted: bool (N, size, size, M), as of `masks_of`.
 
     Raises:
         UserError: distances in mm, and an image whose file does not say how far apart its pixels are.
@@ -68,7 +76,6 @@ def per_image(examples: Examples, question: MaskQuestion, decoder: MaskDecoder) 
             raise UserError(f"{examples.ids[unknown][0]}: no pixel spacing, and the run's distances are in mm.")
         pixel = pixel * spacings
     reference = examples.targets[MASK] > 0
-    predicted = masks_of(examples, question, decoder)
     return image_figures(reference, predicted, question.structures, pixel, question.tolerance)
 
 
