@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from kmedtl.data.manifest import SIZES, SPACINGS
-from kmedtl.edge.tasks.segmentation import LEVELS, MASK, MaskDecoder, called, levels_of
+from kmedtl.edge.tasks.segmentation import HIGHEST, MASK, MaskDecoder, called, levels_of
 from kmedtl.edge.tasks.task import Outputs
 from kmedtl.errors import UserError
 from kmedtl.images.placement import Placement, placement
@@ -95,9 +95,9 @@ def pixel_calibration(examples: Examples, question: MaskQuestion) -> pd.DataFram
     """
     seen = np.broadcast_to(inside(examples, question), examples.targets[MASK].shape)
     levels, known = levels_of(examples.outputs)[seen], examples.targets[MASK][seen] > 0
-    tenth = np.minimum(levels.astype(int) * TENTHS // LEVELS, TENTHS - 1)
+    tenth = np.minimum(levels.astype(int) * TENTHS // HIGHEST, TENTHS - 1)
     counts, hits = np.bincount(tenth, minlength=TENTHS), np.bincount(tenth, known, TENTHS)
-    claimed = np.bincount(tenth, levels, TENTHS) / LEVELS
+    claimed = np.bincount(tenth, levels, TENTHS) / HIGHEST
     there = counts > 0
     return pd.DataFrame(
         {"claimed": (claimed / np.maximum(counts, 1))[there], "observed": (hits / np.maximum(counts, 1))[there]}

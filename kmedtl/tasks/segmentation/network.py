@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 from keras import KerasTensor, layers, ops
 
-from kmedtl.edge.tasks.segmentation import LEVELS, MASK, MaskDecoder
+from kmedtl.edge.tasks.segmentation import HIGHEST, MASK, MaskDecoder
 from kmedtl.heads.build import Features
 from kmedtl.heads.unet import enlarged_to
 from kmedtl.recipe import Stage, Training
@@ -86,7 +86,7 @@ def losses(
 
 def decode(found: dict[str, tf.Tensor], decoder: MaskDecoder) -> dict[str, tf.Tensor]:
     """Return which pixels belong to which structure, uint8 (N, size, size, M), small parts included."""
-    levels = tf.round(tf.sigmoid(found[MASK]) * LEVELS)
+    levels = tf.round(tf.sigmoid(found[MASK]) * HIGHEST)
     return {"called": tf.cast(levels > tf.constant(decoder.thresholds, tf.float32), tf.uint8)}
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from kmedtl.cli import main
 from kmedtl.data.manifest import SIZES, SPACINGS, from_rows
-from kmedtl.edge.tasks.segmentation import LEVELS, MASK, called, levels_of, logits_of, place, plain
+from kmedtl.edge.tasks.segmentation import HIGHEST, MASK, called, levels_of, logits_of, place, plain
 from kmedtl.errors import UserError
 from kmedtl.images.placement import placement
 from kmedtl.recipe import Backbone, Classification, Data, Evaluation, Head, Recipe, Segmentation, Stage, Training
@@ -266,7 +266,7 @@ def test_validation_chooses_the_threshold_and_drops_specks():
     logits[:, 1, 1] = 3.0  # a speck in each image, of one pixel
     decoder = ROW.fit_decoder(QUESTION, Evaluation(), examples(masks, logits + random.normal(0, 0.1, masks.shape)), 0)
     (threshold,), (smallest,) = decoder.decoder.thresholds, decoder.decoder.smallest
-    assert LEVELS / (1 + np.exp(4)) < threshold < LEVELS / (1 + np.exp(1)) + 1
+    assert HIGHEST / (1 + np.exp(4)) < threshold < HIGHEST / (1 + np.exp(1)) + 1
     assert smallest >= 8
     found = ROW.figures(QUESTION, Evaluation(), examples(masks, logits), decoder.decoder)
     assert found.estimates["dice"].value == 1
