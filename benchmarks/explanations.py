@@ -26,6 +26,7 @@ with loading_tensorflow():
     from kmedtl.explain.methods import METHODS
     from kmedtl.explain.pointing_game import judge_pointing, read_masks
     from kmedtl.explain.sanity import sanity
+    from kmedtl.images.decode_masks import MaskedImage
     from kmedtl.runs.prepare import prepare_recipe
 
 SEED, RANDOMISED = 7, 8
@@ -59,7 +60,12 @@ def with_masks(folder, recipe, count):
     prepared = prepare_recipe(replace(recipe, data=data))
     test = prepared.table[prepared.table["split"] == "test"].sort_values("record", ignore_index=True)
     lesions = "*_mask*" if recipe.data.source.startswith("phantom") else "*"  # a phantom has masks of lungs as well
-    masks = read_masks(test["mask"], data.size, lesions)
+    files = zip(test["path"], test["mask"], test["frame"], strict=True)
+    images = [
+        MaskedImage(path, tuple(filter(None, mask.split("|"))), int(frame) if frame else None)
+        for path, mask, frame in files
+    ]
+    masks = read_masks(images, data.size, lesions)
     rows = np.flatnonzero(masks.any(axis=(1, 2)))
     rows = np.sort(np.random.default_rng(SEED).permutation(rows)[:count])
     part = pipelines(prepared.store, test.loc[rows], data.batch_size, targets=lambda part: {})["test"]

@@ -10,17 +10,20 @@ import termios
 import time
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from kmedtl import recipe as recipes
 from kmedtl.errors import UserError
 from kmedtl.files.names import STATE
-from kmedtl.recipe import Backbone, Evaluation, Export
+from kmedtl.recipe import Backbone, Data, Evaluation, Export, Head, Recipe, Segmentation, Stage
 from kmedtl.runner import run
 
 KILLED_AT = ("frozen part", "head 1/2", "head 2/2", "last blocks 1/1", "Exporting")
 MOMENTS = random.Random(5)
+QUICK = {"evaluation": Evaluation(cases=0, resamples=100), "export": Export(formats=())}
 
 
 def command(recipe, out, *arguments):
@@ -37,8 +40,7 @@ def light_recipe(small_recipe, tmp_path):
     stages = (replace(small_recipe.stages[0], ema=0.9), *small_recipe.stages[1:])
     lower = Backbone("MobileNet", "random", truncate_at="block3")
     data = replace(small_recipe.data, size=32)
-    quick = {"evaluation": Evaluation(cases=0, resamples=100), "export": Export(formats=())}
-    recipe = replace(small_recipe, data=data, backbone=lower, stages=stages, **quick)
+    recipe = replace(small_recipe, data=data, backbone=lower, stages=stages, **QUICK)
     recipes.write(recipe, tmp_path / "recipe.yaml")
     return recipe
 
@@ -94,6 +96,36 @@ def test_folds_go_on_in_the_fold_that_was_killed(light_recipe, tmp_path):
     recipes.write(light, tmp_path / "recipe.yaml")
     killed_at(command(tmp_path / "recipe.yaml", tmp_path / "killed"), "fold-2", "head 2/2")
     resumed_predicts_as_undisturbed(tmp_path)
+
+
+@pytest.mark.slow
+def test_a_run_notices_that_a_mask_has_changed(tmp_path):
+    random = np.random.default_rng(0)
+    for number in range(24):
+        pixels = random.integers(0, 256, (32, 32)).astype(np.uint8)
+        mask = np.zeros((32, 32), np.uint8)
+        mask[4:20, 4 + number % 8 : 20] = 255
+        for end, array in (("", pixels), ("_mask", mask)):
+            Image.fromarray(array).save(tmp_path / f"{number}{end}.png")
+    data = Data(source=str(tmp_path), size=32, channels=1, batch_size=8, augment="none", test=0.25, validation=0.25)
+    recipe = Recipe(
+        "masks",
+        (Stage("head", "head", 3, 1e-3),),
+        task=Segmentation(),
+        data=data,
+        backbone=Backbone("MobileNet", "random", truncate_at="block3"),
+        head=Head("unet", hidden=16),
+        **QUICK,
+    )
+    recipes.write(recipe, tmp_path / "recipe.yaml")
+    killed_at(command(tmp_path / "recipe.yaml", tmp_path / "run"), "head 3/3")
+    for number in range(24):  # whichever trained
+        mask = np.asarray(Image.open(tmp_path / f"{number}_mask.png")).copy()
+        mask[25, 25] = 255
+        Image.fromarray(mask).save(tmp_path / f"{number}_mask.png")
+    output, _ = start(tmp_path / "recipe.yaml", tmp_path / "run", "--resume").communicate(timeout=300)
+    assert "error: --resume: expected the labels or masks of training and validation that" in output
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_run_goes_on_only_with_the_settings_it_began_with(light_recipe, tmp_path):

@@ -19,7 +19,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("predictions", type=Path, help="a CSV with a row an image, or a run folder")
     parser.add_argument("--out", type=Path, metavar="DIR", help="a new folder for metrics.json")
     parser.add_argument(
-        "--task", default="", help="what the table answers, as regression (default: as the run says, or classification)"
+        "--task",
+        default="",
+        help="what the table answers, as regression (default: as the run or its columns say, else classification)",
     )
     parser.add_argument("--split", default="test", help="rows to judge where there is a column 'split' (default: test)")
     parser.add_argument(

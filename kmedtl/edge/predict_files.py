@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -28,6 +29,7 @@ from kmedtl.system.disk import room_on
 from kmedtl.system.printable import shown
 
 LONGEST = 200  # bytes of a name; file systems take 255
+NUMBERED = re.compile(r"([0-9]{4,9})_")  # how the names of masks and heat maps begin
 Picture = Callable[[], np.ndarray]
 Step = Callable[[Prediction, str, Picture], Prediction]  # answer, where the file lies, its heat map → answer
 
@@ -135,10 +137,10 @@ def _masks(folder: Path, model: Model) -> Step:
     """Return what writes the masks of an answer into `folder`, a PNG of 0 and 255 a structure, in the file's size."""
     _, masks_of = _with_masks(model, "--masks")
     _make(folder)
-    written = count(1)
+    numbers = _free_numbers(folder)
 
     def step(prediction: Prediction, place: str, picture: Picture) -> Prediction:
-        start = f"{next(written):04d}_{_short(Path(place).stem)}"
+        start = f"{next(numbers):04d}_{_short(Path(place).stem)}"
         paths = []
         for structure, mask in masks_of(prediction.answer).items():
             paths.append(folder / f"{start}_{structure}.png")
@@ -164,15 +166,21 @@ def _with_masks(model: Model, option: str) -> tuple[ModelInfo, Callable[[Any], M
 def _explanations(folder: Path, model: Model) -> Step:
     """Return what writes a heat map into `folder` as a PNG, numbered in the order of the answers."""
     _make(folder)
-    written: list[Path] = []
+    numbers = _free_numbers(folder)
 
     def step(prediction: Prediction, place: str, picture: Picture) -> Prediction:
-        written.append(folder / f"{len(written) + 1:04d}_{_short(Path(place).stem)}.png")
+        path = folder / f"{next(numbers):04d}_{_short(Path(place).stem)}.png"
         with room_on(folder, "make room, or name another folder"):
-            Image.fromarray(picture()).save(written[-1])
-        return replace(prediction, explanation=str(written[-1]))
+            Image.fromarray(picture()).save(path)
+        return replace(prediction, explanation=str(path))
 
     return step
+
+
+def _free_numbers(folder: Path) -> Iterator[int]:
+    """Return numbers for the names of files, from behind those that a folder holds: none is ever overwritten."""
+    taken = [int(found[1]) for path in folder.iterdir() if (found := NUMBERED.match(path.name))]
+    return count(max(taken, default=0) + 1)
 
 
 def _short(name: str) -> str:

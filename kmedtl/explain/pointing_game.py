@@ -7,18 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
-from pathlib import Path
 
 import numpy as np
 
 from kmedtl.errors import UserError
-from kmedtl.images.pixels import UnreadableImageError
-from kmedtl.images.read_image import read_image
+from kmedtl.images.decode_masks import MaskAnswer, MaskedImage, decode_masks
 from kmedtl.images.reading import Reading
+from kmedtl.images.workers import Failure
 from kmedtl.statistics.confidence import Estimate, wilson
-
-HALF = 128  # a mask is where its file is at least that bright, of 255
 
 
 @dataclass(frozen=True)
@@ -62,28 +58,27 @@ def pointing_game(maps: np.ndarray, masks: np.ndarray, tolerance: int = 0) -> tu
     return np.array(hits, bool), used
 
 
-def read_masks(paths: Sequence[str], size: int, pattern: str = "*") -> np.ndarray:
-    """Return the masks that a manifest's column `mask` names, bool (N, size, size), fitted as the images are.
+def read_masks(images: Sequence[MaskedImage], size: int, pattern: str = "*") -> np.ndarray:
+    """Return the masks of images, bool (N, size, size), read as those of a segmentation and fitted as the images are.
 
-    A mask is empty where no file is named, and the union of several that are joined by `|`.
+    A mask is empty where no file is named, and the union of several; of blurred ones a pixel counts from half of the
+    brightest on.
 
     Args:
-        pattern: of the names of the files that count, such as `*_mask*` for a phantom's lesion without its lung.
+        pattern: of the names of the files, or of the labels of DICOM segments, that count, such as `*_mask*` for a
+            phantom's lesion without its lung.
 
     Raises:
         UserError: a mask that cannot be read.
     """
-    reading = Reading(size, channels=1)
-    nothing = np.zeros((size, size), bool)
-    wanted = [[one for one in path.split("|") if one and fnmatchcase(Path(one).name, pattern)] for path in paths]
-    return np.stack([np.any([nothing, *(_read(one, reading) for one in files)], axis=0) for files in wanted])
+    found = decode_masks(images, {"target": pattern}, Reading(size, channels=1), "threshold")
+    return np.stack([_plane(image, answer) for image, answer in zip(images, found, strict=True)])
 
 
-def _read(path: str, reading: Reading) -> np.ndarray:
-    try:
-        return read_image(path, reading).pixels[..., 0] >= HALF
-    except UnreadableImageError as error:
-        raise UserError(f"{path}: the mask cannot be read ({error}); mend it, or empty its row's `mask`.") from None
+def _plane(image: MaskedImage, answer: MaskAnswer | Failure) -> np.ndarray:
+    if isinstance(answer, Failure):
+        raise UserError(f"{image.path}: its mask cannot be read ({answer.reason}); mend it, or empty its row's `mask`.")
+    return answer.masks.planes[..., 0]
 
 
 def _points_into(found: np.ndarray, mask: np.ndarray, tolerance: int) -> bool:

@@ -88,6 +88,7 @@ class Checkpoint:
             or of the best interpolation.
         selection_score, start_score: of `best`, now and when the stage began; None before the first epoch.
         optimizer, average: the variables of the optimizer, and of the moving average if there is one.
+        data: of `kmedtl.finetune.same_data.hashes_of`, when the training began.
     """
 
     asked: list[Stage]
@@ -105,6 +106,7 @@ class Checkpoint:
     now: list[np.ndarray] = field(default_factory=list)
     optimizer: list[np.ndarray] = field(default_factory=list)
     average: list[np.ndarray] = field(default_factory=list)
+    data: dict[str, str] = field(default_factory=dict)
 
     @property
     def stage(self) -> Stage:
@@ -206,6 +208,7 @@ def write(state: Checkpoint, folder: Path) -> None:
         "shared": state.shared and asdict(state.shared),
         "importance": state.importance,
         "range_tests": state.range_tests,
+        "data": state.data,
     }
     arrays = {f"{name}.{i}": array for name in ARRAYS for i, array in enumerate(getattr(state, name))}
     unfinished = folder / f"{STATE}.unfinished"
@@ -249,6 +252,7 @@ def read(folder: Path) -> Checkpoint | None:
         shared=Pass(**values["shared"]) if values["shared"] else None,
         importance=values["importance"],
         range_tests={name: RangeTest(*tested) for name, tested in values["range_tests"].items()},
+        data=values.get("data", {}),  # which earlier versions did not write
         **lists,
     )
 

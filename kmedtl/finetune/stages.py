@@ -28,6 +28,7 @@ from kmedtl.finetune.lr_range import RangeTest, range_test
 from kmedtl.finetune.moving_average import MovingAverage
 from kmedtl.finetune.optimizers import optimizer
 from kmedtl.finetune.progress import EpochBar
+from kmedtl.finetune.same_data import check_same, hashes_of
 from kmedtl.finetune.shifted_validation import shifted
 from kmedtl.finetune.stage_data import Source, sources
 from kmedtl.finetune.stage_plan import Plan, plan_pass
@@ -45,15 +46,17 @@ def fine_tune(job: TrainingJob, stages: Sequence[Stage]) -> Checkpoint:
         the state at the end: the history, the stages as they turned out, and what was measured for that.
 
     Raises:
-        UserError: a stage that names no block; a loss that is not finite, with stage, epoch, step and images; no room
-            for the state.
+        UserError: a stage that names no block; a state that other images or targets led to; a loss that is not finite,
+            with stage, epoch, step and images; no room for the state.
     """
     for stage in stages:  # refuse a misspelt one before the first trains
         check_stage(stage, job.blocks)
+    data = hashes_of(job.data, job.distilled) if job.folder else {}
     if job.training.select == "worst_shift":
         job = replace(job, data=job.data | {"shift": shifted(job.data["val"], job.seed)})
-    fresh = Checkpoint(list(stages), list(stages), job.model.get_weights())
+    fresh = Checkpoint(list(stages), list(stages), job.model.get_weights(), data=data)
     state = (states.read(job.folder) if job.folder else None) or fresh
+    check_same(state.data, data)
     state.resume_with(stages)
     while state.number < len(stages):
         _run_pass(job, state)

@@ -46,6 +46,35 @@ def source_image(path: str, frame: int | None) -> SourceImage:
     return SourceImage(tags["SOPInstanceUID"], 1 + (count // 2 if frame is None else frame))
 
 
+def uids_of(path: str) -> tuple[str, str]:
+    """Return SOPInstanceUID and SeriesInstanceUID of a DICOM file, "" where it has none."""
+    tags = read_tags(path, ["SOPInstanceUID", "SeriesInstanceUID"])
+    return tags["SOPInstanceUID"], tags["SeriesInstanceUID"]
+
+
+def references(path: str) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the SOPInstanceUIDs and SeriesInstanceUIDs of what a Segmentation says it is of; of other files none."""
+    try:
+        with opened(Path(path)) as data:
+            if str(data.get("SOPClassUID", "")) != SEGMENTATION:
+                return frozenset(), frozenset()
+            frames = range(len(data.get("PerFrameFunctionalGroupsSequence") or []))
+            marked = {uid for frame in frames for uid, _ in _references(data, frame)}
+            series = (str(one.get("SeriesInstanceUID", "")) for one in data.get("ReferencedSeriesSequence") or [])
+            return frozenset(marked | _listed(data)), frozenset(filter(None, series))
+    except UnreadableImageError:
+        return frozenset(), frozenset()
+
+
+def _listed(data: pydicom.Dataset) -> set[str]:
+    """Return the SOPInstanceUIDs of the images that a Segmentation lists, marked or not."""
+    return {
+        str(one.ReferencedSOPInstanceUID)
+        for series in data.get("ReferencedSeriesSequence") or []
+        for one in series.get("ReferencedInstanceSequence") or []
+    }
+
+
 def read_segments(path: Path, image: SourceImage) -> Iterator[Segment]:
     """Yield the segments of a Segmentation by their numbers, with the pixels of `image` that belong to each.
 
@@ -101,11 +130,7 @@ def _references(data: pydicom.Dataset, frame: int) -> set[Reference]:
 def _frames_of(image: SourceImage, data: pydicom.Dataset, each: Sequence[set[Reference]]) -> list[int]:
     """Return the frames that mark an image, from 0 on; `each` holds which images each frame marks."""
     marked = set().union(*each)
-    known = {uid for uid, _ in marked} | {
-        str(one.ReferencedSOPInstanceUID)
-        for series in data.get("ReferencedSeriesSequence") or []
-        for one in series.get("ReferencedInstanceSequence") or []
-    }
+    known = {uid for uid, _ in marked} | _listed(data)
     if image.uid and known and image.uid not in known:
         raise UnreadableImageError("a DICOM Segmentation of other images, by their SOPInstanceUID")
     if image.uid and all(each):

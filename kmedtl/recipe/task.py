@@ -74,11 +74,14 @@ class Segmentation:
     loss: Literal["dice_crossentropy", "dice", "crossentropy", "focal", "tversky"] = "dice_crossentropy"
     missed: float = 0.7
     tolerance: float = 2.0
+    structure_weights: Mapping[str, float] = field(default_factory=dict)
     kind: Literal["segmentation"] = "segmentation"
 
     def __post_init__(self) -> None:
         expect(0 < self.missed < 1, "task.missed", "above 0 and below 1", self.missed)
         expect(0 < self.tolerance <= 100, "task.tolerance", "above 0, at most 100", self.tolerance)
+        for name, weight in self.structure_weights.items():
+            expect(0 < weight <= 1000, f"task.structure_weights.{name}", "above 0, at most 1000", weight)
 
 
 @dataclass(frozen=True)

@@ -66,6 +66,11 @@ class Run:
         """What the run was asked."""
         return self.task.question(self.decoder)
 
+    @property
+    def unit_beside(self) -> str:
+        """The unit of `beside`, or up to which distance it is measured; empty: it has none."""
+        return self.task.units(self.question).get(self.task.beside, "")
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -98,6 +103,7 @@ class Comparison:
                 "test_images": len(run.test.ids),
                 **_columns(run.figure, run.headline),
                 **_columns(run.task.beside, run.beside),
+                **({f"{run.task.beside}_unit": run.unit_beside} if run.unit_beside else {}),
                 **_columns(f"{run.figure}_gain", self.gains[number]),
                 **_decision_columns(self.decisions[number]),
                 "synthetic": bool(run.notice),

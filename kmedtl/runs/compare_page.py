@@ -51,12 +51,18 @@ def summary(comparison: Comparison) -> list[str]:
 
 def _header(comparison: Comparison) -> list[str]:
     counts = ["Training images", "Epochs", "Minutes"]
-    name, beside = title(comparison.runs[0].figure), title(comparison.runs[0].task.beside)
+    first = comparison.runs[0]
+    name, beside = title(first.figure), title(first.task.beside, first.unit_beside if _same_units(comparison) else "")
     return ["Run", *comparison.settings, *counts, name, beside, f"{name} gain", "Right only here : there"]
 
 
 def _rows(comparison: Comparison) -> list[list[str]]:
     return [_row(comparison, number, run) for number, run in enumerate(comparison.runs)]
+
+
+def _same_units(comparison: Comparison) -> bool:
+    """Tell whether one heading can say the unit for all runs; else each cell does."""
+    return len({run.unit_beside for run in comparison.runs}) == 1
 
 
 def _row(comparison: Comparison, number: int, run: Run) -> list[str]:
@@ -68,7 +74,7 @@ def _row(comparison: Comparison, number: int, run: Run) -> list[str]:
         str(run.epochs),
         "–" if math.isnan(run.seconds) else f"{run.seconds / 60:.1f}",
         str(run.headline),
-        str(run.beside),
+        str(run.beside) if _same_units(comparison) else f"{run.beside} {run.unit_beside}",
         "–" if number == 0 else str(gain or UNPAIRED),
         "–" if number == 0 or run.right is None else str(comparison.decisions[number] or UNPAIRED),
     ]

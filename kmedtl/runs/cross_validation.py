@@ -33,6 +33,7 @@ class CrossValidation:
         predictions: of all tests: as of a run, with `fold` and what each fold's decoder says; outputs are such that the
             folds can be compared.
         arrays: what the task keeps of them that is no column.
+        units: of the figures that have one.
         evaluation: of all tests together.
         environment: of `kmedtl.runs.environment.environment`, from when the first fold's data were read.
     """
@@ -43,6 +44,7 @@ class CrossValidation:
     evaluation: Evaluation
     environment: dict[str, Any]
     arrays: Arrays = field(default_factory=dict)
+    units: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def synthetic(self) -> bool:
@@ -66,7 +68,8 @@ def pool(
         name: np.concatenate([result.arrays[name][result.test.index] for result in folds.values()])
         for name in first.arrays
     }
-    return CrossValidation(recipe, folds, pd.concat([kept, columns], axis=1), evaluation, environment, arrays)
+    predictions, units = pd.concat([kept, columns], axis=1), task.units(first.question)
+    return CrossValidation(recipe, folds, predictions, evaluation, environment, arrays, units)
 
 
 def write(pooled: CrossValidation, folder: Path) -> None:
@@ -77,7 +80,7 @@ def write(pooled: CrossValidation, folder: Path) -> None:
     write_json(folder / "metrics.json", _metrics(pooled))
     tests = {name: result.evaluation for name, result in pooled.folds.items()}
     task, made = task_of(pooled.recipe.task), when(pooled.environment)
-    folds_page.write(pooled.recipe, task, tests, pooled.evaluation, pooled.synthetic, made, folder)
+    folds_page.write(pooled.recipe, task, tests, pooled.evaluation, pooled.synthetic, made, folder, pooled.units)
 
 
 def summary(pooled: CrossValidation, folder: Path) -> str:
@@ -92,9 +95,9 @@ def summary(pooled: CrossValidation, folder: Path) -> str:
         [
             "",
             f"{len(pooled.folds)} folds pooled: {counted}, each in one test",
-            *estimate_lines(evaluation, task_of(pooled.recipe.task).chance),
+            *estimate_lines(evaluation, task_of(pooled.recipe.task).chance, pooled.units),
             "",
-            *aligned([["Fold", "Patients", "Images", title(headline)], *rows]),
+            *aligned([["Fold", "Patients", "Images", title(headline, pooled.units.get(headline, ""))], *rows]),
             *closing(folder, pooled.synthetic),
         ]
     )
@@ -106,6 +109,7 @@ def _metrics(pooled: CrossValidation) -> dict[str, Any]:
         "task": pooled.recipe.task.kind,
         "headline": pooled.evaluation.headline,
         "classes": list(next(iter(pooled.folds.values())).manifest.classes),
+        "units": dict(pooled.units),
         "pooled": _figures(pooled.evaluation),
         "folds": {name: _figures(result.evaluation) for name, result in pooled.folds.items()},
     }

@@ -20,7 +20,11 @@ MOST_COUNTED = 3  # classes of a split, counted on one line of a terminal
 
 
 def divided(recipe: Recipe, data: Prepared, table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Pipeline]]:
-    """Return the table of what is used, patients hidden, and a pipeline a split."""
+    """Return the table of what is used, patients hidden, and a pipeline a split.
+
+    Raises:
+        UserError: splits that the task can't learn from, be judged by or keep the evaluation's settings with.
+    """
     if recipe.data.train_limit:
         table = splits.limit_training(table, recipe.data.train_limit, recipe.seed)
     if not (recipe.data.keep_ids or data.manifest.synthetic):
@@ -29,6 +33,9 @@ def divided(recipe: Recipe, data: Prepared, table: pd.DataFrame) -> tuple[pd.Dat
     task = task_of(recipe.task)
     parts = pipelines(data.store, table, recipe.data.batch_size, data.targets.of, task.moves)
     task.check(data.question, {split: part.targets for split, part in parts.items()})
+    validation = parts["val"]
+    patients = validation.table["patient"].to_numpy(object)
+    task.check_validation(data.question, recipe.evaluation, validation.targets, patients)
     return table, parts
 
 

@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from kmedtl.data.delimited import first_cells
 from kmedtl.errors import UserError, nearest
 from kmedtl.tasks import TASKS, task_named
 from kmedtl.tasks.task import TableEvaluation, TableSettings
@@ -31,7 +32,7 @@ def evaluate(
         threshold: a finding is called from this probability on; None: a run's own operating point, else 0.5.
         finding: of two names under `label`, what is looked for.
         ordered: the classes are grades, in order: add weighted kappas.
-        task: what the table answers; empty: as the run says, else a classification.
+        task: what the table answers; empty: as the run or its columns say, else a classification.
 
     Raises:
         UserError: no such file, or a table that cannot be judged.
@@ -42,7 +43,7 @@ def evaluate(
 def judge(path: Path, settings: TableSettings, task: str = "") -> tuple[TableEvaluation, dict[str, Any]]:
     """Return what a table of predictions, or that of a run folder, says, and the document that metrics.json holds."""
     run = written_metrics(path)
-    name = task or run.get("task", DEFAULT)
+    name = task or run.get("task") or _by_columns(path)
     try:
         row = task_named(name, run)
     except (KeyError, TypeError):
@@ -50,6 +51,12 @@ def judge(path: Path, settings: TableSettings, task: str = "") -> tuple[TableEva
     found = row.evaluate_table(path / "predictions.csv" if run else path, run, settings)
     marking: dict[str, Any] = {key: run[key] for key in ("synthetic", "notice") if key in run}
     return found, {**marking, "source": str(path), "task": name, **found.document}
+
+
+def _by_columns(path: Path) -> str:
+    """Return the task whose run wrote a table of such columns."""
+    columns = first_cells(path)
+    return next((name for name, task in TASKS.items() if task.wrote(columns)), DEFAULT)
 
 
 def written_metrics(path: Path) -> dict[str, Any]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from kmedtl.edge.tasks.task import Outputs
 from kmedtl.recipe import Evaluation
 from kmedtl.statistics.confidence import Estimate
 from kmedtl.system.progress import progress
+from kmedtl.system.titles import title
 from kmedtl.tasks import task_of
 from kmedtl.tasks.task import Examples
 
@@ -52,6 +53,7 @@ class Shift:
             out.
         mean_loss: of the headline figure, over the corruptions.
         left_out: corruptions that move places, where the task's masks would not follow.
+        units: of the figures that have one.
     """
 
     headline: str
@@ -62,6 +64,12 @@ class Shift:
     summarised: int
     mean_loss: Estimate
     left_out: tuple[str, ...] = ()
+    units: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def headings(self) -> list[str]:
+        """The names of each row's figures, with their units."""
+        return [title(name, self.units.get(name, "")) for name in self.clean.estimates]
 
     @property
     def worst(self) -> Row:
@@ -72,8 +80,12 @@ class Shift:
         return [row for row in self.rows if row.severity == severity]
 
     def table(self) -> pd.DataFrame:
-        """Return a row a corruption and severity, the clean images first; `NAME_low` and `NAME_high` bound `NAME`."""
-        return pd.DataFrame([_flat(row, self.headline) for row in (self.clean, *self.rows)])
+        """Return a row a corruption and severity, the clean images first; `NAME_low` and `NAME_high` bound `NAME`.
+
+        `NAME_unit` is there of figures that have one.
+        """
+        units = {f"{name}_unit": self.units[name] for name in self.clean.estimates if name in self.units}
+        return pd.DataFrame([_flat(row, self.headline) for row in (self.clean, *self.rows)]).assign(**units)
 
 
 def shift(
@@ -123,6 +135,7 @@ def shift(
         summarised,
         task.gain(question, clean, at_summarised, decoder, decoder),
         tuple(name for name in suite(reference) if name not in kept),
+        task.units(question),
     )
 
 

@@ -32,7 +32,7 @@ def write(shift: Shift, folder: Path, model: str, info: ModelInfo, notice: str, 
         info=info,
         rule=[sentence for _, sentence in info.task.in_words(info.decoder)],
         headline=title(shift.headline),
-        headings=list(map(title, shift.clean.estimates)),
+        headings=shift.headings,
         notice=notice,
         version=version,
     )
@@ -41,7 +41,7 @@ def write(shift: Shift, folder: Path, model: str, info: ModelInfo, notice: str, 
 def summary(shift: Shift) -> list[str]:
     """Return a table of the summarised severity, with the mean and the worst, as lines."""
     name, worst = title(shift.headline), shift.worst
-    header = ["", *map(title, shift.clean.estimates), f"{name} lost"]
+    header = ["", *shift.headings, f"{name} lost"]
     rows = [_cells(row) for row in (shift.clean, *shift.at(shift.summarised))]
     return [
         f"Test set: {shift.images} images of {shift.patients} patients; severity {shift.summarised}; "

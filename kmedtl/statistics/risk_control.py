@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
+
+
+def fewest_patients(alpha: float) -> int:
+    """Return how many patients `controlled_threshold` needs at least: as many as keep `alpha` where none loses."""
+    return math.ceil(1 / alpha) - 1
 
 
 def controlled_threshold(losses: np.ndarray, alpha: float) -> int | None:
@@ -17,7 +24,7 @@ def controlled_threshold(losses: np.ndarray, alpha: float) -> int | None:
         alpha: 0–1.
 
     Returns:
-        None where no threshold keeps it, as where there are fewer than 1 / `alpha` − 1 patients.
+        None where no threshold keeps it, as where there are fewer than `fewest_patients`.
 
     Source: Angelopoulos et al., Conformal Risk Control, ICLR 2024, section 2, theorem 1.
     """

@@ -12,10 +12,10 @@ TITLES = {
 }  # fmt: skip
 
 
-def title(name: str) -> str:
-    """Return a figure's name as a person writes it; before the last dot stands what it is of."""
-    of, _, name = name.rpartition(".")
+def title(name: str, unit: str = "") -> str:
+    """Return a figure's name as a person writes it, with its unit where it has one; before a dot stands its task."""
+    of, _, figure = name.rpartition(".")
+    written = TITLES.get(figure, figure.replace("_", " ").capitalize())
     if of:
-        figure = title(name)
-        return f"{of.replace('_', ' ').capitalize()}: {figure if figure[1:2].isupper() else figure.lower()}"
-    return TITLES.get(name, name.replace("_", " ").capitalize())
+        written = f"{of.replace('_', ' ').capitalize()}: {written if written[1:2].isupper() else written.lower()}"
+    return f"{written} [{unit}]" if unit else written

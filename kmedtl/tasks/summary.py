@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from kmedtl.statistics.confidence import Estimate
 from kmedtl.system.titles import title
 from kmedtl.tasks.task import Evaluation
 
+NO_UNITS: Mapping[str, str] = MappingProxyType({})
 
-def estimate_lines(evaluation: Evaluation, chance: float) -> list[str]:
-    """Return a line a figure, and a sentence where the headline is no better than chance."""
-    lines = [f"  {title(name):<18} {estimate}" for name, estimate in evaluation.estimates.items()]
+
+def estimate_lines(evaluation: Evaluation, chance: float, units: Mapping[str, str] = NO_UNITS) -> list[str]:
+    """Return a line a figure, and a sentence where the headline is no better than chance.
+
+    Args:
+        units: of figures that have one.
+    """
+    lines = [f"  {title(name, units.get(name, '')):<18} {one}" for name, one in evaluation.estimates.items()]
     warning = no_better_than_chance(evaluation, chance)
     return [*lines, f"  {warning}"] if warning else lines
 

@@ -307,6 +307,10 @@ class Task:
         vote: how models answer as one; None: they cannot.
         moves: output → `mask` or `boxes`: targets that augmentation moves with the image, see `kmedtl.data.pipeline`.
         columns: of the manifest that figures need besides the groups.
+        check_validation: (Q, evaluation settings, targets and patients of validation) → nothing; refuses one by which
+            the settings cannot be kept, whatever is learned.
+        wrote: names of a table's columns → whether a run of this task wrote them, as nothing else would.
+        units: Q → figure → its unit, or up to which distance it is measured; of those that have one.
     """
 
     edge: EdgeTask
@@ -346,3 +350,6 @@ class Task:
     vote: Vote | None = None
     moves: Mapping[str, Literal["mask", "boxes"]] = field(default_factory=dict)
     columns: tuple[str, ...] = ()
+    check_validation: Callable[..., None] = lambda question, settings, targets, patients: None
+    wrote: Callable[[Sequence[str]], bool] = lambda columns: False
+    units: Callable[[Any], Mapping[str, str]] = lambda question: {}

@@ -124,6 +124,19 @@ def test_explanations_are_pictures_in_the_files_own_aspect(model, folder, tmp_pa
     assert code == 0
 
 
+def test_explanations_never_overwrite_what_a_folder_holds(model, folder, tmp_path, capsys):
+    wanted = ["--explain", tmp_path / "why"]
+    _, (first,), _ = answers(capsys, model, folder / "b.tif", *wanted)
+    before = (tmp_path / "why" / "0001_b.png").read_bytes()
+    (folder / "other").mkdir()
+    Image.fromarray(np.full((20, 90), 10, np.uint8)).save(folder / "other" / "b.tif")
+    _, (again,), _ = answers(capsys, model, folder / "other" / "b.tif", *wanted)
+    assert (first["explanation"], again["explanation"]) == tuple(
+        str(tmp_path / "why" / name) for name in ("0001_b.png", "0002_b.png")
+    )
+    assert (tmp_path / "why" / "0001_b.png").read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("changed", "words"),
     [

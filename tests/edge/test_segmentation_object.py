@@ -6,6 +6,7 @@ import argparse
 import csv
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -84,6 +85,13 @@ def test_a_segmentation_holds_the_masks_of_the_png_files(asked, film):
     assert not found["nothing"].any()
     assert 0 < found["top-left"].sum() < 40 * 40 / 4
     assert np.array_equal(made.pixel_array == 1, np.stack(list(found.values())))
+
+
+def test_a_second_answer_overwrites_no_file_of_the_first(asked, film):
+    (_, (first,), _), (_, (again,), _) = asked(film), asked(film)
+    written = [*first["masks"], *again["masks"], first["dicom_seg"], again["dicom_seg"]]
+    assert len(set(written)) == 2 * len(STRUCTURES) + 2
+    assert all(Path(path).is_file() for path in written)
 
 
 def test_it_belongs_to_the_images_study_and_says_who_made_it(asked, film):

@@ -4,6 +4,13 @@ from PIL import Image
 
 from kmedtl.errors import UserError
 from kmedtl.explain.pointing_game import judge_pointing, pointing_game, read_masks
+from kmedtl.images.decode_masks import MaskedImage
+from kmedtl.images.placement import to_square
+from tests.images.test_dicom_seg import FIRST, HEIGHT, WIDTH, write_seg
+
+
+def masked(*masks):
+    return MaskedImage("film.png", tuple(map(str, masks)))
 
 
 def pointing_at(*places):
@@ -56,17 +63,30 @@ def test_masks_are_read_as_images_are(tmp_path):
     pixels = np.zeros((40, 80), np.uint8)
     pixels[:20, 40:] = 255
     Image.fromarray(pixels).save(tmp_path / "mask.png")
-    masks = read_masks([str(tmp_path / "mask.png"), ""], size=20)
+    masks = read_masks([masked(tmp_path / "mask.png"), masked()], size=20)
     assert masks[0, :10, 10:].all()
     assert masks[0].sum() == 100
     assert not masks[1].any()
     with pytest.raises(UserError, match="mask cannot be read"):
-        read_masks([str(tmp_path / "absent.png")], size=20)
+        read_masks([masked(tmp_path / "absent.png")], size=20)
 
 
 def test_masks_of_something_else_are_left_out_by_their_names(tmp_path):
     for name, value in (("a_mask", 0), ("a_lung", 255)):
         Image.new("L", (20, 20), value).save(tmp_path / f"{name}.png")
-    cell = f"{tmp_path}/a_mask.png|{tmp_path}/a_lung.png"
-    assert read_masks([cell], 20).all()
-    assert not read_masks([cell], 20, "*_mask*").any()
+    image = masked(tmp_path / "a_mask.png", tmp_path / "a_lung.png")
+    assert read_masks([image], 20).all()
+    assert not read_masks([image], 20, "*_mask*").any()
+
+
+def test_masks_of_indices_of_16_bits_and_of_dicom_segments_are_read_as_those_of_a_segmentation(tmp_path):
+    mask = np.zeros((HEIGHT, WIDTH), np.uint8)
+    mask[FIRST] = 1
+    indexed = Image.fromarray(mask, "P")
+    indexed.putpalette([0, 0, 0, 128, 0, 0] + [0] * 762)  # dark red, as of VOC
+    indexed.save(tmp_path / "indexed.png")
+    Image.fromarray(mask.astype(np.uint16)).save(tmp_path / "deep.png")
+    write_seg(tmp_path / "segments.dcm", [(1, FIRST, ())], ("Lesion",))
+    for name in ("indexed.png", "deep.png", "segments.dcm"):
+        (found,) = read_masks([masked(tmp_path / name)], 32)
+        assert np.array_equal(found, to_square(FIRST, 32, "stretch")), name

@@ -73,6 +73,20 @@ def test_stages_to_come_may_change_and_finished_ones_may_not(data, tmp_path):
     assert again.stages[1].lr == 1e-5
 
 
+def test_a_training_goes_on_only_with_the_images_and_targets_it_began_with(data, tmp_path):
+    with pytest.raises(Killed):
+        learn(data, tmp_path, kill_at=1)
+    kept = (tmp_path / STATE).read_bytes()
+    for split in ("train", "val"):
+        part = data[split]
+        flipped = {name: np.concatenate([1 - array[:1], array[1:]]) for name, array in part.targets.items()}
+        darker = replace(part.store, pixels=np.maximum(part.store.pixels, 1) - 1)
+        for changed, name in (({"targets": flipped}, "labels or masks"), ({"store": darker}, "images")):
+            with pytest.raises(UserError, match=f"--resume: expected the {name} of training and validation that"):
+                learn(data | {split: replace(part, **changed)}, tmp_path)
+    assert (tmp_path / STATE).read_bytes() == kept
+
+
 @pytest.mark.slow
 def test_a_changed_stage_is_measured_by_what_it_started_from(data, tmp_path):
     # The first stage hands on the worse of two interpolations if only that one is offered.

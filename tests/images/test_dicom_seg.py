@@ -11,7 +11,9 @@ from pydicom.pixels.utils import pack_bits
 from pydicom.uid import ExplicitVRLittleEndian, RLELossless
 
 from kmedtl.data import sources
+from kmedtl.data.manifest import ORPHANS
 from kmedtl.data.mask_store import prepare_masks
+from kmedtl.data.sources.masks import find_masks
 from kmedtl.errors import UserError
 from kmedtl.images.decode_masks import MaskedImage, decode
 from kmedtl.images.dicom_seg import SEGMENTATION, is_segmentation, source_image
@@ -209,6 +211,38 @@ def test_segmentations_are_found_by_their_names_and_trained_on(archive):
     assert masks.facts["area_lesion"].tolist() == [16 * 24] * 6
     assert masks.planes[:, 4:20, 6:30].all()
     assert masks.planes.sum() == 6 * 16 * 24
+
+
+def test_segmentations_whose_names_tell_nothing_are_of_the_images_that_they_refer_to(archive):
+    for number, path in enumerate(sorted(archive.rglob("*_seg.dcm"))):
+        (archive / "segmentations").mkdir(exist_ok=True)
+        path.rename(archive / "segmentations" / f"{uid(8, 100 - number)}.dcm")
+    whole, nothing = np.ones((40, 40), bool), [uid(7, 1)]
+    write_seg(archive / "segmentations" / "all.dcm", [(1, whole, [uid(1, 4)])], ("Rest",), [uid(1, 4), uid(1, 5)])
+    write_seg(archive / "segmentations" / "strange.dcm", [(1, whole, nothing)], ("Rest",))
+    data = Data(str(archive), size=40, channels=1, structures={"lesion": "lesion", "rest": "rest"})
+    found = sources.load(data, seed=0)
+    assert any(note.startswith(f"{ORPHANS}: 1, first: ") for note in found.notes)
+    masks = prepare_masks(found.table.assign(width=40, height=40), data).facts
+    assert masks["area_lesion"].tolist() == [16 * 24] * 6
+    assert sorted(masks["area_rest"]) == [0] * 5 + [1600]
+    assert sorted(masks["files"]) == [1] * 4 + [2] * 2
+
+
+def test_a_segmentation_that_names_a_series_alone_is_of_its_only_image(tmp_path):
+    mask = np.ones((40, 40), bool)
+    for number in range(4):
+        write_dicom(tmp_path / "images" / f"f{number}.dcm", number, SeriesInstanceUID=uid(3, min(number, 2)))
+    for number in range(3):
+        path = write_seg(tmp_path / "masks" / f"{uid(8, number)}.dcm", [(1, mask, ())], ("Lesion",))
+        data = pydicom.dcmread(path)
+        data.ReferencedSeriesSequence[0].SeriesInstanceUID = uid(3, number)
+        data.save_as(path)
+    found = find_masks(sorted(tmp_path.rglob("*.dcm")), tmp_path)
+    assert {mask.name: [one.name for one in images] for mask, images in found.owners.items()} == {
+        f"{uid(8, number)}.dcm": [f"f{number}.dcm"] for number in range(2)
+    }
+    assert [mask.name for mask in found.orphans] == [f"{uid(8, 2)}.dcm"]  # of two images, and nothing says of which
 
 
 def test_folders_of_segmentations_and_paths_in_tables_are_found(archive, tmp_path):

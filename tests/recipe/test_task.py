@@ -14,7 +14,7 @@ from kmedtl.tasks import TASKS
 TOLD = {
     "classification": Classification("multi_label"),
     "regression": Regression("age", "years", "huber", 0.5),
-    "segmentation": Segmentation("tversky", missed=0.8),
+    "segmentation": Segmentation("tversky", missed=0.8, structure_weights={"nodule": 3.0}),
     "multi": Multi({"kind": Classification(), "spot": Segmentation("dice")}, {"spot": 0.5}),
 }
 HEADS = dict.fromkeys(("segmentation", "multi"), Head("unet"))
@@ -73,7 +73,11 @@ def test_only_what_differs_is_written_for_people_to_read():
         ({"kind": "detection"}, ["task.kind", "'detection'"]),
         ({"kind": "segmentation"}, ["head.kind", "expected unet beside segmentation"]),
         ({"kind": "segmentation", "tolerance": 0}, ["task.tolerance", "above 0, at most 100"]),
-        *(({"kind": kind}, ["task.kind", "Known: classification, multi, regression"]) for kind in ("", None, 5, ["x"], {})),
+        (
+            {"kind": "segmentation", "structure_weights": {"nodule": 0}},
+            ["task.structure_weights.nodule", "expected above 0, at most 1000. Received: 0"],
+        ),
+        *(({"kind": kind}, ["task.kind", "Known: classification, multi"]) for kind in ("", None, 5, ["x"], {})),
         ({"labels": "binry"}, ["task.labels", "Did you mean 'binary'?"]),
         ({"target": "age"}, ["task.target", "no such setting"]),
         ("regression", ["task", "named settings", "'regression'"]),

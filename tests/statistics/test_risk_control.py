@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from kmedtl.statistics.risk_control import controlled_threshold
+from kmedtl.statistics.risk_control import controlled_threshold, fewest_patients
 
 THRESHOLDS = 100
 
@@ -24,6 +24,10 @@ def test_too_few_patients_promise_nothing():
     assert controlled_threshold(np.zeros((8, 5)), 0.1) is None
     assert controlled_threshold(np.zeros((9, 5)), 0.1) == 4
     assert controlled_threshold(np.zeros((0, 5)), 0.1) is None
+    for alpha in (0.02, 0.05, 0.1, 0.3, 0.5):
+        fewest = fewest_patients(alpha)
+        assert controlled_threshold(np.zeros((fewest, 5)), alpha) == 4
+        assert controlled_threshold(np.zeros((fewest - 1, 5)), alpha) is None
 
 
 @pytest.mark.parametrize("patients", [20, 60, 200])

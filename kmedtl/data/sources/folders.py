@@ -193,7 +193,7 @@ def _notes(listing: Listing, table: Path | None = None) -> Iterator[str]:
     """Yield what was left out of the images, and why."""
     masks = listing.masks
     if listing.masks.count:
-        images = len(set(masks.owners.values()))
+        images = len(masks.of_images())
         yield f"Masks, which are not taken for images: {listing.masks.count}, of {images} images."
     named = {
         ORPHANS: masks.orphans,

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from kmedtl.data.sources.mask_owners import owners_of
+from kmedtl.data.sources.mask_references import referenced_images
 from kmedtl.data.sources.names import containers, is_mask_folder, masked_stem, starts_of
 from kmedtl.images.file_kinds import SUFFIXES, is_dicom
 from kmedtl.images.read_image import DECODING_ERRORS, FORMATS
@@ -29,13 +30,13 @@ class Masks:
 
     Attributes:
         folders: names of folders that hold masks.
-        owners: mask → its image.
+        owners: mask → its image; a DICOM Segmentation may be of several.
         orphans: masks whose image is not there.
         photographs: files that are called like another's mask, but hold as many values as an image; they stay images.
     """
 
     folders: frozenset[str]
-    owners: Mapping[Path, Path]
+    owners: Mapping[Path, tuple[Path, ...]]
     orphans: tuple[Path, ...]
     photographs: tuple[Path, ...]
 
@@ -47,8 +48,9 @@ class Masks:
     def of_images(self) -> dict[Path, str]:
         """Return the column `mask` of each image that has one: paths, joined by `|` where there are several."""
         found: dict[Path, list[str]] = {}
-        for mask, image in self.owners.items():
-            found.setdefault(image, []).append(str(mask))
+        for mask, images in self.owners.items():
+            for image in images:
+                found.setdefault(image, []).append(str(mask))
         return {image: "|".join(masks) for image, masks in found.items()}
 
 
@@ -58,7 +60,8 @@ def find_masks(files: Sequence[Path], root: Path, asked: Sequence[str] = ()) -> 
     Masks are the files in a folder called like `masks`, if it holds such of few values or stands beside a folder of
     images. So is a file of few values that is called like a mask (`a_mask.png`), whose name goes on where another's
     ends (`a_lesion.png` beside `a.png`), or that differs from an image by its suffix alone. Of DICOM files the
-    Segmentations count as such of few values, and no others.
+    Segmentations count as such of few values, and no others; where names tell no image, the one that they refer to is
+    taken.
 
     Args:
         files: below `root`.
@@ -77,11 +80,13 @@ def find_masks(files: Sequence[Path], root: Path, asked: Sequence[str] = ()) -> 
         left = [other for other in near if other not in simple]
         if file in simple and (left or not near):
             owners[file] = next(iter(left), None)
+    lonely = [mask for mask, image in owners.items() if image is None]
+    of_each = {mask: (image,) for mask, image in owners.items() if image} | referenced_images(lonely, pictures)
     called = [file for file, near in partners.items() if near and masked_stem(file.stem)]
     return Masks(
         frozenset(of_masks),
-        {mask: image for mask, image in owners.items() if image is not None},
-        tuple(mask for mask, image in owners.items() if image is None),
+        {mask: of_each[mask] for mask in owners if mask in of_each},
+        tuple(mask for mask in lonely if mask not in of_each),
         tuple(file for file in called if file not in simple),
     )
 

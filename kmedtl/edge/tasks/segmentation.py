@@ -16,7 +16,8 @@ from kmedtl.images.placement import placement, to_file
 
 MASK = "mask"
 NOTHING = "none"  # the decision where no structure is there
-LEVELS = 255  # a probability is rounded to a level of 0–255, so that what a run keeps is what it judged
+HIGHEST = 255  # a probability is rounded to a level of 0–255, so that what a run keeps is what it judged
+MIDDLE = 127  # the threshold of a probability of 0.5: what is called has a level above it
 Unit = Literal["px", "mm"]
 FURTHEST = 30.0  # of a logit, beyond which a probability is 0 or 1 in float32
 
@@ -53,7 +54,7 @@ class MaskDecoder:
         distinct = len({name.casefold() for name in self.structures}) == count > 0
         expect(distinct, "structures", "names that differ in more than case", self.structures)
         expect(len(self.thresholds) == count, "thresholds", f"{count}, one a structure", self.thresholds)
-        expect(all(0 <= one < LEVELS for one in self.thresholds), "thresholds", "levels of 0 to 254", self.thresholds)
+        expect(all(0 <= one < HIGHEST for one in self.thresholds), "thresholds", "levels of 0 to 254", self.thresholds)
         expect(len(self.smallest) == count, "smallest", f"{count}, one a structure", self.smallest)
         expect(all(one >= 0 for one in self.smallest), "smallest", "0 pixels or more", self.smallest)
         expect(0 < self.tolerance <= 100, "tolerance", "above 0, at most 100", self.tolerance)
@@ -147,13 +148,13 @@ def probabilities(outputs: Outputs) -> np.ndarray:
 def levels_of(outputs: Outputs) -> np.ndarray:
     """Return the probabilities as levels, uint8 (N, h, w, M)."""
     found = probabilities(outputs)
-    found *= LEVELS
+    found *= HIGHEST
     return np.round(found, out=found).astype(np.uint8)
 
 
 def logits_of(levels: np.ndarray) -> np.ndarray:
     """Return logits, float32, that `levels_of` makes these levels of again."""
-    share = np.clip(levels.astype(np.float64) / LEVELS, 0.1 / LEVELS, 1 - 0.1 / LEVELS)
+    share = np.clip(levels.astype(np.float64) / HIGHEST, 0.1 / HIGHEST, 1 - 0.1 / HIGHEST)
     return np.log(share / (1 - share)).astype(np.float32)
 
 
@@ -216,7 +217,7 @@ def _header(decoder: MaskDecoder) -> Sequence[str]:
 
 def _in_words(decoder: MaskDecoder) -> list[tuple[str, str]]:
     rules = [
-        f"{name} from a probability of {(threshold + 0.5) / LEVELS:.3f}"
+        f"{name} from a probability of {(threshold + 0.5) / HIGHEST:.3f}"
         + (f", parts of {smallest} pixels of the model or more" if smallest else "")
         for name, threshold, smallest in zip(decoder.structures, decoder.thresholds, decoder.smallest, strict=True)
     ]
@@ -242,4 +243,4 @@ def plain(
     structures: Sequence[str], tolerance: float, aspect: Literal["stretch", "keep"], unit: Unit = "px"
 ) -> MaskDecoder:
     """Return a decoder that calls a pixel from a probability of a half on, and drops nothing."""
-    return MaskDecoder(tuple(structures), (127,) * len(structures), (0,) * len(structures), tolerance, aspect, unit)
+    return MaskDecoder(tuple(structures), (MIDDLE,) * len(structures), (0,) * len(structures), tolerance, aspect, unit)

@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 
 from kmedtl.data.manifest import Manifest
-from kmedtl.edge.tasks.multi import MultiDecoder
+from kmedtl.edge.tasks.multi import MultiDecoder, part_of
 from kmedtl.errors import UserError
-from kmedtl.recipe import Data, Multi
-from kmedtl.tasks.multi.parts import Tasks, arrays_known_to, merged, spread
+from kmedtl.recipe import Data, Evaluation, Multi
+from kmedtl.tasks.multi.parts import Tasks, arrays_known_to, known_rows, merged, spread
 from kmedtl.tasks.task import KnownTargets, Targets
 
 
@@ -105,6 +105,23 @@ def check(tasks: Tasks, question: MultiQuestion, targets: Mapping[str, Targets])
                 )
         with _naming(name):
             task.check(question.tasks[name], parts)
+
+
+def check_validation(
+    tasks: Tasks, question: MultiQuestion, settings: Evaluation, validation: Targets, patients: np.ndarray
+) -> None:
+    """Refuse a validation by which a task cannot choose what is asked of it.
+
+    Raises:
+        UserError: the first such task.
+    """
+    for name, task in tasks.items():
+        own = part_of(name, validation)
+        rows = known_rows(own)
+        with _naming(name):
+            task.check_validation(
+                question.tasks[name], settings, {key: array[rows] for key, array in own.items()}, patients[rows]
+            )
 
 
 def labels(tasks: Tasks, question: MultiQuestion, manifest: Manifest, table: pd.DataFrame) -> Sequence[str]:

@@ -59,6 +59,8 @@ def combined(tasks: Tasks, edge: EdgeTask) -> Task:
         curves=partial(report.curves, tasks),
         report=partial(report.report, tasks),
         vote=combine.vote(tasks),
+        check_validation=partial(question.check_validation, tasks),
+        units=lambda asked: merged({name: task.units(asked.tasks[name]) for name, task in tasks.items()}),
         moves=merged({name: task.moves for name, task in tasks.items()}),
         columns=tuple(dict.fromkeys(column for task in tasks.values() for column in task.columns)),
     )

@@ -18,7 +18,7 @@ from kmedtl.recipe import Data, Regression, Training
 from kmedtl.recipe import Evaluation as Settings
 from kmedtl.statistics.confidence import Estimate
 from kmedtl.tasks.regression import figures
-from kmedtl.tasks.regression.table import evaluate_table
+from kmedtl.tasks.regression.table import evaluate_table, wrote
 from kmedtl.tasks.summary import estimate_lines
 from kmedtl.tasks.task import (
     Arrays,
@@ -227,6 +227,12 @@ def lines(settings: Settings, fit: Fit, evaluation: Evaluation) -> list[str]:
     ]
 
 
+def units(question: NumberQuestion) -> dict[str, str]:
+    """Return the unit of errors, where the target has one."""
+    named = ("mae", "rmse", "bias", "lower_limit", "upper_limit")
+    return dict.fromkeys(named, question.unit) if question.unit else {}
+
+
 def _network() -> Network:
     from kmedtl.tasks.regression.network import NETWORK
 
@@ -276,4 +282,6 @@ REGRESSION = Task(
     cases=cases,
     curves=_curves,
     report=_report,
+    wrote=wrote,
+    units=units,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,11 @@ def evaluate_table(path: Path, run: dict[str, Any], settings: TableSettings) -> 
     }
     group_lines = [f"  {name}: mean absolute error {part['mae']}, bias {part['bias']}" for name, part in parts.items()]
     return TableEvaluation(found, found.images, found.patients, document, [*estimate_lines(found, 0.0), *group_lines])
+
+
+def wrote(columns: Sequence[str]) -> bool:
+    """Tell whether columns are those of a run: truth, prediction, and the ends of its interval."""
+    return {"truth", "prediction", "low", "high"} <= set(columns)
 
 
 def _numbers(table: pd.DataFrame, names: tuple[str, ...], path: Path) -> np.ndarray:

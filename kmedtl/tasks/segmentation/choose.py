@@ -7,10 +7,10 @@ import math
 import numpy as np
 import pandas as pd
 
+from kmedtl.edge.tasks.segmentation import HIGHEST, MIDDLE
 from kmedtl.statistics.overlap import components
 
-LEVELS = 256  # of a probability: 255 · p, rounded
-MIDDLE = 127  # the threshold of a probability of 0.5: what is called has a level above it
+LEVELS = HIGHEST + 1  # how many a probability may have
 NEAR = 0.002  # of mean Dice, within which thresholds are as good
 SMALLEST = (0, 8, 16, 32, 64, 128, 256)  # sizes of a component that may be the smallest kept, in pixels
 

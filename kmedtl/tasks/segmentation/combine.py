@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from kmedtl.edge.tasks.segmentation import LEVELS, MASK, MaskDecoder, probabilities
+from kmedtl.edge.tasks.segmentation import HIGHEST, MASK, MaskDecoder, probabilities
 from kmedtl.edge.tasks.task import Outputs
 from kmedtl.tasks.segmentation.question import MaskQuestion
 from kmedtl.tasks.task import Examples, Vote
 
-CERTAIN = 0.1 / LEVELS  # no nearer to 0 or 1 does a mean come, so that its logit is finite
+CERTAIN = 0.1 / HIGHEST  # no nearer to 0 or 1 does a mean come, so that its logit is finite
 
 
 def combine(

@@ -11,7 +11,7 @@ from kmedtl.edge.tasks.segmentation import MaskDecoder, probabilities
 from kmedtl.edge.tasks.task import Outputs
 from kmedtl.statistics.confidence import Estimate
 from kmedtl.statistics.overlap import components
-from kmedtl.tasks.segmentation.evaluation import masks_of, per_image
+from kmedtl.tasks.segmentation.evaluation import figures_of, masks_of, per_image
 from kmedtl.tasks.segmentation.figures import dice_gain, evaluation_of
 from kmedtl.tasks.segmentation.question import MaskQuestion
 from kmedtl.tasks.task import Drift, Examples
@@ -26,7 +26,7 @@ def drift(question: MaskQuestion, before: Examples, decoder: MaskDecoder, after:
     other = replace(before, outputs=after)
     ours, theirs = masks_of(before, question, decoder), masks_of(other, question, anew)
     difference = np.abs(probabilities(after) - probabilities(before.outputs))
-    tables = [per_image(before, question, decoder), per_image(other, question, anew)]
+    tables = [figures_of(before, question, masks) for masks in (ours, theirs)]
     whole = np.count_nonzero(ours) + np.count_nonzero(theirs)
     figures = {
         "mean_difference": float(difference.mean(dtype=np.float64)),

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from kmedtl.data.manifest import SIZES, SPACINGS
-from kmedtl.edge.tasks.segmentation import LEVELS, MASK, MaskDecoder, called, levels_of
+from kmedtl.edge.tasks.segmentation import HIGHEST, MASK, MaskDecoder, called, levels_of
 from kmedtl.edge.tasks.task import Outputs
 from kmedtl.errors import UserError
 from kmedtl.images.placement import Placement, placement
@@ -17,7 +17,7 @@ from kmedtl.recipe import Evaluation as Settings
 from kmedtl.recipe import Training
 from kmedtl.statistics.confidence import Estimate
 from kmedtl.statistics.groups import bands, in_order
-from kmedtl.statistics.risk_control import controlled_threshold
+from kmedtl.statistics.risk_control import controlled_threshold, fewest_patients
 from kmedtl.tasks.segmentation.choose import best_dice, choose_smallest, choose_threshold, miss_shares
 from kmedtl.tasks.segmentation.columns import wide
 from kmedtl.tasks.segmentation.figures import evaluation_of, image_figures
@@ -51,9 +51,17 @@ def masks_of(examples: Examples, question: MaskQuestion, decoder: MaskDecoder) -
 
 
 def per_image(examples: Examples, question: MaskQuestion, decoder: MaskDecoder) -> pd.DataFrame:
+    """Return the figures of each image and structure, as `figures_of`, of the masks that a decoder makes."""
+    return figures_of(examples, question, masks_of(examples, question, decoder))
+
+
+def figures_of(examples: Examples, question: MaskQuestion, predicted: np.ndarray) -> pd.DataFrame:
     """Return the figures of each image and structure, see `figures.image_figures`; distances are in `question.unit`.
 
     Masks are compared on the model's grid, of which a pixel is so many of the file as the file was scaled down by.
+
+    Args:
+        predicted: bool (N, size, size, M), as of `masks_of`.
 
     Raises:
         UserError: distances in mm, and an image whose file does not say how far apart its pixels are.
@@ -68,7 +76,6 @@ def per_image(examples: Examples, question: MaskQuestion, decoder: MaskDecoder) 
             raise UserError(f"{examples.ids[unknown][0]}: no pixel spacing, and the run's distances are in mm.")
         pixel = pixel * spacings
     reference = examples.targets[MASK] > 0
-    predicted = masks_of(examples, question, decoder)
     return image_figures(reference, predicted, question.structures, pixel, question.tolerance)
 
 
@@ -88,9 +95,9 @@ def pixel_calibration(examples: Examples, question: MaskQuestion) -> pd.DataFram
     """
     seen = np.broadcast_to(inside(examples, question), examples.targets[MASK].shape)
     levels, known = levels_of(examples.outputs)[seen], examples.targets[MASK][seen] > 0
-    tenth = np.minimum(levels.astype(int) * TENTHS // LEVELS, TENTHS - 1)
+    tenth = np.minimum(levels.astype(int) * TENTHS // HIGHEST, TENTHS - 1)
     counts, hits = np.bincount(tenth, minlength=TENTHS), np.bincount(tenth, known, TENTHS)
-    claimed = np.bincount(tenth, levels, TENTHS) / LEVELS
+    claimed = np.bincount(tenth, levels, TENTHS) / HIGHEST
     there = counts > 0
     return pd.DataFrame(
         {"claimed": (claimed / np.maximum(counts, 1))[there], "observed": (hits / np.maximum(counts, 1))[there]}
@@ -158,6 +165,29 @@ def select(question: MaskQuestion, training: Training, outputs: Outputs, known: 
     return score(question, outputs, known)["dice"]
 
 
+def check_validation(question: MaskQuestion, settings: Settings, validation: Targets, patients: np.ndarray) -> None:
+    """Refuse too few patients with a structure for `settings.miss_rate`, however good their masks will be.
+
+    Args:
+        patients: of each image of validation, (N,).
+
+    Raises:
+        UserError: the first such structure.
+    """
+    if settings.miss_rate is not None:
+        for number, name in enumerate(question.structures):
+            count = len(set(patients[validation[MASK][..., number].any(axis=(1, 2))]))
+            if count < fewest_patients(settings.miss_rate):
+                raise _too_few(settings.miss_rate, name, count)
+
+
+def _too_few(miss_rate: float, name: str, patients: int) -> UserError:
+    return UserError(
+        f"evaluation.miss_rate: {miss_rate:g} cannot be kept for {name}: validation has {patients} patients with it, "
+        f"expected {fewest_patients(miss_rate)} or more, and masks that miss little; raise it, or data.validation."
+    )
+
+
 def fit_decoder(
     question: MaskQuestion, settings: Settings, validation: Examples, seed: int, decoder: MaskDecoder | None = None
 ) -> Fit:
@@ -177,11 +207,7 @@ def fit_decoder(
             shares = miss_shares(known, seen, validation.patients)
             found = controlled_threshold(shares, settings.miss_rate)
             if found is None:
-                raise UserError(
-                    f"evaluation.miss_rate: {settings.miss_rate:g} cannot be kept for {name}: validation has "
-                    f"{len(shares)} patients with it, expected {int(np.ceil(1 / settings.miss_rate)) - 1} or more, and "
-                    "masks that miss little; raise it, or data.validation."
-                )
+                raise _too_few(settings.miss_rate, name, len(shares))
             thresholds.append(found)
             smallest.append(0)
         else:

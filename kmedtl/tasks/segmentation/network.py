@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import keras
 import tensorflow as tf
 from keras import KerasTensor, layers, ops
 
-from kmedtl.edge.tasks.segmentation import LEVELS, MASK, MaskDecoder
+from kmedtl.edge.tasks.segmentation import HIGHEST, MASK, MaskDecoder
 from kmedtl.heads.build import Features
 from kmedtl.heads.unet import enlarged_to
 from kmedtl.recipe import Stage, Training
@@ -18,47 +19,48 @@ from kmedtl.tasks.task import Network
 SMOOTH = 1.0  # pixels added to both sides of a ratio: of an empty mask, an empty answer loses nothing
 
 
-class OverlapLoss(keras.losses.Loss):
-    """1 − Tversky index of each image and structure, of logits (N, h, w, M); with equal weights 1 − Dice.
+def overlap(target: KerasTensor, logits: KerasTensor, missed: float = 0.5) -> KerasTensor:
+    """Return 1 − Tversky index of each image and structure, (N, M), of maps (N, h, w, M); by default 1 − Dice.
 
     Source: Salehi et al., Tversky loss function for image segmentation (MLMI 2017), equation 4.
     """
-
-    def __init__(self, missed: float = 0.5, **kwargs: object) -> None:
-        super().__init__(**kwargs)
-        self.missed = missed
-
-    def call(self, y_true: KerasTensor, y_pred: KerasTensor) -> KerasTensor:
-        probability = ops.sigmoid(y_pred)
-        both = ops.sum(y_true * probability, axis=(1, 2))
-        missed = ops.sum(y_true, axis=(1, 2)) - both
-        false = ops.sum(probability, axis=(1, 2)) - both
-        weighted = both + self.missed * missed + (1 - self.missed) * false
-        return 1 - ops.mean((both + SMOOTH) / (weighted + SMOOTH), axis=-1)
+    probability = ops.sigmoid(logits)
+    both = ops.sum(target * probability, axis=(1, 2))
+    lost = ops.sum(target, axis=(1, 2)) - both
+    false = ops.sum(probability, axis=(1, 2)) - both
+    weighted = both + missed * lost + (1 - missed) * false
+    return 1 - (both + SMOOTH) / (weighted + SMOOTH)
 
 
-class OfPixels(keras.losses.Loss):
-    """The mean over pixels and structures of a loss of each: Keras would weigh the columns of a map, not its images."""
+def crossentropy(target: KerasTensor, logits: KerasTensor) -> KerasTensor:
+    """Return the mean cross-entropy of the pixels of each image and structure, (N, M)."""
+    return ops.mean(ops.binary_crossentropy(target, logits, from_logits=True), axis=(1, 2))
 
-    def __init__(self, each: Callable[[KerasTensor, KerasTensor], KerasTensor], **kwargs: object) -> None:
-        super().__init__(**kwargs)
+
+def focal(target: KerasTensor, logits: KerasTensor) -> KerasTensor:
+    """Return the same as `crossentropy`, easy pixels counting less."""
+    of = keras.losses.BinaryFocalCrossentropy(apply_class_balancing=True, from_logits=True)
+    return ops.mean(of.call(target[..., None], logits[..., None]), axis=(1, 2))  # Keras takes means over the last axis
+
+
+class OfStructures(keras.losses.Loss):
+    """The mean over structures of what each adds to the loss of an image.
+
+    Keras would weigh the columns of a map, not its images.
+
+    Args:
+        each: (masks, logits), both (N, h, w, M) → (N, M).
+        weights: of each structure, above 0; only their ratios matter.
+    """
+
+    def __init__(self, each: Callable[[KerasTensor, KerasTensor], KerasTensor], weights: Sequence[float]) -> None:
+        super().__init__()
         self.each = each
+        self.weights = [weight / sum(weights) for weight in weights]
 
     def call(self, y_true: KerasTensor, y_pred: KerasTensor) -> KerasTensor:
-        found = self.each(y_true, y_pred)  # (N, h, w), the mean over structures
-        return ops.mean(found, axis=(1, 2))
-
-
-class DiceCrossEntropy(keras.losses.Loss):
-    """The mean of 1 − Dice and of the cross-entropy of each pixel."""
-
-    def __init__(self, **kwargs: object) -> None:
-        super().__init__(**kwargs)
-        self.overlap = OverlapLoss()
-
-    def call(self, y_true: KerasTensor, y_pred: KerasTensor) -> KerasTensor:
-        of_pixels = ops.binary_crossentropy(y_true, y_pred, from_logits=True)
-        return (self.overlap.call(y_true, y_pred) + ops.mean(of_pixels, axis=(1, 2, 3))) / 2
+        found = self.each(y_true, y_pred)
+        return ops.sum(found * ops.convert_to_tensor(self.weights, found.dtype), axis=-1)
 
 
 def outputs(question: MaskQuestion, features: Features, scope: str = "") -> dict[str, KerasTensor]:
@@ -71,22 +73,20 @@ def outputs(question: MaskQuestion, features: Features, scope: str = "") -> dict
 def losses(
     question: MaskQuestion, stage: Stage | None, training: Training, distilled: bool
 ) -> dict[str, keras.losses.Loss]:
-    """Return the loss that the recipe names, the same in every stage."""
-    made: dict[str, Callable[[], keras.losses.Loss]] = {
-        "dice_crossentropy": DiceCrossEntropy,
-        "dice": OverlapLoss,
-        "crossentropy": lambda: OfPixels(keras.losses.BinaryCrossentropy(from_logits=True).call),
-        "focal": lambda: OfPixels(
-            keras.losses.BinaryFocalCrossentropy(apply_class_balancing=True, from_logits=True).call
-        ),
-        "tversky": lambda: OverlapLoss(question.missed),
+    """Return the loss that the recipe names, of structures by their weights, the same in every stage."""
+    each: dict[str, Callable[[KerasTensor, KerasTensor], KerasTensor]] = {
+        "dice_crossentropy": lambda target, logits: (overlap(target, logits) + crossentropy(target, logits)) / 2,
+        "dice": overlap,
+        "crossentropy": crossentropy,
+        "focal": focal,
+        "tversky": partial(overlap, missed=question.missed),
     }
-    return {MASK: made[question.loss]()}
+    return {MASK: OfStructures(each[question.loss], question.weights or (1.0,) * len(question.structures))}
 
 
 def decode(found: dict[str, tf.Tensor], decoder: MaskDecoder) -> dict[str, tf.Tensor]:
     """Return which pixels belong to which structure, uint8 (N, size, size, M), small parts included."""
-    levels = tf.round(tf.sigmoid(found[MASK]) * LEVELS)
+    levels = tf.round(tf.sigmoid(found[MASK]) * HIGHEST)
     return {"called": tf.cast(levels > tf.constant(decoder.thresholds, tf.float32), tf.uint8)}
 
 

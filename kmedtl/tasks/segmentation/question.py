@@ -13,7 +13,7 @@ from kmedtl.data.manifest import ORPHANS, SIZES, SPACINGS, SPLITS, Manifest, cla
 from kmedtl.data.mask_notes import mask_notes
 from kmedtl.data.mask_store import prepare_masks
 from kmedtl.edge.tasks.segmentation import MASK, MaskDecoder, Unit, plain
-from kmedtl.errors import UserError
+from kmedtl.errors import UserError, nearest
 from kmedtl.images.marks import FOREGROUND
 from kmedtl.recipe import Data, Segmentation
 from kmedtl.tasks.task import KnownTargets, Targets
@@ -28,6 +28,7 @@ class MaskQuestion:
         tolerance, loss, missed: as of `kmedtl.recipe.Segmentation`.
         aspect: how a file's image lies in the model's square.
         unit: of distances and of `tolerance`: `mm`, where every image states its spacing, else pixels of the file.
+        weights: of each structure in the loss; (): all the same.
     """
 
     structures: tuple[str, ...]
@@ -36,26 +37,32 @@ class MaskQuestion:
     loss: str = "dice_crossentropy"
     missed: float = 0.7
     unit: Unit = "px"
+    weights: tuple[float, ...] = ()
 
 
 def ask(settings: Segmentation, data: Data, manifest: Manifest) -> tuple[MaskQuestion, Manifest]:
     """Return the question, and the images: `data.missing_masks` says what becomes of those without a mask.
 
     Raises:
-        UserError: no image has a mask.
+        UserError: no image has a mask, or a weight of a structure that is not asked for.
     """
+    structures = tuple(data.structures or FOREGROUND)
+    for name in settings.structure_weights:
+        if name not in structures:
+            raise UserError(f"task.structure_weights.{name}: no such structure. {nearest(name, structures)}")
     if not (manifest.table["mask"] != "").any():
         orphans = [f"{note.rstrip('.')}; " for note in manifest.notes if note.startswith(ORPHANS)]
         raise UserError(
             f"{manifest.source}: no image has a mask; {''.join(orphans)}expected NAME_mask.png beside NAME.png, a "
             "folder masks/ beside images/, or a column 'mask' in the table."
         )
-    asked = MaskQuestion(tuple(data.structures or FOREGROUND), settings.tolerance, data.aspect, settings.loss)
     if data.missing_masks == "leave_out":
         masked = manifest.table[manifest.table["mask"] != ""].reset_index(drop=True)
         without = len(manifest.table) - len(masked)
         manifest = replace(manifest, table=masked, unlabelled=manifest.unlabelled + without)
-    return replace(asked, missed=settings.missed), _without_classes(manifest)
+    asked = MaskQuestion(structures, settings.tolerance, data.aspect, settings.loss, settings.missed)
+    weights = tuple(settings.structure_weights.get(name, 1.0) for name in structures)
+    return replace(asked, weights=weights), _without_classes(manifest)
 
 
 def _without_classes(manifest: Manifest) -> Manifest:
@@ -131,6 +138,11 @@ def labels(question: MaskQuestion, manifest: Manifest, table: pd.DataFrame) -> S
 def question_of(decoder: MaskDecoder) -> MaskQuestion:
     """Return the question that a decoder answers, as far as a finished run needs it."""
     return MaskQuestion(decoder.structures, decoder.tolerance, decoder.aspect, unit=decoder.unit)
+
+
+def units(question: MaskQuestion) -> dict[str, str]:
+    """Return the unit of distances, and up to which distance borders agree."""
+    return {"hd95": question.unit, "surface_dice": f"within {question.tolerance:g} {question.unit}"}
 
 
 def plain_decoder(question: MaskQuestion) -> MaskDecoder:

@@ -12,7 +12,7 @@ from kmedtl.edge.tasks.task import Outputs
 from kmedtl.tasks.segmentation import cases, drift, evaluation, question, summary
 from kmedtl.tasks.segmentation.combine import VOTE
 from kmedtl.tasks.segmentation.question import MaskQuestion
-from kmedtl.tasks.segmentation.table import evaluate_table
+from kmedtl.tasks.segmentation.table import evaluate_table, wrote
 from kmedtl.tasks.task import Arrays, Evaluation, Examples, Network, Picture, ReportParts, Targets, Task
 
 
@@ -98,4 +98,7 @@ SEGMENTATION = Task(
     vote=VOTE,
     moves={MASK: "mask"},
     columns=(*SIZES, *SPACINGS),
+    check_validation=evaluation.check_validation,
+    wrote=wrote,
+    units=question.units,
 )

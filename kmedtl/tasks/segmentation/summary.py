@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from kmedtl.edge.tasks.segmentation import LEVELS
+from kmedtl.edge.tasks.segmentation import HIGHEST
 from kmedtl.recipe import Evaluation as Settings
 from kmedtl.tasks.segmentation.evaluation import UNITS
 from kmedtl.tasks.summary import estimate_lines
@@ -25,7 +25,7 @@ def lines(settings: Settings, fit: Fit, evaluation: Evaluation) -> list[str]:
     """Return what the terminal shows."""
     decoder = fit.decoder
     chosen = [
-        f"{name} from a probability of {(threshold + 0.5) / LEVELS:.3f}, smallest part {smallest} px"
+        f"{name} from a probability of {(threshold + 0.5) / HIGHEST:.3f}, smallest part {smallest} px"
         for name, threshold, smallest in zip(decoder.structures, decoder.thresholds, decoder.smallest, strict=True)
     ]
     by = [f"  {name}: Dice {part['dice']}, surface Dice {part['surface_dice']}" for name, part in evaluation.by.items()]

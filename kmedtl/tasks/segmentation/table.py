@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,12 @@ def evaluate_table(path: Path, run: dict[str, Any], settings: TableSettings) -> 
     lines = [f"  {name}: Dice {part['dice']}, surface Dice {part['surface_dice']}" for name, part in by.items()]
     lines += [f"  Distances are in {UNITS[unit]}."] if unit in UNITS else []
     return TableEvaluation(found, found.images, found.patients, document, [*estimate_lines(found, 0.0), *lines])
+
+
+def wrote(columns: Sequence[str]) -> bool:
+    """Tell whether columns hold the figures of a structure."""
+    structures = [name.removesuffix(LAST) for name in columns if name.endswith(LAST)]
+    return any(f"{name}.dice" in columns for name in structures)
 
 
 def _structures(path: Path, table: pd.DataFrame, run: dict[str, Any]) -> tuple[str, ...]:

@@ -55,7 +55,7 @@ def test_other_programs_columns_and_separators_are_read(table, tmp_path):
 
 def test_groups_come_from_the_table_or_a_manifest(table, tmp_path, capsys):
     pd.DataFrame({"id": table["id"], "sex": ["F", "M"] * 20}).to_csv(tmp_path / "manifest.csv", index=False)
-    command = ["evaluate", str(written(table, tmp_path)), "--task", "regression", "--groups", "sex"]
+    command = ["evaluate", str(written(table, tmp_path)), "--groups", "sex"]
     assert main([*command, "--manifest", str(tmp_path / "manifest.csv"), "--json"]) == 0
     groups = json.loads(capsys.readouterr().out)["groups"]
     women = table.iloc[::2]

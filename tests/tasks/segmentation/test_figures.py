@@ -8,10 +8,11 @@ import pandas as pd
 import pytest
 from scipy import ndimage
 
+from kmedtl.edge.tasks.segmentation import MIDDLE
 from kmedtl.statistics import overlap
 from kmedtl.statistics.confidence import mean_patients, of_mean, on_logit_scale, wilson
 from kmedtl.statistics.risk_control import controlled_threshold
-from kmedtl.tasks.segmentation.choose import MIDDLE, SMALLEST, choose_smallest, choose_threshold, miss_shares
+from kmedtl.tasks.segmentation.choose import SMALLEST, choose_smallest, choose_threshold, miss_shares
 from kmedtl.tasks.segmentation.figures import dice_gain, evaluation_of, image_figures
 
 SIDE = 32

@@ -10,10 +10,11 @@ from PIL import Image
 
 from kmedtl.cli import main
 from kmedtl.data.manifest import SIZES, SPACINGS, from_rows
-from kmedtl.edge.tasks.segmentation import LEVELS, MASK, called, levels_of, logits_of, place, plain
+from kmedtl.edge.tasks.segmentation import HIGHEST, MASK, called, levels_of, logits_of, place, plain
 from kmedtl.errors import UserError
 from kmedtl.images.placement import placement
-from kmedtl.recipe import Classification, Data, Evaluation, Head, Recipe, Segmentation, Stage, Training
+from kmedtl.recipe import Backbone, Classification, Data, Evaluation, Head, Recipe, Segmentation, Stage, Training
+from kmedtl.runner import run
 from kmedtl.tasks import TASKS
 from kmedtl.tasks.segmentation.cases import PREDICTED, REFERENCE
 from kmedtl.tasks.segmentation.question import MaskQuestion
@@ -70,7 +71,7 @@ def masked(root, count=8, side=40, large=()):
         random = np.random.default_rng(number)
         Image.fromarray(random.integers(0, 256, (side, side), dtype=np.uint8)).save(root / f"{number}.png")
         mask = np.zeros((side, side), np.uint8)
-        mask[5:20, 5 + number : 20] = 255
+        mask[5:20, 5 + number % 8 : 20] = 255
         mask = np.kron(mask, np.ones((2, 2), np.uint8)) if number in large else mask
         Image.fromarray(mask).save(root / f"{number}_mask.png")
     return root
@@ -150,6 +151,30 @@ def test_each_loss_falls_as_masks_come_nearer(loss):
     assert values == sorted(values, reverse=True)
     assert len(set(values)) == 4
     assert values[-1] < 0.1
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_structure_counts_in_the_loss_by_its_weight(loss):
+    rows = [{"id": name, "path": f"/{name}.png", "patient": name, "label": name, "mask": "/m.png"} for name in "ab"]
+    images, data = from_rows(rows, ("a", "b"), "films"), Data(structures={"lung": 1, "nodule": 2})
+    random = np.random.default_rng(0)
+    target = random.integers(0, 2, (3, 8, 8, 2)).astype(np.float32)
+    logits = random.normal(0, 3, target.shape).astype(np.float32)
+
+    def of(weights, target, logits):
+        asked, _ = ROW.ask(Segmentation(loss=loss, structure_weights=weights), data, images)
+        (found,) = ROW.network().losses(asked, None, Training(), False).values()
+        return float(found(target, logits))
+
+    lung, nodule = (
+        float(ROW.network().losses(replace(QUESTION, loss=loss), None, Training(), False)[MASK](*arrays))
+        for arrays in ((target[..., :1], logits[..., :1]), (target[..., 1:], logits[..., 1:]))
+    )
+    assert of({"nodule": 3.0}, target, logits) == pytest.approx((lung + 3 * nodule) / 4, rel=1e-5)
+    assert of({"lung": 0.5, "nodule": 0.5}, target, logits) == pytest.approx((lung + nodule) / 2, rel=1e-5)
+    assert of({}, target, logits) == pytest.approx((lung + nodule) / 2, rel=1e-5)
+    with pytest.raises(UserError, match=r"task.structure_weights.nodul: no such structure. Did you mean 'nodule'\?"):
+        of({"nodul": 2.0}, target, logits)
 
 
 def test_missed_pixels_count_more_than_false_ones_in_the_tversky_loss():
@@ -241,7 +266,7 @@ def test_validation_chooses_the_threshold_and_drops_specks():
     logits[:, 1, 1] = 3.0  # a speck in each image, of one pixel
     decoder = ROW.fit_decoder(QUESTION, Evaluation(), examples(masks, logits + random.normal(0, 0.1, masks.shape)), 0)
     (threshold,), (smallest,) = decoder.decoder.thresholds, decoder.decoder.smallest
-    assert LEVELS / (1 + np.exp(4)) < threshold < LEVELS / (1 + np.exp(1)) + 1
+    assert HIGHEST / (1 + np.exp(4)) < threshold < HIGHEST / (1 + np.exp(1)) + 1
     assert smallest >= 8
     found = ROW.figures(QUESTION, Evaluation(), examples(masks, logits), decoder.decoder)
     assert found.estimates["dice"].value == 1
@@ -257,6 +282,22 @@ def test_a_miss_rate_is_kept_or_refused_where_too_few_patients_are_there():
     assert missed <= 0.05
     with pytest.raises(UserError, match=r"miss_rate: 0.05 cannot be kept for lesion: validation has 6 patients"):
         ROW.fit_decoder(QUESTION, Evaluation(miss_rate=0.05), noisy.of(np.arange(6)), 0)
+
+
+def test_a_miss_rate_that_cannot_be_kept_is_refused_before_anything_trains(tmp_path, cache):
+    recipe = Recipe(
+        "masks",
+        (Stage("head", "head", 1, 1e-3),),
+        task=Segmentation(),
+        data=Data(str(masked(tmp_path / "films", 24)), size=32, channels=1, validation=0.25, test=0.25, augment="none"),
+        backbone=Backbone("MobileNet", "random", truncate_at="block3"),
+        head=Head("unet", hidden=16),
+        evaluation=Evaluation(miss_rate=0.1),
+    )
+    said = []
+    with pytest.raises(UserError, match=r"miss_rate: 0.1 cannot be kept for foreground: validation has 6 patients"):
+        run(recipe, tmp_path / "run", log=said.append)
+    assert said == []  # a training begins by telling what is in the splits
 
 
 def test_empty_masks_are_told_apart_and_never_dropped():

@@ -6,8 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from kmedtl.cli import main
 from kmedtl.edge.tasks.segmentation import plain
 from kmedtl.errors import UserError
+from kmedtl.runs.evaluate_table import judge
 from kmedtl.tasks import TASKS
 from kmedtl.tasks.segmentation.columns import long, wide
 from kmedtl.tasks.segmentation.evaluation import per_image
@@ -55,6 +57,15 @@ def test_groups_are_judged_apart(table, tmp_path):
     assert any(line.startswith("  site n: Dice ") for line in found.lines)
     with pytest.raises(UserError, match="no column 'place' to judge by"):
         judged(table, tmp_path, groups=("place",))
+
+
+def test_a_runs_table_alone_says_what_it_answers(table, tmp_path, capsys):
+    table.to_csv(tmp_path / "predictions.csv", index=False)
+    assert main(["evaluate", str(tmp_path / "predictions.csv")]) == 0
+    assert "  Surface Dice " in capsys.readouterr().out
+    found, document = judge(tmp_path / "predictions.csv", TableSettings())
+    assert document["task"] == "segmentation"
+    assert found.figures.headline == "dice"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,41 @@
+"""A training that goes on must learn from the images that it began with, and from what was known of them then."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+
+import numpy as np
+
+from kmedtl.data.pipeline import Pipeline
+from kmedtl.errors import UserError
+
+
+def hashes_of(data: Mapping[str, Pipeline], distilled: bool = False) -> dict[str, str]:
+    """Return SHA-256, hexadecimal, of the decoded `images` and of the `labels or masks` of all splits, in their order.
+
+    Args:
+        distilled: the targets of `train` are left out, since a teacher's answers among them are computed anew.
+    """
+    images, targets = hashlib.sha256(), hashlib.sha256()
+    for split, part in data.items():
+        for batch in part.images().as_numpy_iterator():
+            images.update(batch.astype(np.uint8).tobytes())
+        for array in part.targets.values() if not (distilled and split == "train") else ():
+            for target in array:  # one by one, as masks may be mapped from a file
+                targets.update(target.tobytes())
+    return {"images": images.hexdigest(), "labels or masks": targets.hexdigest()}
+
+
+def check_same(began: Mapping[str, str], now: Mapping[str, str]) -> None:
+    """See that hashes are those of the beginning.
+
+    Raises:
+        UserError: the first that differ.
+    """
+    for name, value in began.items():
+        if now[name] != value:
+            raise UserError(
+                f"--resume: expected the {name} of training and validation that the run began with. Received: others, "
+                "or divided otherwise; restore them, or leave --resume out to start anew."
+            )
