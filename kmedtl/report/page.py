@@ -112,7 +112,6 @@ def _fragment(
         pictures=part_of(name, addresses),
         words=part_of(name, words),
         title=title,
-        chance=no_better_than_chance(result.evaluation, result.task.chance),
         **parts.context,
     )
 

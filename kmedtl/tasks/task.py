@@ -224,7 +224,7 @@ class ReportParts:
         pictures: by name.
         context: what the templates read beside `report`.
         maps: what the maps of the explained images show, where `Task.gallery` made them.
-        of_tasks: where several tasks are answered: (name, its `Result`, what it adds) of each.
+        of_tasks: where several tasks are answered: (name, what was found of it as a `Result`, what it adds) of each.
     """
 
     templates: Path

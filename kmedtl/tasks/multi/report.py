@@ -12,7 +12,8 @@ import numpy as np
 from kmedtl.edge.tasks.multi import MultiDecoder, joined, part_of
 from kmedtl.tasks.multi.parts import Tasks, known_rows, known_to, merged
 from kmedtl.tasks.multi.question import MultiQuestion
-from kmedtl.tasks.task import Case, Evaluation, Examples, Picture, ReportParts, Section, Targets
+from kmedtl.tasks.summary import no_better_than_chance
+from kmedtl.tasks.task import Case, Evaluation, Examples, Picture, ReportParts, Section, Targets, Task
 
 SUMMARY = Section("summary", "Summary")
 
@@ -34,11 +35,11 @@ def _named(name: str, picture: Picture) -> Picture:
 def report(tasks: Tasks, result: Any) -> ReportParts:
     """Return templates and what they read, of a `kmedtl.runs.result.Result`."""
     alone = {name: _alone(name, result) for name in tasks}
-    parts = {name: task.report(alone[name]) for name, task in tasks.items()}
+    parts = {name: _with_chance(task.report(alone[name]), alone[name].evaluation, task) for name, task in tasks.items()}
     told = [
         {
             "name": name,
-            "kind": one.recipe.task.kind,
+            "kind": one.fit.decoder.kind,
             "headline": one.evaluation.headline,
             "estimate": one.evaluation.estimates[one.evaluation.headline],
             "images": one.evaluation.images,
@@ -67,14 +68,17 @@ def report(tasks: Tasks, result: Any) -> ReportParts:
 
 
 def _alone(name: str, result: Any) -> Any:
-    """Return what a run found of one task, as if it had asked nothing else."""
+    """Return what a run found of one task; its recipe still asks for all."""
     return replace(
         result,
-        recipe=replace(result.recipe, task=result.recipe.task.tasks[name]),
         question=result.question.tasks[name],
         fit=result.fit.details[name],
         evaluation=result.evaluation.details[name],
     )
+
+
+def _with_chance(parts: ReportParts, evaluation: Evaluation, task: Task) -> ReportParts:
+    return replace(parts, context={**parts.context, "chance": no_better_than_chance(evaluation, task.chance)})
 
 
 def _maps(own: dict[str, str], method: str) -> str:
