@@ -183,18 +183,22 @@ class Recipe:
         expect(len(self.soup) > 1 if averaged else not self.soup, "soup", wanted, self.soup)
         fixed = self.schedule in (*CLASSIFIERS, *SOUPS)
         expect(not (fixed and self.distill), "distill", f"nothing beside schedule={self.schedule}", self.distill)
+        taught = "nothing beside data.patch: a teacher answers on whole images"
+        expect(not (self.data.patch and self.distill), "distill", taught, self.distill)
         names = [stage.name for stage in self.stages]
         expect(len(set(names)) == len(names), "stages", "a name of its own for each", names)
         expect(0 <= self.seed < 2**31, "seed", "a whole number from 0 to 2^31 - 1", self.seed)
 
 
 def _check_task(recipe: Recipe) -> None:
-    """Refuse a head, a schedule or settings of stages that the task has no use for."""
+    """Refuse a head, a schedule, patches or settings of stages that the task has no use for."""
     task, kind = recipe.task, recipe.task.kind
     suited = "unet" if task.needs == "map" else "linear, mlp or attention_pool"
     expect(recipe.head.gives == task.needs, "head.kind", f"{suited} beside {kind}", recipe.head.kind)
     fits = recipe.schedule not in CLASSIFIERS or task.needs == "vector"
     expect(fits, "schedule", f"stages, or a schedule that trains a network, beside {kind}", recipe.schedule)
+    patch = recipe.data.patch
+    expect(not patch or task.is_local, "data.patch", f"0, whole images, beside {kind} of whole images", patch)
     for stage in recipe.stages:
         for name in task.idle:
             value, neutral = getattr(stage, name), Stage.__dataclass_fields__[name].default

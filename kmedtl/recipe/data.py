@@ -54,6 +54,10 @@ class Data:
             are not used, or beside other tasks used for these alone.
         soft_masks: of masks whose borders are blurred by scaling or JPEG: `refuse`, or `threshold`: a pixel counts from
             half of a structure's value on, or to the nearest of the named values.
+        patch: side in pixels of the squares that a segmentation is trained on, cut from images of `size`, while the
+            trained model answers on whole images; 0: it is trained on whole images too.
+        patches: squares cut of each training image, once; every second one around a pixel of a structure, where the
+            image shows any.
         validation, test: fractions of the images, taken by whole patients.
         folds: cross-validation with that many patient-disjoint parts (0: none), or `site`: each site is left out once.
         batch_size: images a training step.
@@ -85,6 +89,8 @@ class Data:
     structures: Mapping[str, Any] = field(default_factory=dict)
     missing_masks: Literal["refuse", "empty", "leave_out"] = "refuse"
     soft_masks: Literal["refuse", "threshold"] = "refuse"
+    patch: int = 0
+    patches: int = 8
     validation: float = 0.15
     test: float = 0.15
     folds: int | Literal["site"] = 0
@@ -105,6 +111,9 @@ class Data:
         expect(self.source != "", "data.source", "phantom, a folder, a file or tfds:NAME", self.source)
         expect(len(set(self.classes)) == len(self.classes), "data.classes", "distinct names", self.classes)
         expect(32 <= self.size <= 2048, "data.size", "32 to 2048 pixels", self.size)
+        fits = self.patch == 0 or 32 <= self.patch <= self.size
+        expect(fits, "data.patch", f"32 to data.size={self.size} pixels, or 0 for whole images", self.patch)
+        expect(self.patches >= 1, "data.patches", "at least 1", self.patches)
         expect(self.channels in (1, 3), "data.channels", "1 or 3", self.channels)
         expect(0 < self.validation < 1, "data.validation", "a fraction between 0 and 1", self.validation)
         expect(0 < self.test < 1, "data.test", "a fraction between 0 and 1", self.test)

@@ -1,7 +1,8 @@
 """What is asked of an image. Each task is a frozen dataclass whose `kind` is its name; the data answer what is open.
 
 `needs` says what its outputs are made of, and so which heads suit it: one vector an image, or a map as large as it;
-`idle` which settings of a stage would have no effect on its losses.
+`is_local` whether what is true of a part of an image is that part of what is true of the whole, so that it can be
+learned on patches; `idle` which settings of a stage would have no effect on its losses.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ class Classification:
     """
 
     needs: ClassVar[str] = "vector"
+    is_local: ClassVar[bool] = False
     idle: ClassVar[tuple[str, ...]] = ()
     labels: Literal["auto", "binary", "multi_class", "multi_label"] = "auto"
     kind: Literal["classification"] = "classification"
@@ -43,6 +45,7 @@ class Regression:
     """
 
     needs: ClassVar[str] = "vector"
+    is_local: ClassVar[bool] = False
     idle: ClassVar[tuple[str, ...]] = ("label_smoothing", "focal_gamma")
     target: str = ""
     unit: str = ""
@@ -70,6 +73,7 @@ class Segmentation:
     """
 
     needs: ClassVar[str] = "map"
+    is_local: ClassVar[bool] = True
     idle: ClassVar[tuple[str, ...]] = ("label_smoothing", "focal_gamma", "mix")
     loss: Literal["dice_crossentropy", "dice", "crossentropy", "focal", "tversky"] = "dice_crossentropy"
     missed: float = 0.7
@@ -113,6 +117,10 @@ class Multi:
     @property
     def needs(self) -> str:
         return "map" if any(task.needs == "map" for task in self.tasks.values()) else "vector"
+
+    @property
+    def is_local(self) -> bool:
+        return all(task.is_local for task in self.tasks.values())
 
     @property
     def idle(self) -> tuple[str, ...]:

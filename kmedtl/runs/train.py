@@ -11,6 +11,7 @@ import keras
 
 from kmedtl.backbones.blocks import HEAD, Block, block_map
 from kmedtl.backbones.build import check_backbone
+from kmedtl.data.patches import random_patches, tiles
 from kmedtl.data.pipeline import Pipeline
 from kmedtl.ensemble.soups import average_weights
 from kmedtl.ensemble.teacher import with_teacher_targets
@@ -42,14 +43,34 @@ def train(
             average_weights(model, recipe, question, data, log)
         return model, recipe, None
     with devices(recipe.training), tracking(recipe, folder) as after_epoch:
-        model, blocks = build(recipe, question)
-        planned = plan_stages(recipe, len(data["train"].table), blocks, log)
-        job = replace(training_job(recipe, model, blocks, data, question, log), after_epoch=after_epoch, folder=folder)
-        trained = stages.fine_tune(job, planned)
-    whole, _ = build(recipe, question)  # of float32, on one device
+        learned, parts = on_patches(recipe, data, log)
+        model, blocks = build(learned, question)
+        planned = plan_stages(learned, len(parts["train"].table), blocks, log)
+        job = training_job(learned, model, blocks, parts, question, log)
+        trained = stages.fine_tune(replace(job, after_epoch=after_epoch, folder=folder), planned)
+    whole, _ = build(recipe, question)  # of float32, on one device, at the size of whole images
     whole.set_weights(model.get_weights())
     schedule = "stages" if planned else recipe.schedule
     return whole, replace(recipe, stages=tuple(trained.stages), schedule=schedule), trained
+
+
+def on_patches(
+    recipe: Recipe, data: dict[str, Pipeline], log: Callable[[str], None]
+) -> tuple[Recipe, dict[str, Pipeline]]:
+    """Return what a network is built and trained by: with `data.patch`, a recipe of images of that size, and patches.
+
+    Training images give patches at random places, which follow from the seed; validation images the tiles that cover
+    them. Without `data.patch` both are what they were.
+    """
+    side, count = recipe.data.patch, recipe.data.patches
+    if not side:
+        return recipe, data
+    train, validation = random_patches(data["train"], side, count, recipe.seed), tiles(data["val"], side)
+    log(
+        f"Patches of {side}×{side} pixels: {len(train.table)} of {len(data['train'].table)} training images; "
+        f"{len(validation.table)} tiles of {len(data['val'].table)} validation images."
+    )
+    return replace(recipe, data=replace(recipe.data, size=side, patch=0)), data | {"train": train, "val": validation}
 
 
 def training_job(
@@ -96,7 +117,8 @@ def check_network(recipe: Recipe) -> None:
             no block.
     """
     backbone, data = recipe.backbone, recipe.data
-    names = check_backbone(backbone.name, backbone.weights, backbone.truncate_at, data.size, data.channels)
+    size = data.patch or data.size  # the smallest that is built
+    names = check_backbone(backbone.name, backbone.weights, backbone.truncate_at, size, data.channels)
     blocks = [Block(name, (), ()) for name in (*names, HEAD)]
     for stage in recipe.stages:
         check_stage(stage, blocks)

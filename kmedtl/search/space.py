@@ -46,7 +46,7 @@ def check(recipe: Recipe) -> None:
 
     Raises:
         UserError: a setting that is not there or may not vary, a range that holds what the setting cannot take, a block
-            that is not there, no stages.
+            that is not there, no stages, patches.
     """
     if recipe.schedule != "stages":
         raise UserError(
@@ -57,6 +57,8 @@ def check(recipe: Recipe) -> None:
         raise UserError("search: data.folds: expected 0, a search has folds of its own (search.folds, --folds).")
     if recipe.distill:
         raise UserError("search: distill: expected none; search the recipe first, and let the best one be taught.")
+    if recipe.data.patch:
+        raise UserError("search: data.patch: expected 0, trials see whole images; search with a smaller data.size.")
     objective_of(recipe)
     known = [path for path in config.flat(recipe) if MAY_VARY.fullmatch(path)]
     for path, choices in space_of(recipe).items():
