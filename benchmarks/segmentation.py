@@ -7,7 +7,8 @@
 
 `cache` trains the decoder once on cached maps and once through the whole model, in one run, and compares a step's time
 and, in float32 and without variation, the weights. `pretrained` runs the recipe `skin_lesion_mask` with so many
-training images from ImageNet's weights and from random ones, and pairs their test images. `int8` times both TFLite
+training images from ImageNet's weights and from random ones, and pairs their test images; of fewer images both see more
+epochs, and what starts at random trains as a whole from the beginning, BatchNorm included. `int8` times both TFLite
 files on one image at a time. `window` lets the scanner's command slide its window over one large image, in a process of
 its own. Other work on the machine falsifies times.
 """
@@ -39,6 +40,7 @@ with quiet_stderr():
     from kmedtl.export.formats import FILES, write_all
     from kmedtl.export.runtimes import open_runtime
     from kmedtl.finetune.frozen_prefix import CachedEpoch, cache, cut
+    from kmedtl.recipe import Stage
     from kmedtl.recipes.skin_lesion_mask import RECIPE
     from kmedtl.runner import run
     from kmedtl.runs.compare import compare
@@ -50,6 +52,7 @@ with quiet_stderr():
 
 WARM = 3  # steps that are not timed
 RATE = 1e-2
+SCRATCH = 2e-3  # rate of a network that starts at random
 ALONE = """
 import sys
 from kmedtl.edge.cli import main
@@ -101,12 +104,16 @@ def measure_cache(options: argparse.Namespace) -> None:
 
 def measure_pretrained(options: argparse.Namespace) -> None:
     """Run the recipe with so many images from ImageNet's and from random weights, and print paired gains."""
+    most = max(options.sizes)
     out = options.out or Path(tempfile.mkdtemp(prefix="pretrained-"))
     for size in options.sizes:
         folders = []
-        for weights in ("random", "imagenet"):
+        staged = tuple(replace(stage, epochs=round(stage.epochs * (most / size) ** 0.5)) for stage in RECIPE.stages)
+        whole = Stage("all", "all", sum(stage.epochs for stage in staged), SCRATCH, batch_norm="train", views=0)
+        for weights, stages in (("random", (whole,)), ("imagenet", staged)):
             recipe = replace(
                 RECIPE,
+                stages=stages,
                 data=replace(RECIPE.data, source=options.folder, train_limit=size),
                 backbone=replace(RECIPE.backbone, weights=weights),
                 export=replace(RECIPE.export, formats=()),

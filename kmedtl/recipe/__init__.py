@@ -198,7 +198,7 @@ def _check_task(recipe: Recipe) -> None:
     fits = recipe.schedule not in CLASSIFIERS or task.needs == "vector"
     expect(fits, "schedule", f"stages, or a schedule that trains a network, beside {kind}", recipe.schedule)
     patch = recipe.data.patch
-    expect(not patch or task.is_local, "data.patch", f"0, whole images, beside {kind} of whole images", patch)
+    expect(not patch or task.is_local, "data.patch", f"0, whole images, beside {kind}", patch)
     for stage in recipe.stages:
         for name in task.idle:
             value, neutral = getattr(stage, name), Stage.__dataclass_fields__[name].default

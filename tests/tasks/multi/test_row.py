@@ -12,7 +12,7 @@ from kmedtl.data.manifest import SIZES, SPACINGS, UNKNOWN, UNKNOWN_MASK
 from kmedtl.edge.tasks.regression import VALUE
 from kmedtl.edge.tasks.segmentation import MASK
 from kmedtl.errors import UserError
-from kmedtl.recipe import Classification, Data, Evaluation, Multi, Regression, Segmentation, Training
+from kmedtl.recipe import Classification, Data, Evaluation, Head, Multi, Recipe, Regression, Segmentation, Training
 from kmedtl.tasks import task_of
 from kmedtl.tasks.multi.network import OfTheKnown
 from kmedtl.tasks.predictions import examples_of, read_arrays, read_predictions, write_predictions
@@ -154,6 +154,14 @@ def test_a_split_without_an_answer_to_a_task_is_refused_by_name(asked, examples)
 def test_settings_that_cannot_be_are_refused(tasks, weights, message):
     with pytest.raises(UserError, match=re.escape(message)):
         Multi(tasks, weights)
+
+
+def test_patches_are_for_tasks_that_are_true_of_a_part_of_an_image():
+    both = Multi({"vessel": Segmentation(), "lesion": Segmentation()})
+    patches, schedule = Data(size=64, patch=32), {"schedule": "auto", "head": Head("unet")}
+    assert Recipe("a", task=both, data=patches, **schedule).task == both
+    with pytest.raises(UserError, match=r"data\.patch: expected 0, whole images, beside multi\. Received: 32"):
+        Recipe("a", task=SETTINGS, data=patches, **schedule)
 
 
 def test_what_a_task_refuses_bears_its_name():
