@@ -17,7 +17,7 @@ from kmedtl.edge.model_info import ModelInfo
 from kmedtl.edge.shapes import FEATURES
 from kmedtl.edge.tasks.task import Outputs
 from kmedtl.export.formats import FILES, NATIVE, write_all
-from kmedtl.export.int8 import FIRST, Int8Options, QuantizationAttempt, Sample, choose
+from kmedtl.export.int8 import Int8Options, QuantizationAttempt, Sample, choose
 from kmedtl.export.parity import QUANTIZED, Parity, aborted, failed_gates, parity
 from kmedtl.export.runtimes import ModelFile, open_runtime
 from kmedtl.export.survival import survives
@@ -71,22 +71,19 @@ def export(subject: TrainedModel, folder: Path, formats: Collection[str], thorou
     rows say so.
 
     Args:
-        thorough: choose the int8 file among several ways, see `kmedtl.export.int8.choose`; else take the first, in
+        thorough: choose the int8 file among all ways of `kmedtl.export.int8.choose`; else among those that take
             seconds.
     """
     settings = subject.recipe.export
     chosen: list[QuantizationAttempt] = []
-    samples = None if thorough or "int8" not in formats else subject.sample(settings.calibration_images)
 
     def int8(saved: Path, whole: bytes) -> bytes:
         ways = Int8Options(saved, whole, subject.sample, settings.calibration_images)
-        chosen.extend(choose(ways, lambda file: _on_validation(subject, file, folder / FILES["int8"])))
+        chosen.extend(choose(ways, lambda file: _on_validation(subject, file, folder / FILES["int8"]), thorough))
         return chosen[-1].file
 
     decode, decoder, rows = subject.task.network().decode, subject.fit.decoder, []
-    files = write_all(
-        subject.model, folder, samples, formats, lambda found: decode(found, decoder), int8 if thorough else None
-    )
+    files = write_all(subject.model, folder, None, formats, lambda found: decode(found, decoder), int8)
     for path in progress(files, "Exporting", 1 + len(formats), unit="file"):
         format = FORMAT_OF[path.name]
         if format in QUANTIZED and not survives(path.read_bytes()):
@@ -96,7 +93,7 @@ def export(subject: TrainedModel, folder: Path, formats: Collection[str], thorou
         outputs = runtime(subject.test.images)
         fit, info = (subject.fit, subject.info) if format in AS_TRAINED else _fitted_anew(subject, runtime)
         row = _compared(subject, subject.test, path, format, outputs, fit)
-        row = replace(row, made=(_told(chosen) if chosen else FIRST) if format == "int8" else "")
+        row = replace(row, made=_told(chosen) if format == "int8" else "")
         model_info.attach(_described(info, subject, outputs, fit, row), path)
         rows.append(row)
     return tuple(rows)

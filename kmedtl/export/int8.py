@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +17,14 @@ from kmedtl.export.survival import survives
 
 MORE = 4  # times as many calibration images, if the first do not do
 SHARE = 0.99  # of the calibration images whose extremes a percentile range holds
+EARLY = 3  # convolutions, whose few channels differ most in range, and which are a small part of the work
 IN_FLOAT = (3, 8)  # so many of the worst layers
 
 FIRST = "litert-quantizer, min–max"
 
 Judge = Callable[[bytes], Parity]  # of a file on validation, calibrated anew; `failed_gates` says whether it will do
 Sample = Callable[[int], np.ndarray]  # about so many training images, uint8 (n, size, size, C)
+Way = tuple[str, Callable[[], bytes]]  # to an int8 file: in words, and what makes the file
 
 
 @dataclass(frozen=True)
@@ -65,13 +68,21 @@ class Int8Options:
         quantized = quantize.by_ranges(self.whole, self.many)
         return worst_layers(self.whole, quantized, self.sample(self.count)) if survives(quantized) else []
 
-    def quantizers(self) -> Iterator[tuple[str, Callable[[], bytes]]]:
-        """Yield both quantizers, with ranges that no calibration image exceeds."""
+    def quick(self) -> Iterator[Way]:
+        """Yield what takes seconds: ranges that no calibration image exceeds, of all layers or all but the first."""
         yield FIRST, lambda: quantize.by_ranges(self.whole, self.few)
+        early = quantize.first_convolutions(self.whole, EARLY)
+        yield (
+            f"{FIRST}, the first {EARLY} layers in float",
+            lambda: quantize.by_ranges(self.whole, self.few, in_float=early),
+        )
+
+    def other_quantizer(self) -> Iterator[Way]:
+        """Yield TensorFlow's own converter, with such ranges as well."""
         yield "tf.lite, min–max", lambda: quantize.by_converter(self.saved, self.sample(self.count))
 
-    def remedies(self) -> Iterator[tuple[str, Callable[[], bytes]]]:
-        """Yield what is tried next where neither does, the least costly first; the last quantizes weights alone."""
+    def remedies(self) -> Iterator[Way]:
+        """Yield what is tried next where none of these does, the cheapest first; the last quantizes weights alone."""
         yield f"litert-quantizer, min–max, {MORE} × the images", lambda: quantize.by_ranges(self.whole, self.many)
         yield f"litert-quantizer, percentile {SHARE}", lambda: quantize.by_ranges(self.whole, self.many, SHARE)
         for count in IN_FLOAT:
@@ -82,20 +93,29 @@ class Int8Options:
         return quantize.by_ranges(self.whole, self.many, in_float=self.worst[:count])
 
 
-def choose(ways: Int8Options, judge: Judge) -> tuple[QuantizationAttempt, ...]:
-    """Try both quantizers, then remedies until something passes on validation; return the attempts, the best last.
+def choose(ways: Int8Options, judge: Judge, thorough: bool) -> tuple[QuantizationAttempt, ...]:
+    """Try one way after the other on validation until a file passes its gate; return the attempts, the best last.
 
     Args:
         judge: what a file costs on validation.
+        thorough: try both quantizers whatever passes, then remedies; else the quick ways alone.
     """
+    tried: list[QuantizationAttempt] = []
 
-    def attempt(way: str, make: Callable[[], bytes]) -> QuantizationAttempt:
+    def attempt(name: str, make: Callable[[], bytes]) -> None:
         file = make()
-        return QuantizationAttempt(way, file, judge(file))
+        tried.append(QuantizationAttempt(name, file, judge(file)))
 
-    tried = [attempt(*way) for way in ways.quantizers()]
-    for way in ways.remedies():
-        if any(not attempted.parity.failed_gates for attempted in tried):
-            break
-        tried.append(attempt(*way))
+    def until_one_passes(some: Iterable[Way]) -> None:
+        for way in some:
+            if any(not attempted.parity.failed_gates for attempted in tried):
+                return
+            attempt(*way)
+
+    if thorough:
+        for way in chain(ways.quick(), ways.other_quantizer()):
+            attempt(*way)
+        until_one_passes(ways.remedies())
+    else:
+        until_one_passes(ways.quick())
     return tuple(sorted(tried, key=lambda attempted: attempted.cost, reverse=True))

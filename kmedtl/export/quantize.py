@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
+from ai_edge_litert.schema_py_generated import BuiltinOperator
 from ai_edge_litert.tools import flatbuffer_utils
 from litert_quantizer.algorithm_manager import AlgorithmName
 from litert_quantizer.calibrator import CalibrationMode, Calibrator
@@ -27,6 +28,7 @@ from kmedtl.system.native_logs import quiet_stderr
 from kmedtl.system.progress import progress
 
 BITS = 8
+CONVOLUTIONS = (BuiltinOperator.CONV_2D, BuiltinOperator.DEPTHWISE_CONV_2D)
 Ranges = dict[str, np.ndarray]  # tensor → float64 (n, 2): its least and largest value in each of n images
 
 
@@ -79,7 +81,7 @@ def by_ranges(model: bytes, ranges: Ranges, share: float = 1.0, in_float: Collec
     outputs = interpreter.get_signature_runner().get_output_details()
     last = [found["name"] for name, found in outputs.items() if name != FEATURES]
     kept = [(".*", TFLOperationName.INPUT), (".*", TFLOperationName.OUTPUT)]
-    kept += [(f"^{re.escape(name)};?$", TFLOperationName.ALL_SUPPORTED) for name in (*last, *in_float)]
+    kept += [(f"^{re.escape(name.rstrip(';'))};?$", TFLOperationName.ALL_SUPPORTED) for name in (*last, *in_float)]
     for pattern, operation in kept:
         wanted.add_quantization_config(pattern, operation, algorithm_key=AlgorithmName.NO_QUANTIZE)
     bounds = {
@@ -94,6 +96,15 @@ def by_ranges(model: bytes, ranges: Ranges, share: float = 1.0, in_float: Collec
         warnings.simplefilter("ignore", RuntimeWarning)
         quantized = quantizer.quantize(bounds, enable_progress_report=False).quantized_model
     return _with_signature_of(model, bytes(quantized))
+
+
+def first_convolutions(model: bytes, count: int) -> list[str]:
+    """Return the names of what the first convolutions of a float TFLite file put out, in the order of computation."""
+    whole = flatbuffer_utils.read_model_from_bytearray(bytearray(model))
+    codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in whole.operatorCodes]
+    graph = whole.subgraphs[0]
+    outputs = [step.outputs[0] for step in graph.operators if codes[step.opcodeIndex] in CONVOLUTIONS]
+    return [graph.tensors[output].name.decode() for output in outputs[:count]]
 
 
 def spanning(images: np.ndarray) -> np.ndarray:

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from ai_edge_litert.interpreter import Interpreter
 
 from kmedtl.edge.litert import LiteRTModel
 from kmedtl.export import quantize
@@ -51,9 +52,23 @@ def test_what_stays_in_float_is_nearer_and_what_hurts_is_named(whole, tmp_path):
     assert errors[1] < errors[0]
 
 
+def test_the_first_convolutions_stay_in_float_where_they_are_asked_to(whole, tmp_path):
+    ranges = quantize.ranges_of(whole, DARK)
+    early = quantize.first_convolutions(whole, 2)
+    assert len(set(early)) == 2
+    kinds = []
+    for names in ((), early):
+        interpreter = Interpreter(model_content=quantize.by_ranges(whole, ranges, in_float=names))
+        kinds.append({tensor["name"].rstrip(";"): tensor["dtype"] for tensor in interpreter.get_tensor_details()})
+    for name in early:
+        assert [kind[name.rstrip(";")] for kind in kinds] == [np.int8, np.float32]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(("limit", "tried"), [(1.0, 2), (-1.0, 5 + len(IN_FLOAT))])
-def test_ways_are_tried_in_order_until_one_will_do(saved, whole, tmp_path, limit, tried):
+@pytest.mark.parametrize(
+    ("limit", "thorough", "tried"), [(1.0, True, 3), (-1.0, True, 6 + len(IN_FLOAT)), (1.0, False, 1), (-1.0, False, 2)]
+)
+def test_ways_are_tried_in_order_until_one_will_do(saved, whole, tmp_path, limit, thorough, tried):
     expected = features_of(whole, tmp_path / "float32.tflite", DARK)
 
     def judge(file):
@@ -61,7 +76,7 @@ def test_ways_are_tried_in_order_until_one_will_do(saved, whole, tmp_path, limit
         failed_gates = ("mean |Δp|",) if error > limit else ()
         return Parity("model_int8.tflite", 0, "auc", 1, NONE, {"mean_difference": error}, failed_gates=failed_gates)
 
-    attempts = choose(Int8Options(saved, whole, lambda count: DARK[:count], 6), judge)
+    attempts = choose(Int8Options(saved, whole, lambda count: DARK[:count], 6), judge, thorough)
     assert len(attempts) == tried
     assert attempts[-1].cost[-1] == min(attempt.cost[-1] for attempt in attempts)
-    assert ("weights only" in {attempt.way for attempt in attempts}) == (tried > 2)
+    assert ("weights only" in {attempt.way for attempt in attempts}) == (tried > 3)
