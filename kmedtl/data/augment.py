@@ -78,6 +78,13 @@ PRESETS: dict[str, tuple[tuple[str, dict], ...]] = {
         ("StainJitter", {"factor": 0.1}),
         ("RandomBrightness", {"factor": 0.05}),
     ),
+    # Nothing is interpolated: what is a pixel wide, as vessels on patches are, stays so in images and masks.
+    "symmetries": (
+        FLIP_BOTH,
+        ("RandomTranspose", {}),
+        ("RandomBrightness", {"factor": 0.1}),
+        ("RandomContrast", {"factor": 0.2}),
+    ),
 }
 OF_COLOUR = ("RandomSaturation", "RandomHue", "StainJitter")  # nothing to vary where there is one channel
 MIXERS = {"mixup": ("MixUp", {"alpha": 0.2}), "cutmix": ("CutMix", {"factor": 1.0})}
@@ -164,6 +171,38 @@ class RandomGamma(Varying):
         return 255 * (keras.ops.clip(images, 0, 255) / 255) ** power
 
 
+class RandomTranspose(Varying):
+    """Exchanges rows and columns of every second image; with both flips it makes the eight symmetries of a square.
+
+    Takes and returns float32 (N, side, side, C) in 0–255.
+    """
+
+    def call(self, given: Any, training: bool = True) -> Any:
+        if not training:
+            return given
+        if not isinstance(given, dict):
+            return self.vary(given)
+        chosen = self._chosen(given["images"])
+        planes = {name: given[name] for name in ("images", "segmentation_masks") if name in given}
+        moved: dict[str, Any] = {name: _transposed(array, chosen) for name, array in planes.items()}
+        if "bounding_boxes" in given:
+            found = given["bounding_boxes"]
+            swapped = keras.ops.take(found["boxes"], [1, 0, 3, 2], axis=-1)
+            moved["bounding_boxes"] = found | {"boxes": keras.ops.where(chosen[..., 0], swapped, found["boxes"])}
+        return given | moved
+
+    def vary(self, images: keras.KerasTensor) -> keras.KerasTensor:
+        return _transposed(images, self._chosen(images))
+
+    def _chosen(self, images: keras.KerasTensor) -> keras.KerasTensor:
+        shape = (keras.ops.shape(images)[0], 1, 1, 1)
+        return keras.random.uniform(shape, seed=self.generator) < 0.5
+
+
+def _transposed(planes: keras.KerasTensor, chosen: keras.KerasTensor) -> keras.KerasTensor:
+    return keras.ops.where(chosen, keras.ops.transpose(planes, (0, 2, 1, 3)), planes)
+
+
 class RandomBorder(Varying):
     """Takes the border from each image, 0 to `BORDER` of its side, drawn for each of the four sides by itself.
 
@@ -245,6 +284,7 @@ OWN: dict[str, Callable[..., Varying]] = {  # layers Keras lacks
     "StainJitter": StainJitter,
     "RandomNoise": RandomNoise,
     "RandomGamma": RandomGamma,
+    "RandomTranspose": RandomTranspose,
 }
 
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 from kmedtl.errors import UserError, expect
 
-Preset = Literal["none", "xray", "xray_strong", "skin", "retina", "mri", "ultrasound", "histology"]
+Preset = Literal["none", "xray", "xray_strong", "skin", "retina", "mri", "ultrasound", "histology", "symmetries"]
 SCALES_OUT = "What scales out over machines is a run on each: folds (--folds), seeds, or the trials of a search."
 
 
