@@ -7,7 +7,7 @@ PACKAGE = Path(__file__).parents[1] / "kmedtl"
 ROOMS = (
     "errors", "system", "files", "vetting", "images", "config", "edge", "recipe", "data", "backbones", "heads",
     "statistics", "tasks", "audit", "finetune", "explain", "export", "report", "ensemble", "runs", "runner", "search",
-    "recipes", "commands", "cli", "__main__",
+    "proposal", "recipes", "commands", "cli", "__main__",
 )  # fmt: skip
 # A recipe can be called as a script.
 DOORS = {"kmedtl/recipes": "cli"}

@@ -10,7 +10,7 @@ from kmedtl.commands.parser import Parser
 
 # Each is a module of `kmedtl.commands` with `HELP`, `add_options` and `command`; in the order of the help.
 COMMANDS = (
-    "run", "show", "search", "lr-find", "audit", "manifest", "store", "predict", "inspect", "shift", "compare",
+    "run", "new", "show", "search", "lr-find", "audit", "manifest", "store", "predict", "inspect", "shift", "compare",
     "ensemble", "evaluate", "export", "report", "recipes", "backbones", "doctor", "completion",
 )  # fmt: skip
 

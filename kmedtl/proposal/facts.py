@@ -1,0 +1,162 @@
+"""What can be told of a source of images without training: classes, masks, numbers, patients, colour, sizes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from kmedtl.data import sources
+from kmedtl.data.manifest import OWN, Manifest
+from kmedtl.data.mask_store import prepare_masks
+from kmedtl.errors import UserError
+from kmedtl.images.decode import Facts, decode_all
+from kmedtl.images.reading import Reading
+from kmedtl.recipe import Data
+
+SAMPLE = 64  # images that are decoded
+LOOK = Reading(64, 3)
+CHROMA = 6.0  # mean difference of the largest and the smallest channel, in levels, from which an image is coloured
+LISTED = ("id", "path", "patient", "split", "mask", "site", "frame", "label", *OWN)  # columns that are no answers
+NUMBERS = 0.9  # of a column's cells, from which on it holds numbers
+DIFFERENT = 10  # numbers a column holds at least; fewer are names
+
+
+@dataclass(frozen=True)
+class SourceFacts:
+    """What is known of a source.
+
+    Attributes:
+        manifest: as far as it could be read; `Manifest.classes` is empty where images have none.
+        counts: class → images of it.
+        masked: images with a mask.
+        bare: classes none of whose images has a mask, where others' have.
+        soft: whether masks are blurred, so that they are read by a threshold.
+        numbers: columns that hold numbers.
+        modalities: of DICOM files → images.
+        coloured: whether most of the images looked at show more than shades of gray.
+        side: median of the longer side of these, in pixels.
+        deep: of these, those of more than 8 bits.
+    """
+
+    manifest: Manifest
+    counts: Mapping[str, int]
+    masked: int
+    bare: tuple[str, ...]
+    soft: bool
+    numbers: tuple[str, ...]
+    modalities: Mapping[str, int]
+    coloured: bool
+    side: float
+    deep: int
+
+    @property
+    def images(self) -> int:
+        return len(self.manifest.table)
+
+    @property
+    def patients(self) -> int:
+        return int(self.manifest.table["patient"].nunique())
+
+    @property
+    def splits(self) -> frozenset[str]:
+        return frozenset(self.manifest.table["split"]) - {""}
+
+
+def look(data: Data, seed: int) -> SourceFacts:
+    """Return what can be told of `data.source`; a sample of its images is decoded.
+
+    Raises:
+        UserError: a source that cannot be read, or of which no image can be.
+    """
+    manifest = _listed(data, seed)
+    table = manifest.table
+    has_mask = (table["mask"] != "").to_numpy()
+    members = manifest.members(table) if manifest.classes else {}
+    bare = tuple(name for name, rows in members.items() if has_mask.any() and rows.any() and not has_mask[rows].any())
+    sample = _sample(table)
+    seen, coloured = _decoded(sample)
+    return SourceFacts(
+        manifest=manifest,
+        counts={name: int(rows.sum()) for name, rows in members.items()},
+        masked=int(has_mask.sum()),
+        bare=bare,
+        soft=bool(has_mask.any()) and _are_soft(table[has_mask], data),
+        numbers=_numbers(table, manifest.classes),
+        modalities=Counter(table["modality"].astype(str)) if "modality" in table else {},
+        coloured=coloured,
+        side=float(np.median([max(one.width, one.height) for one in seen])),
+        deep=sum(one.bits > 8 for one in seen),
+    )
+
+
+def _listed(data: Data, seed: int) -> Manifest:
+    """Return the manifest with classes where there are any, else without.
+
+    Raises:
+        UserError: neither can be had, or without classes nothing else could be asked.
+    """
+    try:
+        return sources.load(data, seed, "wanted")
+    except UserError as refusal:
+        try:
+            found = sources.load(data, seed, "unasked")
+        except UserError:
+            raise refusal from None
+        table = found.table
+        if not ((table["mask"] != "").any() or _numbers(table, ())):
+            raise
+        plain = table.drop(columns="label", errors="ignore").assign(stratum=0)
+        return replace(found, table=plain, classes=(), multi_label=True)
+
+
+def _numbers(table: pd.DataFrame, classes: tuple[str, ...]) -> tuple[str, ...]:
+    found = []
+    for name in table.columns.difference([*LISTED, *classes], sort=False):
+        values = pd.to_numeric(table[name], errors="coerce")
+        if values.notna().mean() >= NUMBERS and values.nunique() >= DIFFERENT:
+            found.append(str(name))
+    return tuple(found)
+
+
+def _sample(table: pd.DataFrame) -> pd.DataFrame:
+    order = table["id"].map(lambda name: hashlib.sha256(str(name).encode()).hexdigest())
+    return table.loc[order.sort_values().index[:SAMPLE]]
+
+
+def _decoded(sample: pd.DataFrame) -> tuple[list[Facts], bool]:
+    """Return the facts of the readable images, and whether most of them are coloured.
+
+    Raises:
+        UserError: none can be read.
+    """
+    files = [(path, int(frame) if frame else None) for path, frame in zip(sample["path"], sample["frame"], strict=True)]
+    answers = list(decode_all(files, LOOK))
+    seen = [(facts, pixels) for facts, pixels in answers if pixels is not None]
+    if not seen:
+        raise UserError(f"{sample['id'].iloc[0]}: no image of a sample can be read, first: {answers[0][0].error}.")
+    colour = [bool(np.ptp(pixels, axis=2).mean() > CHROMA) for _, pixels in seen]
+    return [facts for facts, _ in seen], sum(colour) > len(colour) / 2
+
+
+def _are_soft(masked: pd.DataFrame, data: Data) -> bool:
+    """Tell whether masks can be read by a threshold alone."""
+    sample = _sample(masked)
+    files = [(path, int(frame) if frame else None) for path, frame in zip(sample["path"], sample["frame"], strict=True)]
+    sizes = [(facts.width, facts.height) for facts, _ in decode_all(files, LOOK)]
+    table = sample.assign(width=[width for width, _ in sizes], height=[height for _, height in sizes])
+    table = table[table["width"] > 0]
+
+    def readable(how: Data) -> bool:
+        try:
+            prepare_masks(table, how)
+        except UserError:
+            return False
+        return True
+
+    small = replace(data, size=LOOK.size)
+    return not readable(small) and readable(replace(small, soft_masks="threshold"))

@@ -1,0 +1,146 @@
+"""`kmedtl new`: a recipe for images that nobody described."""
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from kmedtl import recipe as recipes
+from kmedtl.cli import main
+from kmedtl.runs.prepare import prepare_run
+from tests.conftest import write_image_folder
+
+
+def picture(path, level, size=96, colour=False):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    random = np.random.default_rng(abs(hash(path.name)) % 2**32)
+    pixels = np.clip(random.normal(level, 30, (size, size, 3 if colour else 1)), 0, 255).astype(np.uint8)
+    if colour:
+        pixels[..., 2] //= 3
+    Image.fromarray(pixels.squeeze()).save(path)
+
+
+def mask(path, size=96):
+    pixels = np.zeros((size, size), np.uint8)
+    pixels[20:50, 30:70] = 255
+    Image.fromarray(pixels).save(path)
+
+
+def proposed(tmp_path, monkeypatch, *options):
+    monkeypatch.chdir(tmp_path)
+    assert main(["new", "mine", "--data", "images", *options]) == 0
+    return recipes.read(tmp_path / "mine.yaml"), (tmp_path / "mine.yaml").read_text()
+
+
+def test_class_folders_become_a_classification_with_a_reason_beside_each_choice(tmp_path, monkeypatch, capsys):
+    write_image_folder(tmp_path / "images")
+    recipe, text = proposed(tmp_path, monkeypatch)
+    assert recipe.task.kind == "classification"
+    assert recipe.data.channels == 1
+    assert recipe.data.size == 64
+    printed = capsys.readouterr().out
+    assert "Could not be known: Who the patients are" in printed
+    assert "kmedtl run mine.yaml" in printed
+    lines = text.splitlines()
+    for number, line in enumerate(lines):
+        if line.strip().startswith(("channels:", "augment:", "size:", "classes:", "stages:", "task:")):
+            assert lines[number - 1].strip().startswith("# ")
+    assert yaml.safe_load(text)["name"] == "mine"
+    prepare_run(recipe)  # as a run does before it trains
+
+
+def test_classes_with_masks_are_asked_for_both_and_what_is_normal_is_empty(tmp_path, monkeypatch):
+    for number in range(12):
+        for name in ("benign", "normal"):
+            picture(tmp_path / "images" / name / f"{name}{number}.png", 90)
+        mask(tmp_path / "images" / "benign" / f"benign{number}_mask.png")
+    recipe, text = proposed(tmp_path, monkeypatch)
+    assert {name: task.kind for name, task in recipe.task.tasks.items()} == {
+        "mask": "segmentation", "class": "classification",
+    }  # fmt: skip
+    assert (recipe.data.missing_masks, recipe.data.aspect, recipe.head.kind) == ("empty", "keep", "unet")
+    assert "no image of normal has a mask" in text
+    assert recipe.data.folds == 5
+    prepare_run(recipe)
+
+
+def test_coloured_photographs_with_masks_alone_become_a_segmentation(tmp_path, monkeypatch):
+    for number in range(10):
+        picture(tmp_path / "images" / "images" / f"retina{number}.png", 120, colour=True)
+        (tmp_path / "images" / "masks").mkdir(exist_ok=True)
+        mask(tmp_path / "images" / "masks" / f"retina{number}.png")
+    recipe, text = proposed(tmp_path, monkeypatch)
+    assert recipe.task.kind == "segmentation"
+    assert (recipe.data.channels, recipe.data.augment) == (3, "retina")
+    assert "named like it: 'retina'" in text
+    prepare_run(recipe)
+
+
+def test_rare_classes_and_groups_are_seen_in_a_table(tmp_path, monkeypatch):
+    rows = ["path,label,patient,sex,density"]
+    for number in range(60):
+        picture(tmp_path / f"p{number}.png", 100)
+        rows.append(f"p{number}.png,{'rare' if number % 10 == 0 else 'common'},q{number},{'FM'[number % 2]},{number}.5")
+    (tmp_path / "table.csv").write_text("\n".join(rows))
+    monkeypatch.chdir(tmp_path)
+    assert main(["new", "mine", "--data", "table.csv"]) == 0
+    recipe = recipes.read(tmp_path / "mine.yaml")
+    assert {stage.class_weights for stage in recipe.stages} == {"balanced"}
+    assert recipe.evaluation.groups == ("sex",)
+    assert "balanced, since rare has 6 images and common 54" in (tmp_path / "mine.yaml").read_text().replace(
+        "\n# ", " "
+    )
+    assert main(["new", "other", "--data", "table.csv", "--target", "density"]) == 0
+    assert recipes.read(tmp_path / "other.yaml").task.target == "density"
+    prepare_run(recipes.read(tmp_path / "other.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("make", "options", "message"),
+    [
+        (lambda folder: (folder / "mine.yaml").write_text(""), (), "mine.yaml: exists already"),
+        (lambda folder: None, ("--target", "hight"), "--target hight: no such column"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_one_line(make, options, message, tmp_path, monkeypatch, capsys):
+    write_image_folder(tmp_path / "images")
+    make(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert main(["new", "mine", "--data", "images", *options]) == 2
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error")]
+    assert message in line
+
+
+def test_images_of_which_nothing_is_known_are_refused(tmp_path, monkeypatch, capsys):
+    for number in range(5):
+        picture(tmp_path / "images" / f"{number}.png", 100)
+    monkeypatch.chdir(tmp_path)
+    assert main(["new", "mine", "--data", "images"]) == 2
+    assert "have no classes and no masks, so nothing can be asked" in capsys.readouterr().err
+    assert not (tmp_path / "mine.yaml").exists()
+
+
+NOT = {
+    "bccd": "no classes and no masks",
+    "dicom": "no classes and no masks",
+    "dicom_series": "1 patients of the class",
+    "hippocampus": "no images of a format that is read",
+    "keras_weights": "no images of a format that is read",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name",
+    ["brain_mri", "busi", "cxr_pneumonia", "drive", "ham10000", "nuclei", "pneumoniamnist_trainval.npz", *NOT],
+)
+def test_each_real_set_gets_a_recipe_that_goes_through_or_a_line_why_not(name, real_data, tmp_path, capsys):
+    path = tmp_path / "mine.yaml"
+    code = main(["new", "mine", "--data", str(real_data / name), "--out", str(path)])
+    if name in NOT:
+        assert code == 2
+        assert NOT[name] in capsys.readouterr().err
+        return
+    assert code == 0
+    recipe = recipes.read(path)
+    prepare_run(recipes.config.override(recipe, ["data.limit=80"]))
