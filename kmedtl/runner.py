@@ -28,6 +28,7 @@ from kmedtl.finetune.determinism import deterministic
 from kmedtl.recipe import Recipe
 from kmedtl.runs import cross_validation, run_folder
 from kmedtl.runs import result as results
+from kmedtl.runs.alone import ask_alone
 from kmedtl.runs.answers import Answers, answers_of, arrays_of, known_images, predictions_of
 from kmedtl.runs.cross_validation import CrossValidation
 from kmedtl.runs.divide import describe, divided
@@ -111,6 +112,7 @@ def _run_split(
     fit = task.fit_decoder(question, recipe.evaluation, validation.examples, recipe.seed)  # validation chooses,
     evaluation = task.evaluate(question, recipe.evaluation, test.examples, fit, recipe.seed)  # the test judges
 
+    alone = ask_alone(recipe, question, parts, test.examples, fit, folder, log)
     known = known_images(model, parts["train"], validation, recipe.seed)
     info = _describe_model(recipe, manifest, fit.decoder, known)
     subject = _trained_model(model, info, recipe, question, fit, evaluation, parts["train"], answers)
@@ -130,6 +132,7 @@ def _run_split(
         samples=tuple(_samples(parts["train"], manifest, recipe, question, hidden)),
         environment=environment(start),
         audit_page=audit_page,
+        alone=alone,
     )
     results.write(result, folder)
     log_result(recipe, folder, {name: estimate.value for name, estimate in evaluation.estimates.items()})

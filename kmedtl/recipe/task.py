@@ -99,11 +99,13 @@ class Multi:
         tasks: name → task, two or more. The first gives the headline figure; the best epoch is that of the highest mean
             of what each would choose its own by.
         weights: name → what its loss counts in the sum; 1 where nothing is said.
+        alone: train each task alone as well, by the same stages, and show what asking together gains or costs.
         kind: the name of the task.
     """
 
     tasks: Mapping[str, Classification | Regression | Segmentation] = field(default_factory=dict)
     weights: Mapping[str, float] = field(default_factory=dict)
+    alone: bool = True
     kind: Literal["multi"] = "multi"
 
     def __post_init__(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from kmedtl.files.json_files import write_json
 from kmedtl.finetune.checkpoint import Checkpoint
 from kmedtl.recipe import Recipe
 from kmedtl.report import card, page
+from kmedtl.runs.alone import Alone
 from kmedtl.runs.environment import when
 from kmedtl.statistics.confidence import Estimate, wilson
 from kmedtl.system.printable import shown
@@ -53,6 +55,7 @@ class Result:
         samples: training images as the model saw them.
         environment: of `kmedtl.runs.environment.environment`.
         audit_page: where the audit is, seen from the report.
+        alone: of several tasks: name → what it reaches alone.
     """
 
     recipe: Recipe
@@ -70,6 +73,7 @@ class Result:
     environment: dict[str, Any]
     audit_page: str = "audit.html"
     arrays: Arrays = field(default_factory=dict)
+    alone: Mapping[str, Alone] = field(default_factory=dict)
 
     @property
     def task(self) -> Task:
@@ -110,6 +114,7 @@ def summary(result: Result, folder: Path) -> str:
         "",
         f"Test set: {evaluation.images} images of {evaluation.patients} patients; 95 % intervals in brackets",
         *task.lines(result.recipe.evaluation, result.fit, evaluation),
+        *(f"  {name} asked alone: {one}" for name, one in result.alone.items()),
         f"  Flagged as unlike the training images: {result.unlike_training}",
         "",
         *aligned(
@@ -150,6 +155,7 @@ def _metrics(result: Result) -> dict[str, Any]:
         "task": result.recipe.task.kind,
         "headline": result.evaluation.headline,
         **result.task.document(result.fit, result.evaluation),
+        **({"alone": {name: one.document() for name, one in result.alone.items()}} if result.alone else {}),
         "unlike_training": asdict(result.unlike_training),
         "parity": [row.document() for row in result.parity],
     }

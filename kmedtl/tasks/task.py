@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
+    from kmedtl.recipe import Recipe
+
 Targets = Mapping[str, np.ndarray]  # by the output that they are for: float32, or uint8 of masks; a row an image
 Scores = dict[str, float]
 Arrays = Mapping[str, np.ndarray]  # of predictions.npz, a row an image in the order of predictions.csv
@@ -238,6 +240,25 @@ class ReportParts:
 
 
 @dataclass(frozen=True)
+class Apart:
+    """One of several tasks by itself.
+
+    Attributes:
+        recipe: that asks it alone.
+        question: its own.
+        known: from the targets of all tasks to the rows of the images of which it knows something, and its own targets.
+        examples: from examples of all tasks to those images, as it sees them.
+        decoder: from what validation chose for all tasks to its decoder.
+    """
+
+    recipe: Recipe
+    question: Any
+    known: Callable[[Targets], tuple[np.ndarray, Targets]]
+    examples: Callable[[Examples], Examples]
+    decoder: Callable[[Fit], Any]
+
+
+@dataclass(frozen=True)
 class Vote:
     """How several models answer as one.
 
@@ -309,6 +330,7 @@ class Task:
         columns: of the manifest that figures need besides the groups.
         check_validation: (Q, evaluation settings, targets and patients of validation) → nothing; refuses one by which
             the settings cannot be kept, whatever is learned.
+        apart: (recipe, Q) → of several tasks: name → `Apart`; {} of one, or where they are not to be asked alone.
         wrote: names of a table's columns → whether a run of this task wrote them, as nothing else would.
         units: Q → figure → its unit, or up to which distance it is measured; of those that have one.
     """
@@ -351,5 +373,6 @@ class Task:
     moves: Mapping[str, Literal["mask", "boxes"]] = field(default_factory=dict)
     columns: tuple[str, ...] = ()
     check_validation: Callable[..., None] = lambda question, settings, targets, patients: None
+    apart: Callable[..., Mapping[str, Apart]] = lambda recipe, question: {}
     wrote: Callable[[Sequence[str]], bool] = lambda columns: False
     units: Callable[[Any], Mapping[str, str]] = lambda question: {}

@@ -24,6 +24,13 @@ def known_rows(targets: Targets) -> np.ndarray:
     return np.flatnonzero(np.any(each, axis=0))
 
 
+def known_targets(name: str, targets: Targets) -> tuple[np.ndarray, Targets]:
+    """Return the rows of the images of which a task knows something, int (K,), and its targets of these."""
+    own = part_of(name, targets)
+    rows = known_rows(own)
+    return rows, {output: array[rows] for output, array in own.items()}
+
+
 def known_to(name: str, examples: Examples) -> tuple[np.ndarray, Examples]:
     """Return the images of which a task knows something: their rows, int (K,), and themselves as it sees them."""
     targets, outputs = part_of(name, examples.targets), part_of(name, examples.outputs)

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 
 from kmedtl.data.manifest import Manifest
-from kmedtl.edge.tasks.multi import MultiDecoder, part_of
+from kmedtl.edge.tasks.multi import MultiDecoder
 from kmedtl.errors import UserError
-from kmedtl.recipe import Data, Evaluation, Multi
-from kmedtl.tasks.multi.parts import Tasks, arrays_known_to, known_rows, merged, spread
-from kmedtl.tasks.task import KnownTargets, Targets
+from kmedtl.recipe import Data, Evaluation, Multi, Recipe, Stage
+from kmedtl.tasks.multi.parts import Tasks, arrays_known_to, known_targets, known_to, merged, spread
+from kmedtl.tasks.task import Apart, Examples, Fit, KnownTargets, Targets
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,31 @@ def _of(
     return of
 
 
+def apart(tasks: Tasks, recipe: Recipe, question: MultiQuestion) -> dict[str, Apart]:
+    """Return each task by itself: its recipe has the head and settings of stages that suit it."""
+    together, asked = cast(Multi, recipe.task), {}
+    for name, settings in together.tasks.items() if together.alone else ():
+        head = recipe.head if settings.needs == recipe.head.gives else replace(recipe.head, kind="linear")
+        plain: dict[str, Any] = {idle: Stage.__dataclass_fields__[idle].default for idle in settings.idle}
+        stages = tuple(replace(stage, **plain) for stage in recipe.stages)
+        asked[name] = Apart(
+            recipe=replace(recipe, task=settings, head=head, stages=stages),
+            question=question.tasks[name],
+            known=partial(known_targets, name),
+            examples=partial(_as_seen_by, name),
+            decoder=partial(_decoder_of, name),
+        )
+    return asked
+
+
+def _as_seen_by(name: str, examples: Examples) -> Examples:
+    return known_to(name, examples)[1]
+
+
+def _decoder_of(name: str, fit: Fit) -> Any:
+    return fit.decoder.tasks[name]
+
+
 def check(tasks: Tasks, question: MultiQuestion, targets: Mapping[str, Targets]) -> None:
     """Refuse splits in which a task has nothing to learn from, choose by or be judged by.
 
@@ -116,12 +142,9 @@ def check_validation(
         UserError: the first such task.
     """
     for name, task in tasks.items():
-        own = part_of(name, validation)
-        rows = known_rows(own)
+        rows, own = known_targets(name, validation)
         with _naming(name):
-            task.check_validation(
-                question.tasks[name], settings, {key: array[rows] for key, array in own.items()}, patients[rows]
-            )
+            task.check_validation(question.tasks[name], settings, own, patients[rows])
 
 
 def labels(tasks: Tasks, question: MultiQuestion, manifest: Manifest, table: pd.DataFrame) -> Sequence[str]:

@@ -43,6 +43,7 @@ def report(tasks: Tasks, result: Any) -> ReportParts:
             "headline": one.evaluation.headline,
             "estimate": one.evaluation.estimates[one.evaluation.headline],
             "images": one.evaluation.images,
+            "alone": result.alone.get(name),
         }
         for name, one in alone.items()
     ]

@@ -59,6 +59,7 @@ def combined(tasks: Tasks, edge: EdgeTask) -> Task:
         curves=partial(report.curves, tasks),
         report=partial(report.report, tasks),
         vote=combine.vote(tasks),
+        apart=partial(question.apart, tasks),
         check_validation=partial(question.check_validation, tasks),
         units=lambda asked: merged({name: task.units(asked.tasks[name]) for name, task in tasks.items()}),
         moves=merged({name: task.moves for name, task in tasks.items()}),

@@ -12,9 +12,21 @@ from kmedtl.data.manifest import SIZES, SPACINGS, UNKNOWN, UNKNOWN_MASK
 from kmedtl.edge.tasks.regression import VALUE
 from kmedtl.edge.tasks.segmentation import MASK
 from kmedtl.errors import UserError
-from kmedtl.recipe import Classification, Data, Evaluation, Head, Multi, Recipe, Regression, Segmentation, Training
+from kmedtl.recipe import (
+    Classification,
+    Data,
+    Evaluation,
+    Head,
+    Multi,
+    Recipe,
+    Regression,
+    Segmentation,
+    Stage,
+    Training,
+)
 from kmedtl.tasks import task_of
 from kmedtl.tasks.multi.network import OfTheKnown
+from kmedtl.tasks.multi.question import MultiQuestion
 from kmedtl.tasks.predictions import examples_of, read_arrays, read_predictions, write_predictions
 from kmedtl.tasks.task import Examples
 from tests.tasks.rows import SIDE, certain, each, exact, with_masks
@@ -154,6 +166,22 @@ def test_a_split_without_an_answer_to_a_task_is_refused_by_name(asked, examples)
 def test_settings_that_cannot_be_are_refused(tasks, weights, message):
     with pytest.raises(UserError, match=re.escape(message)):
         Multi(tasks, weights)
+
+
+def test_a_task_alone_has_a_head_and_stages_that_suit_it(asked, examples):
+    stages = (Stage("all", "all", 1, 1e-3, label_smoothing=0.1),)
+    settings = Multi({"kind": Classification(), "spot": Segmentation()})
+    recipe = Recipe("a", stages, task=settings, head=Head("unet"), data=DATA)
+    parts = task_of(settings).apart(recipe, MultiQuestion({"kind": None, "spot": None}))
+    assert {name: part.recipe.task.kind for name, part in parts.items()} == {
+        "kind": "classification", "spot": "segmentation",
+    }  # fmt: skip
+    assert [part.recipe.head.kind for part in parts.values()] == ["linear", "unet"]
+    assert [part.recipe.stages[0].label_smoothing for part in parts.values()] == [0.1, 0.0]
+    part = TASK.apart(replace(recipe, task=SETTINGS, stages=(Stage("all", "all", 1, 1e-3),)), asked[0])["age"]
+    assert len(part.examples(examples).ids) == len(part.known(examples.targets)[0]) == 120
+    together = replace(recipe, task=replace(SETTINGS, alone=False), stages=(Stage("all", "all", 1, 1e-3),))
+    assert TASK.apart(together, asked[0]) == {}
 
 
 def test_patches_are_for_tasks_that_are_true_of_a_part_of_an_image():
