@@ -36,7 +36,7 @@ class Alone:
         return self.evaluation.estimates[self.evaluation.headline]
 
     def __str__(self) -> str:
-        return f"{title(self.evaluation.headline)} {self.headline}; together {self.gain.value:+.3f} more ({self.gain})"
+        return f"{title(self.evaluation.headline)} {self.headline}; together minus alone {self.gain}"
 
     def document(self) -> dict[str, Any]:
         """Return what metrics.json holds."""

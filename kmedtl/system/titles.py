@@ -17,5 +17,5 @@ def title(name: str, unit: str = "") -> str:
     of, _, figure = name.rpartition(".")
     written = TITLES.get(figure, figure.replace("_", " ").capitalize())
     if of:
-        written = f"{of.replace('_', ' ').capitalize()}: {written if written[1:2].isupper() else written.lower()}"
+        written = f"{of.replace('_', ' ').capitalize()}: {written}"
     return f"{written} [{unit}]" if unit else written

@@ -293,6 +293,8 @@ def test_a_run_is_evaluated_again_with_the_same_figures(finished, capsys):
     assert main(["evaluate", str(folder), "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["task"] == result.recipe.task.kind
+    assert main(["evaluate", str(folder)]) == 0
+    assert str(result.evaluation.estimates[result.evaluation.headline]) in capsys.readouterr().out
     figures = kmedtl.evaluate(folder).estimates
     assert figures.keys() == result.evaluation.estimates.keys()
     for name, estimate in result.evaluation.estimates.items():

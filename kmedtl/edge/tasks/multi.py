@@ -88,7 +88,7 @@ def combined(tasks: Mapping[str, EdgeTask]) -> EdgeTask:
         told = {name: task.in_words(one) for name, task, one in each(decoder)}
         heading = next(iter(told.values()))[0][0]
         comes_out = "; ".join(f"{name}: {sentences[0][1]}" for name, sentences in told.items())
-        more = [(f"{part} ({name})", sentence) for name, rest in told.items() for part, sentence in rest[1:]]
+        more = [(part, f"{name}: {sentence}") for name, rest in told.items() for part, sentence in rest[1:]]
         return [(heading, comes_out), *more]
 
     def explained(answer: MultiAnswer) -> tuple[str, int]:

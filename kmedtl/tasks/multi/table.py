@@ -89,6 +89,7 @@ def evaluate_table(tasks: Tasks, path: Path, run: dict[str, Any], settings: Tabl
             lines += ["", f"{name}: {found[name].images} images", *found[name].lines]
     estimates = merged({name: one.figures.estimates for name, one in found.items()})
     test = {name: vars(estimate) for name, estimate in estimates.items()}
-    document = {"tasks": {name: one.document for name, one in found.items()}, "test": test}
+    notes = [f"{name}: {note}" for name, one in found.items() for note in one.document.get("notes", ())]
+    document = {"notes": notes, "tasks": {name: one.document for name, one in found.items()}, "test": test}
     patients = table["patient"].nunique()
     return TableEvaluation(SimpleNamespace(estimates=estimates), len(table), patients, document, lines)

@@ -56,9 +56,9 @@ def evaluate_table(path: Path, run: dict[str, Any], settings: TableSettings) -> 
 
 
 def wrote(columns: Sequence[str]) -> bool:
-    """Tell whether columns hold the figures of a structure."""
+    """Tell whether columns hold the figures of a structure, whose name has no dot: else it is one of several tasks'."""
     structures = [name.removesuffix(LAST) for name in columns if name.endswith(LAST)]
-    return any(f"{name}.dice" in columns for name in structures)
+    return any("." not in name and f"{name}.dice" in columns for name in structures)
 
 
 def _structures(path: Path, table: pd.DataFrame, run: dict[str, Any]) -> tuple[str, ...]:
