@@ -15,7 +15,7 @@ NEAR = 0.002  # of mean Dice, within which thresholds are as good
 SMALLEST = (0, 8, 16, 32, 64, 128, 256)  # sizes of a component that may be the smallest kept, in pixels
 
 
-def choose_threshold(reference: np.ndarray, levels: np.ndarray) -> int:
+def choose_threshold(reference: np.ndarray, levels: np.ndarray, known_before: int | None = None) -> int:
     """Return the level, 0–254, above which a pixel is best called one structure.
 
     Best is the highest mean Dice over images that have it. Of thresholds within 0.002 of it, the one that calls the
@@ -25,12 +25,16 @@ def choose_threshold(reference: np.ndarray, levels: np.ndarray) -> int:
     Args:
         reference: bool (N, H, W).
         levels: probabilities × 255, rounded, uint8 (N, H, W).
+        known_before: a threshold that stays where it is within 0.002 of the best, so that a file of the same model
+            calls what the model called: which of equal thresholds is best is a matter of chance.
     """
     hits, wrong, pixels = _called_above(reference, levels)
     known = pixels > 0
     if not known.any():
-        return MIDDLE
+        return MIDDLE if known_before is None else known_before
     score = _mean_dice(hits[known], wrong[known], pixels[known])
+    if known_before is not None and score[known_before] >= score.max() - NEAR:
+        return known_before
     near = np.flatnonzero(score >= score.max() - (NEAR if not known.all() else 0))
     order = np.lexsort((np.abs(near - MIDDLE), -score[near], wrong[~known].sum(axis=0)[near]))
     return int(near[order[0]])
@@ -84,7 +88,7 @@ def _called_above(reference: np.ndarray, levels: np.ndarray) -> tuple[np.ndarray
     return above[:, 1], above[:, 0], counts[:, 1].sum(axis=1)
 
 
-def choose_smallest(reference: np.ndarray, called: np.ndarray) -> int:
+def choose_smallest(reference: np.ndarray, called: np.ndarray, known_before: int | None = None) -> int:
     """Return how many pixels an 8-connected component of one structure must have to be kept, of `SMALLEST`.
 
     It is the size of the highest mean Dice, the smallest of equal ones. An image without the structure counts as 1
@@ -92,11 +96,15 @@ def choose_smallest(reference: np.ndarray, called: np.ndarray) -> int:
 
     Args:
         reference, called: bool (N, H, W).
+        known_before: as of `choose_threshold`.
     """
     if not reference.any():
-        return SMALLEST[0]
-    scores = np.array([_scores_by_smallest(*masks) for masks in zip(reference, called, strict=True)])
-    return SMALLEST[int(scores.mean(axis=0).round(12).argmax())]
+        return SMALLEST[0] if known_before is None else known_before
+    each = np.array([_scores_by_smallest(*masks) for masks in zip(reference, called, strict=True)])
+    scores = each.mean(axis=0).round(12)
+    if known_before in SMALLEST and scores[SMALLEST.index(known_before)] >= scores.max() - NEAR:
+        return known_before
+    return SMALLEST[int(scores.argmax())]
 
 
 def _scores_by_smallest(reference: np.ndarray, called: np.ndarray) -> np.ndarray:

@@ -297,6 +297,21 @@ def kept(called, smallest):
     return np.isin(labels, [one for one in range(1, count + 1) if (labels == one).sum() >= smallest])
 
 
+def test_what_was_chosen_before_stays_where_it_is_as_good():
+    random = np.random.default_rng(5)
+    reference = np.zeros((6, 24, 24), bool)
+    reference[:, 6:16, 8:18] = True
+    levels = np.clip(np.where(reference, 170, 80) + random.normal(0, 25, reference.shape), 0, 255).astype(np.uint8)
+    best = choose_threshold(reference, levels)
+    scores = np.array([mean_dice(reference, levels > level) for level in range(255)])
+    near = int(next(level for level in np.flatnonzero(scores >= scores.max() - 0.002) if level != best))
+    worse = int(np.argmin(scores))
+    assert choose_threshold(reference, levels, near) == near
+    assert choose_threshold(reference, levels, worse) == best
+    assert choose_smallest(reference, reference, 32) == 32
+    assert choose_smallest(reference, reference, 256) == 0  # which would drop every part
+
+
 def test_the_smallest_component_is_that_of_trying_all():
     random = np.random.default_rng(7)
     for noise in (0.002, 0.02):
