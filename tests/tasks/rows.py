@@ -169,6 +169,7 @@ def each(**parts: Callable[[Targets], Outputs]) -> Callable[[Targets], Outputs]:
 
 LOSSES = ("corn", "expected_grade", "crossentropy")
 VECTORS = Multi({"kind": Classification(), "age": Regression("age", "a")})
+GRADED = Multi({"size": Ordinal(), "age": Regression("age", "a")})
 MAPS = Multi({"class": Classification(), "spot": Segmentation()}, {"spot": 2.0})
 ROWS = {
     "binary": Row(Classification(), lambda: invented(CLASSES[:2]), sure),
@@ -178,5 +179,6 @@ ROWS = {
     "segmentation": Row(Segmentation(), with_masks, certain, Head("unet", hidden=16)),
     **{f"ordinal_{loss}": Row(Ordinal(loss), numbered, graded(loss, 4)) for loss in LOSSES},
     "multi_vectors": Row(VECTORS, invented, each(kind=sure, age=exact)),
+    "multi_grades": Row(GRADED, numbered, each(size=graded("corn", 4), age=exact)),
     "multi_maps": Row(MAPS, with_masks, each(**{"class": sure, "spot": certain}), Head("unet", hidden=16)),
 }
