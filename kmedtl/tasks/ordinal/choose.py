@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 
 from kmedtl.edge.tasks.ordinal import GRADE, GradeDecoder, cumulative, decide, margins
 from kmedtl.recipe import Evaluation as Settings
-from kmedtl.statistics.agreement import kappa
 from kmedtl.statistics.logistic import regress
+from kmedtl.tasks.ordinal.figures import confusion, kappa_gain, kappa_of, quadratic
 from kmedtl.tasks.ordinal.question import GradeQuestion, plain
 from kmedtl.tasks.task import Examples, Fit
 
 SLOPES, MOST_OFFSET = (0.05, 20.0), 20.0
 ROUNDS = 50  # over all cuts; a few suffice
 SAME = 1e-9  # by which kappas differ through rounding alone
-quadratic = partial(kappa, power=2)
 
 
 @dataclass(frozen=True)
@@ -31,22 +29,14 @@ class Chosen:
 def fit_decoder(
     question: GradeQuestion, settings: Settings, validation: Examples, seed: int, decoder: GradeDecoder | None = None
 ) -> Fit:
-    """Calibrate each cut on validation, then choose the thresholds with the best quadratic weighted kappa there."""
+    """Calibrate each cut on validation, then choose the thresholds; see `calibrated` and `thresholds`."""
     truth = validation.targets[GRADE][:, 0].astype(int)
     slopes, offsets = calibrated(margins(validation.outputs, question.loss, len(question.grades) - 1), truth, question)
     fitted = replace(plain(question), slopes=slopes, offsets=offsets)
     above = cumulative(validation.outputs, fitted)
-    chosen = thresholds(above, truth)
-    before, after = (
-        float(quadratic(confusion(truth, decide(above, one), len(question.grades))))
-        for one in (fitted.thresholds, chosen)
-    )
+    chosen, size = thresholds(above, truth, validation.patients), len(question.grades)
+    before, after = (kappa_of(truth, decide(above, one), size) for one in (fitted.thresholds, chosen))
     return Fit(replace(fitted, thresholds=chosen), Chosen(before, after))
-
-
-def confusion(truth: np.ndarray, decided: np.ndarray, grades: int) -> np.ndarray:
-    """Return the number of images by grade (row) and decision (column), int (K, K)."""
-    return np.bincount(grades * truth + decided, minlength=grades**2).reshape(grades, grades)
 
 
 def calibrated(
@@ -72,18 +62,31 @@ def calibrated(
     return tuple(slopes), tuple(offsets)
 
 
-def thresholds(above: np.ndarray, truth: np.ndarray) -> tuple[float, ...]:
-    """Return the thresholds with the best quadratic weighted kappa, one cut after another until none gets better.
+def thresholds(above: np.ndarray, truth: np.ndarray, patients: np.ndarray) -> tuple[float, ...]:
+    """Return the thresholds that validation asks for: those of the best kappa, or ½ where they gain too little.
 
-    Each lies midway between two probabilities that validation has, so that rounding flips nothing. Of equally good
-    ones the nearest to ½ is taken, so that few images move it little.
+    The best ones of few images are as good as they are by chance, and do worse than ½ elsewhere. They are taken where
+    the interval of what they gain over ½ on the same images, by a bootstrap of patients, lies above 0. All lie midway
+    between two probabilities that validation has, so that rounding flips nothing.
 
     Args:
         above: probabilities of lying above each cut, (N, K − 1).
         truth: numbers of the grades, int (N,).
+        patients: (N,).
+    """
+    half, best = tuple(_nearest_half(_between(column)) for column in above.T), best_thresholds(above, truth)
+    ours, theirs = decide(above, best), decide(above, half)
+    gain = kappa_gain(truth, ours, [theirs], above.shape[1] + 1, patients)
+    return best if gain.low > 0 else half
+
+
+def best_thresholds(above: np.ndarray, truth: np.ndarray) -> tuple[float, ...]:
+    """Return the thresholds with the best quadratic weighted kappa, one cut after another until none gets better.
+
+    Of equally good ones the nearest to ½ is taken, so that few images move it little. Arguments as of `thresholds`.
     """
     between = [_between(column) for column in above.T]
-    chosen = np.array([one[np.abs(one - 0.5).argmin()] for one in between])
+    chosen = np.array([_nearest_half(one) for one in between])
     for _ in range(ROUNDS):
         before = chosen.copy()
         for cut, candidates in enumerate(between):
@@ -91,6 +94,10 @@ def thresholds(above: np.ndarray, truth: np.ndarray) -> tuple[float, ...]:
         if np.array_equal(chosen, before):
             break
     return tuple(chosen.tolist())
+
+
+def _nearest_half(candidates: np.ndarray) -> float:
+    return float(candidates[np.abs(candidates - 0.5).argmin()])
 
 
 def _between(scores: np.ndarray) -> np.ndarray:
@@ -114,5 +121,4 @@ def _best(cut: int, candidates: np.ndarray, above: np.ndarray, chosen: np.ndarra
     found = quadratic(start + np.cumsum(moved, axis=0)[: len(candidates)])
     if np.isnan(found).all():  # one grade alone
         return float(chosen[cut])
-    good = candidates[found >= np.nanmax(found) - SAME]
-    return float(good[np.abs(good - 0.5).argmin()])
+    return _nearest_half(candidates[found >= np.nanmax(found) - SAME])

@@ -24,10 +24,10 @@ from kmedtl.statistics.confidence import (
     wilson,
 )
 from kmedtl.statistics.groups import bands, in_order
-from kmedtl.tasks.ordinal.choose import confusion, quadratic
 from kmedtl.tasks.task import Evaluation, Examples
 
 OF_A_GROUP = ("kappa", "mae")
+quadratic = partial(kappa, power=2)
 RESAMPLES = 2000  # of the paired bootstrap, which no setting reaches
 ONE_GRADE = "one grade only"
 ARRAYS = ("truth", "decided", "above", "patients")  # of `Graded`, a row an image
@@ -88,6 +88,11 @@ def together(each: Sequence[Graded]) -> Graded:
 def decisions(outputs: Outputs, decoder: GradeDecoder) -> np.ndarray:
     """Return the number of each image's grade, int (N,)."""
     return decide(cumulative(outputs, decoder), decoder.thresholds)
+
+
+def confusion(truth: np.ndarray, decided: np.ndarray, grades: int) -> np.ndarray:
+    """Return the number of images by grade (row) and decision (column), int (K, K)."""
+    return np.bincount(grades * truth + decided, minlength=grades**2).reshape(grades, grades)
 
 
 def evaluation_of(found: Graded) -> Evaluation:
@@ -161,7 +166,7 @@ def _kappa(found: Graded, patients: np.ndarray) -> Estimate:
     if len(np.unique(found.truth)) < 2:
         return undefined(ONE_GRADE)
     size = len(found.grades)
-    return of_counts(partial(kappa, power=2), found.truth, found.decided, size, patients, least=-1.0)
+    return of_counts(quadratic, found.truth, found.decided, size, patients, least=-1.0)
 
 
 def _referable_auc(found: Graded, patients: np.ndarray) -> Estimate:

@@ -8,7 +8,8 @@ import pytest
 
 from kmedtl.edge.tasks.ordinal import GRADE, cumulative, decide
 from kmedtl.recipe import Evaluation
-from kmedtl.tasks.ordinal.choose import calibrated, confusion, fit_decoder, quadratic, thresholds
+from kmedtl.tasks.ordinal.choose import best_thresholds, calibrated, fit_decoder, thresholds
+from kmedtl.tasks.ordinal.figures import confusion, quadratic
 from kmedtl.tasks.ordinal.question import GradeQuestion, plain
 from tests.tasks.ordinal.invented import GRADES, examples_of, noisy
 
@@ -21,7 +22,7 @@ def kappa(above, truth, chosen):
 
 def test_no_single_threshold_can_be_bettered_by_another():
     above, truth = noisy(60, seed=1)
-    chosen = thresholds(above, truth)
+    chosen = best_thresholds(above, truth)
     best = kappa(above, truth, chosen)
     assert best >= kappa(above, truth, (0.5,) * CUTS)
     for cut in range(CUTS):
@@ -34,12 +35,12 @@ def test_with_one_image_a_grade_the_search_finds_the_best_of_all():
     truth = np.arange(4)
     middles = [np.linspace(0, 1, 21)] * 3
     most = max(kappa(above, truth, chosen) for chosen in itertools.product(*middles))
-    assert kappa(above, truth, thresholds(above, truth)) == pytest.approx(most) == 1
+    assert kappa(above, truth, best_thresholds(above, truth)) == pytest.approx(most) == 1
 
 
 def test_thresholds_lie_midway_between_scores_so_that_rounding_flips_nothing():
     above, truth = noisy(80, seed=2)
-    chosen = thresholds(above, truth)
+    chosen = best_thresholds(above, truth)
     for column, threshold in zip(above.T, chosen, strict=True):
         scores = np.unique(np.concatenate([[0.0], column, [1.0]]))
         place = np.searchsorted(scores, threshold)
@@ -50,9 +51,9 @@ def test_thresholds_lie_midway_between_scores_so_that_rounding_flips_nothing():
 def test_equal_scores_are_decided_alike_and_neighbouring_floats_apart():
     above = np.repeat([[0.7, 0.3], [0.7, 0.3], [0.7, 0.3]], 5, axis=0)
     truth = np.tile([0, 1, 2], 5)
-    assert len(set(decide(above, thresholds(above, truth)))) == 1
+    assert len(set(decide(above, best_thresholds(above, truth)))) == 1
     close = np.array([0.5, np.nextafter(0.5, 1)])
-    chosen = thresholds(np.stack([close, close / 4], axis=1), np.array([0, 1]))
+    chosen = best_thresholds(np.stack([close, close / 4], axis=1), np.array([0, 1]))
     assert list(decide(np.stack([close, close / 4], axis=1), chosen)) == [0, 1]
 
 
@@ -65,9 +66,21 @@ def test_a_tiny_validation_chooses_something_that_can_be_used(truth):
     assert len(set(decide(cumulative(found.outputs, fit.decoder), fit.decoder.thresholds))) == 1
 
 
+def test_a_gain_that_chance_may_explain_leaves_thresholds_at_a_half():
+    above, truth = noisy(40, seed=3)
+    above /= above + (1 - above) * np.exp(0.4)  # so that ½ is right
+    chosen = thresholds(above, truth, np.arange(40) // 2)
+    assert best_thresholds(above, truth) != chosen == pytest.approx((0.5,) * CUTS, abs=0.1)
+
+
+def test_a_gain_that_many_images_show_is_taken():
+    above, truth = noisy(2000, seed=4)
+    assert thresholds(above**3, truth, np.arange(2000)) == best_thresholds(above**3, truth)
+
+
 def test_of_equally_good_thresholds_the_nearest_to_a_half_is_taken():
     above = np.array([[0.1, 0.05], [0.8, 0.1], [0.9, 0.9]])
-    assert thresholds(above, np.array([0, 1, 2])) == pytest.approx((0.45, 0.5))
+    assert best_thresholds(above, np.array([0, 1, 2])) == pytest.approx((0.45, 0.5))
 
 
 @pytest.mark.parametrize("loss", ["corn", "expected_grade"])
