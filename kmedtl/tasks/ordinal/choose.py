@@ -8,12 +8,14 @@ import numpy as np
 
 from kmedtl.edge.tasks.ordinal import GRADE, GradeDecoder, cumulative, decide, margins
 from kmedtl.recipe import Evaluation as Settings
+from kmedtl.statistics.confidence import Z, codes_of
 from kmedtl.statistics.logistic import regress
 from kmedtl.tasks.ordinal.figures import confusion, kappa_gain, kappa_of, quadratic
 from kmedtl.tasks.ordinal.question import GradeQuestion, plain
 from kmedtl.tasks.task import Examples, Fit
 
 SLOPES, MOST_OFFSET = (0.05, 20.0), 20.0
+FOLDS = 5
 ROUNDS = 50  # over all cuts; a few suffice
 SAME = 1e-9  # by which kappas differ through rounding alone
 
@@ -34,7 +36,7 @@ def fit_decoder(
     slopes, offsets = calibrated(margins(validation.outputs, question.loss, len(question.grades) - 1), truth, question)
     fitted = replace(plain(question), slopes=slopes, offsets=offsets)
     above = cumulative(validation.outputs, fitted)
-    chosen, size = thresholds(above, truth, validation.patients), len(question.grades)
+    chosen, size = thresholds(above, truth, validation.patients, seed), len(question.grades)
     before, after = (kappa_of(truth, decide(above, one), size) for one in (fitted.thresholds, chosen))
     return Fit(replace(fitted, thresholds=chosen), Chosen(before, after))
 
@@ -62,22 +64,30 @@ def calibrated(
     return tuple(slopes), tuple(offsets)
 
 
-def thresholds(above: np.ndarray, truth: np.ndarray, patients: np.ndarray) -> tuple[float, ...]:
+def thresholds(above: np.ndarray, truth: np.ndarray, patients: np.ndarray, seed: int) -> tuple[float, ...]:
     """Return the thresholds that validation asks for: those of the best kappa, or ½ where they gain too little.
 
-    The best ones of few images are as good as they are by chance, and do worse than ½ elsewhere. They are taken where
-    the interval of what they gain over ½ on the same images, by a bootstrap of patients, lies above 0. All lie midway
-    between two probabilities that validation has, so that rounding flips nothing.
+    The best ones of few images are as good as they are by chance, and do worse than ½ elsewhere. They are taken where,
+    chosen in five-fold cross-validation within validation, no patient in two folds, they beat ½ by more than one
+    standard error of the difference on the same images (the rule of Breiman et al., Classification and Regression
+    Trees, 1984, section 3.4.3). All lie midway between two probabilities that validation has, so that rounding flips
+    nothing.
 
     Args:
         above: probabilities of lying above each cut, (N, K − 1).
         truth: numbers of the grades, int (N,).
         patients: (N,).
+        seed: of the folds.
     """
-    half, best = tuple(_nearest_half(_between(column)) for column in above.T), best_thresholds(above, truth)
-    ours, theirs = decide(above, best), decide(above, half)
-    gain = kappa_gain(truth, ours, [theirs], above.shape[1] + 1, patients)
-    return best if gain.low > 0 else half
+    codes, half = codes_of(patients), tuple(map(_at_half, above.T))
+    fold = (np.random.default_rng(seed).permutation(codes.max() + 1) % FOLDS)[codes]
+    chosen = np.empty_like(truth)
+    for number in np.unique(fold):
+        held = fold == number
+        chosen[held] = decide(above[held], best_thresholds(above[~held], truth[~held]))
+    gain = kappa_gain(truth, chosen, [decide(above, half)], above.shape[1] + 1, patients)
+    settled = gain.value > (gain.high - gain.low) / (2 * Z)
+    return best_thresholds(above, truth) if settled else half
 
 
 def best_thresholds(above: np.ndarray, truth: np.ndarray) -> tuple[float, ...]:
@@ -86,7 +96,7 @@ def best_thresholds(above: np.ndarray, truth: np.ndarray) -> tuple[float, ...]:
     Of equally good ones the nearest to ½ is taken, so that few images move it little. Arguments as of `thresholds`.
     """
     between = [_between(column) for column in above.T]
-    chosen = np.array([_nearest_half(one) for one in between])
+    chosen = np.array([_at_half(column) for column in above.T])
     for _ in range(ROUNDS):
         before = chosen.copy()
         for cut, candidates in enumerate(between):
@@ -94,6 +104,11 @@ def best_thresholds(above: np.ndarray, truth: np.ndarray) -> tuple[float, ...]:
         if np.array_equal(chosen, before):
             break
     return tuple(chosen.tolist())
+
+
+def _at_half(scores: np.ndarray) -> float:
+    """Return the middle between the scores that lie around ½."""
+    return float(_between(scores)[np.count_nonzero(np.unique(scores[(scores > 0) & (scores <= 0.5)]))])
 
 
 def _nearest_half(candidates: np.ndarray) -> float:

@@ -74,8 +74,8 @@ def check(question: GradeQuestion, known: Mapping[str, Targets]) -> None:
     Raises:
         UserError: the first such split.
     """
-    for split in LEARNED_FROM:
-        numbers = np.unique(known[split][GRADE]) if split in known else ()
+    for split in (name for name in LEARNED_FROM if name in known):
+        numbers = np.unique(known[split][GRADE])
         if len(numbers) == 1:
             raise UserError(
                 f"data: the split '{split}' holds the grade '{question.grades[int(numbers[0])]}' alone; take more "
