@@ -43,8 +43,8 @@ def invented(classes: tuple[str, ...] = CLASSES, multi_label: bool = False) -> M
 
 
 def numbered() -> Manifest:
-    """Return the same with four grades."""
-    return invented(("0", "1", "2", "3"))
+    """Return the same with three grades."""
+    return invented(("0", "1", "2"))
 
 
 def with_masks() -> Manifest:
@@ -169,7 +169,7 @@ def each(**parts: Callable[[Targets], Outputs]) -> Callable[[Targets], Outputs]:
 
 LOSSES = ("corn", "expected_grade", "crossentropy")
 VECTORS = Multi({"kind": Classification(), "age": Regression("age", "a")})
-GRADED = Multi({"size": Ordinal(), "age": Regression("age", "a")})
+GRADED = Multi({"size": Ordinal(), "kind": Classification()})
 MAPS = Multi({"class": Classification(), "spot": Segmentation()}, {"spot": 2.0})
 ROWS = {
     "binary": Row(Classification(), lambda: invented(CLASSES[:2]), sure),
@@ -177,8 +177,8 @@ ROWS = {
     "multi_label": Row(Classification(), lambda: invented(multi_label=True), sure),
     "regression": Row(Regression("age", "a"), invented, exact),
     "segmentation": Row(Segmentation(), with_masks, certain, Head("unet", hidden=16)),
-    **{f"ordinal_{loss}": Row(Ordinal(loss), numbered, graded(loss, 4)) for loss in LOSSES},
+    **{f"ordinal_{loss}": Row(Ordinal(loss), numbered, graded(loss, 3)) for loss in LOSSES},
     "multi_vectors": Row(VECTORS, invented, each(kind=sure, age=exact)),
-    "multi_grades": Row(GRADED, numbered, each(size=graded("corn", 4), age=exact)),
+    "multi_grades": Row(GRADED, numbered, each(size=graded("corn", 3), kind=sure)),
     "multi_maps": Row(MAPS, with_masks, each(**{"class": sure, "spot": certain}), Head("unet", hidden=16)),
 }
