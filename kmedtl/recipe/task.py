@@ -152,7 +152,7 @@ class Multi:
 
     @property
     def idle(self) -> tuple[str, ...]:
-        """The settings that are idle in all tasks, and those that a map forbids: mixing would mix masks."""
+        """The settings that are idle in all tasks, and mixing where one forbids it: it would mix masks, or grades."""
         each = [set(task.idle) for task in self.tasks.values()]
         return tuple(sorted(set.intersection(*each) | {name for idle in each for name in idle if name == "mix"}))
 
