@@ -81,12 +81,12 @@ def test_commands_of_the_page_on_transfer_are_true(trained, tmp_path, monkeypatc
 
 
 def test_commands_and_recipes_of_the_page_on_tasks_are_true(tmp_path):
-    assert parsed_commands_of("tasks.md") == 5
+    assert parsed_commands_of("tasks.md") == 7
     recipes = []
     for text in re.findall(r"```yaml\n(.*?)```", (DOCS / "tasks.md").read_text(), flags=re.S):
         (tmp_path / "recipe.yaml").write_text(text)
         recipes.append(find(tmp_path / "recipe.yaml"))
-    assert [recipe.task.kind for recipe in recipes] == ["regression", "segmentation", "multi"]
+    assert [recipe.task.kind for recipe in recipes] == ["regression", "ordinal", "segmentation", "multi"]
 
 
 @pytest.mark.slow

@@ -138,6 +138,23 @@ def are_numbers(labels: Iterable[str]) -> bool:
     return all(re.fullmatch(r"-?[0-9]+", label) for label in labels)
 
 
+def check_order(manifest: Manifest, named: Sequence[str], setting: str) -> None:
+    """Refuse grades whose order nobody gave: that of the alphabet is none.
+
+    Args:
+        named: `data.classes`, in order; empty: nobody named them.
+        setting: what asks for an order.
+
+    Raises:
+        UserError: nobody named them, and their names are no numbers.
+    """
+    if not named and not are_numbers(manifest.classes):
+        raise UserError(
+            f"{setting}: the names of the classes are no numbers, so their order is not known; name them from the "
+            f"lowest grade to the highest: --set 'data.classes=[…]', of {', '.join(manifest.classes)}."
+        )
+
+
 def check_classes(wanted: Sequence[str], found: Collection[str], source: str) -> None:
     """Refuse classes that a source does not have, before anything of it is rendered or decoded.
 

@@ -10,7 +10,18 @@ import numpy as np
 from kmedtl.data.manifest import SPLITS, are_numbers
 from kmedtl.errors import UserError, nearest
 from kmedtl.proposal.facts import SourceFacts
-from kmedtl.recipe import Classification, Data, Evaluation, Head, Multi, Recipe, Regression, Segmentation, Stage
+from kmedtl.recipe import (
+    Classification,
+    Data,
+    Evaluation,
+    Head,
+    Multi,
+    Ordinal,
+    Recipe,
+    Regression,
+    Segmentation,
+    Stage,
+)
 from kmedtl.recipe.stage import Preset
 
 FEW = 300  # images; fewer see more epochs, in smaller batches
@@ -136,12 +147,13 @@ def _task(facts: SourceFacts, target: str, chosen: Proposal) -> Any:
     raise UserError(f"{manifest.source}: its images have no classes and no masks, so nothing can be asked; {columns}.")
 
 
-def _classes(facts: SourceFacts, chosen: Proposal) -> Classification:
+def _classes(facts: SourceFacts, chosen: Proposal) -> Classification | Ordinal:
     manifest, listed = facts.manifest, ", ".join(f"{name} {count}" for name, count in facts.counts.items())
     if manifest.multi_label:
         chosen.reasons["task"] = f"several findings an image: {listed}"
     elif len(manifest.classes) >= GRADES and are_numbers(manifest.classes):
-        chosen.reasons["task"] = f"classes that are numbers: {listed}"
+        chosen.reasons["task"] = f"classes that are numbers, so grades in order: {listed}"
+        return Ordinal()
     else:
         chosen.reasons["task"] = f"classes: {listed}"
     if len(manifest.classes) == 2 and not manifest.multi_label:

@@ -17,7 +17,7 @@ from kmedtl.recipe.export import Export, Gate
 from kmedtl.recipe.rule import parse_rule
 from kmedtl.recipe.search import Search
 from kmedtl.recipe.stage import Stage, Training
-from kmedtl.recipe.task import Classification, Multi, Regression, Segmentation, Task
+from kmedtl.recipe.task import Classification, Multi, Ordinal, Regression, Segmentation, Task
 
 __all__ = [
     "CLASSIFIERS",
@@ -30,6 +30,7 @@ __all__ = [
     "Gate",
     "Head",
     "Multi",
+    "Ordinal",
     "Recipe",
 ]
 __all__ += ["Regression", "Search", "Segmentation", "Stage", "Task", "Training", "read", "write"]

@@ -29,7 +29,7 @@ class Data:
         labels: a CSV with a label (or a column a finding) for each SOPInstanceUID, StudyInstanceUID, PatientID or path;
             the source is then a folder of any depth, such as a DICOM archive.
         columns: kmedtl's names of columns → the table's, such as `{path: image_id, label: dx, patient: lesion_id}`;
-            empty: as a known data set has them, or by their usual names.
+            empty: as a known data set has them, or by their usual names. Of the phantom `{label: grade}` alone counts.
         classes: class names, the finding last; empty: the source's own, in alphabetical order. One name alone makes
             that finding of a multi-label source a yes-or-no question.
         uncertain: what a label of −1 (CheXpert) becomes; `ignore` leaves it out of the loss.

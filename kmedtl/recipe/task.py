@@ -89,6 +89,34 @@ class Segmentation:
 
 
 @dataclass(frozen=True)
+class Ordinal:
+    """Which of several grades in order an image is of, such as diabetic retinopathy 0 to 4.
+
+    Attributes:
+        loss: `corn`: of each cut between two grades whether it is passed, learned on the images that reach it (Shi, Cao
+            & Raschka, Deep neural networks for rank-consistent ordinal regression based on conditional probabilities,
+            2021); `expected_grade`: one number, by the square of its distance to the grade; `crossentropy`: of each
+            grade its probability (softmax), as if they had no order: the baseline.
+        delta: of `expected_grade`: up to so many grades a distance counts by its square, beyond by itself (Huber 1964);
+            0: always by its square.
+        referable: the name of the grade from which on an image is referable; empty: the middle one, of K grades number
+            K // 2 counted from 0, as 2 of 0 to 4.
+        kind: the name of the task.
+    """
+
+    needs: ClassVar[str] = "vector"
+    is_local: ClassVar[bool] = False
+    idle: ClassVar[tuple[str, ...]] = ("label_smoothing", "focal_gamma", "mix")  # two grades mixed are not a third
+    loss: Literal["corn", "expected_grade", "crossentropy"] = "corn"
+    delta: float = 0.0
+    referable: str = ""
+    kind: Literal["ordinal"] = "ordinal"
+
+    def __post_init__(self) -> None:
+        expect(0 <= self.delta <= 100, "task.delta", "0 to 100 grades", self.delta)
+
+
+@dataclass(frozen=True)
 class Multi:
     """Several of the above of one image, by one network: a head each on the same backbone.
 
@@ -103,7 +131,7 @@ class Multi:
         kind: the name of the task.
     """
 
-    tasks: Mapping[str, Classification | Regression | Segmentation] = field(default_factory=dict)
+    tasks: Mapping[str, Classification | Regression | Segmentation | Ordinal] = field(default_factory=dict)
     weights: Mapping[str, float] = field(default_factory=dict)
     alone: bool = True
     kind: Literal["multi"] = "multi"
@@ -126,9 +154,9 @@ class Multi:
 
     @property
     def idle(self) -> tuple[str, ...]:
-        """The settings that are idle in all tasks, and those that a map forbids: mixing would mix masks."""
+        """The settings that are idle in all tasks, and mixing where one forbids it: it would mix masks, or grades."""
         each = [set(task.idle) for task in self.tasks.values()]
         return tuple(sorted(set.intersection(*each) | {name for idle in each for name in idle if name == "mix"}))
 
 
-Task = Classification | Regression | Segmentation | Multi
+Task = Classification | Regression | Segmentation | Ordinal | Multi

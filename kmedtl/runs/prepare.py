@@ -13,7 +13,7 @@ import pandas as pd
 from kmedtl.audit.audit import Audit, audit
 from kmedtl.audit.suitability import Mismatch, mismatches
 from kmedtl.data import sources, store
-from kmedtl.data.manifest import SIZES, SPACINGS, Labels, Manifest, are_numbers
+from kmedtl.data.manifest import SIZES, SPACINGS, Labels, Manifest, check_order
 from kmedtl.data.store import Store
 from kmedtl.ensemble.teacher import check_teacher
 from kmedtl.errors import UserError
@@ -151,30 +151,18 @@ def prepare(
     return Prepared(manifest, images, replace(audited, warnings=warnings), table, tuple(found), question)
 
 
-def _check_order(manifest: Manifest, recipe: Recipe) -> None:
-    """Refuse grades whose order nobody gave: that of the alphabet is none.
-
-    Raises:
-        UserError: `evaluation.ordered`, and neither `data.classes` nor classes that are numbers.
-    """
-    if recipe.evaluation.ordered and not recipe.data.classes and not are_numbers(manifest.classes):
-        raise UserError(
-            "evaluation.ordered: the names of the classes are no numbers, so their order is not known; name them from "
-            f"the lowest grade to the highest: --set 'data.classes=[…]', of {', '.join(manifest.classes)}."
-        )
-
-
 def refuse(data: Prepared, recipe: Recipe) -> None:
     """Refuse what would be trained in vain.
 
     Raises:
-        UserError: groups that are none, leakage, certain or suspected, poor pixels, or images of another kind that the
-            recipe does not allow.
+        UserError: groups that are none, grades without an order, leakage, certain or suspected, poor pixels, or images
+            of another kind that the recipe does not allow.
     """
     source, suspected = data.manifest.source, data.audit.suspected_leaks
     leaks = [pair for pair in data.audit.leaks if pair not in suspected]
     check_columns(data.manifest.table, recipe.evaluation.groups)
-    _check_order(data.manifest, recipe)
+    if recipe.evaluation.ordered:
+        check_order(data.manifest, recipe.data.classes, "evaluation.ordered")
     _refuse_poor(data, recipe.data.max_poor)
     grave = [mismatch.text for mismatch in data.mismatches if mismatch.grave]
     if grave and not recipe.data.allow_mismatch:

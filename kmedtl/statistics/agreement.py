@@ -1,14 +1,24 @@
-"""How far two judgements agree: kappa of a confusion matrix, and McNemar's test of two models on the same images."""
+"""How far two judgements agree: figures of a confusion matrix, and McNemar's test of two models on the same images."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from kmedtl.statistics.confidence import codes_of
+from kmedtl.statistics.confidence import (
+    Estimate,
+    codes_of,
+    leveraged,
+    mean_patients,
+    on_logit_scale,
+    spread_by_patient,
+    undefined,
+)
 
+STEP = 1e-3  # of a count, where a figure's derivative is taken
 EXACT_UP_TO = 1_000  # images by which patients differ; beyond, the normal approximation is as good
 
 
@@ -28,6 +38,37 @@ def kappa(counts: np.ndarray, power: int = 0) -> np.ndarray:
     expected = (by_chance * weights).sum(axis=(-2, -1))
     observed = (counts * weights).sum(axis=(-2, -1)) * total
     return 1 - np.divide(observed, expected, out=np.full(np.shape(expected), np.nan), where=expected != 0)
+
+
+def of_counts(
+    figure: Callable[[np.ndarray], np.ndarray],
+    truth: np.ndarray,
+    called: np.ndarray,
+    size: int,
+    patients: np.ndarray,
+    least: float = 0.0,
+    among: Sequence[int] | None = None,
+) -> Estimate:
+    """Return a figure of the confusion matrix with its interval by patient, from its derivative by each cell.
+
+    Args:
+        figure: from counts (..., size, size), true class by decided class, to figures (...) from `least` to 1.
+        truth, called: (N,) int, 0 to size − 1.
+        among: classes whose patients carry the figure; None: all that are there.
+    """
+    cells = size * truth + called
+    counts = np.bincount(cells, minlength=size**2).astype(float)
+    steps = STEP * np.eye(size**2)
+    values, above, below = (
+        figure(some.reshape(-1, size, size)) for some in (counts[None], counts + steps, counts - steps)
+    )
+    value = float(values[0])
+    if np.isnan(value):
+        return undefined("one class only")
+    carriers = np.unique(truth) if among is None else among
+    clusters = mean_patients([len(np.unique(patients[truth == one])) for one in carriers])
+    added = leveraged(((above - below) / (2 * STEP))[cells], patients, truth, weight=(1 - least) / len(carriers))
+    return on_logit_scale(value, spread_by_patient(added, patients), clusters, "jackknife by patient", (least, 1.0))
 
 
 @dataclass(frozen=True)

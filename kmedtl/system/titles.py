@@ -7,7 +7,7 @@ TITLES = {
     "micro_auc": "Micro AUC", "weighted_auc": "Weighted AUC", "macro_f1": "Macro F1", "brier": "Brier score",
     "ece": "ECE", "adaptive_ece": "Adaptive ECE", "nll": "NLL", "r2": "R²", "mae": "Mean absolute error",
     "rmse": "Root mean squared error", "iou": "IoU", "hd95": "Hausdorff distance (95 %)",
-    "surface_dice": "Surface Dice",
+    "surface_dice": "Surface Dice", "referable_auc": "Referable AUC", "off_by_two": "Off by two grades or more",
     "instance_f1": "Instance F1", "false_positives": "False positives an image",
 }  # fmt: skip
 

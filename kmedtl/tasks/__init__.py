@@ -8,6 +8,7 @@ from typing import Any
 from kmedtl.edge.tasks import combined_of
 from kmedtl.tasks.classification.row import CLASSIFICATION
 from kmedtl.tasks.multi.row import combined
+from kmedtl.tasks.ordinal.row import ORDINAL
 from kmedtl.tasks.regression.row import REGRESSION
 from kmedtl.tasks.segmentation.row import SEGMENTATION
 from kmedtl.tasks.task import Task
@@ -16,6 +17,7 @@ TASKS: dict[str, Task] = {
     "classification": CLASSIFICATION,
     "regression": REGRESSION,
     "segmentation": SEGMENTATION,
+    "ordinal": ORDINAL,
 }
 
 

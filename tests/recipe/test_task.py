@@ -7,7 +7,7 @@ import yaml
 
 from kmedtl import config, recipe
 from kmedtl.errors import UserError
-from kmedtl.recipe import Classification, Head, Multi, Recipe, Regression, Segmentation
+from kmedtl.recipe import Classification, Head, Multi, Ordinal, Recipe, Regression, Segmentation
 from kmedtl.recipes.pneumonia import RECIPE
 from kmedtl.tasks import TASKS
 
@@ -15,6 +15,7 @@ TOLD = {
     "classification": Classification("multi_label"),
     "regression": Regression("age", "years", "huber", 0.5),
     "segmentation": Segmentation("tversky", missed=0.8, structure_weights={"nodule": 3.0}),
+    "ordinal": Ordinal("expected_grade", 0.5, "2"),
     "multi": Multi({"kind": Classification(), "spot": Segmentation("dice")}, {"spot": 0.5}),
 }
 HEADS = dict.fromkeys(("segmentation", "multi"), Head("unet"))
@@ -78,6 +79,8 @@ def test_only_what_differs_is_written_for_people_to_read():
             ["task.structure_weights.nodule", "expected above 0, at most 1000. Received: 0"],
         ),
         *(({"kind": kind}, ["task.kind", "Known: classification, multi"]) for kind in ("", None, 5, ["x"], {})),
+        ({"kind": "ordinal", "delta": -1}, ["task.delta", "0 to 100 grades", "-1"]),
+        ({"kind": "ordinal", "loss": "corm"}, ["task.loss", "Did you mean 'corn'?"]),
         ({"labels": "binry"}, ["task.labels", "Did you mean 'binary'?"]),
         ({"target": "age"}, ["task.target", "no such setting"]),
         ("regression", ["task", "named settings", "'regression'"]),

@@ -17,10 +17,11 @@ from PIL import Image
 from kmedtl.data.manifest import SIZES, SPACINGS, Manifest, from_rows
 from kmedtl.edge.tasks.classification.decoder import LOGITS
 from kmedtl.edge.tasks.multi import joined, part_of
+from kmedtl.edge.tasks.ordinal import GRADE
 from kmedtl.edge.tasks.regression import VALUE
 from kmedtl.edge.tasks.segmentation import MASK
 from kmedtl.edge.tasks.task import Outputs
-from kmedtl.recipe import Classification, Data, Evaluation, Head, Multi, Regression, Segmentation
+from kmedtl.recipe import Classification, Data, Evaluation, Head, Multi, Ordinal, Regression, Segmentation
 from kmedtl.tasks import task_of
 from kmedtl.tasks.task import Examples, Fit, Targets, Task
 
@@ -39,6 +40,11 @@ def invented(classes: tuple[str, ...] = CLASSES, multi_label: bool = False) -> M
         row |= {} if multi_label else {"label": classes[random.integers(len(classes))]}
         rows.append(row)
     return from_rows(rows, classes, "films", multi_label=multi_label)
+
+
+def numbered() -> Manifest:
+    """Return the same with three grades."""
+    return invented(("0", "1", "2"))
 
 
 def with_masks() -> Manifest:
@@ -128,6 +134,21 @@ def exact(targets: Targets) -> Outputs:
     return {VALUE: targets[VALUE]}
 
 
+def graded(loss: str, grades: int) -> Callable[[Targets], Outputs]:
+    """Return what makes outputs that say which grade is so."""
+
+    def perfect(targets: Targets) -> Outputs:
+        true = targets[GRADE]
+        told = {
+            "corn": 4 * (true - np.arange(grades - 1)) - 2,
+            "expected_grade": true,
+            "crossentropy": -3 * np.abs(true - np.arange(grades)),
+        }
+        return {GRADE: told[loss].astype(np.float32)}
+
+    return perfect
+
+
 def certain(targets: Targets) -> Outputs:
     """Return logits of pixels that say what is so."""
     return {MASK: (8.0 * targets[MASK] - 4).astype(np.float32)}
@@ -146,7 +167,9 @@ def each(**parts: Callable[[Targets], Outputs]) -> Callable[[Targets], Outputs]:
     return perfect
 
 
+LOSSES = ("corn", "expected_grade", "crossentropy")
 VECTORS = Multi({"kind": Classification(), "age": Regression("age", "a")})
+GRADED = Multi({"size": Ordinal(), "kind": Classification()})
 MAPS = Multi({"class": Classification(), "spot": Segmentation()}, {"spot": 2.0})
 ROWS = {
     "binary": Row(Classification(), lambda: invented(CLASSES[:2]), sure),
@@ -154,6 +177,8 @@ ROWS = {
     "multi_label": Row(Classification(), lambda: invented(multi_label=True), sure),
     "regression": Row(Regression("age", "a"), invented, exact),
     "segmentation": Row(Segmentation(), with_masks, certain, Head("unet", hidden=16)),
+    **{f"ordinal_{loss}": Row(Ordinal(loss), numbered, graded(loss, 3)) for loss in LOSSES},
     "multi_vectors": Row(VECTORS, invented, each(kind=sure, age=exact)),
+    "multi_grades": Row(GRADED, numbered, each(size=graded("corn", 3), kind=sure)),
     "multi_maps": Row(MAPS, with_masks, each(**{"class": sure, "spot": certain}), Head("unet", hidden=16)),
 }

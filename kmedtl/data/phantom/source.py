@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 import tensorflow_datasets as tfds
 
 from kmedtl.data.manifest import Manifest, check_classes, from_rows
@@ -18,11 +20,20 @@ from kmedtl.system.progress import progress
 
 PATIENTS = 320
 ATTRIBUTES = ("side", "pattern", "sex", "age", "area")
+GRADE = "grade"  # of the lesion, by its area: how many of `GRADED_ABOVE` it exceeds
+GRADED_ABOVE = (0.0, 0.15, 0.2)  # fractions of the lungs; about as many lesions are of each grade
+GRADES = tuple(map(str, range(len(GRADED_ABOVE) + 1)))
 PICTURES = {"image": "{}.png", "mask": "{}_mask.png", "lung": "{}_lung.png"}  # feature → name of its file
 
 
-def phantom_manifest(source: str, classes: Sequence[str], seed: int) -> Manifest:
+def phantom_manifest(
+    source: str, classes: Sequence[str], seed: int, columns: Mapping[str, str] = MappingProxyType({})
+) -> Manifest:
     """Return the manifest of `phantom` or `phantom:PATIENTS`; its images are files in the cache folder.
+
+    Args:
+        columns: as of `data.columns`; `{label: grade}` makes classes `0` to `3` of how large the lesion is, in place of
+            the label. The phantom has no other columns to choose from.
 
     Raises:
         UserError: a number of patients that is none, or a cache folder that cannot be written.
@@ -30,7 +41,8 @@ def phantom_manifest(source: str, classes: Sequence[str], seed: int) -> Manifest
     _, _, count = source.partition(":")
     if count and not (count.isdigit() and 6 <= int(count) <= 100_000):
         raise UserError(f"data.source: expected phantom:PATIENTS with 6 to 100000 patients. Received: {source!r}.")
-    check_classes(classes, LABELS, source)
+    graded = columns.get("label") == GRADE
+    check_classes(classes, GRADES if graded else LABELS, source)
     config = PhantomConfig(patients=int(count or PATIENTS), seed=seed)
     folder = cache_folder() / "phantom" / f"{config.name}_v{PhantomThorax.VERSION}"
 
@@ -43,7 +55,14 @@ def phantom_manifest(source: str, classes: Sequence[str], seed: int) -> Manifest
     made_once(folder, render_into)
     builder = PhantomThorax(config=config, data_dir=folder / "tfds")
     rows = [_row(example, folder, builder.info.features["label"]) for example in _examples(builder)]
+    if graded:
+        rows = [row | {"label": grade_of(row["area"])} for row in rows]
     return from_rows(rows, classes, source, synthetic=True)
+
+
+def grade_of(area: float) -> str:
+    """Return the grade of a lesion that covers this fraction of the lungs, `0` to `3`."""
+    return GRADES[int(np.searchsorted(GRADED_ABOVE, area))]
 
 
 def _examples(builder: PhantomThorax) -> Iterable[dict]:

@@ -36,7 +36,7 @@ def _load(data: Data, seed: int, labels: Labels) -> Manifest:
     if kind == "phantom":
         from kmedtl.data.phantom.source import phantom_manifest
 
-        return phantom_manifest(data.source, data.classes, seed)
+        return phantom_manifest(data.source, data.classes, seed, data.columns)
     if kind == "tfds":
         from kmedtl.data.sources.tfds import from_catalogue
 

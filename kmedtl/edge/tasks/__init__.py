@@ -7,6 +7,7 @@ from typing import Any
 
 from kmedtl.edge.tasks.classification.decoder import CLASSIFICATION, ClassDecoder
 from kmedtl.edge.tasks.multi import MultiDecoder, combined
+from kmedtl.edge.tasks.ordinal import ORDINAL, GradeDecoder
 from kmedtl.edge.tasks.regression import REGRESSION, NumberDecoder
 from kmedtl.edge.tasks.segmentation import SEGMENTATION, MaskDecoder
 from kmedtl.edge.tasks.task import EdgeTask
@@ -15,8 +16,9 @@ EDGE_TASKS: dict[str, EdgeTask] = {
     "classification": CLASSIFICATION,
     "regression": REGRESSION,
     "segmentation": SEGMENTATION,
+    "ordinal": ORDINAL,
 }
-Decoder = ClassDecoder | NumberDecoder | MaskDecoder | MultiDecoder
+Decoder = ClassDecoder | NumberDecoder | MaskDecoder | GradeDecoder | MultiDecoder
 
 
 def edge_task_of(decoder: Any) -> EdgeTask:

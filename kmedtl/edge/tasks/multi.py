@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 
 from kmedtl.edge.tasks.classification.decoder import ClassDecoder
+from kmedtl.edge.tasks.ordinal import GradeDecoder
 from kmedtl.edge.tasks.regression import NumberDecoder
 from kmedtl.edge.tasks.segmentation import MaskDecoder
 from kmedtl.edge.tasks.task import Answer, Cell, EdgeTask, Measurement, Outputs
@@ -22,7 +23,7 @@ T = TypeVar("T")
 class MultiDecoder:
     """A decoder a task, by the task's name."""
 
-    tasks: Mapping[str, ClassDecoder | NumberDecoder | MaskDecoder] = field(default_factory=dict)
+    tasks: Mapping[str, ClassDecoder | NumberDecoder | MaskDecoder | GradeDecoder] = field(default_factory=dict)
     kind: Literal["multi"] = "multi"
 
     def __post_init__(self) -> None:

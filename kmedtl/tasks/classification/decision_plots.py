@@ -69,9 +69,9 @@ def precision_recall_by_finding(
     return figure
 
 
-def confusion(metrics: Metrics, classes: Sequence[str]) -> Figure:
+def confusion(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> Figure:
     """Draw the confusion matrix of two or more classes, counts and shares of the truth."""
-    cells = np.array(metrics.confusion)
+    cells = np.array(counts)
     shares = cells / np.maximum(cells.sum(axis=1, keepdims=True), 1)
     side = max(SIDE, 0.85 * len(classes))
     figure = Figure(figsize=(side, side), layout="constrained")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -76,10 +76,10 @@ def of_decisions(details: ClassDetails) -> Iterator[tuple[str, Picture]]:
         ),
     )
     if metrics.confusion:
-        words = _confusion_in_words(metrics)
+        words = confusion_in_words(metrics.confusion, metrics.classes)
         yield (
             "confusion",
-            Picture(confusion(metrics, test.classes), words, "Images by truth and decision"),
+            Picture(confusion(metrics.confusion, test.classes), words, "Images by truth and decision"),
         )
 
 
@@ -119,11 +119,12 @@ def _of_groups(details: ClassDetails) -> Iterator[tuple[str, Picture]]:
             yield f"subgroups-{number}", Picture(subgroups(rows), f"AUC for {finding} by group: {words}.")
 
 
-def _confusion_in_words(metrics: Metrics) -> str:
+def confusion_in_words(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> str:
+    """Return how many images of each class were called what."""
     words = [
         f"of {sum(row)} images of {truth} "
-        + ", ".join(f"{count} called {name}" for name, count in zip(metrics.classes, row, strict=True))
-        for truth, row in zip(metrics.classes, metrics.confusion, strict=True)
+        + ", ".join(f"{count} called {name}" for name, count in zip(classes, row, strict=True))
+        for truth, row in zip(classes, counts, strict=True)
     ]
     return f"Confusion matrix: {'; '.join(words)}."
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from kmedtl.data.manifest import UNKNOWN
 from kmedtl.edge.tasks.classification.labels import LabelKind
-from kmedtl.statistics.agreement import kappa
+from kmedtl.statistics.agreement import STEP, kappa, of_counts
 from kmedtl.statistics.confidence import (
     Estimate,
     auc_influence,
@@ -29,7 +29,6 @@ from kmedtl.statistics.ranking import auc, average_precision, placements
 from kmedtl.system.progress import progress
 from kmedtl.tasks.classification.labelled_predictions import LabelledPredictions
 
-STEP = 1e-3  # of a count, where a figure's derivative is taken
 JACKKNIFE = "jackknife by patient"
 Counts = tuple[tuple[int, ...], ...]
 
@@ -219,37 +218,6 @@ def _average_precision(labels: np.ndarray, scores: np.ndarray, patients: np.ndar
     value, influence = average_precision(labels, scores)
     spread = spread_by_patient(leveraged(influence, patients, labels), patients)
     return on_logit_scale(value, spread, rarer_class(labels, patients), JACKKNIFE)
-
-
-def of_counts(
-    figure: Callable[[np.ndarray], np.ndarray],
-    truth: np.ndarray,
-    called: np.ndarray,
-    size: int,
-    patients: np.ndarray,
-    least: float = 0.0,
-    among: Sequence[int] | None = None,
-) -> Estimate:
-    """Return a figure of the confusion matrix with its interval by patient, from its derivative by each cell.
-
-    Args:
-        figure: from counts (..., size, size), true class by decided class, to figures (...) from `least` to 1.
-        truth, called: (N,) int, 0 to size − 1.
-        among: classes whose patients carry the figure; None: all that are there.
-    """
-    cells = size * truth + called
-    counts = np.bincount(cells, minlength=size**2).astype(float)
-    steps = STEP * np.eye(size**2)
-    values, above, below = (
-        figure(some.reshape(-1, size, size)) for some in (counts[None], counts + steps, counts - steps)
-    )
-    value = float(values[0])
-    if np.isnan(value):
-        return undefined("one class only")
-    carriers = np.unique(truth) if among is None else among
-    clusters = mean_patients([len(np.unique(patients[truth == one])) for one in carriers])
-    added = leveraged(((above - below) / (2 * STEP))[cells], patients, truth, weight=(1 - least) / len(carriers))
-    return on_logit_scale(value, spread_by_patient(added, patients), clusters, JACKKNIFE, (least, 1.0))
 
 
 def balanced_accuracy(counts: np.ndarray) -> np.ndarray:

@@ -33,14 +33,14 @@ TARGETS[:, 4] = -1  # a finding without answers has no curve
 @pytest.fixture(scope="module")
 def figures():
     two = SimpleNamespace(estimates=ESTIMATES, confusion=((50, 10), (20, 120)))
-    five = SimpleNamespace(confusion=RANDOM.integers(0, 30, (5, 5)).tolist())
+    five = RANDOM.integers(0, 30, (5, 5)).tolist()
     column = CHANCES[:, None], LABELS[:, None], PATIENTS, "binary"
     return {
         "roc": decision_plots.roc(TABLE, two),
         "roc_by_finding": decision_plots.roc_by_finding(TARGETS, MANY, CLASSES),
         "precision_recall": decision_plots.precision_recall(TABLE, two),
         "precision_recall_by_finding": decision_plots.precision_recall_by_finding(TARGETS, MANY, CLASSES),
-        "confusion of two": decision_plots.confusion(two, ["no", "yes"]),
+        "confusion of two": decision_plots.confusion(two.confusion, ["no", "yes"]),
         "confusion of five": decision_plots.confusion(five, list(CLASSES)),
         "reliability": probability_plots.reliability(reliability(*column)),
         "histogram": probability_plots.histogram(CHANCES, LABELS, {0: "no", 1: "yes"}),

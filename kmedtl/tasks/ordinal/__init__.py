@@ -1,0 +1,1 @@
+"""Ordinal grading: which of several grades in order an image is of."""
