@@ -121,10 +121,15 @@ def _coloured(table: pd.DataFrame) -> tuple[int, int]:
 
 
 def is_coloured(file: tuple[str, str], reading: Reading) -> bool | Failure:
-    """Tell whether a (path, frame) shows more than shades of gray; small marks in colour do not count."""
+    """Tell whether a (path, frame) shows more than shades of gray, as `shows_colour` does."""
     path, frame = file
     try:
         pixels = read_image(path, reading, int(frame) if frame else None).pixels
     except UnreadableImageError as error:
         return Failure(str(error))
+    return shows_colour(pixels)
+
+
+def shows_colour(pixels: np.ndarray) -> bool:
+    """Tell whether uint8 (H, W, 3) shows more than shades of gray; small marks in colour do not count."""
     return bool(np.ptp(pixels, axis=2).mean() > CHROMA)

@@ -10,17 +10,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from kmedtl.audit.suitability import LOOK, shows_colour
 from kmedtl.data import sources
 from kmedtl.data.manifest import OWN, Manifest
 from kmedtl.data.mask_store import prepare_masks
 from kmedtl.errors import UserError
 from kmedtl.images.decode import Facts, decode_all
-from kmedtl.images.reading import Reading
 from kmedtl.recipe import Data
 
 SAMPLE = 64  # images that are decoded
-LOOK = Reading(64, 3)
-CHROMA = 6.0  # mean difference of the largest and the smallest channel, in levels, from which an image is coloured
 LISTED = ("id", "path", "patient", "split", "mask", "site", "frame", "label", *OWN)  # columns that are no answers
 NUMBERS = 0.9  # of a column's cells, from which on it holds numbers
 DIFFERENT = 10  # numbers a column holds at least; fewer are names
@@ -139,8 +137,7 @@ def _decoded(sample: pd.DataFrame) -> tuple[list[Facts], bool]:
     seen = [(facts, pixels) for facts, pixels in answers if pixels is not None]
     if not seen:
         raise UserError(f"{sample['id'].iloc[0]}: no image of a sample can be read, first: {answers[0][0].error}.")
-    colour = [bool(np.ptp(pixels, axis=2).mean() > CHROMA) for _, pixels in seen]
-    return [facts for facts, _ in seen], sum(colour) > len(colour) / 2
+    return [facts for facts, _ in seen], sum(shows_colour(pixels) for _, pixels in seen) > len(seen) / 2
 
 
 def _are_soft(masked: pd.DataFrame, data: Data) -> bool:
