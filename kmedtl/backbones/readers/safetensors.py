@@ -46,7 +46,8 @@ def _check_places(header: dict[str, Any], size: int) -> None:
     for name, entry in header.items():
         if not isinstance(entry, dict) or entry.get("dtype") not in DTYPES:
             raise ValueError(f"expected one of {', '.join(DTYPES)}. Received: {name!r:.80} of another type")
-        shape, places = entry.get("shape"), entry.get("data_offsets")
+        shape: Any = entry.get("shape")
+        places: Any = entry.get("data_offsets")
         if not _are_counts(shape) or not _are_counts(places) or len(places) != 2:
             raise ValueError(f"expected a shape and two offsets of {name!r:.80}")
         if places[1] - places[0] != math.prod(shape) * np.dtype(DTYPES[entry["dtype"]]).itemsize:

@@ -84,7 +84,7 @@ def unpickle(stream: BytesIO) -> Any:
     """
     begin, size = stream.tell(), stream.getbuffer().nbytes
     for opcode, argument, _ in pickletools.genops(stream):
-        if "PUT" in opcode.name and argument > size:  # a table of so many places would be made
+        if "PUT" in opcode.name and (argument or 0) > size:  # a table of so many places would be made
             raise ValueError(f"expected a place below {size}. Received: {argument}")
     stream.seek(begin)
     return _TensorsOnly(stream).load()
