@@ -52,8 +52,7 @@ def fill_from_torch(
     """Set all weights of a backbone (`build_backbone`) from the tensors of a file, by torch's names.
 
     Raises:
-        UserError: tensors that are missing, left over, of another shape, not finite, or variances that are not
-            positive.
+        UserError: tensors that are missing, left over, of another shape, not finite, or variances below 0.
     """
     weighted = [layer for layer in model.layers if layer.weights]
     modules = torch_names(layout, row, (layer.name for layer in weighted))
@@ -150,15 +149,15 @@ def check_values(called: str, variable: str, values: np.ndarray) -> None:
         variable: Keras' name of it.
 
     Raises:
-        UserError: a value that is not finite, or a variance that is not positive.
+        UserError: a value that is not finite, or a variance below 0.
     """
     if not np.isfinite(values).all():
         raise UserError(
             f"{called}: expected finite numbers. Received: NaN or infinity; use a file of a sound training."
         )
-    if variable == "moving_variance" and not (values > 0).all():
+    if variable == "moving_variance" and (values < 0).any():  # 0 is that of a channel that is always off
         raise UserError(
-            f"{called}: expected variances above 0. Received: {values.min():g}; use a file of a sound training."
+            f"{called}: expected variances of 0 or more. Received: {values.min():g}; use a file of a sound training."
         )
 
 

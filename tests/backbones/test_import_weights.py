@@ -165,7 +165,7 @@ def _with_value(tensors, name, value):
         (lambda t: _without(t, "_bn1.running_var"), r"1 of its tensors are missing, first: _bn1\.running_var"),
         (lambda t: t | {"decoder.weight": np.ones(3, "f4")}, r"1 are none of its tensors, first: decoder\.weight"),
         (lambda t: _with_value(t, "_conv_stem.weight", np.nan), r"_conv_stem\.weight: expected finite numbers"),
-        (lambda t: _with_value(t, "_bn0.running_var", -1), r"_bn0\.running_var: expected variances above 0"),
+        (lambda t: _with_value(t, "_bn0.running_var", -1), r"_bn0\.running_var: expected variances of 0 or more"),
         (lambda t: t | {"_bn0.bias": np.ones(5, "f4")}, r"_bn0\.bias: expected the shape \(32,\)"),
         (lambda t: t | {"_bn0.bias": np.ones(32, "i8")}, r"_bn0\.bias: expected floats"),
         (
