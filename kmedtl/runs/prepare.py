@@ -76,8 +76,8 @@ def weights_notes(backbone: Backbone, source: str) -> tuple[str, ...]:
     card = card_of(registry.get(backbone.name), backbone.weights)
     seen = [name for name in card.trained_on if _letters(name) and _letters(name) in _letters(source)] if card else []
     return tuple(
-        f"The weights were trained on {name}, as their card says, and the images are called {source}: they may have seen "
-        "test images, and the figures be too good."
+        f"The weights were trained on {name}, as their card says, and the images are called {source}: they may have "
+        "seen test images, and the figures be too good."
         for name in seen
     )
 

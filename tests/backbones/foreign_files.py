@@ -54,9 +54,9 @@ def randomised(model, seed=0):
     rng = np.random.default_rng(seed)
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
-            size = layer.gamma.shape[0]
-            gamma, beta = rng.uniform(0.5, 1.5, size), rng.normal(0, 0.1, size)
-            layer.set_weights([gamma, beta, rng.normal(0, 0.1, size), rng.uniform(0.5, 1.5, size)])
+            size = layer.beta.shape[0]
+            scale = [rng.uniform(0.5, 1.5, size)] if layer.scale else []
+            layer.set_weights([*scale, *rng.normal(0, 0.1, (2, size)), rng.uniform(0.5, 1.5, size)])
     return model
 
 
@@ -171,7 +171,7 @@ def pickled(value, pickler=_TorchPickler):
 
 def write_torch(path, tensors, inside=None, compression=zipfile.ZIP_STORED):
     """Write a zip as torch does; `inside` puts the state dict into a checkpoint."""
-    storages = [Storage(str(number), tensor) for number, tensor in enumerate(tensors.values())]
+    storages = [Storage(str(number), np.array(tensor, order="C")) for number, tensor in enumerate(tensors.values())]
     state = OrderedDict((name, Tensor(storage)) for name, storage in zip(tensors, storages, strict=True))
     with zipfile.ZipFile(path, "w", compression) as archive:
         archive.writestr("archive/data.pkl", pickled(inside(state) if inside else state))
@@ -183,7 +183,7 @@ def write_torch(path, tensors, inside=None, compression=zipfile.ZIP_STORED):
 
 
 def write_legacy_torch(path, tensors):
-    storages = [Storage(str(number), tensor) for number, tensor in enumerate(tensors.values())]
+    storages = [Storage(str(number), np.array(tensor, order="C")) for number, tensor in enumerate(tensors.values())]
     state = OrderedDict((name, Tensor(storage)) for name, storage in zip(tensors, storages, strict=True))
     sizes = {"protocol_version": 1001, "little_endian": True, "type_sizes": {"short": 2, "int": 4, "long": 4}}
     parts = [0x1950A86A20F9469CFC6C, 1001, sizes, state, [storage.key for storage in storages]]

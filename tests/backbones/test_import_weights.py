@@ -149,6 +149,19 @@ def test_files_of_keras_are_taken_and_their_head_left_out(name, lite, tmp_path):
     assert_alike(features(LITE, tmp_path / "own.weights.h5")(image), lite((image - 127) / 128))
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["ResNet50", "InceptionV3"])
+def test_files_of_keras_in_the_layout_of_radimagenet(name, tmp_path):
+    """A whole model without top as `.h5`; layers that Keras counts have other numbers than here."""
+    keras_model = original(name, 96)
+    keras_model.save(tmp_path / "k.h5")
+    said = Statement("none stated", input_range=(-1.0, 1.0))
+    card = import_weights(tmp_path / "k.h5", name, said, tmp_path / "own.weights.h5")
+    assert (card.left_out, card.adaptations, card.channel_order) == ((), (), "rgb")
+    image = pixels(96)
+    assert_alike(features(name, tmp_path / "own.weights.h5", 96)(image), keras_model(image / 127.5 - 1))
+
+
 def _without(tensors, name):
     return {key: tensor for key, tensor in tensors.items() if key != name}
 
@@ -225,15 +238,17 @@ def test_imported_weights_tell_images_apart_better_than_random_ones(tmp_path):
     """A linear probe on films of the phantom: ImageNet's weights, in torch's layout, against random ones."""
     path = foreign.write_torch(tmp_path / "lite.pth", read_state_dict(registry.get(LITE).weights_path()))
     import_weights(path, LITE, SAID, tmp_path / "own.weights.h5")
-    population = list(films(200, 0, 128))
+    own = str(tmp_path / "own.weights.h5")
+    np.testing.assert_array_equal(features(LITE, own)(pixels()), features(LITE, "imagenet")(pixels()))
+    population = list(films(400, 0, 128))
     images = np.stack([film.image for film in population])[..., None]
-    keras.utils.set_random_seed(0)
-    random, imported = (
-        auc(features(LITE, weights, 128, 1).predict(images, batch_size=32, verbose=0).mean((1, 2)), population)
-        for weights in ("random", tmp_path / "own.weights.h5")
-    )
-    print(random, imported)
-    assert imported > random + 0.05
+
+    def probe(weights, seed=0):
+        keras.utils.set_random_seed(seed)
+        maps = features(LITE, weights, 128, 1).predict(images, batch_size=32, verbose=0)
+        return auc(maps.mean((1, 2)), population)
+
+    assert probe(own) > max(probe("random", seed) for seed in (0, 1)) + 0.1  # 0.83, 0.60 and 0.64
 
 
 def assert_refused(path, words, said=SAID, backbone=LITE):

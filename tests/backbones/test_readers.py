@@ -39,6 +39,13 @@ def test_tensors_come_back_as_they_were(write, name, tmp_path):
         assert read[key].dtype == tensor.dtype
 
 
+def test_the_strides_of_a_tensor_are_kept(tmp_path):
+    storage = foreign.Storage("0", np.arange(6, dtype="f4"))
+    content = foreign.pickled(OrderedDict(a=foreign.Tensor(storage, (3, 2), (1, 3))))
+    path = write_archive(tmp_path / "w.pt", content, {"0": storage.array.tobytes()})
+    np.testing.assert_array_equal(read_tensors(path)["a"], np.arange(6).reshape(2, 3).T)
+
+
 def test_bfloat16_is_the_upper_half_of_float32(tmp_path):
     path = tmp_path / "w.safetensors"
     header = b'{"x":{"dtype":"BF16","shape":[2],"data_offsets":[0,4]}}'
@@ -142,13 +149,16 @@ def test_headers_that_are_too_large_or_too_deep_are_refused(tmp_path):
     assert_refused(path, "no weights that can be read")
 
 
-def assert_refused_pickle(folder, content, words, storages=None):
-    path = folder / "w.pt"
+def write_archive(path, content, storages):
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("archive/data.pkl", content)
-        for key, stored in (storages or {}).items():
+        for key, stored in storages.items():
             archive.writestr(f"archive/data/{key}", stored)
-    assert_refused(path, words)
+    return path
+
+
+def assert_refused_pickle(folder, content, words, storages=None):
+    assert_refused(write_archive(folder / "w.pt", content, storages or {}), words)
 
 
 def assert_refused(path, words):
