@@ -13,7 +13,10 @@ import numpy as np
 import pandas as pd
 
 import kmedtl
+from kmedtl import config
 from kmedtl.audit import page
+from kmedtl.backbones import registry
+from kmedtl.backbones.weights import card_of
 from kmedtl.data import contact_sheet, splits
 from kmedtl.data.contact_sheet import Sample
 from kmedtl.data.manifest import Manifest
@@ -181,6 +184,7 @@ def _explained(
 
 
 def _describe_model(recipe: Recipe, manifest: Manifest, decoder: Any, kind: OutOfDistribution) -> ModelInfo:
+    card = card_of(registry.get(recipe.backbone.name), recipe.backbone.weights)
     return ModelInfo(
         decoder=decoder,
         size=recipe.data.size,
@@ -194,5 +198,6 @@ def _describe_model(recipe: Recipe, manifest: Manifest, decoder: Any, kind: OutO
         pixel_offset=recipe.data.pixel_offset,
         aspect=recipe.data.reading.aspect,
         out_of_distribution=kind,
+        weights=config.to_dict(card) if card else {},
         **hashes(recipe, manifest.table),
     )

@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 import kmedtl
+from kmedtl.backbones import registry
 from kmedtl.cli import main, parser
 from kmedtl.commands.options import configured
 from kmedtl.data.corruptions import suite
@@ -78,6 +79,12 @@ def test_commands_of_the_page_on_transfer_are_true(trained, tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
     run_commands_of("transfer.md", capsys)
     assert parsed_commands_of("transfer.md") > 5
+    imports = re.findall(r"^    kmedtl (weights import [^F].*)$", (DOCS / "transfer.md").read_text(), flags=re.M)
+    assert len(imports) == 4
+    for line in imports:
+        options = parser().parse_args(shlex.split(line))
+        assert options.backbone in registry.names()
+        assert len(options.input_range) == 2
 
 
 def test_commands_and_recipes_of_the_page_on_tasks_are_true(tmp_path):

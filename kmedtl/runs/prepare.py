@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,12 +13,14 @@ import pandas as pd
 
 from kmedtl.audit.audit import Audit, audit
 from kmedtl.audit.suitability import Mismatch, mismatches
+from kmedtl.backbones import registry
+from kmedtl.backbones.weights import card_of
 from kmedtl.data import sources, store
 from kmedtl.data.manifest import SIZES, SPACINGS, Labels, Manifest, check_order
 from kmedtl.data.store import Store
 from kmedtl.ensemble.teacher import check_teacher
 from kmedtl.errors import UserError
-from kmedtl.recipe import Data, Recipe
+from kmedtl.recipe import Backbone, Data, Recipe
 from kmedtl.runs.train import check_network
 from kmedtl.statistics.groups import check_columns
 from kmedtl.tasks import task_of
@@ -64,7 +67,24 @@ def prepare_run(recipe: Recipe) -> Prepared:
     refuse(data, recipe)
     if recipe.distill:
         check_teacher(recipe, data.question)
-    return data
+    notes = weights_notes(recipe.backbone, data.manifest.source_name)
+    return replace(data, audit=replace(data.audit, warnings=(*data.audit.warnings, *notes)))
+
+
+def weights_notes(backbone: Backbone, source: str) -> tuple[str, ...]:
+    """Return what is to be told of imported weights: that they have seen the data set that `source` names."""
+    card = card_of(registry.get(backbone.name), backbone.weights)
+    seen = [name for name in card.trained_on if _letters(name) and _letters(name) in _letters(source)] if card else []
+    return tuple(
+        f"The weights were trained on {name}, as their card says, and the images are called {source}: they may have "
+        "seen test images, and the figures be too good."
+        for name in seen
+    )
+
+
+def _letters(name: str) -> str:
+    """Return letters and digits alone, so that 'NIH ChestX-ray14' is found in 'nih_chestxray14'."""
+    return re.sub(r"[\W_]+", "", name.casefold())
 
 
 def prepare_recipe(recipe: Recipe) -> Prepared:

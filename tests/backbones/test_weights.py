@@ -19,7 +19,7 @@ import pytest
 from kmedtl.backbones import registry
 from kmedtl.backbones.build import build_features
 from kmedtl.backbones.download import download
-from kmedtl.backbones.legacy_torch import read_state_dict
+from kmedtl.backbones.readers.legacy_torch import read_state_dict
 from kmedtl.backbones.weights import load_weights
 from kmedtl.errors import UserError
 
