@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import configparser
 import io
 import subprocess
 import sys
@@ -125,3 +126,14 @@ def test_a_table_and_a_run_are_judged(trained):
     assert confidence.Estimate  # the room of that name is still there
     with pytest.raises(UserError, match="cannot be read"):
         kmedtl.evaluate("absent.csv")
+
+
+def test_an_installation_carries_every_template_that_lies_among_the_modules():
+    package = Path(kmedtl.__file__).parent
+    described = configparser.ConfigParser()
+    described.read(package.parent / "setup.cfg")
+    patterns = {name: value.split(", ") for name, value in described["options.package_data"].items()}
+    for path in package.rglob("*"):
+        if path.is_file() and path.suffix in (".html", ".md", ".css", ".js"):
+            folder = ".".join(path.parent.relative_to(package.parent).parts)
+            assert f"*{path.suffix}" in patterns.get(folder, ()), path
