@@ -90,7 +90,7 @@ class Activations:
             array[view, rows] = output
         self.weights[view, rows] = weights
         for name, known in self.targets.items():
-            known[view, rows] = _as_kept(targets[name].numpy(), known.dtype)
+            known[view, rows] = _as_kept(np.asarray(targets[name]), known.dtype)
 
 
 def _as_kept(targets: np.ndarray, dtype: np.dtype) -> np.ndarray:

@@ -6,9 +6,10 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 
-from kmedtl.data.augment import BORDER, PRESETS, RandomBorder, RandomGamma, RandomNoise, augmentation
+from kmedtl.data.augment import PRESETS, augmentation
 from kmedtl.data.in_memory import ImagesInMemory
 from kmedtl.data.pipeline import Pipeline, Variation
+from kmedtl.data.varying_layers import BORDER, RandomBorder, RandomGamma, RandomNoise
 from kmedtl.recipe.stage import Preset
 
 LAYERS = {
