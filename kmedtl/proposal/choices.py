@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -28,6 +29,7 @@ FEW = 300  # images; fewer see more epochs, in smaller batches
 SMALL_TEST = 60  # patients; of fewer, a test of a seventh says next to nothing
 IMBALANCE = 4  # times as many images as the rarest class has, from which on rare ones count more
 GRADES = 3
+GRADED = ("grade", "aptos", "retinopathy", "severity", "kellgren", "birads")
 GROUPS = ("sex", "age", "site", "patientsex", "patientage")
 STRIDE, LEAST = 32, 64  # sizes are multiples of it, from the least on
 # What a name in the source gives away → the preset; the first that fits.
@@ -111,8 +113,9 @@ def _refuse_too_few(facts: SourceFacts) -> None:
         if patients < len(SPLITS):
             of_class = f" of the class '{name}'" if name else ""
             raise UserError(
-                f"{facts.manifest.source}: {patients} patients{of_class}; expected {len(SPLITS)} or more, one for each "
-                f"of {', '.join(SPLITS)}. Are its folders series or patients rather than classes? Give --labels."
+                f"{facts.manifest.source}: expected {len(SPLITS)} patients or more{of_class}, one for each of "
+                f"{', '.join(SPLITS)}. Received: {patients}. Are its folders series or patients rather than classes? "
+                "Give --labels."
             )
 
 
@@ -152,8 +155,14 @@ def _classes(facts: SourceFacts, chosen: Proposal) -> Classification | Ordinal:
     if manifest.multi_label:
         chosen.reasons["task"] = f"several findings an image: {listed}"
     elif len(manifest.classes) >= GRADES and are_numbers(manifest.classes):
-        chosen.reasons["task"] = f"classes that are numbers, so grades in order: {listed}"
-        return Ordinal()
+        word = _named(facts, GRADED)
+        if word:
+            chosen.reasons["task"] = f"classes that are numbers, and named like grades: '{word}': {listed}"
+            return Ordinal()
+        chosen.reasons["task"] = f"classes: {listed}"
+        chosen.unknown.append(
+            "Whether the numbers of the classes are grades in order; if so, say task: {kind: ordinal}."
+        )
     else:
         chosen.reasons["task"] = f"classes: {listed}"
     if len(manifest.classes) == 2 and not manifest.multi_label:
@@ -194,15 +203,20 @@ def _preset(facts: SourceFacts) -> tuple[Preset, str]:
     known = max(facts.modalities, key=lambda name: facts.modalities[name], default="")
     if known in MODALITIES:
         return MODALITIES[known], f"DICOM modality {known}"
-    manifest = facts.manifest
-    names = " ".join([manifest.source_name, *manifest.classes, *manifest.table["id"].astype(str).head(1)]).lower()
     for words, preset in NAMED:
-        word = next((word for word in words if word in names), None)
+        word = _named(facts, words)
         if word:
             return preset, f"named like it: '{word}'"
     if facts.coloured:
         return "retina", "coloured; what they show is not known, so they are varied little: see docs/data.md"
     return "xray", "gray; what they show is not known, so they are neither flipped nor turned: see docs/data.md"
+
+
+def _named(facts: SourceFacts, words: Sequence[str]) -> str | None:
+    """Return the first of some words that is in the name of the source, of a class or of its first image."""
+    manifest = facts.manifest
+    names = " ".join([manifest.source_name, *manifest.classes, *manifest.table["id"].astype(str).head(1)]).lower()
+    return next((word for word in words if word in names), None)
 
 
 def _masks(facts: SourceFacts, has_map: bool, chosen: Proposal) -> None:

@@ -95,6 +95,16 @@ def test_rare_classes_and_groups_are_seen_in_a_table(tmp_path, monkeypatch):
     prepare_run(recipes.read(tmp_path / "other.yaml"))
 
 
+@pytest.mark.parametrize(("folder", "kind"), [("severity", "ordinal"), ("tissue", "classification")])
+def test_numbers_are_grades_where_a_name_says_so_and_else_a_question(folder, kind, tmp_path, monkeypatch):
+    for number in range(12):
+        picture(tmp_path / folder / str(number % 3) / f"{number}.png", 60 + 60 * (number % 3))
+    monkeypatch.chdir(tmp_path)
+    assert main(["new", "mine", "--data", folder]) == 0
+    assert recipes.read(tmp_path / "mine.yaml").task.kind == kind
+    assert ("grades in order; if so" in (tmp_path / "mine.yaml").read_text()) == (kind == "classification")
+
+
 @pytest.mark.parametrize(
     ("make", "options", "message"),
     [
@@ -123,7 +133,7 @@ def test_images_of_which_nothing_is_known_are_refused(tmp_path, monkeypatch, cap
 NOT = {
     "bccd": "no classes and no masks",
     "dicom": "no classes and no masks",
-    "dicom_series": "1 patients of the class",
+    "dicom_series": "expected 3 patients or more of the class",
     "hippocampus": "no images of a format that is read",
     "keras_weights": "no images of a format that is read",
 }
