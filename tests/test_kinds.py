@@ -82,6 +82,7 @@ def test_classes_that_exclude_each_other_share_one_probability(of_classes, capsy
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_findings_are_asked_each_for_itself(of_findings):
     result, folder = of_findings
     metrics = json.loads((folder / "metrics.json").read_text())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,7 @@ import tensorflow as tf
 
 @dataclass(frozen=True)
 class ImagesInMemory:
-    """Images in a fixed order; `count` and `images` as of `kmedtl.data.store.Store`.
+    """Images in a fixed order; `count`, `digest` and `images` as of `kmedtl.data.store.Store`.
 
     Attributes:
         pixels: uint8 (N, size, size, channels).
@@ -21,6 +22,10 @@ class ImagesInMemory:
     @property
     def count(self) -> int:
         return len(self.pixels)
+
+    def digest(self, records: np.ndarray) -> str:
+        """Return SHA-256, hexadecimal, of the pixels of some records, int (n,), in their order."""
+        return hashlib.sha256(self.pixels[records].tobytes()).hexdigest()
 
     def images(self) -> tf.data.Dataset:
         """Return every image as uint8 (size, size, channels), in the order of `pixels`."""

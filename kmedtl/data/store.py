@@ -60,6 +60,11 @@ class Store:
     def count(self) -> int:
         return int((self.facts["record"] >= 0).sum())
 
+    def digest(self, records: np.ndarray) -> str:
+        """Return SHA-256, hexadecimal, of the files of some records, int (n,), in their order."""
+        files = self.facts.set_index("record")["sha256"].loc[records]
+        return hashlib.sha256("\n".join(files).encode()).hexdigest()
+
     def images(self) -> tf.data.Dataset:
         """Return every image as uint8 (size, size, channels), in the order of `record`."""
         config = tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False, assert_cardinality=False)

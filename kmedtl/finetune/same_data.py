@@ -5,22 +5,19 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 
-import numpy as np
-
 from kmedtl.data.pipeline import Pipeline
 from kmedtl.errors import UserError
 
 
 def hashes_of(data: Mapping[str, Pipeline], distilled: bool = False) -> dict[str, str]:
-    """Return SHA-256, hexadecimal, of the decoded `images` and of the `labels or masks` of all splits, in their order.
+    """Return SHA-256, hexadecimal, of the `images` and of the `labels or masks` of all splits, in their order.
 
     Args:
         distilled: the targets of `train` are left out, since a teacher's answers among them are computed anew.
     """
     images, targets = hashlib.sha256(), hashlib.sha256()
     for split, part in data.items():
-        for batch in part.images().as_numpy_iterator():
-            images.update(batch.astype(np.uint8).tobytes())
+        images.update(part.store.digest(part.table["record"].to_numpy()).encode())
         for array in part.targets.values() if not (distilled and split == "train") else ():
             for target in array:  # one by one, as masks may be mapped from a file
                 targets.update(target.tobytes())

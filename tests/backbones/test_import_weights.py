@@ -22,6 +22,7 @@ from kmedtl.errors import UserError
 from tests.backbones import foreign_files as foreign
 from tests.data.test_phantom import auc
 
+SLOW = pytest.mark.slow
 SAID = Statement(licence="Apache-2.0")
 LITE = "EfficientNetLite0"
 
@@ -69,7 +70,7 @@ WRITERS = {
 }
 
 
-@pytest.mark.parametrize("name", WRITERS)
+@pytest.mark.parametrize("name", ["w.safetensors", pytest.param("w.pth", marks=SLOW), pytest.param("w.pt", marks=SLOW)])
 def test_a_state_dict_becomes_the_backbone(name, lite, lite_tensors, tmp_path):
     path = WRITERS[name](tmp_path / name, lite_tensors)
     card = import_weights(path, LITE, SAID, tmp_path / "own.weights.h5")
@@ -124,6 +125,7 @@ def test_resnet_says_where_it_differs(sequential, tmp_path):
     assert_alike(features("ResNet50", tmp_path / "own.weights.h5")(image), keras_model(image / 127.5 - 1))
 
 
+@SLOW
 def test_mobilenet_with_another_epsilon_and_order_of_channels(tmp_path):
     keras_model = original("MobileNetV2_035")
     tensors = foreign.state_dict_of(keras_model, foreign.mobilenet_name, "features.")
@@ -138,7 +140,9 @@ def test_mobilenet_with_another_epsilon_and_order_of_channels(tmp_path):
     assert_alike(features("MobileNetV2_035", tmp_path / "own.weights.h5")(image), expected)
 
 
-@pytest.mark.parametrize("name", ["k.keras", "k.weights.h5", "k.h5"])
+@pytest.mark.parametrize(
+    "name", ["k.weights.h5", pytest.param("k.keras", marks=SLOW), pytest.param("k.h5", marks=SLOW)]
+)
 def test_files_of_keras_are_taken_and_their_head_left_out(name, lite, tmp_path):
     pooled = keras.layers.GlobalAveragePooling2D()(lite.output)
     whole = keras.Model(lite.input, keras.layers.Dense(3, name="answers")(pooled))

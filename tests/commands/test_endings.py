@@ -72,6 +72,7 @@ def test_warnings_of_the_audit_are_said_again_with_the_way_out(is_mislabelled, w
     assert any(line.startswith(f"  {way_out}") for line in said)
 
 
+@pytest.mark.slow
 def test_quiet_leaves_the_last_lines(ended, tmp_path, capsys):
     out = tmp_path / "run"
     assert main(["run", "pneumonia", *SMALL, "--out", str(out), "--quiet"]) == 0

@@ -157,6 +157,7 @@ def test_every_setting_of_a_stage_changes_what_is_learned(model, data):
     assert all(weight.regularizer is None for weight in model.trainable_variables)
 
 
+@pytest.mark.slow
 def test_batch_norm_learns_only_when_told(model, data):
     statistics = [weight.numpy() for weight in model.weights if "moving" in weight.path]
     stage = Stage("a", "last:1", 1, 1e-3, batch_norm="train")

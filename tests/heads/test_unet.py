@@ -47,7 +47,8 @@ def test_every_backbone_gets_a_decoder_of_less_than_a_million_weights(row):
     assert len(penultimate(model).shape) == 2
 
 
-@pytest.mark.parametrize("detail", [pytest.param(False, marks=pytest.mark.slow), True])
+@pytest.mark.slow
+@pytest.mark.parametrize("detail", [False, True])
 def test_every_file_answers_as_the_model(detail, tmp_path):
     model = unet(Backbone("EfficientNetLite0", "random", truncate_at="block3"), Head("unet", hidden=16, detail=detail))
     expected = model.predict(IMAGES.astype("float32"), verbose=0)[MASK]

@@ -55,6 +55,7 @@ def jobs(monkeypatch):
     return found
 
 
+@pytest.mark.slow
 def test_a_run_trains_on_patches_and_answers_on_whole_images(jobs, tmp_path):
     told = []
     result, folder = run(RECIPE, tmp_path / "run", log=told.append)
