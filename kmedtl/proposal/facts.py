@@ -126,14 +126,17 @@ def _sample(table: pd.DataFrame) -> pd.DataFrame:
     return table.loc[order.sort_values().index[:SAMPLE]]
 
 
+def _files(sample: pd.DataFrame) -> list[tuple[str, int | None]]:
+    return [(path, int(frame) if frame else None) for path, frame in zip(sample["path"], sample["frame"], strict=True)]
+
+
 def _decoded(sample: pd.DataFrame) -> tuple[list[Facts], bool]:
     """Return the facts of the readable images, and whether most of them are coloured.
 
     Raises:
         UserError: none can be read.
     """
-    files = [(path, int(frame) if frame else None) for path, frame in zip(sample["path"], sample["frame"], strict=True)]
-    answers = list(decode_all(files, LOOK))
+    answers = list(decode_all(_files(sample), LOOK))
     seen = [(facts, pixels) for facts, pixels in answers if pixels is not None]
     if not seen:
         raise UserError(f"{sample['id'].iloc[0]}: no image of a sample can be read, first: {answers[0][0].error}.")
@@ -143,8 +146,7 @@ def _decoded(sample: pd.DataFrame) -> tuple[list[Facts], bool]:
 def _are_soft(masked: pd.DataFrame, data: Data) -> bool:
     """Tell whether masks can be read by a threshold alone."""
     sample = _sample(masked)
-    files = [(path, int(frame) if frame else None) for path, frame in zip(sample["path"], sample["frame"], strict=True)]
-    sizes = [(facts.width, facts.height) for facts, _ in decode_all(files, LOOK)]
+    sizes = [(facts.width, facts.height) for facts, _ in decode_all(_files(sample), LOOK)]
     table = sample.assign(width=[width for width, _ in sizes], height=[height for _, height in sizes])
     table = table[table["width"] > 0]
 

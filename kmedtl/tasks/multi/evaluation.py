@@ -17,8 +17,8 @@ from kmedtl.recipe import Training
 from kmedtl.statistics.confidence import Estimate
 from kmedtl.tasks.multi.parts import (
     Tasks,
-    arrays_known_to,
     first_of,
+    known_targets,
     known_to,
     merged,
     prefixed,
@@ -36,7 +36,8 @@ def score(tasks: Tasks, question: MultiQuestion, outputs: Outputs, targets: Targ
     """Return the mean of the tasks' headline figures, and the figures of each."""
     found = {}
     for name, task in tasks.items():
-        known, own = arrays_known_to(name, targets, outputs)
+        rows, known = known_targets(name, targets)
+        own = {output: array[rows] for output, array in part_of(name, outputs).items()}
         found[name] = task.score(question.tasks[name], own, known)
     heads = [max(next(iter(figures.values())), tasks[name].chance) for name, figures in found.items()]
     return {TOGETHER: float(np.mean(heads)), **merged(found)}

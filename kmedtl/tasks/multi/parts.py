@@ -38,15 +38,6 @@ def known_to(name: str, examples: Examples) -> tuple[np.ndarray, Examples]:
     return rows, Examples(examples.ids, examples.patients, targets, outputs, examples.groups).of(rows)
 
 
-def arrays_known_to(name: str, targets: Targets, *others: Mapping[str, np.ndarray]) -> list[dict[str, np.ndarray]]:
-    """Return a task's targets, and its part of other arrays, of the images of which it knows something."""
-    own = part_of(name, targets)
-    rows = known_rows(own)
-    return [
-        {key: array[rows] for key, array in part.items()} for part in (own, *(part_of(name, one) for one in others))
-    ]
-
-
 def spread(known: Targets, rows: np.ndarray, count: int) -> Targets:
     """Return targets of `count` images, those in `rows` known; of the others nobody knows anything."""
     return {name: _filled(array, rows, count, _unknown(array.dtype)) for name, array in known.items()}

@@ -15,7 +15,7 @@ from kmedtl.data.manifest import Manifest
 from kmedtl.edge.tasks.multi import MultiDecoder
 from kmedtl.errors import UserError
 from kmedtl.recipe import Data, Evaluation, Multi, Recipe, Stage
-from kmedtl.tasks.multi.parts import Tasks, arrays_known_to, known_targets, known_to, merged, spread
+from kmedtl.tasks.multi.parts import Tasks, known_targets, known_to, merged, spread
 from kmedtl.tasks.task import Apart, Examples, Fit, KnownTargets, Targets
 
 
@@ -122,7 +122,7 @@ def check(tasks: Tasks, question: MultiQuestion, targets: Mapping[str, Targets])
         UserError: the first such task and split.
     """
     for name, task in tasks.items():
-        parts = {split: arrays_known_to(name, known)[0] for split, known in targets.items()}
+        parts = {split: known_targets(name, known)[1] for split, known in targets.items()}
         for split, part in parts.items():
             if not all(map(len, part.values())):
                 raise UserError(

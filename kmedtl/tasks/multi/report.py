@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from kmedtl.edge.tasks.multi import MultiDecoder, joined, part_of
-from kmedtl.tasks.multi.parts import Tasks, known_rows, known_to, merged
+from kmedtl.edge.tasks.multi import MultiDecoder, joined
+from kmedtl.tasks.multi.parts import Tasks, known_targets, known_to, merged
 from kmedtl.tasks.multi.question import MultiQuestion
 from kmedtl.tasks.summary import no_better_than_chance
 from kmedtl.tasks.task import Case, Evaluation, Examples, Picture, ReportParts, Section, Targets, Task
@@ -132,8 +132,6 @@ def draw(tasks: Tasks, question: MultiQuestion, images: np.ndarray, targets: Tar
     pictures = np.repeat(images, 3 if images.shape[-1] == 1 else 1, axis=-1)
     for name, task in tasks.items():
         if task.draw:
-            own = part_of(name, targets)
-            rows = known_rows(own)
-            known = {output: array[rows] for output, array in own.items()}
+            rows, known = known_targets(name, targets)
             pictures[rows] = task.draw(question.tasks[name], pictures[rows], known)
     return pictures
