@@ -95,9 +95,10 @@ class Evaluation:
 
     Attributes:
         calibration: how logits become probabilities; `auto`: the simplest of the others that is as good as the best.
-        operating_point: from which probability a finding is called: `youden`, `sensitivity>=0.95`, `specificity>=0.9`
-            or `cost`, see `kmedtl.tasks.classification.operating_point`. Of several classes the most probable is
-            called.
+        operating_point: from which probability a finding is called: `youden`, `sensitivity>=0.95`, `specificity>=0.9`,
+            `cost` or `balanced`, see `kmedtl.tasks.classification.operating_point`. Of several classes the most
+            probable is called; with `balanced` the one with the highest multiple of its share of validation, so that
+            each class counts the same.
         cost_fn, cost_fp: what a missed finding and a false alarm cost; only their ratio matters.
         prevalence: of the finding where the model will be used; `cost` reckons with it, PPV, NPV and net benefit are
             stated for it as well. None: as in the images.

@@ -30,7 +30,9 @@ class Choice:
 def cases(question: ClassQuestion, examples: Examples, decoder: ClassDecoder, count: int) -> list[Case]:
     """Return up to `count` cases of each kind, each with truth, probability and decision; see `choose_cases`."""
     found = labelled(examples, decoder)
-    chosen = choose_cases(found.targets, found.probabilities, decoder.thresholds, count)
+    weighed = found.probabilities / np.array(decoder.shares or 1.0)
+    likely = weighed / weighed.sum(axis=1, keepdims=True) if decoder.shares else weighed
+    chosen = choose_cases(found.targets, likely, decoder.thresholds, count)
     return [Case(one.row, LOGITS, one.finding, one.why, _caption(one, found)) for one in chosen]
 
 

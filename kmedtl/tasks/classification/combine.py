@@ -9,7 +9,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from kmedtl.edge.tasks.classification.calibration import log_odds, probabilities, sigmoid, softmax
-from kmedtl.edge.tasks.classification.decoder import LOGITS, ClassDecoder
+from kmedtl.edge.tasks.classification.decoder import LOGITS, ClassDecoder, decide
 from kmedtl.edge.tasks.classification.labels import LabelKind
 from kmedtl.edge.tasks.task import Outputs
 from kmedtl.statistics.confidence import codes_of
@@ -59,10 +59,10 @@ class Combination:
 def member_predictions(
     probabilities: Sequence[np.ndarray], thresholds: Sequence[Sequence[float]], kind: LabelKind
 ) -> MemberPredictions:
-    """Return opinions of each member's probabilities (N, F) and thresholds (F; of `multi_class` none)."""
+    """Return opinions of each member's probabilities (N, F) and thresholds (F; of `multi_class` shares or none)."""
     stacked = np.stack(probabilities)
     if kind == "multi_class":
-        decisions = stacked.argmax(axis=2)[..., None] == np.arange(stacked.shape[2])
+        decisions = np.stack([decide(found, (), own) for found, own in zip(stacked, thresholds, strict=True)])
     else:
         decisions = stacked >= np.asarray(thresholds, np.float64)[:, None]
     return MemberPredictions(stacked, decisions, kind)
@@ -206,7 +206,7 @@ def _predictions_of(
 ) -> MemberPredictions:
     each = zip(outputs, decoders, strict=True)
     found = [probabilities(member[LOGITS], decoder.calibration) for member, decoder in each]
-    return member_predictions(found, [decoder.thresholds for decoder in decoders], question.labels)
+    return member_predictions(found, [decoder.thresholds or decoder.shares for decoder in decoders], question.labels)
 
 
 METHODS_IN_WORDS = {

@@ -22,7 +22,7 @@ from kmedtl.tasks.classification.examples import labelled, plain_decoder
 from kmedtl.tasks.classification.examples import table as predictions_table
 from kmedtl.tasks.classification.labelled_predictions import SMALLEST, LabelledPredictions
 from kmedtl.tasks.classification.metrics import Metrics, measure
-from kmedtl.tasks.classification.operating_point import OperatingPoint, at_prevalence, choose_each
+from kmedtl.tasks.classification.operating_point import OperatingPoint, at_prevalence, choose_each, class_shares
 from kmedtl.tasks.classification.question import ClassQuestion
 from kmedtl.tasks.classification.reliability import calibration_figures, reliability
 from kmedtl.tasks.classification.selective import SelectiveCurve, decision_confidence, selective_curve
@@ -93,8 +93,9 @@ def fit_decoder(
     points = () if labels == "multi_class" else choose_each(settings.operating_point, *costs, targets, found)
     conformal = () if labels == "multi_label" else fit_conformal(found, targets, patients, settings.coverage)
     thresholds = tuple(point.threshold for point in points)
+    shares = class_shares(settings.operating_point, targets) if labels == "multi_class" else ()
     return Fit(
-        ClassDecoder(labels, question.classes, fitted.calibration, thresholds),
+        ClassDecoder(labels, question.classes, fitted.calibration, thresholds, shares),
         ClassFit(fitted.candidates, tuple(points), tuple(map(float, conformal))),
     )
 
@@ -118,7 +119,7 @@ def pool(
     """Judge the tests of all folds together; each decision was taken at its own fold's operating point.
 
     Logits are those of the calibrated probabilities, so that folds can be compared; the table holds each fold's
-    thresholds as well.
+    thresholds or shares as well.
     """
     each = [labelled(*fold) for fold in folds]
     found = np.concatenate([one.probabilities for one in each])
@@ -134,9 +135,10 @@ def pool(
     )
     table = predictions_table(question, known, plain_decoder(question))
     table[columns("probability", question.labels, question.findings)] = found
-    thresholds = [np.tile(decoder.thresholds, (len(known.ids), 1)) for known, decoder in folds]
-    if question.labels != "multi_class":
-        table[columns("threshold", question.labels, question.findings)] = np.concatenate(thresholds)
+    for name in ("thresholds", "shares"):
+        of_images = [np.tile(getattr(decoder, name), (len(known.ids), 1)) for known, decoder in folds]
+        if of_images[0].size:
+            table[columns(name.removesuffix("s"), question.labels, question.findings)] = np.concatenate(of_images)
     return _as_evaluation(ClassDetails(together, measure(together, settings.ordered))), table
 
 
@@ -184,6 +186,7 @@ def document(fit: Fit, evaluation: TestEvaluation) -> dict[str, Any]:
         "classes": list(decoder.classes),
         "operating_point": {
             "threshold": decoder.thresholds[0] if len(chosen.points) == 1 else decoder.thresholds or None,
+            "shares": decoder.shares or None,
             "validation": [asdict(point) for point in chosen.points],
         },
         "calibration": {
@@ -211,6 +214,7 @@ def lines(settings: Evaluation, fit: Fit, evaluation: TestEvaluation) -> list[st
     before, after = details.before["ece"].value, details.after["ece"]
     return [
         *summary.lines(details.metrics),
+        *(["  Operating point: the class most probable beside its share of validation"] if decoder.shares else []),
         *(
             f"  Operating point: {finding} from probability {point.threshold:.3f} on ({point.rule}), chosen on "
             "validation"
@@ -236,7 +240,7 @@ def _selective(test: LabelledPredictions) -> SelectiveCurve:
     if test.kind == "binary":
         confidence = decision_confidence(test.probabilities, test.decisions)[:, 0]
     else:
-        confidence = test.probabilities.max(axis=1)
+        confidence = test.probabilities[test.decisions]  # of the class that is called
     return selective_curve(confidence, wrong, test.patients)
 
 

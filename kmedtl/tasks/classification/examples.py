@@ -35,7 +35,7 @@ def labelled(examples: Examples, decoder: ClassDecoder) -> LabelledPredictions:
         examples.targets[LOGITS].astype(np.int8),
         logits,
         found,
-        decide(found, decoder.thresholds),
+        decide(found, decoder.thresholds, decoder.shares),
         examples.groups,
     )
 

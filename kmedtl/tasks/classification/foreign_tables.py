@@ -13,7 +13,7 @@ from kmedtl.data.delimited import read_text, separator_of
 from kmedtl.errors import UserError
 from kmedtl.files.csv_tables import restored
 
-OWN = ("id", "patient", "split", "label", "logit", "probability", "decision", "threshold")
+OWN = ("id", "patient", "split", "label", "logit", "probability", "decision", "threshold", "share")
 # What other programs call these columns, in lower case.
 ALIASES = {
     "label": ("y_true", "true", "target", "ground_truth", "gt"),

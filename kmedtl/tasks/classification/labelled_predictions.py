@@ -11,12 +11,13 @@ import numpy as np
 import pandas as pd
 
 from kmedtl.edge.tasks.classification.calibration import log_odds, softmax
+from kmedtl.edge.tasks.classification.decoder import decide
 from kmedtl.edge.tasks.classification.labels import LabelKind, columns
 from kmedtl.errors import UserError
 from kmedtl.tasks.classification.foreign_tables import OWN, read_predictions
 
 UNKNOWN_LABELS = ("", "-1", "-1.0", "nan", "NaN", "NA")  # labels that say nothing
-PER_FINDING = re.compile(r"(label|logit|probability|decision|threshold)_(.+)", re.DOTALL)
+PER_FINDING = re.compile(r"(label|logit|probability|decision|threshold|share)_(.+)", re.DOTALL)
 Threshold = float | Sequence[float] | None  # for all findings, or one for each
 SMALLEST = np.finfo(np.float64).tiny  # a probability of 0 or 1 counts as that far from it where a logit is made of it
 ROUNDED = 0.005  # by which each class's probability may miss, as two decimals do
@@ -85,11 +86,12 @@ def from_table(
     `split` may be there; every other column is a group.
 
     A finding is called where `decision` (or `decision_NAME`) says so, else where its probability reaches `threshold`,
-    the argument before the column of that name before 0.5. Of several classes the most probable is called.
+    the argument before the column of that name before 0.5. Of several classes the most probable is called, beside its
+    `share_NAME` where there are such columns.
 
     Args:
         source: what the table is called in messages.
-        threshold: for all findings, or one for each.
+        threshold: for all findings, or one for each; of several classes their shares, see `ClassDecoder`.
         split: rows that count, where there is a column `split`; empty: all.
         finding: of two names under `label`, the finding; empty: the second in alphabetical order.
 
@@ -289,7 +291,9 @@ def _decisions(
     source: str,
 ) -> tuple[np.ndarray, list[str]]:
     if kind == "multi_class":
-        return probabilities.argmax(axis=1)[:, None] == np.arange(len(classes)), []
+        if all(name in table for name in names["share"]):
+            return decide(probabilities / _numbers(table, names["share"], source), ()), []
+        return decide(probabilities, (), threshold if isinstance(threshold, Sequence) else ()), []
     if threshold is not None:
         return probabilities >= np.asarray(threshold, np.float64), []
     if all(name in table for name in names["decision"]):

@@ -42,6 +42,7 @@ def choose(
     - `youden`: the largest sensitivity + specificity − 1 (Youden, Cancer 1950).
     - `sensitivity>=S`: the best specificity among thresholds whose sensitivity is at least S; `specificity>=S`
       likewise.
+    - `balanced`: the finding's share of `labels`: what is as good for those with it as for those without.
     - `cost`: the least expected cost, `cost_fn` · missed + `cost_fp` · false alarms, an image.
 
     Args:
@@ -67,6 +68,7 @@ def choose(
     wanted, second = {
         "youden": (sensitivity + specificity, highest),
         "cost": (-cost, highest),
+        "balanced": (np.where(np.append(np.inf, observed) >= share, -highest, -1), highest),
         "sensitivity": (np.where(sensitivity >= parsed.least, specificity, -1), sensitivity),
         "specificity": (np.where(specificity >= parsed.least, sensitivity, -1), specificity),
     }[parsed.name]
@@ -88,6 +90,17 @@ def choose_each(
     """Choose a threshold for each finding of targets and probabilities (N, F); see `choose`."""
     columns = zip(targets.T, probabilities.T, strict=True)
     return tuple(choose(rule, cost_fn, cost_fp, prevalence, labels, column) for labels, column in columns)
+
+
+def class_shares(rule: str, targets: np.ndarray) -> tuple[float, ...]:
+    """Return each class's share of one-hot targets (N, C) where the rule is `balanced`; else nothing.
+
+    A class without an image counts as if it had half of one.
+    """
+    if parse_rule(rule).name != "balanced":
+        return ()
+    counts = np.maximum((np.asarray(targets) == 1).sum(axis=0), 0.5)
+    return tuple((counts / counts.sum()).tolist())
 
 
 def at_prevalence(sensitivity: Estimate, specificity: Estimate, prevalence: float) -> tuple[Estimate, Estimate]:

@@ -40,7 +40,8 @@ def evaluate_table(path: Path, run: dict[str, Any], settings: TableSettings) -> 
 
 
 def _read(path: Path, run: dict[str, Any], settings: TableSettings) -> LabelledPredictions:
-    own = run.get("operating_point", {}).get("threshold")
+    point = run.get("operating_point", {})
+    own = point.get("threshold") or point.get("shares")
     threshold = own if settings.threshold is None else settings.threshold
     found = read(path, settings.split, threshold, settings.finding)
     if found.kind == "binary" and found.classes == ("0", "1") and len(run.get("classes", ())) == 2:

@@ -240,3 +240,18 @@ def test_logits_and_probabilities_must_order_the_images_alike(logits, probabilit
         message = str(refused.value)
         assert "\n" not in message
         assert re.search(f"{rows[0]} has the higher logit.*{rows[1]} the higher probability", message)
+
+
+@pytest.mark.parametrize(
+    ("extra", "options", "expected"),
+    [
+        ({}, {}, [0, 0]),
+        ({}, {"threshold": (0.9, 0.1)}, [0, 1]),
+        ({"share_A": [0.9, 0.5], "share_B": [0.1, 0.5]}, {}, [0, 0]),
+        ({"share_A": [0.5, 0.9], "share_B": [0.5, 0.1]}, {}, [0, 1]),
+    ],
+)
+def test_of_classes_the_most_probable_beside_its_share_is_called(extra, options, expected):
+    columns = {"label": ["A", "B"], "probability_A": [0.95, 0.7], "probability_B": [0.05, 0.3]}
+    found = from_table(pd.DataFrame(columns | extra), "table", **options)
+    assert found.decisions.argmax(axis=1).tolist() == expected

@@ -4,7 +4,12 @@ import pytest
 from kmedtl.errors import UserError
 from kmedtl.recipe.rule import Rule, parse_rule
 from kmedtl.statistics.confidence import Estimate, wilson
-from kmedtl.tasks.classification.operating_point import at_prevalence, choose, choose_each
+from kmedtl.tasks.classification.operating_point import (
+    at_prevalence,
+    choose,
+    choose_each,
+    class_shares,
+)
 
 
 def drawn(seed, ties):
@@ -128,3 +133,17 @@ def test_predictive_values_cover_and_edges_are_defined():
     perfect, none = Estimate(1, 0.8, 1, ""), Estimate(0, 0, 0.2, "")
     assert at_prevalence(perfect, perfect, 0.1)[0].value == 1
     assert np.isnan(at_prevalence(none, perfect, 0.1)[0].value)
+
+
+@pytest.mark.parametrize("prevalence", [None, 0.1])
+def test_balanced_calls_a_finding_that_is_likelier_than_it_is_frequent(prevalence):
+    labels, probabilities = drawn(3, False)
+    share = labels.mean() if prevalence is None else prevalence
+    point = choose("balanced", 5, 1, prevalence, labels, probabilities)
+    assert np.array_equal(probabilities >= point.threshold, probabilities >= share)
+
+
+def test_balanced_weighs_classes_by_their_shares():
+    targets = np.eye(3)[[0, 0, 0, 1]]
+    assert class_shares("youden", targets) == ()
+    assert class_shares("balanced", targets) == pytest.approx((3 / 4.5, 1 / 4.5, 0.5 / 4.5))

@@ -28,7 +28,10 @@ class ClassDecoder:
         classes: names; where a `binary` question has two, the model's single logit speaks for the second.
         calibration: how logits become probabilities.
         thresholds: the operating point: a finding is called from this probability on, one for each; of `multi_class`
-            none, the most probable is called.
+            none.
+        shares: of `multi_class`: the class is called whose probability is the highest multiple of its share here, as is
+            best where each class counts the same (Menon et al., Long-tail Learning via Logit Adjustment, 2021, section
+            4.1); none: the most probable.
 
     Raises:
         UserError: values that contradict each other.
@@ -38,6 +41,7 @@ class ClassDecoder:
     classes: tuple[str, ...]
     calibration: Calibration
     thresholds: tuple[float, ...]
+    shares: tuple[float, ...] = ()
     kind: Literal["classification"] = "classification"
 
     def __post_init__(self) -> None:
@@ -52,6 +56,9 @@ class ClassDecoder:
         # Just above 1 lies the threshold of a finding that is never called.
         sound = all(0 <= threshold <= math.nextafter(1, 2) for threshold in self.thresholds)
         expect(sound and len(self.thresholds) == wanted, "thresholds", f"{wanted} numbers from 0 to 1", self.thresholds)
+        wanted = findings if self.labels == "multi_class" and self.shares else 0
+        sound = all(0 < share <= 1 for share in self.shares)
+        expect(sound and len(self.shares) == wanted, "shares", f"{wanted} fractions above 0", self.shares)
 
     @property
     def findings(self) -> tuple[str, ...]:
@@ -102,20 +109,22 @@ class Unanswered:
         return {"probabilities": {}, "decision": None}
 
 
-def decide(found: np.ndarray, thresholds: Sequence[float]) -> np.ndarray:
+def decide(found: np.ndarray, thresholds: Sequence[float], shares: Sequence[float] = ()) -> np.ndarray:
     """Return which findings are called, bool (N, F), of probabilities (N, F).
 
     Args:
         thresholds: a finding is called from its threshold on; none: the most probable is.
+        shares: without thresholds, the one with the highest multiple of its share is called; none: the most probable.
     """
     if len(thresholds):
         return found >= np.array(thresholds)
-    return np.arange(found.shape[1]) == found.argmax(axis=1)[:, None]
+    beside = found / np.array(shares) if len(shares) else found
+    return np.arange(found.shape[1]) == beside.argmax(axis=1)[:, None]
 
 
 def _decode(outputs: Outputs, decoder: ClassDecoder) -> list[ClassAnswer]:
     found = probabilities(outputs[LOGITS], decoder.calibration)
-    called = decide(found, decoder.thresholds)
+    called = decide(found, decoder.thresholds, decoder.shares)
     return [
         ClassAnswer(dict(zip(decoder.findings, row.tolist(), strict=True)), _named(which, decoder))
         for row, which in zip(found, called, strict=True)
@@ -133,6 +142,8 @@ def _header(decoder: ClassDecoder) -> list[str]:
 
 
 def _rule(decoder: ClassDecoder) -> str:
+    if decoder.shares:
+        return "the most probable beside its share"
     if not decoder.thresholds:
         return "the most probable"
     rules = zip(decoder.findings, decoder.thresholds, strict=True)
@@ -156,6 +167,9 @@ def _in_words(decoder: ClassDecoder) -> list[tuple[str, str]]:
 
 
 def _decides(decoder: ClassDecoder) -> str:
+    if decoder.shares:
+        shares = [f"{name} {share:.3f}" for name, share in zip(decoder.findings, decoder.shares, strict=True)]
+        return f"for the class with the highest multiple of its share: {_listed(shares)}"
     if not decoder.thresholds:
         return "for the most probable class"
     if decoder.labels == "binary":
