@@ -13,6 +13,7 @@ import tensorflow as tf
 from kmedtl.data.augment import augmentation, bordering, mixer
 from kmedtl.data.in_memory import ImagesInMemory
 from kmedtl.data.manifest import UNKNOWN, UNKNOWN_MASK
+from kmedtl.data.sampling import balanced, strata_of
 from kmedtl.data.store import Store
 
 SHUFFLE_BUFFER = 2048  # images; the store's own order is shuffled already
@@ -65,16 +66,18 @@ class Pipeline:
         """Return (images, targets, weights) in the table's order, varied as `seed` says."""
         return self._batches(self._selected(), seed, variation, class_weights)
 
-    def epoch(self, seed: int, variation: Variation, class_weights: str = "none") -> tf.data.Dataset:
-        """Return one epoch of (images, targets, weights), shuffled and varied as `seed` says.
+    def epoch(
+        self, seed: int, variation: Variation, class_weights: str = "none", sampling: str = "natural"
+    ) -> tf.data.Dataset:
+        """Return one epoch of (images, targets, weights), drawn, shuffled and varied as `seed` says.
 
         The targets are float32 (N, …) by output, the weights float32 (N,) with a mean of 1 over the split.
         """
-        return self._batches(self._shuffled(seed), seed, variation, class_weights)
+        return self._batches(self._shuffled(seed, sampling), seed, variation, class_weights)
 
-    def rows_of_step(self, seed: int, step: int) -> np.ndarray:
+    def rows_of_step(self, seed: int, step: int, sampling: str = "natural") -> np.ndarray:
         """Return the rows of the table in a batch of an epoch, counted from 0."""
-        rows = self._shuffled(seed).map(lambda image, row: row).batch(self.batch_size)
+        rows = self._shuffled(seed, sampling).map(lambda image, row: row).batch(self.batch_size)
         return next(iter(rows.skip(step).as_numpy_iterator()))
 
     def sample(self, count: int, seed: int) -> np.ndarray:
@@ -110,8 +113,15 @@ class Pipeline:
         selected = selected.map(lambda record, image: (image, rows[record]))
         return selected.apply(tf.data.experimental.assert_cardinality(len(self.table)))
 
-    def _shuffled(self, seed: int) -> tf.data.Dataset:
-        return self._selected().shuffle(min(len(self.table), SHUFFLE_BUFFER), seed=seed)
+    def _shuffled(self, seed: int, sampling: str) -> tf.data.Dataset:
+        images = self._selected()
+        strata = strata_of(self.table, sampling)
+        if strata is not None:
+            drawn = balanced(strata, np.random.default_rng(seed))
+            times = tf.constant(np.bincount(drawn, minlength=len(self.table)))
+            images = images.flat_map(lambda *image: tf.data.Dataset.from_tensors(image).repeat(times[image[1]]))
+            images = images.apply(tf.data.experimental.assert_cardinality(len(self.table)))
+        return images.shuffle(min(len(self.table), SHUFFLE_BUFFER), seed=seed)
 
     def _batches(self, images: tf.data.Dataset, seed: int, variation: Variation, class_weights: str) -> tf.data.Dataset:
         targets = {name: tf.constant(array) for name, array in self.targets.items()}

@@ -21,6 +21,7 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 from kmedtl.backbones.blocks import HEAD, Block, end_tensors, frontier
 from kmedtl.data.manifest import UNKNOWN, UNKNOWN_MASK
 from kmedtl.data.pipeline import Batch, Pipeline, Variation
+from kmedtl.data.sampling import balanced
 from kmedtl.heads.pooling import pooling_of
 from kmedtl.system.disk import reserve, room_on
 from kmedtl.system.progress import progress
@@ -125,14 +126,19 @@ class Handed(Protocol):
 
 
 class CachedEpoch(keras.utils.PyDataset):
-    """One epoch over cached activations: a random order, and a random view of each image, as the seed says."""
+    """One epoch over cached activations: a random order, and a random view of each image, as the seed says.
 
-    def __init__(self, activations: Handed, batch_size: int, seed: int) -> None:
+    Args:
+        strata: of the rows, from each of which as many images are drawn; None: every image once.
+    """
+
+    def __init__(self, activations: Handed, batch_size: int, seed: int, strata: np.ndarray | None = None) -> None:
         super().__init__()
         random = np.random.default_rng(seed)
         self._activations, self._batch_size = activations, batch_size
         views, count = activations.weights.shape
-        self.order = random.permutation(count)  # the rows of the table, as the epoch visits them
+        # The rows of the table, as the epoch visits them.
+        self.order = random.permutation(count) if strata is None else balanced(strata, random)
         self._views = random.integers(views, size=(count,))
 
     def __len__(self) -> int:

@@ -29,6 +29,8 @@ class TrainingJob:
         distilled: the targets of `train` hold a teacher's answers behind the labels, as the task's losses take them.
         log: receives what a person should know, such as a stage that does not fit the cache.
         after_epoch: called with each epoch when it is done, and its number counted over all stages.
+        while_gaining: a further stage trains only where the one before it gained more on validation than its noise, and
+            where `training.minutes` leave time for it.
         folder: keeps the state after each epoch; if it holds one, the training goes on from there. None: no state.
     """
 
@@ -43,8 +45,10 @@ class TrainingJob:
     distilled: bool = False
     log: Callable[[str], None] = print
     after_epoch: Callable[[Epoch, int], None] = lambda epoch, number: None
+    while_gaining: bool = False
     folder: Path | None = None
 
     def losses(self, stage: Stage | None = None) -> dict[str, keras.losses.Loss]:
         """Return the loss of each output in a stage; without a stage the plain ones that validation reports."""
-        return self.task.network().losses(self.question, stage, self.training, self.distilled)
+        known = self.data["train"].targets if stage else None
+        return self.task.network().losses(self.question, stage, self.training, self.distilled, known)

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from kmedtl.data.pipeline import Pipeline
+from kmedtl.data.sampling import strata_of
 from kmedtl.edge.tasks.task import Outputs
 from kmedtl.finetune.frozen_prefix import Activations, CachedEpoch, ModelSplit, cache
 from kmedtl.finetune.stage_plan import Plan
@@ -47,8 +48,8 @@ def sources(
     first = group[0]
     cuts = [plan.cut for plan in group if plan.cut]  # all of them: where the first one cuts, so do those that share
     cached = cache(cuts, data, first.views, first.variation, first.stage.class_weights, dtype, seed)
-    for cut in cuts:
-        yield _behind(cut, cached.pop(0), data["train"].batch_size)
+    for cut, plan in zip(cuts, group, strict=True):
+        yield _behind(cut, cached.pop(0), data["train"], plan.stage.sampling)
 
 
 def _whole(model: keras.Model, plan: Plan, data: dict[str, Pipeline]) -> Source:
@@ -56,18 +57,19 @@ def _whole(model: keras.Model, plan: Plan, data: dict[str, Pipeline]) -> Source:
     return Source(
         # A second model of the same layers: `model` itself is never compiled, so nothing of an optimizer is saved.
         keras.Model(model.inputs, model.output),
-        lambda seed: train.epoch(seed, plan.variation, plan.stage.class_weights),
-        train.rows_of_step,
+        lambda seed: train.epoch(seed, plan.variation, plan.stage.class_weights, plan.stage.sampling),
+        lambda seed, step: train.rows_of_step(seed, step, plan.stage.sampling),
         lambda: {name: predict_outputs(model, part) for name, part in data.items() if name != "train"},
     )
 
 
-def _behind(cut: ModelSplit, cached: dict[str, Activations], batch_size: int) -> Source:
+def _behind(cut: ModelSplit, cached: dict[str, Activations], train: Pipeline, sampling: str) -> Source:
+    batch_size, strata = train.batch_size, strata_of(train.table, sampling)
     scorer = keras.Model(cut.suffix.inputs, cut.suffix.output)
     held = {name: [array[0] for array in part.arrays] for name, part in cached.items() if name != "train"}
     return Source(
         cut.suffix,
-        lambda seed: CachedEpoch(cached["train"], batch_size, seed),
-        lambda seed, step: CachedEpoch(cached["train"], batch_size, seed).rows(step),
+        lambda seed: CachedEpoch(cached["train"], batch_size, seed, strata),
+        lambda seed, step: CachedEpoch(cached["train"], batch_size, seed, strata).rows(step),
         lambda: {name: scorer.predict(arrays, batch_size=batch_size, verbose=0) for name, arrays in held.items()},
     )

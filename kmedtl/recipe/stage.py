@@ -50,6 +50,12 @@ class Stage:
         focal_gamma: weigh each loss by |target − probability|^γ, so that what is known already counts less (Lin et al.,
             Focal Loss, 2017, equation 4); 0: cross-entropy.
         class_weights: `balanced` weighs a rare label's images up, so that each label counts the same.
+        sampling: `natural`: an epoch visits every training image once; `balanced`: it draws as many images, of each
+            label as often as of any other, rare ones therefore several times.
+        logit_adjustment: a classification is trained on logits plus so many times the logarithm of how frequent each
+            answer is in training, so that the logits themselves are as if all were equally frequent (Menon et al.,
+            Long-tail Learning via Logit Adjustment, 2021, equation 10); calibration brings the frequencies back. 0:
+            none, 1: wholly.
     """
 
     name: str
@@ -73,6 +79,8 @@ class Stage:
     focal_gamma: float = 0.0
     mix: Literal["none", "mixup", "cutmix"] = "none"
     class_weights: Literal["none", "balanced"] = "none"
+    sampling: Literal["natural", "balanced"] = "natural"
+    logit_adjustment: float = 0.0
 
     def __post_init__(self) -> None:
         def check(condition: bool, setting: str, expected: str) -> None:
@@ -81,11 +89,13 @@ class Stage:
         check(self.epochs >= 1, "epochs", "at least 1")
         check(self.lr == "auto" or 0 < self.lr <= 10, "lr", "auto, or a rate above 0, at most 10")
         check(0 < self.layer_decay <= 1, "layer_decay", "above 0, at most 1")
-        for setting in ("clip_norm", "l2_sp", "focal_gamma", "patience", "weight_decay", "views"):
+        for setting in ("clip_norm", "l2_sp", "focal_gamma", "patience", "weight_decay", "views", "logit_adjustment"):
             check(getattr(self, setting) >= 0, setting, "0 or more")
         check(0 <= self.ema < 1, "ema", "a decay from 0 to below 1")
         check(all(0 <= alpha <= 1 for alpha in self.interpolate), "interpolate", "fractions")
         check(0 <= self.warmup <= 1, "warmup", "a fraction")
+        once = self.sampling == "natural" or self.class_weights == "none"
+        check(once, "class_weights", "none beside sampling: balanced, which weighs already")
         check(0 <= self.label_smoothing < 1, "label_smoothing", "0 to below 1")
 
 
@@ -98,6 +108,8 @@ class Training:
             is the same by name); `sensitivity` at `specificity`; or `worst_shift`, the lowest headline over the
             corruptions of `kmedtl shift` (severity 3, at most 150 validation images).
         specificity: at which `select=sensitivity` is measured.
+        minutes: that `schedule: auto` may train, about; a stage that would take longer than what is left gets fewer
+            epochs or is left out; 0: as long as it gains.
         cache_gigabytes: disk space for the frozen part's activations; a stage that needs more computes them anew in
             each epoch, and says so. 10^9 bytes.
         cache_dtype: `float16` halves the space; with `float32` a cached stage trains exactly as an uncached one.
@@ -117,6 +129,7 @@ class Training:
 
     select: Literal["headline", "auc", "sensitivity", "worst_shift"] = "headline"
     specificity: float = 0.9
+    minutes: float = 0.0
     cache_gigabytes: float = 4.0
     cache_dtype: Literal["float16", "float32"] = "float16"
     strategy: Literal["auto", "cpu", "mirrored", "tpu", "multi_worker"] = "auto"
@@ -141,4 +154,5 @@ class Training:
         expect(0 < self.specificity < 1, "training.specificity", "a fraction", self.specificity)
         expect(0 <= self.soft_share <= 1, "training.soft_share", "a share from 0 to 1", self.soft_share)
         expect(1 <= self.soft_temperature <= 100, "training.soft_temperature", "1 to 100", self.soft_temperature)
+        expect(self.minutes >= 0, "training.minutes", "0 or more", self.minutes)
         expect(self.cache_gigabytes >= 0, "training.cache_gigabytes", "0 or more", self.cache_gigabytes)

@@ -46,7 +46,7 @@ class Regression:
 
     needs: ClassVar[str] = "vector"
     is_local: ClassVar[bool] = False
-    idle: ClassVar[tuple[str, ...]] = ("label_smoothing", "focal_gamma")
+    idle: ClassVar[tuple[str, ...]] = ("label_smoothing", "focal_gamma", "logit_adjustment")
     target: str = ""
     unit: str = ""
     loss: Literal["squared", "huber"] = "squared"
@@ -74,7 +74,7 @@ class Segmentation:
 
     needs: ClassVar[str] = "map"
     is_local: ClassVar[bool] = True
-    idle: ClassVar[tuple[str, ...]] = ("label_smoothing", "focal_gamma", "mix")
+    idle: ClassVar[tuple[str, ...]] = ("label_smoothing", "focal_gamma", "logit_adjustment", "mix")
     loss: Literal["dice_crossentropy", "dice", "crossentropy", "focal", "tversky"] = "dice_crossentropy"
     missed: float = 0.7
     tolerance: float = 2.0
@@ -106,7 +106,8 @@ class Ordinal:
 
     needs: ClassVar[str] = "vector"
     is_local: ClassVar[bool] = False
-    idle: ClassVar[tuple[str, ...]] = ("label_smoothing", "focal_gamma", "mix")  # two grades mixed are not a third
+    # Two grades mixed are not a third.
+    idle: ClassVar[tuple[str, ...]] = ("label_smoothing", "focal_gamma", "logit_adjustment", "mix")
     loss: Literal["corn", "expected_grade", "crossentropy"] = "corn"
     delta: float = 0.0
     referable: str = ""

@@ -14,6 +14,7 @@ import pandas as pd
 
 from kmedtl.backbones.blocks import Block
 from kmedtl.data.pipeline import Pipeline, Variation
+from kmedtl.data.sampling import strata_of
 from kmedtl.errors import UserError
 from kmedtl.files.cache import made_once
 from kmedtl.finetune.frozen_prefix import CachedEpoch, ModelSplit, cache, cut, size_of
@@ -47,13 +48,15 @@ class FeaturePipeline:
         """Return float32 arrays, one an input of the head, in the table's order."""
         return [array[0].astype(np.float32) for array in self.features.arrays]
 
-    def epoch(self, seed: int, variation: Variation, class_weights: str = "none") -> CachedEpoch:
-        """Return one epoch, shuffled as `seed` says."""
-        return CachedEpoch(self.features, self.batch_size, seed)
+    def epoch(
+        self, seed: int, variation: Variation, class_weights: str = "none", sampling: str = "natural"
+    ) -> CachedEpoch:
+        """Return one epoch, drawn and shuffled as `seed` says."""
+        return CachedEpoch(self.features, self.batch_size, seed, strata_of(self.table, sampling))
 
-    def rows_of_step(self, seed: int, step: int) -> np.ndarray:
+    def rows_of_step(self, seed: int, step: int, sampling: str = "natural") -> np.ndarray:
         """Return the rows of the table in a batch of an epoch, counted from 0."""
-        return CachedEpoch(self.features, self.batch_size, seed).rows(step)
+        return self.epoch(seed, Variation(), sampling=sampling).rows(step)
 
 
 def head_on_features(

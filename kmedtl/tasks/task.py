@@ -121,7 +121,8 @@ class Network:
     Attributes:
         outputs: (question, `kmedtl.heads.build.Features`, scope) → the model's outputs by name, float32; the names of
             their layers begin with the scope, "" by default.
-        losses: (question, stage, training, distilled) → a loss for each output; without a stage the plain ones.
+        losses: (question, stage, training, distilled, targets of the training images or None) → a loss for each output;
+            without a stage the plain ones.
         decode: (outputs as tensors, decoder) → what a SavedModel answers besides its outputs.
         closed_form: schedule → (model, schedule, data, seed, log) → model: heads that no gradient trains.
     """

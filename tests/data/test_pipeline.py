@@ -30,6 +30,21 @@ def test_images_and_labels_stay_together(data):
         assert np.array_equal(weights, np.ones(len(images)))
 
 
+def test_a_balanced_epoch_draws_each_class_as_often(data):
+    train = data["train"]
+    rare = np.flatnonzero(train.targets[LOGITS][:, 0] == 1)[1:]
+    kept = [row for row in range(len(train.table)) if row not in rare]
+    few = replace(
+        train, table=train.table.iloc[kept].reset_index(drop=True), targets={LOGITS: train.targets[LOGITS][kept]}
+    )
+    batches = [targets[LOGITS].numpy()[:, 0] for _, targets, _ in few.epoch(1, Variation(), sampling="balanced")]
+    found = np.concatenate(batches)
+    assert len(found) == len(kept)
+    assert abs(found.sum() - len(kept) / 2) <= 0.5
+    rows = np.concatenate([few.rows_of_step(1, step, "balanced") for step in range(few.steps)])
+    assert np.array_equal(few.targets[LOGITS][rows, 0], found)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("mix", ["none", "mixup", "cutmix"])
 def test_an_epoch_is_a_function_of_its_seed(data, mix):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import keras
+import numpy as np
 
 from kmedtl.data.manifest import UNKNOWN
 from kmedtl.edge.tasks.classification.labels import LabelKind
@@ -52,6 +53,26 @@ class SoftmaxCrossEntropy(keras.losses.Loss):
         if self.focal_gamma:
             losses *= (1 - keras.ops.softmax(y_pred)) ** self.focal_gamma
         return keras.ops.sum(losses, axis=-1)
+
+
+class Adjusted(keras.losses.Loss):
+    """The loss of logits to each of which a number is added (Menon et al. 2021, equation 10)."""
+
+    def __init__(self, loss: keras.losses.Loss, shift: np.ndarray) -> None:
+        super().__init__(name="adjusted")
+        self.loss, self.shift = loss, shift.astype(np.float32)
+
+    def call(self, y_true: keras.KerasTensor, y_pred: keras.KerasTensor) -> keras.KerasTensor:
+        return self.loss.call(y_true, y_pred + self.shift)
+
+
+def log_frequencies(kind: LabelKind, targets: np.ndarray) -> np.ndarray:
+    """Return (F,) of targets (N, F): of classes the logarithm of their shares, of findings their log-odds.
+
+    Each answer counts as if it had been given once more, so that none is impossible.
+    """
+    given, refused = ((targets == answer).sum(axis=0) + 1 for answer in (1, 0))
+    return np.log(given / given.sum()) if kind == "multi_class" else np.log(given / refused)
 
 
 class Distillation(keras.losses.Loss):

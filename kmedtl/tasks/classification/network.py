@@ -13,9 +13,9 @@ from kmedtl.edge.tasks.classification.decoder import LOGITS, ClassDecoder
 from kmedtl.heads.build import Features
 from kmedtl.recipe import Stage, Training
 from kmedtl.tasks.classification.classifiers import CLASSIFIERS, fit_classifier
-from kmedtl.tasks.classification.losses import Distillation, cross_entropy
+from kmedtl.tasks.classification.losses import Adjusted, Distillation, cross_entropy, log_frequencies
 from kmedtl.tasks.classification.question import ClassQuestion
-from kmedtl.tasks.task import Network
+from kmedtl.tasks.task import Network, Targets
 
 
 def outputs(question: ClassQuestion, features: Features, scope: str = "") -> dict[str, KerasTensor]:
@@ -26,12 +26,19 @@ def outputs(question: ClassQuestion, features: Features, scope: str = "") -> dic
 
 
 def losses(
-    question: ClassQuestion, stage: Stage | None, training: Training, distilled: bool
+    question: ClassQuestion, stage: Stage | None, training: Training, distilled: bool, known: Targets | None = None
 ) -> dict[str, keras.losses.Loss]:
-    """Return the loss of a stage; without one the plain cross-entropy."""
+    """Return the loss of a stage; without one the plain cross-entropy.
+
+    Args:
+        known: the targets of the training images, which tell how frequent the answers are.
+    """
     if stage is None:
         return {LOGITS: cross_entropy(question.labels)}
     loss = cross_entropy(question.labels, stage.label_smoothing, stage.focal_gamma)
+    if stage.logit_adjustment and known:
+        shift = stage.logit_adjustment * log_frequencies(question.labels, known[LOGITS][:, : len(question.findings)])
+        loss = Adjusted(loss, shift)
     if distilled:
         loss = Distillation(loss, question.labels, training.soft_share, training.soft_temperature)
     return {LOGITS: loss}

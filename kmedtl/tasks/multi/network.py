@@ -12,7 +12,7 @@ from kmedtl.heads.build import Features
 from kmedtl.recipe import Stage, Training
 from kmedtl.tasks.multi.parts import Tasks, merged
 from kmedtl.tasks.multi.question import MultiQuestion
-from kmedtl.tasks.task import Network
+from kmedtl.tasks.task import Network, Targets
 
 
 class OfTheKnown(keras.losses.Loss):
@@ -41,12 +41,18 @@ def network(tasks: Tasks) -> Network:
         )
 
     def losses(
-        question: MultiQuestion, stage: Stage | None, training: Training, distilled: bool
+        question: MultiQuestion,
+        stage: Stage | None,
+        training: Training,
+        distilled: bool,
+        known: Targets | None = None,
     ) -> dict[str, keras.losses.Loss]:
         found = {
             name: {
                 output: OfTheKnown(loss, question.weights.get(name, 1.0))
-                for output, loss in one.losses(question.tasks[name], stage, training, distilled).items()
+                for output, loss in one.losses(
+                    question.tasks[name], stage, training, distilled, part_of(name, known) if known else None
+                ).items()
             }
             for name, one in each.items()
         }

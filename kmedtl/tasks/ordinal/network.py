@@ -11,7 +11,7 @@ from kmedtl.heads.build import Features
 from kmedtl.recipe import Stage, Training
 from kmedtl.tasks.ordinal.losses import Corn, GradeCrossEntropy
 from kmedtl.tasks.ordinal.question import GradeQuestion
-from kmedtl.tasks.task import Network
+from kmedtl.tasks.task import Network, Targets
 
 
 def outputs(question: GradeQuestion, features: Features, scope: str = "") -> dict[str, KerasTensor]:
@@ -29,7 +29,7 @@ def outputs(question: GradeQuestion, features: Features, scope: str = "") -> dic
 
 
 def losses(
-    question: GradeQuestion, stage: Stage | None, training: Training, distilled: bool
+    question: GradeQuestion, stage: Stage | None, training: Training, distilled: bool, known: Targets | None = None
 ) -> dict[str, keras.losses.Loss]:
     """Return the loss that the recipe names; the same in every stage."""
     if question.loss == "expected_grade":

@@ -10,7 +10,7 @@ from kmedtl.edge.tasks.regression import VALUE, NumberDecoder
 from kmedtl.heads.build import Features
 from kmedtl.recipe import Stage, Training
 from kmedtl.tasks.regression.row import NumberQuestion
-from kmedtl.tasks.task import Network
+from kmedtl.tasks.task import Network, Targets
 
 
 def outputs(question: NumberQuestion, features: Features, scope: str = "") -> dict[str, KerasTensor]:
@@ -20,7 +20,7 @@ def outputs(question: NumberQuestion, features: Features, scope: str = "") -> di
 
 
 def losses(
-    question: NumberQuestion, stage: Stage | None, training: Training, distilled: bool
+    question: NumberQuestion, stage: Stage | None, training: Training, distilled: bool, known: Targets | None = None
 ) -> dict[str, keras.losses.Loss]:
     """Return the loss that the recipe names, in squared standard deviations; the same in every stage."""
     if question.loss == "huber":

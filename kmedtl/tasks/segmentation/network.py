@@ -14,7 +14,7 @@ from kmedtl.heads.build import Features
 from kmedtl.heads.unet import enlarged_to
 from kmedtl.recipe import Stage, Training
 from kmedtl.tasks.segmentation.question import MaskQuestion
-from kmedtl.tasks.task import Network
+from kmedtl.tasks.task import Network, Targets
 
 SMOOTH = 1.0  # pixels added to both sides of a ratio: of an empty mask, an empty answer loses nothing
 
@@ -71,7 +71,7 @@ def outputs(question: MaskQuestion, features: Features, scope: str = "") -> dict
 
 
 def losses(
-    question: MaskQuestion, stage: Stage | None, training: Training, distilled: bool
+    question: MaskQuestion, stage: Stage | None, training: Training, distilled: bool, known: Targets | None = None
 ) -> dict[str, keras.losses.Loss]:
     """Return the loss that the recipe names, of structures by their weights, the same in every stage."""
     each: dict[str, Callable[[KerasTensor, KerasTensor], KerasTensor]] = {
