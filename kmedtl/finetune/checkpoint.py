@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -19,6 +20,7 @@ from kmedtl.files.names import STATE
 from kmedtl.finetune.lr_range import RangeTest
 from kmedtl.finetune.moving_average import MovingAverage
 from kmedtl.recipe import Stage
+from kmedtl.statistics.confidence import Estimate
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,9 @@ class Checkpoint:
         selection_score, start_score: of `best`, now and when the stage began; None before the first epoch.
         optimizer, average: the variables of the optimizer, and of the moving average if there is one.
         data: of `kmedtl.finetune.same_data.hashes_of`, when the training began.
+        seconds, work: that training took so far, and the multiplications of the stages done (`finetune.deepening`).
+        gains: of a schedule that decides by them: stage → what it gained on validation, with its interval.
+        stopped: why no further stage follows although more were planned; empty: they all trained, or will.
     """
 
     asked: list[Stage]
@@ -107,6 +112,16 @@ class Checkpoint:
     optimizer: list[np.ndarray] = field(default_factory=list)
     average: list[np.ndarray] = field(default_factory=list)
     data: dict[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+    work: float = 0.0
+    gains: dict[str, Estimate] = field(default_factory=dict)
+    stopped: str = ""
+    since: float = field(default_factory=time.perf_counter)  # of the time that `seconds` do not count yet
+
+    @property
+    def is_done(self) -> bool:
+        """Whether every stage has trained, or none is to follow."""
+        return self.number == len(self.stages)
 
     @property
     def stage(self) -> Stage:
@@ -116,6 +131,11 @@ class Checkpoint:
     def of_stage(self) -> list[Epoch]:
         """The epochs of the current stage."""
         return self.history[len(self.history) - self.epochs :]
+
+    def to_plan(self, last: int) -> list[Stage]:
+        """Return the stages from the current one to `last`, of the length that was asked: views follow from it."""
+        numbers = range(self.number, last + 1)
+        return [replace(self.stages[number], epochs=self.asked[number].epochs) for number in numbers]
 
     def resolve(self, **found: Any) -> None:
         """Replace settings of the current stage by what it found out."""
@@ -141,6 +161,8 @@ class Checkpoint:
             self.best, self.selection_score = model.get_weights(), epoch.selection_score
         self.history.append(epoch)
         self.epochs += 1
+        now = time.perf_counter()
+        self.seconds, self.since = self.seconds + now - self.since, now
 
     def capture(self, model: keras.Model, trainer: keras.Model, average: MovingAverage) -> None:
         """Remember what `restore` needs."""
@@ -154,6 +176,11 @@ class Checkpoint:
         if self.number == self.shared.last:
             self.shared = None
         self.number += 1
+        self._forget_stage()
+
+    def stop(self, reason: str) -> None:
+        """Leave out the stages to come."""
+        self.stages, self.shared, self.stopped = self.stages[: self.number], None, reason
         self._forget_stage()
 
     def _forget_stage(self) -> None:
@@ -171,6 +198,8 @@ class Checkpoint:
                 "leave --resume out to start anew, or give the recipe that the run began with."
             )
         now, then = list(stages[self.number :]), self.asked[self.number :]
+        if self.stopped and now == then:
+            return
         goes_on = bool(self.epochs) and now[:1] == then[:1]
         if self.epochs and not goes_on:
             self._roll_back()
@@ -178,10 +207,11 @@ class Checkpoint:
             self.shared = replace(self.shared, last=self.number)  # what follows is planned anew
         kept = self.number + goes_on
         self.stages, self.asked = [*self.stages[:kept], *stages[kept:]], list(stages)
+        self.stopped = ""
 
     def _roll_back(self) -> None:
         """Forget the epochs of the current stage."""
-        for found in (self.importance, self.range_tests):
+        for found in (self.importance, self.range_tests, self.gains):
             found.pop(self.stage.name, None)
         self.history = self.history[: len(self.history) - self.epochs]
         self.best, self.selection_score, self.shared = self.start, self.start_score, None
@@ -209,6 +239,10 @@ def write(state: Checkpoint, folder: Path) -> None:
         "importance": state.importance,
         "range_tests": state.range_tests,
         "data": state.data,
+        "seconds": state.seconds,
+        "work": state.work,
+        "gains": {name: asdict(gain) for name, gain in state.gains.items()},
+        "stopped": state.stopped,
     }
     arrays = {f"{name}.{i}": array for name in ARRAYS for i, array in enumerate(getattr(state, name))}
     unfinished = folder / f"{STATE}.unfinished"
@@ -238,7 +272,7 @@ def read(folder: Path) -> Checkpoint | None:
     try:
         with np.load(path, allow_pickle=False) as file:
             values = json.loads(str(file["values"]))
-            lists = {name: _numbered(file, name) for name in ARRAYS}
+            lists: dict[str, Any] = {name: _numbered(file, name) for name in ARRAYS}
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise UserError(f"{path}: the state of the run is damaged ({error}); remove {folder} and start anew.") from None
     return Checkpoint(
@@ -252,7 +286,11 @@ def read(folder: Path) -> Checkpoint | None:
         shared=Pass(**values["shared"]) if values["shared"] else None,
         importance=values["importance"],
         range_tests={name: RangeTest(*tested) for name, tested in values["range_tests"].items()},
-        data=values.get("data", {}),  # which earlier versions did not write
+        data=values.get("data", {}),  # which earlier versions did not write, as the rest
+        seconds=values.get("seconds", 0.0),
+        work=values.get("work", 0.0),
+        gains={name: Estimate(**gain) for name, gain in values.get("gains", {}).items()},
+        stopped=values.get("stopped", ""),
         **lists,
     )
 

@@ -1,7 +1,8 @@
-"""Schedules that are known to work, as stages; and a rule of thumb that picks one by the number of images."""
+"""Schedules that are known to work, as stages."""
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from typing import Literal
@@ -9,31 +10,35 @@ from typing import Literal
 from kmedtl.backbones.blocks import HEAD, Block
 from kmedtl.recipe import Stage
 
-FEW, MANY = 300, 20_000  # training images: below, the head alone; from there on, everything
+AUTO = "auto"
 
 
 def stages_of(schedule: str, images: int, batch_size: int, blocks: Sequence[Block]) -> tuple[Stage, ...]:
-    """Return the stages of a preset.
+    """Return the stages of a preset; of `auto` all that may follow each other, as `finetune.deepening` decides.
 
     Args:
-        schedule: a name of `PRESETS`, or `auto`.
+        schedule: a name of `PRESETS`.
         images: of the training split.
         batch_size: images a step.
         blocks: of the model, from input to output.
     """
-    return PRESETS[pick(images) if schedule == "auto" else schedule](images, batch_size, blocks)
+    return PRESETS[schedule](images, batch_size, blocks)
 
 
-def pick(images: int) -> str:
-    """Return the preset for so many training images.
+def _auto(images: int, batch_size: int, blocks: Sequence[Block]) -> tuple[Stage, ...]:
+    """Go deeper, each stage twice as deep as the one before it and the lower blocks slower.
 
-    Few images overfit whatever trains; many pay for training all of it. In between, a probed head first keeps the
-    pretrained features from being bent by a random one (Kumar et al., Fine-Tuning can Distort Pretrained Features,
-    2022).
+    A probed head first keeps the pretrained features from being bent by a random one (Kumar et al., Fine-Tuning can
+    Distort Pretrained Features, 2022).
     """
-    if images < FEW:
-        return "linear_probe"
-    return "lp_ft" if images < MANY else "full"
+    backbone = len(blocks) - 1
+    depths = list(itertools.takewhile(lambda depth: depth < backbone, (2**n for n in itertools.count(1))))
+    deeper = [_gentle(f"last {depth}", f"last:{depth}", epochs=6) for depth in depths]
+    return (Stage("head", HEAD, 6, 3e-3), *deeper, _gentle("all", "all", epochs=8))
+
+
+def _gentle(name: str, train: str, epochs: int) -> Stage:
+    return Stage(name, train, epochs, 1e-4, layer_decay=0.8, warmup=0.2, clip_norm=1.0, patience=3)
 
 
 def _linear_probe(images: int, batch_size: int, blocks: Sequence[Block]) -> tuple[Stage, ...]:
@@ -79,6 +84,7 @@ def _bit_hyperrule(images: int, batch_size: int, blocks: Sequence[Block]) -> tup
 
 
 PRESETS: dict[str, Callable[[int, int, Sequence[Block]], tuple[Stage, ...]]] = {
+    AUTO: _auto,
     "linear_probe": _linear_probe,
     "lp_ft": _lp_ft,
     "gradual": _gradual,

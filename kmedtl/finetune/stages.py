@@ -21,6 +21,7 @@ from kmedtl.finetune import checkpoint as states
 from kmedtl.finetune.batch_norm import adapt, remember_an_epoch
 from kmedtl.finetune.block_importance import check_stage, is_adaptive, most_important
 from kmedtl.finetune.checkpoint import Checkpoint, Epoch, Pass
+from kmedtl.finetune.deepening import LEAST_EPOCHS, epochs_within, gain_of, is_worth_more, work_of
 from kmedtl.finetune.epoch_score import validation_metrics
 from kmedtl.finetune.job import TrainingJob
 from kmedtl.finetune.l2sp import pulled_to_start
@@ -33,6 +34,7 @@ from kmedtl.finetune.shifted_validation import shifted
 from kmedtl.finetune.stage_data import Source, sources
 from kmedtl.finetune.stage_plan import Plan, plan_pass
 from kmedtl.recipe import Stage
+from kmedtl.statistics.confidence import Estimate
 
 EPOCH_SEEDS = 1000  # apart, so that epochs share no seed with each other's views and layers
 
@@ -58,7 +60,7 @@ def fine_tune(job: TrainingJob, stages: Sequence[Stage]) -> Checkpoint:
     state = (states.read(job.folder) if job.folder else None) or fresh
     check_same(state.data, data)
     state.resume_with(stages)
-    while state.number < len(stages):
+    while not state.is_done:
         _run_pass(job, state)
     if job.folder:
         states.write(state, job.folder)  # a fold that is done trains no more when the run goes on
@@ -83,14 +85,19 @@ def _run_pass(job: TrainingJob, state: Checkpoint) -> None:
     group = _plan_pass(job, state)
     assert state.shared is not None  # the pass that was just planned
     found = sources(job.model, group, job.data, job.training.cache_dtype, state.shared.seed)
-    for planned, source in zip(group, found, strict=True):
-        _run_stage(job, state, planned, source)
+    for number, planned in enumerate(group):
+        once, epoch = work_of(job, planned)
+        once *= number == 0  # those that share a pass have had it
+        if job.while_gaining and not _goes_on(job, state, once, epoch):
+            return
+        state.work += once + epoch * state.stage.epochs
+        _run_stage(job, state, planned, next(found))
 
 
 def _plan_pass(job: TrainingJob, state: Checkpoint) -> list[Plan]:
     """Plan the pass that the current stage is in; a new one begins with what must come before."""
     if state.shared:
-        return plan_pass(job, state.stages[state.number : state.shared.last + 1])
+        return plan_pass(job, state.to_plan(state.shared.last))
     if is_adaptive(state.stage):
         chosen, importance = most_important(job, state.stage)
         listed = ", ".join(f"{name} {value:.2g}" for name, value in importance.items())
@@ -99,9 +106,33 @@ def _plan_pass(job: TrainingJob, state: Checkpoint) -> list[Plan]:
         state.resolve(train=chosen)
     if state.stage.batch_norm == "adapt":
         adapt(job.model, job.blocks, job.data["train"])
-    group = plan_pass(job, state.stages[state.number :])
+    group = plan_pass(job, state.to_plan(len(state.stages) - 1))
     state.shared = Pass(state.number + len(group) - 1, _epoch_seed(job, state))
     return group
+
+
+def _goes_on(job: TrainingJob, state: Checkpoint, once: float, epoch: float) -> bool:
+    """Say whether a further stage trains, for as many epochs as there is time for; else leave it and the rest out.
+
+    Args:
+        once, epoch: its multiplications, see `work_of`.
+    """
+    if not state.number or state.epochs:  # the first one, or one that goes on
+        return True
+    stage, before = state.stage, state.stages[state.number - 1].name
+    gain, fit = state.gains.get(before), epochs_within(job, state, once, epoch)
+    if gain and not is_worth_more(gain):
+        state.stop(f"stage {before} gained {gain} on validation, no more than its noise")
+    elif fit < min(LEAST_EPOCHS, stage.epochs):
+        state.stop(f"of training.minutes={job.training.minutes:g} too little is left for stage {stage.name}")
+    elif fit < stage.epochs:
+        job.log(
+            f"Stage {stage.name}: {fit} of {stage.epochs} epochs fit into training.minutes={job.training.minutes:g}"
+        )
+        state.resolve(epochs=fit)
+    if state.stopped:
+        job.log(f"No deeper: {state.stopped}.")
+    return not state.stopped
 
 
 def _run_stage(job: TrainingJob, state: Checkpoint, planned: Plan, source: Source) -> None:
@@ -121,8 +152,21 @@ def _run_stage(job: TrainingJob, state: Checkpoint, planned: Plan, source: Sourc
             _run_epoch(job, state, source, average)
     if stage.interpolate:
         _interpolate(job, state, source)
+    if job.while_gaining and state.number:  # the first starts from a random head, so its gain says nothing
+        state.gains[stage.name] = _gain(job, state, source)
     job.model.set_weights(state.best)
     state.end_stage()
+
+
+def _gain(job: TrainingJob, state: Checkpoint, source: Source) -> Estimate:
+    """Return what the stage gained on validation."""
+    outputs = []
+    for weights in (state.start, state.best):
+        job.model.set_weights(weights)
+        outputs.append(source.validate()["val"])
+    gain = gain_of(job, *outputs)
+    job.log(f"Stage {state.stage.name}: gained {gain} on validation")
+    return gain
 
 
 def _toggle(job: TrainingJob, planned: Plan) -> None:

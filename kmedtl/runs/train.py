@@ -21,7 +21,7 @@ from kmedtl.finetune.block_importance import check_stage
 from kmedtl.finetune.checkpoint import Checkpoint
 from kmedtl.finetune.distribution import devices
 from kmedtl.finetune.job import TrainingJob
-from kmedtl.finetune.presets import pick, stages_of
+from kmedtl.finetune.presets import AUTO, stages_of
 from kmedtl.heads.build import build_model
 from kmedtl.recipe import CLASSIFIERS, SOUPS, Recipe, Stage
 from kmedtl.runs.tracking import tracking
@@ -85,9 +85,18 @@ def training_job(
     seen = {split: data[split] for split in ("train", "val")}
     if recipe.distill:
         seen["train"] = with_teacher_targets(recipe, data, log)
-    task, is_distilled = task_of(recipe.task), bool(recipe.distill)
     return TrainingJob(
-        model, blocks, seen, recipe.data.augment, recipe.training, recipe.seed, task, question, is_distilled, log
+        model,
+        blocks,
+        seen,
+        recipe.data.augment,
+        recipe.training,
+        recipe.seed,
+        task_of(recipe.task),
+        question,
+        distilled=bool(recipe.distill),
+        log=log,
+        while_gaining=recipe.schedule == AUTO,
     )
 
 
@@ -145,7 +154,7 @@ def plan_stages(recipe: Recipe, images: int, blocks: Sequence[Block], log: Calla
     if recipe.schedule in ("stages", "untrained"):
         return recipe.stages
     planned = stages_of(recipe.schedule, images, recipe.data.batch_size, blocks)
-    name = f"auto, {pick(images)}" if recipe.schedule == "auto" else recipe.schedule
     listed = "; ".join(f"{stage.name} ({stage.train}) {stage.epochs} epochs" for stage in planned)
-    log(f"Schedule ({name}) for {images} training images: {listed}")
+    until = ", as long as each gains on validation" if recipe.schedule == AUTO else ""
+    log(f"Schedule ({recipe.schedule}) for {images} training images{until}: {listed}")
     return planned

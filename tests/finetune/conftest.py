@@ -39,5 +39,5 @@ def _images(name: str, count: int, seed: int) -> Pipeline:
     pixels = random.integers(0, 150, (count, 32, 32, 1))
     pixels[:, 8:16, 8:16] += (random.integers(0, 60, count) + 30 * targets[:, 0].astype(int))[:, None, None, None]
     ids = [f"{name}-{number}" for number in range(count)]
-    table = pd.DataFrame({"id": ids, "record": range(count), "stratum": targets[:, 0]})
+    table = pd.DataFrame({"id": ids, "patient": ids, "record": range(count), "stratum": targets[:, 0]})
     return Pipeline(ImagesInMemory(pixels.astype(np.uint8)), table, {LOGITS: targets}, batch_size=16)

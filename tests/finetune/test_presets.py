@@ -1,7 +1,9 @@
+from itertools import pairwise
+
 import pytest
 
 from kmedtl.backbones.blocks import block_map, select
-from kmedtl.finetune.presets import PRESETS, pick, stages_of
+from kmedtl.finetune.presets import PRESETS, stages_of
 from kmedtl.recipe import Backbone, Head
 from tests.models import build_classifier
 
@@ -12,7 +14,7 @@ def blocks(request):
     return block_map(model, request.param)
 
 
-@pytest.mark.parametrize("schedule", [*PRESETS, "auto"])
+@pytest.mark.parametrize("schedule", PRESETS)
 @pytest.mark.parametrize("images", [40, 1_000, 30_000])
 def test_every_preset_names_blocks_that_are_there(blocks, schedule, images):
     stages = stages_of(schedule, images, 32, blocks)
@@ -21,13 +23,11 @@ def test_every_preset_names_blocks_that_are_there(blocks, schedule, images):
     assert len({stage.name for stage in stages}) == len(stages)
 
 
-def test_more_images_train_more(blocks):
-    trained = [
-        max(len(select(blocks, stage.train)) for stage in stages_of("auto", images, 32, blocks))
-        for images in (100, 3_000, 100_000)
-    ]
-    assert trained == sorted(set(trained))
-    assert [pick(images) for images in (100, 3_000, 100_000)] == ["linear_probe", "lp_ft", "full"]
+def test_auto_goes_twice_as_deep_each_time_and_at_last_through_everything(blocks):
+    depths = [len(select(blocks, stage.train)) - 1 for stage in stages_of("auto", 1_000, 32, blocks)]
+    backbone = len(blocks) - 1
+    assert (depths[0], depths[-1]) == (0, backbone)
+    assert all(deeper == min(2 * depth, backbone) for depth, deeper in pairwise(depths[1:]))
 
 
 def test_bits_rule_counts_steps(blocks):
