@@ -1,12 +1,15 @@
-"""How a stage begins, and how deep to go. Each is a subcommand; see --help.
+"""How a stage begins, how deep to go, and what to do about rare classes. Each is a subcommand; see --help.
 
     python benchmarks/schedules.py start RECIPE SOURCE [--set KEY=VALUE ...] [--train last:2] [--epochs 3]
     python benchmarks/schedules.py depth RECIPE SOURCE [--set KEY=VALUE ...] [--out DIR]
+    python benchmarks/schedules.py imbalance RECIPE SOURCE [--set KEY=VALUE ...] [--out DIR]
 
 `start` trains the head by the recipe's first stage, then from its weights one deeper stage in each of several ways, and
 prints loss and headline figure of validation by epoch: what a gentle start is worth. The test is not looked at.
-`depth` runs a recipe by its own stages and by `schedule: auto`, and prints figures of the test, their paired difference
-and the minutes; the stages that trained are in the runs. Other work on the machine falsifies minutes.
+`depth` runs a recipe by its own stages and by `schedule: auto`, and prints figures of the test and their paired
+difference; minutes and the stages that trained are in the runs. `imbalance` runs a recipe's stages once for each remedy
+against rare classes, and prints headline figure and balanced accuracy of the test, where the most probable class is
+called and where the one most probable beside its share is, with the headline's paired difference to no remedy.
 """
 
 from __future__ import annotations
@@ -25,13 +28,16 @@ with quiet_stderr():
     from kmedtl.data import splits
     from kmedtl.finetune.presets import AUTO
     from kmedtl.finetune.stages import fine_tune
-    from kmedtl.recipe import Recipe, Stage
+    from kmedtl.recipe import Export, Recipe, Stage
     from kmedtl.recipes import find
     from kmedtl.runner import run
     from kmedtl.runs.compare import compare
     from kmedtl.runs.divide import divided
     from kmedtl.runs.prepare import prepare_run
+    from kmedtl.runs.reopen import open_run
     from kmedtl.runs.train import build, training_job
+    from kmedtl.statistics.confidence import Estimate
+    from kmedtl.tasks import task_of
 
 WAYS = {
     "3e-4, as it was": {"lr": 3e-4},
@@ -43,6 +49,14 @@ WAYS = {
     "LAMB, 3e-3": {"lr": 3e-3, "optimizer": "lamb"},
     "SGD, 1e-2": {"lr": 1e-2, "optimizer": "sgd"},
 }
+REMEDIES = {
+    "none": {},
+    "class weights": {"class_weights": "balanced"},
+    "focal loss": {"focal_gamma": 2.0},
+    "balanced sampling": {"sampling": "balanced"},
+    "logit adjustment": {"logit_adjustment": 1.0},
+}
+RULES = {"youden": "the most probable class", "balanced": "the most probable beside its share"}
 
 
 def measure_start(options: argparse.Namespace) -> None:
@@ -81,6 +95,33 @@ def measure_depth(options: argparse.Namespace) -> None:
     print(f"auto minus fixed: {found.gains[1]}; runs: {out}")
 
 
+def measure_imbalance(options: argparse.Namespace) -> None:
+    """Print what each remedy against rare classes reaches."""
+    plain = _recipe(options)
+    out = options.out or Path(tempfile.mkdtemp(prefix="imbalance-"))
+    folders = []
+    for name, settings in REMEDIES.items():
+        stages = tuple(replace(stage, **settings) for stage in plain.stages)
+        recipe = replace(plain, name=name.replace(" ", "_"), stages=stages, export=Export(formats=()))
+        folders.append(out / recipe.name)
+        if not folders[-1].is_dir():
+            run(recipe, folders[-1], log=lambda text: None)
+    found = compare(folders)
+    for one, gain, folder in zip(found.runs, found.gains, folders, strict=True):
+        print(f"{one.recipe.name:20} {one.headline}; gain {gain}")
+        for rule in ("youden", "balanced"):
+            print(f"{'':20} {RULES[rule]}: balanced accuracy {_balanced_accuracy(folder, rule)}", flush=True)
+
+
+def _balanced_accuracy(folder: Path, rule: str) -> Estimate:
+    """Return that of the test, with the operating point chosen anew on validation."""
+    past = open_run(folder)
+    task, settings = task_of(past.recipe.task), replace(past.recipe.evaluation, operating_point=rule)
+    validation, test = (past.examples(split) for split in ("val", "test"))
+    fit = task.fit_decoder(past.question, settings, validation, past.recipe.seed)
+    return task.figures(past.question, settings, test, fit.decoder).estimates["balanced_accuracy"]
+
+
 def _recipe(options: argparse.Namespace) -> Recipe:
     return override(find(options.recipe), [f"data.source={options.source}", *options.settings])
 
@@ -95,7 +136,10 @@ def main() -> None:
     depth = commands.add_parser("depth", help="a recipe's own stages against schedule: auto")
     depth.add_argument("--out", type=Path)
     depth.set_defaults(measure=measure_depth)
-    for command in (start, depth):
+    imbalance = commands.add_parser("imbalance", help="remedies against rare classes")
+    imbalance.add_argument("--out", type=Path)
+    imbalance.set_defaults(measure=measure_imbalance)
+    for command in (start, depth, imbalance):
         command.add_argument("recipe")
         command.add_argument("source")
         command.add_argument("--set", dest="settings", action="append", default=[])
