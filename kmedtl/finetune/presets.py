@@ -38,7 +38,7 @@ def _auto(images: int, batch_size: int, blocks: Sequence[Block]) -> tuple[Stage,
 
 
 def _gentle(name: str, train: str, epochs: int) -> Stage:
-    return Stage(name, train, epochs, 1e-4, layer_decay=0.8, warmup=0.2, clip_norm=1.0, patience=3)
+    return Stage(name, train, epochs, 3e-4, layer_decay=0.85, warmup=0.2, clip_norm=1.0, patience=3)
 
 
 def _linear_probe(images: int, batch_size: int, blocks: Sequence[Block]) -> tuple[Stage, ...]:
