@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,6 +20,7 @@ from kmedtl.recipe.data import last_part
 SPLITS = ("train", "val", "test")
 # What becomes of labels: classes that there must be; classes where there are any; texts that nobody asks for.
 Labels = Literal["needed", "wanted", "unasked"]
+BLANK = ("", "nan", "none", "na", "n/a", "<na>", "unknown")  # cells in which nothing is known
 TEXTS = ("split", "mask", "site", "frame")  # columns that are "" where nothing is known
 SIZES = ("file_width", "file_height")  # of a file's image, in pixels
 SPACINGS = ("file_row_spacing", "file_column_spacing")  # of its rows and its columns, in mm; 0: unknown
@@ -138,12 +139,13 @@ def are_numbers(labels: Iterable[str]) -> bool:
     return all(re.fullmatch(r"-?[0-9]+", label) for label in labels)
 
 
-def check_order(manifest: Manifest, named: Sequence[str], setting: str) -> None:
+def check_order(manifest: Manifest, named: Sequence[str], setting: str, names: str = "data.classes") -> None:
     """Refuse grades whose order nobody gave: that of the alphabet is none.
 
     Args:
-        named: `data.classes`, in order; empty: nobody named them.
+        named: the grades in order; empty: nobody named them.
         setting: what asks for an order.
+        names: the setting that gives it.
 
     Raises:
         UserError: nobody named them, and their names are no numbers.
@@ -151,8 +153,41 @@ def check_order(manifest: Manifest, named: Sequence[str], setting: str) -> None:
     if not named and not are_numbers(manifest.classes):
         raise UserError(
             f"{setting}: the names of the classes are no numbers, so their order is not known; name them from the "
-            f"lowest grade to the highest: --set 'data.classes=[…]', of {', '.join(manifest.classes)}."
+            f"lowest grade to the highest: --set '{names}=[…]', of {', '.join(manifest.classes)}."
         )
+
+
+def labelled_by(manifest: Manifest, column: str, setting: str, classes: Sequence[str] = ()) -> Manifest:
+    """Return the images of which a column names a class, with that as their label.
+
+    Args:
+        setting: what names the column, for messages.
+        classes: in order; empty: those found, in alphabetical order, numbers by their value.
+
+    Raises:
+        UserError: no such column, fewer than two classes in it, or one that is not among `classes`.
+    """
+    table = manifest.table
+    if column not in table:
+        raise UserError(f"{setting}: {manifest.source} has no column '{column}'. {nearest(column, table.columns)}")
+    names = table[column].fillna("").astype(str).str.strip().str.replace(r"^(-?[0-9]+)\.0$", r"\1", regex=True)
+    known = ~names.str.casefold().isin(BLANK)
+    found = _in_order(set(names[known]))
+    if len(found) < 2:
+        listed = f"only '{found[0]}'" if found else "nothing"
+        raise UserError(f"{setting}: expected two classes or more in the column '{column}'. Received: {listed}.")
+    classes = tuple(classes) or found
+    for name in set(found) - set(classes):
+        raise UserError(f"{setting}: '{name}' in the column '{column}' is none of {', '.join(classes)}.")
+    codes = names[known].map(classes.index).astype("int64")
+    kept = table[known].drop(columns=list(manifest.classes) if manifest.multi_label else "label")
+    return replace(
+        manifest,
+        table=kept.assign(label=codes, stratum=codes).reset_index(drop=True),
+        classes=classes,
+        multi_label=False,
+        unlabelled=manifest.unlabelled + int((~known).sum()),
+    )
 
 
 def check_classes(wanted: Sequence[str], found: Collection[str], source: str) -> None:

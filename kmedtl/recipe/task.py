@@ -22,6 +22,8 @@ class Classification:
     Attributes:
         labels: `binary`: one finding, there or not; `multi_class`: exactly one of several classes; `multi_label`: any
             of several findings; `auto`: as the labels are. Another form than the labels have is refused.
+        target: the column that holds the class, such as `side`; images without one there are left out. Empty: the
+            source's labels.
         kind: the name of the task.
     """
 
@@ -29,6 +31,7 @@ class Classification:
     is_local: ClassVar[bool] = False
     idle: ClassVar[tuple[str, ...]] = ()
     labels: Literal["auto", "binary", "multi_class", "multi_label"] = "auto"
+    target: str = ""
     kind: Literal["classification"] = "classification"
 
 
@@ -101,6 +104,8 @@ class Ordinal:
             0: always by its square.
         referable: the name of the grade from which on an image is referable; empty: the middle one, of K grades number
             K // 2 counted from 0, as 2 of 0 to 4.
+        target: the column that holds the grade; images without one there are left out. Empty: the source's labels.
+        grades: of `target`, from the lowest to the highest; empty: numbers by their value.
         kind: the name of the task.
     """
 
@@ -111,10 +116,14 @@ class Ordinal:
     loss: Literal["corn", "expected_grade", "crossentropy"] = "corn"
     delta: float = 0.0
     referable: str = ""
+    target: str = ""
+    grades: tuple[str, ...] = ()
     kind: Literal["ordinal"] = "ordinal"
 
     def __post_init__(self) -> None:
         expect(0 <= self.delta <= 100, "task.delta", "0 to 100 grades", self.delta)
+        fits = not self.grades or self.target != ""
+        expect(fits, "task.grades", "none without task.target, but data.classes", self.grades)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from kmedtl.data.manifest import Manifest
+from kmedtl.data.manifest import Manifest, labelled_by
 from kmedtl.edge.tasks.classification.labels import LabelKind, findings_of
 from kmedtl.errors import UserError
 from kmedtl.recipe import Classification, Data
@@ -27,11 +27,13 @@ class ClassQuestion:
 
 
 def ask(settings: Classification, data: Data, manifest: Manifest) -> tuple[ClassQuestion, Manifest]:
-    """Return the question that the labels answer, and the images, which are all those of the manifest.
+    """Return the question that the labels answer, and the images that have one: of the source's labels all.
 
     Raises:
-        UserError: no labels, or others than the recipe declares.
+        UserError: no labels, a column that is not there, or others than the recipe declares.
     """
+    if settings.target:
+        manifest = labelled_by(manifest, settings.target, "task.target")
     if not manifest.classes:
         raise UserError(f"{manifest.source}: no labels to train on; give class folders, or --labels with a table.")
     labels: LabelKind = "multi_class"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from kmedtl.data.manifest import Manifest, check_order
+from kmedtl.data.manifest import Manifest, check_order, labelled_by
 from kmedtl.edge.tasks.ordinal import FEWEST, GRADE, STEEPNESS, GradeDecoder, Loss
 from kmedtl.errors import UserError, nearest
 from kmedtl.recipe import Data, Ordinal
@@ -34,12 +34,14 @@ class GradeQuestion:
 
 
 def ask(settings: Ordinal, data: Data, manifest: Manifest) -> tuple[GradeQuestion, Manifest]:
-    """Return the question that the classes answer, and the images, which are all those of the manifest.
+    """Return the question that the classes answer, and the images that have one: of the source's labels all.
 
     Raises:
-        UserError: several findings an image, fewer than three grades, grades whose order nobody gave, or a referable
-            grade that is none or the lowest.
+        UserError: a column that is not there, several findings an image, fewer than three grades, grades whose order
+            nobody gave, or a referable grade that is none or the lowest.
     """
+    if settings.target:
+        manifest = labelled_by(manifest, settings.target, "task.target", settings.grades)
     grades = manifest.classes
     if manifest.multi_label:
         raise UserError(
@@ -51,7 +53,8 @@ def ask(settings: Ordinal, data: Data, manifest: Manifest) -> tuple[GradeQuestio
             f"task.kind: ordinal expects {FEWEST} grades or more. {manifest.source}: {len(grades)} "
             f"({', '.join(grades)}); set task.kind=classification."
         )
-    check_order(manifest, data.classes, "task.kind=ordinal")
+    named, by = (settings.grades, "task.grades") if settings.target else (data.classes, "data.classes")
+    check_order(manifest, named, "task.kind=ordinal", by)
     referable = settings.referable or grades[len(grades) // 2]
     if referable not in grades[1:]:
         known = f"a grade above the lowest. Received: '{referable}'. {nearest(referable, grades[1:])}"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from kmedtl.data.manifest import UNKNOWN, Manifest
+from kmedtl.data.manifest import BLANK, UNKNOWN, Manifest
 from kmedtl.edge.tasks.regression import REGRESSION as EDGE
 from kmedtl.edge.tasks.regression import VALUE, NumberDecoder, numbers
 from kmedtl.edge.tasks.task import Outputs
@@ -36,7 +36,6 @@ from kmedtl.tasks.task import (
 )
 
 STRATA = 5  # equally large parts of the target's range that splits are balanced by
-BLANK = ("", "nan", "none", "na", "n/a", "<na>", "unknown")
 
 
 @dataclass(frozen=True)
