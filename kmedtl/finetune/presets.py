@@ -11,6 +11,7 @@ from kmedtl.backbones.blocks import HEAD, Block
 from kmedtl.recipe import Stage
 
 AUTO = "auto"
+VIEWS = 6  # of an image, in each stage of `auto`: one an epoch, so that a few images vary enough
 
 
 def stages_of(schedule: str, images: int, batch_size: int, blocks: Sequence[Block]) -> tuple[Stage, ...]:
@@ -33,12 +34,13 @@ def _auto(images: int, batch_size: int, blocks: Sequence[Block]) -> tuple[Stage,
     """
     backbone = len(blocks) - 1
     depths = list(itertools.takewhile(lambda depth: depth < backbone, (2**n for n in itertools.count(1))))
-    deeper = [_gentle(f"last {depth}", f"last:{depth}", epochs=6) for depth in depths]
-    return (Stage("head", HEAD, 6, 3e-3), *deeper, _gentle("all", "all", epochs=8))
+    deeper = [_gentle(f"last {depth}", f"last:{depth}") for depth in depths]
+    return (Stage("head", HEAD, VIEWS, 3e-3, views=VIEWS), *deeper, _gentle("all", "all"))
 
 
-def _gentle(name: str, train: str, epochs: int) -> Stage:
-    return Stage(name, train, epochs, 3e-4, layer_decay=0.85, warmup=0.2, clip_norm=1.0, patience=3)
+def _gentle(name: str, train: str) -> Stage:
+    """Return a stage that begins slowly and is judged by the average of its weights, so that no first step shows."""
+    return Stage(name, train, VIEWS, 3e-4, layer_decay=0.85, warmup=0.2, clip_norm=1.0, ema=0.98, views=VIEWS)
 
 
 def _linear_probe(images: int, batch_size: int, blocks: Sequence[Block]) -> tuple[Stage, ...]:
