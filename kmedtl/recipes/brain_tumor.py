@@ -1,0 +1,25 @@
+"""Brain tumours on MRI slices: no or yes.
+
+python -m kmedtl.recipes.brain_tumor --data FOLDER    # no/ and yes/ folders
+"""
+
+from __future__ import annotations
+
+import sys
+
+from kmedtl.recipe import Data, Recipe, Stage
+
+RECIPE = Recipe(
+    name="brain_tumor",
+    data=Data(source="brain_mri", classes=("no", "yes"), channels=1, aspect="keep", batch_size=16, augment="mri"),
+    stages=(
+        Stage("head", train="head", epochs=8, lr=3e-3, views=4),
+        Stage("last blocks", train="last:2", epochs=8, lr=3e-4, views=4),
+        Stage("deeper", train="last:4", epochs=6, lr=1e-4, views=4),
+    ),
+)
+
+if __name__ == "__main__":
+    from kmedtl.cli import main
+
+    sys.exit(main(["run", "brain_tumor", *sys.argv[1:]]))
