@@ -1,6 +1,12 @@
 """Brain tumours on MRI slices: no or yes.
 
 python -m kmedtl.recipes.brain_tumor --data FOLDER    # no/ and yes/ folders
+
+Kaggle's Brain MRI Images for Brain Tumor Detection (253 slices of all kinds of planes and sequences; for its licence
+see its page): https://www.kaggle.com/datasets/navoneel/brain-mri-images-for-brain-tumor-detection. Nobody knows whose
+slices they are. Equal and nearly equal ones are found by the audit and never divided, others of one person may be.
+
+Not measured yet.
 """
 
 from __future__ import annotations

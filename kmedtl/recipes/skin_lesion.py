@@ -1,9 +1,11 @@
 """Skin lesions on photographs through a dermatoscope: which of seven kinds.
 
-python -m kmedtl.recipes.skin_lesion --data metadata.csv    # HAM10000's table, its images below it
+python -m kmedtl.recipes.skin_lesion --data HAM10000_metadata.csv    # its images anywhere below the table
 
 akiec, bcc, bkl, df, mel, nv and vasc; all photographs of a lesion are in the same split. HAM10000 (Tschandl et al.
 2018; CC BY-NC 4.0): https://doi.org/10.7910/DVN/DBW86T.
+
+Not measured yet.
 """
 
 from __future__ import annotations

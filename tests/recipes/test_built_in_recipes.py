@@ -24,7 +24,7 @@ LITTLE = (
     "stages=[{name: head, train: head, epochs: 1, lr: 0.003, views: 1}]", "export.formats=[]",
     "evaluation.resamples=100", "evaluation.cases=0", "training.tensorboard=false",
 )  # fmt: skip
-QUICK = (made.ham10000,)  # of the whole runs
+QUICK = (made.brain_mri,)  # of the whole runs: the others take 5 to 10 seconds each
 WRITTEN = (
     "report.html",
     "model_card.md",
