@@ -1,6 +1,6 @@
 """Diabetic retinopathy on photographs of the retina, in five grades in order: by ordinal grading.
 
-python -m kmedtl.recipes.diabetic_retinopathy --data train.csv    # APTOS 2019's table, train_images/ beside it
+python -m kmedtl.recipes.diabetic_retinopathy --data FOLDER    # APTOS 2019's: train.csv, train_images/
 
 0 none, 1 mild, 2 moderate, 3 severe, 4 proliferative; referable from 2 on. Any table with an image and such a grade a
 row will do, see `data.columns`. The table of APTOS names no patients, so two eyes of one may be in two splits.
@@ -20,7 +20,7 @@ RECIPE = Recipe(
     name="diabetic_retinopathy",
     task=Ordinal(referable="2"),
     data=Data(
-        source="train.csv",
+        source="aptos2019",
         classes=("0", "1", "2", "3", "4"),
         size=320,  # the first signs are a few pixels wide
         aspect="keep",

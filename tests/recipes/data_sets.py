@@ -119,14 +119,14 @@ def busi(root: Path) -> Path:
 
 
 def aptos(root: Path) -> Path:
-    """APTOS 2019: a table of grades, images without their suffix in it, of a size that differs."""
+    """APTOS 2019: a table of grades beside an empty form of one, images without their suffix in it."""
     rows = []
     for number in range(60):
         image = pixels(number, 3 * (number % 5), 3, 48)[: 36 + 4 * (number % 3)]
         save(root / "train_images" / f"{number:012x}.png", image)
         rows.append([f"{number:012x}", number % 5])
     table(root / "sample_submission.csv", "id_code,diagnosis", [["ffff", 0]])
-    return table(root / "train.csv", "id_code,diagnosis", rows)
+    return table(root / "train.csv", "id_code,diagnosis", rows).parent
 
 
 def blood(root: Path) -> Path:
