@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from kmedtl import config, recipes
 from kmedtl.cli import main
@@ -143,7 +144,7 @@ def test_malaria_reads_what_tensorflow_datasets_prepared(tmp_path, monkeypatch):
 
 
 def mean(path: str) -> float:
-    return float(np.asarray(made.Image.open(path)).mean())
+    return float(np.asarray(Image.open(path)).mean())
 
 
 def test_pictures_in_two_parts_of_medmnist_are_refused_until_they_are_allowed(tmp_path):
