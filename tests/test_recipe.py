@@ -1,3 +1,4 @@
+import importlib
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,19 @@ def test_each_yaml_recipe_is_the_built_in_one(path):
     assert recipe.read(path) == recipes.find(path.stem)
 
 
-def test_every_built_in_recipe_has_a_yaml_twin():
+def test_every_built_in_recipe_has_a_yaml_twin_that_is_generated(tmp_path):
     assert [path.stem for path in YAML_RECIPES] == sorted(recipes.describe())
+    for path in YAML_RECIPES:
+        recipe.write(recipes.find(path.stem), tmp_path / path.name, defaults=False)
+        assert path.read_text() == (tmp_path / path.name).read_text(), "run `python recipes/generate.py`"
+
+
+@pytest.mark.parametrize("name", recipes.describe())
+def test_a_built_in_recipe_is_short_and_says_how_it_is_run_and_what_was_measured(name):
+    module = importlib.import_module(f"kmedtl.recipes.{name}")
+    assert len(Path(module.__file__).read_text().splitlines()) < 60
+    assert f"python -m kmedtl.recipes.{name}" in module.__doc__
+    assert "easured" in module.__doc__
 
 
 def test_a_written_recipe_reads_back_equal(tmp_path):

@@ -24,8 +24,11 @@ def check_run(path: Path, what: str = "a run folder") -> None:
         raise UserError(f"{path}: no such folder; expected {what}, as they lie under saved_models/.")
 
 
-def check_source(data: Data) -> None:
+def check_source(data: Data, given: str = "") -> None:
     """Refuse a source or a table of labels that is not there.
+
+    Args:
+        given: how a command is told of another source, where a recipe names one.
 
     Raises:
         UserError: nothing has that name.
@@ -36,7 +39,7 @@ def check_source(data: Data) -> None:
     if not source.exists():
         from kmedtl.data.sources import KINDS
 
-        raise UserError(f"{source}: no such folder or file; expected {KINDS}.")
+        raise UserError(f"{source}: no such folder or file; expected {KINDS}{given}.")
     if data.labels and not expanded(data.labels).exists():
         raise UserError(f"data.labels: {data.labels}: no such file; expected a CSV of labels.")
 
@@ -63,7 +66,7 @@ def check_recipe(recipe: Recipe) -> None:
     Raises:
         UserError: nothing has that name.
     """
-    check_source(recipe.data)
+    check_source(recipe.data, ", given with --data")
     weights = recipe.backbone.weights
     if weights not in ("imagenet", "random") and not expanded(weights).exists():
         raise UserError(f"backbone.weights: {weights}: no such file; expected imagenet, random or a weights file.")

@@ -14,6 +14,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def command(options: argparse.Namespace) -> int:
     from kmedtl.recipes import describe
 
-    for name, text in describe().items():
-        print(f"{name:<16} {text}")
+    known = describe()
+    width = max(map(len, known))
+    for name, text in known.items():
+        print(f"{name:<{width}} {text}")
     return 0

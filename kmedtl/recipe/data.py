@@ -59,6 +59,8 @@ class Data:
         patches: squares cut of each training image, once; every second one around a pixel of a structure, where the
             image shows any.
         validation, test: fractions of the images, taken by whole patients.
+        val_as_test: where the source gives a validation part and no test, that part is the test, and validation is
+            taken from the training part; else the test is taken from it.
         folds: cross-validation with that many patient-disjoint parts (0: none), or `site`: each site is left out once.
         batch_size: images a training step.
         augment: a preset of `kmedtl.data.augment`.
@@ -93,6 +95,7 @@ class Data:
     patches: int = 8
     validation: float = 0.15
     test: float = 0.15
+    val_as_test: bool = False
     folds: int | Literal["site"] = 0
     batch_size: int = 32
     augment: Preset = "xray"

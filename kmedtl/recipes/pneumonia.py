@@ -3,7 +3,9 @@
 python -m kmedtl.recipes.pneumonia                  # the synthetic thorax, offline
 python -m kmedtl.recipes.pneumonia --data FOLDER    # NORMAL/ and PNEUMONIA/ folders, or a CSV manifest
 
-Measured by the second command on the training part of Kermany et al. 2018 (4,759 films, 224 px; 713 test films of 373
+Kermany et al. 2018, children's films (CC BY 4.0): https://data.mendeley.com/datasets/rscbjbr9sj/2.
+
+Measured by the second command on the training part of it (4,759 films, 224 px; 713 test films of 373
 patients who are in no other split), defaults, seed 7:
 AUC 0.997 (95 % 0.988–0.999), balanced accuracy 0.982 (95 % 0.963–0.991).
 Time: 11 min 4 s on two cores that ran other work as well.

@@ -25,10 +25,18 @@ def load(data: Data, seed: int, labels: Labels = "needed") -> Manifest:
         UserError: a source that is absent, empty, of one class, or whose rows contradict themselves.
     """
     manifest = _load(data, seed, labels)
+    if data.val_as_test and set(manifest.table["split"]) == {"train", "val"}:
+        manifest = _judged_by_validation(manifest)
     if not data.limit:
         return manifest
     kept = limit(manifest.table, data.limit, seed)
     return replace(manifest, table=kept, set_aside=len(manifest.table) - len(kept))
+
+
+def _judged_by_validation(manifest: Manifest) -> Manifest:
+    note = "The source gives no test: its validation part is the test, and validation is taken from training."
+    table = manifest.table.assign(split=manifest.table["split"].replace("val", "test"))
+    return replace(manifest, table=table, notes=(*manifest.notes, note))
 
 
 def _load(data: Data, seed: int, labels: Labels) -> Manifest:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kmedtl.data import delimited
-from kmedtl.data.delimited import TextTable, first_cells, read_text_table
+from kmedtl.data.delimited import TextTable, first_cells, read_text, read_text_table
 from kmedtl.data.sources.known_tables import ALIASES, KnownTable, is_medmnist_row, recognise
 from kmedtl.errors import UserError, nearest
 from kmedtl.images.file_kinds import SUFFIXES as IMAGES
@@ -69,6 +69,9 @@ def open_table(path: Path, data: Data, keys: Sequence[str] = ()) -> Table:
         table, places = _merged(table, places)
     if known and known.patient_pattern:
         table = [cells | _patient(known.patient_pattern, cells) for cells in table]
+    if known and known.test_list and (path.parent / known.test_list).is_file():
+        table = _divided(table, path.parent / known.test_list)
+        notes.append(f"The test is what {known.test_list} names; move it away to have the images divided anew.")
     return Table(
         path,
         tuple(table[0]),
@@ -166,6 +169,12 @@ def _merged(table: Sequence[dict[str, str]], places: Sequence[str]) -> tuple[lis
         first.setdefault(cells["path"], where)
     shared = set.intersection(*(set(cells) for cells in kept.values()))  # every row has the same columns
     return [{name: cells[name] for name in cells if name in shared} for cells in kept.values()], list(first.values())
+
+
+def _divided(table: Sequence[dict[str, str]], test_list: Path) -> list[dict[str, str]]:
+    text, _ = read_text(test_list)
+    named = set(text.split())
+    return [cells | {"split": "test" if cells["path"] in named else "train"} for cells in table]
 
 
 def _patient(pattern: str, cells: Mapping[str, str]) -> dict[str, str]:

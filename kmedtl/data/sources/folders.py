@@ -28,6 +28,7 @@ from kmedtl.images.read_image import FORMAT_NAMES
 from kmedtl.recipe import Data
 from kmedtl.system.home import expanded
 
+FORM = "sample_submission"  # what competitions call the table that answers are to be handed in by; it holds no labels
 MAX_LOST = 0.1  # fraction of a class's files that may be of formats that are not read
 
 
@@ -149,7 +150,9 @@ def _table_inside(listing: Listing) -> Path | None:
     tops = {file.relative_to(listing.root).parts[0] for file in listing.images}
     places = {listing.root, *(listing.root / top for top in tops if len(tops) == 1)}
     near = [file for file in listing.others if file.parent in places]
-    known = [file for file in near if file.suffix.lower() in TABLES and is_known(file)]
+    known = [
+        file for file in near if file.suffix.lower() in TABLES and not file.stem.startswith(FORM) and is_known(file)
+    ]
     if len(known) > 1:
         raise UserError(
             f"{listing.root}: holds several tables of known data sets ({', '.join(file.name for file in known[:4])}); "

@@ -26,6 +26,7 @@ class KnownTable:
         findings: columns of findings, of those that are there; none where `label` has one class a row.
         patient_pattern: finds the patient in the path, where no column names it.
         repeats: an image may have several rows that agree, such as one for each of its boxes.
+        test_list: a file that may lie beside the table and names the images of its test, a line each.
     """
 
     name: str
@@ -34,20 +35,28 @@ class KnownTable:
     findings: tuple[str, ...] = ()
     patient_pattern: str = ""
     repeats: bool = False
+    test_list: str = ""
 
 
+NIH = {
+    "path": "Image Index",
+    "label": "Finding Labels",
+    "patient": "Patient ID",
+    "view": "View Position",
+    "age": "Patient Age",
+}
 KNOWN = (
+    KnownTable(
+        "NIH ChestX-ray14, 2020",
+        frozenset({"image index", "finding labels", "patient sex"}),
+        NIH | {"sex": "Patient Sex"},
+        test_list="test_list.txt",
+    ),
     KnownTable(
         "NIH ChestX-ray14",
         frozenset({"image index", "finding labels"}),
-        {
-            "path": "Image Index",
-            "label": "Finding Labels",
-            "patient": "Patient ID",
-            "view": "View Position",
-            "age": "Patient Age",
-            "sex": "Patient Gender",
-        },
+        NIH | {"sex": "Patient Gender"},
+        test_list="test_list.txt",
     ),
     KnownTable(
         "CheXpert",

@@ -68,7 +68,7 @@ def _prepared(name: str) -> tfds.core.DatasetBuilder:
     except (OSError, ValueError, tfds.download.DownloadError) as error:
         raise UserError(
             f"tfds:{name}: cannot be downloaded ({type(error).__name__}); prepare it where there is internet and point "
-            "TFDS_DATA_DIR to the folder."
+            "TFDS_DATA_DIR to the folder, or give its images in class folders with --data."
         ) from None
     return builder
 

@@ -1,0 +1,32 @@
+"""Brain tumours on MRI slices: no or yes.
+
+python -m kmedtl.recipes.brain_tumor --data FOLDER    # no/ and yes/ folders
+
+Kaggle's Brain MRI Images for Brain Tumor Detection (253 slices of all kinds of planes and sequences; for its licence
+see its page): https://www.kaggle.com/datasets/navoneel/brain-mri-images-for-brain-tumor-detection. Nobody knows whose
+slices they are. Equal and nearly equal ones are found by the audit and never divided, others of one person may be.
+
+Measured with `--folds 5`, seed 7, on all 253, 47 of which are only 22 pictures: AUC 0.934 (95 % 0.888–0.962), balanced
+accuracy 0.854 (0.801–0.894). So few images teach little; their border alone reaches AUC 0.756, size and mode 0.776.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from kmedtl.recipe import Data, Recipe, Stage
+
+RECIPE = Recipe(
+    name="brain_tumor",
+    data=Data(source="brain_mri", classes=("no", "yes"), channels=1, aspect="keep", batch_size=16, augment="mri"),
+    stages=(
+        Stage("head", train="head", epochs=8, lr=3e-3, views=4),
+        Stage("last blocks", train="last:2", epochs=8, lr=3e-4, views=4),
+        Stage("deeper", train="last:4", epochs=6, lr=1e-4, views=4),
+    ),
+)
+
+if __name__ == "__main__":
+    from kmedtl.cli import main
+
+    sys.exit(main(["run", "brain_tumor", *sys.argv[1:]]))
