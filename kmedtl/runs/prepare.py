@@ -167,8 +167,17 @@ def prepare(
     found = mismatches(table.merge(facts, on="id", suffixes=("_of_source", "")), data, manifest.synthetic)
     told = images.facts[["id", "width", "height", "row_spacing", "column_spacing"]]
     table = table.merge(told.set_axis(["id", *SIZES, *SPACINGS], axis=1), on="id")
-    warnings = (*audited.warnings, *(mismatch.text for mismatch in found))
+    table, dropped = _without_copies(table, manifest) if data.copies == "drop" else (table, ())
+    warnings = (*audited.warnings, *(mismatch.text for mismatch in found), *dropped)
     return Prepared(manifest, images, replace(audited, warnings=warnings), table, tuple(found), question)
+
+
+def _without_copies(table: pd.DataFrame, manifest: Manifest) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Return the first image of each picture under each label, and what is to be told of the others."""
+    labels = [name for name in (*manifest.classes, "label") if name in table]
+    kept = table.drop_duplicates(["twin", *labels], ignore_index=True)
+    count = len(table) - len(kept)
+    return kept, (f"{count} copies of other images were left out (data.copies=drop).",) if count else ()
 
 
 def refuse(data: Prepared, recipe: Recipe) -> None:
