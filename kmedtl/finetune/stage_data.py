@@ -48,7 +48,7 @@ def sources(
     cuts = [plan.cut for plan in group if plan.cut]  # all of them: where the first one cuts, so do those that share
     cached = cache(cuts, data, first.views, first.variation, first.stage.class_weights, dtype, seed)
     for cut in cuts:
-        yield _behind(cut, cached.pop(0), data["train"].batch_size)
+        yield _behind(cut, cached.pop(0), data["train"])
 
 
 def _whole(model: keras.Model, plan: Plan, data: dict[str, Pipeline]) -> Source:
@@ -62,12 +62,17 @@ def _whole(model: keras.Model, plan: Plan, data: dict[str, Pipeline]) -> Source:
     )
 
 
-def _behind(cut: ModelSplit, cached: dict[str, Activations], batch_size: int) -> Source:
-    scorer = keras.Model(cut.suffix.inputs, cut.suffix.output)
+def _behind(cut: ModelSplit, cached: dict[str, Activations], train: Pipeline) -> Source:
+    scorer, batch_size = keras.Model(cut.suffix.inputs, cut.suffix.output), train.batch_size
+
+    def epoch(seed: int) -> CachedEpoch:
+        fields = None if train.fields is None or cut.fields is None else (cut.fields, train.fields.of_epoch(seed))
+        return CachedEpoch(cached["train"], batch_size, seed, fields)
+
     held = {name: [array[0] for array in part.arrays] for name, part in cached.items() if name != "train"}
     return Source(
         cut.suffix,
-        lambda seed: CachedEpoch(cached["train"], batch_size, seed),
+        epoch,
         lambda seed, step: CachedEpoch(cached["train"], batch_size, seed).rows(step),
         lambda: {name: scorer.predict(arrays, batch_size=batch_size, verbose=0) for name, arrays in held.items()},
     )

@@ -26,6 +26,7 @@ class Classification:
     """
 
     needs: ClassVar[str] = "vector"
+    takes_fields: ClassVar[bool] = True
     is_local: ClassVar[bool] = False
     idle: ClassVar[tuple[str, ...]] = ()
     labels: Literal["auto", "binary", "multi_class", "multi_label"] = "auto"
@@ -45,6 +46,7 @@ class Regression:
     """
 
     needs: ClassVar[str] = "vector"
+    takes_fields: ClassVar[bool] = True
     is_local: ClassVar[bool] = False
     idle: ClassVar[tuple[str, ...]] = ("label_smoothing", "focal_gamma")
     target: str = ""
@@ -73,6 +75,7 @@ class Segmentation:
     """
 
     needs: ClassVar[str] = "map"
+    takes_fields: ClassVar[bool] = False
     is_local: ClassVar[bool] = True
     idle: ClassVar[tuple[str, ...]] = ("label_smoothing", "focal_gamma", "mix")
     loss: Literal["dice_crossentropy", "dice", "crossentropy", "focal", "tversky"] = "dice_crossentropy"
@@ -105,6 +108,7 @@ class Ordinal:
     """
 
     needs: ClassVar[str] = "vector"
+    takes_fields: ClassVar[bool] = True
     is_local: ClassVar[bool] = False
     idle: ClassVar[tuple[str, ...]] = ("label_smoothing", "focal_gamma", "mix")  # two grades mixed are not a third
     loss: Literal["corn", "expected_grade", "crossentropy"] = "corn"
@@ -131,6 +135,7 @@ class Multi:
         kind: the name of the task.
     """
 
+    takes_fields: ClassVar[bool] = False
     tasks: Mapping[str, Classification | Regression | Segmentation | Ordinal] = field(default_factory=dict)
     weights: Mapping[str, float] = field(default_factory=dict)
     alone: bool = True
