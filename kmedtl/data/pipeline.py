@@ -19,8 +19,8 @@ from kmedtl.edge.shapes import ModelInputs
 
 SHUFFLE_BUFFER = 2048  # images; the store's own order is shuffled already
 Moving = Literal["mask", "boxes"]
-Inputs = tf.Tensor | tuple[tf.Tensor, tf.Tensor]  # images, or images and the fields beside them
-Batch = tuple[Inputs, dict[str, tf.Tensor], tf.Tensor]  # inputs, targets by output, weights
+# Images (or images and the fields beside them), targets by output, weights.
+Batch = tuple[tf.Tensor | tuple[tf.Tensor, tf.Tensor], dict[str, tf.Tensor], tf.Tensor]
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Pipeline:
 
     def varied(self, seed: int, variation: Variation, class_weights: str) -> tf.data.Dataset:
         """Return (images, targets, weights) in the table's order, varied as `seed` says."""
-        return self._batches(self._selected(), seed, variation, class_weights, self.fields and self.fields.values)
+        return self._batches(self._selected(), seed, variation, class_weights, self.beside)
 
     def epoch(self, seed: int, variation: Variation, class_weights: str = "none") -> tf.data.Dataset:
         """Return one epoch of (images, targets, weights), shuffled and varied as `seed` says.
@@ -77,7 +77,7 @@ class Pipeline:
         The targets are float32 (N, …) by output, the weights float32 (N,) with a mean of 1 over the split. Of fields,
         some are dropped.
         """
-        fields = self.fields and self.fields.of_epoch(seed)
+        fields = None if self.fields is None else self.fields.of_epoch(seed)
         return self._batches(self._shuffled(seed), seed, variation, class_weights, fields)
 
     def rows_of_step(self, seed: int, step: int) -> np.ndarray:
@@ -104,11 +104,21 @@ class Pipeline:
         return replace(self, table=table, targets=targets, fields=self._fields_of(rows))
 
     def _fields_of(self, rows: np.ndarray | Sequence[int]) -> FieldInput | None:
-        return self.fields and self.fields.of(rows)
+        return None if self.fields is None else self.fields.of(rows)
+
+    @property
+    def beside(self) -> np.ndarray | None:
+        """What a model is given beside the images, float32 (N, D); None: nothing."""
+        return None if self.fields is None else self.fields.values
+
+    @property
+    def width(self) -> int:
+        """How many numbers an image that is; 0: nothing is."""
+        return 0 if self.beside is None else self.beside.shape[1]
 
     def inputs(self) -> ModelInputs:
         """Return what a model is given of every image, in the table's order."""
-        return ModelInputs(self.pixels(), self.fields and self.fields.values)
+        return ModelInputs(self.pixels(), self.beside)
 
     def pixels(self) -> np.ndarray:
         """Return every image as uint8 (N, size, size, C), in the table's order."""
@@ -172,9 +182,7 @@ def pipelines(
     """
     parts = {str(split): part.sort_values("record").reset_index(drop=True) for split, part in table.groupby("split")}
     return {
-        split: Pipeline(
-            store, part, targets(part), batch_size, moves or {}, fields(part, split) if fields else None
-        )
+        split: Pipeline(store, part, targets(part), batch_size, moves or {}, fields(part, split) if fields else None)
         for split, part in parts.items()
     }
 

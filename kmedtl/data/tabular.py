@@ -25,31 +25,44 @@ Kinds = Mapping[str, str]  # name of a field → `number` or `category`
 
 @dataclass(frozen=True)
 class FieldInput:
-    """The fields of a split's images, as a model takes them.
+    """The fields of a split's images.
 
     Attributes:
-        values: float32 (N, D).
-        absent: float32 (D,), what says that everything is missing.
-        spans: the columns of each field.
+        encoding: how they become numbers.
+        rows: as text, an image each.
+        values: the same as a model takes it, float32 (N, D).
         dropped: probability that `of_epoch` takes a field of an image as missing.
     """
 
+    encoding: Fields
+    rows: Sequence[Mapping[str, str]]
     values: np.ndarray
-    absent: np.ndarray
-    spans: Sequence[slice]
     dropped: float = 0.0
 
     def of(self, rows: np.ndarray | Sequence[int]) -> FieldInput:
         """Return those of some of the images."""
-        return replace(self, values=self.values[rows])
+        return replace(self, rows=[self.rows[row] for row in rows], values=self.values[rows])
+
+    def absent(self, images: int) -> np.ndarray:
+        """Return what says that nothing is known, float32 (images, D)."""
+        return encodings.absent(self.encoding, images)
 
     def of_epoch(self, seed: int) -> np.ndarray:
         """Return the values for an epoch of training, float32 (N, D), fields dropped as its seed says."""
         if not self.dropped:
             return self.values
-        gone = np.random.default_rng(seed).random((len(self.values), len(self.spans))) < self.dropped
-        columns = np.repeat(gone, [span.stop - span.start for span in self.spans], axis=1)
-        return np.where(columns, self.absent, self.values)
+        spans = encodings.spans(self.encoding)
+        gone = np.random.default_rng(seed).random((len(self.values), len(spans))) < self.dropped
+        columns = np.repeat(gone, [span.stop - span.start for span in spans], axis=1)
+        return np.where(columns, self.absent(1), self.values)
+
+    def missing(self) -> dict[str, float]:
+        """Return the share of the images of which each field says nothing, or what training never saw."""
+        gaps = [encodings.gaps(self.encoding, row) for row in self.rows]
+        return {
+            field.name: float(np.mean([field.name in (*gap.missing, *gap.unseen) for gap in gaps]))
+            for field in self.encoding
+        }
 
 
 def with_columns(manifest: Manifest, kinds: Kinds, forbidden: Sequence[str] = ()) -> Manifest:
@@ -69,11 +82,10 @@ def with_columns(manifest: Manifest, kinds: Kinds, forbidden: Sequence[str] = ()
     tagged = [name for name in absent if name.casefold() in DICOM_TAGS]
     dicom = np.array([is_dicom(Path(path)) for path in table["path"]]) if tagged else np.zeros(len(table), bool)
     if dicom.any():
-        headers = from_headers(table.loc[dicom, "path"].tolist(), tagged)
-        columns = {name: pd.Series("", index=table.index, dtype=object) for name in tagged}
-        for name, column in columns.items():
-            column[dicom] = [header[name] for header in headers]
-        table, absent = table.assign(**columns), [name for name in absent if name not in tagged]
+        headers = iter(from_headers(table.loc[dicom, "path"].tolist(), tagged))
+        told = [next(headers) if is_one else {} for is_one in dicom]
+        table = table.assign(**{name: [header.get(name, "") for header in told] for name in tagged})
+        absent = [name for name in absent if name not in tagged]
     if absent:
         offered = [name for name in table.columns if name not in (*ANSWERS, *OWN, *manifest.classes, *forbidden)]
         raise UserError(
@@ -106,7 +118,8 @@ def rows_of(fields: Fields, table: pd.DataFrame) -> list[dict[str, str]]:
 
 def field_input(fields: Fields, table: pd.DataFrame, dropped: float = 0.0) -> FieldInput:
     """Return the fields of a split."""
-    return FieldInput(encoded(fields, table), encodings.absent(fields)[0], encodings.spans(fields), dropped)
+    rows = rows_of(fields, table)
+    return FieldInput(fields, rows, encodings.encode(fields, rows), dropped)
 
 
 def _filled(column: pd.Series, name: str) -> list[str]:

@@ -11,6 +11,7 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -113,7 +114,7 @@ def width(fields: Fields) -> int:
 def spans(fields: Fields) -> list[slice]:
     """Return the columns of each field."""
     ends = np.cumsum([0, *(len(field.columns) for field in fields)]).tolist()
-    return [slice(start, end) for start, end in zip(ends, ends[1:], strict=False)]
+    return [slice(start, end) for start, end in pairwise(ends)]
 
 
 def absent(fields: Fields, images: int = 1) -> np.ndarray:
@@ -130,9 +131,7 @@ def gaps(fields: Fields, row: Values) -> Gaps:
     """Return which fields say nothing of an image."""
     known = {field: text(row.get(field.name)) for field in fields}
     missing = tuple(field.name for field, value in known.items() if is_blank(value))
-    unseen = tuple(
-        field.name for field, value in known.items() if not is_blank(value) and field.encode(value) is None
-    )
+    unseen = tuple(field.name for field, value in known.items() if not is_blank(value) and field.encode(value) is None)
     return Gaps(missing, unseen)
 
 

@@ -67,7 +67,7 @@ class LiteRTModel:
 
     def _run(self, image: np.ndarray, fields: np.ndarray | None) -> dict[str, np.ndarray]:
         self._set(self._input, image)
-        if self._fields is not None:
+        if self._fields is not None and fields is not None:
             self._set(self._fields, fields)
         try:
             self._interpreter.invoke()

@@ -42,8 +42,8 @@ def answer(model: Model, options: argparse.Namespace) -> int:
     Returns 2 where a file could not be read, else 0: an answer that is marked as out of distribution is an answer.
 
     Raises:
-        UserError: as of `gathered`; a folder cannot be made; a DICOM object is asked for without highdicom, or of a
-            model that says nothing of itself; masks are asked of one that answers with none; fields that it does not take.
+        UserError: as of `gathered` and `given_fields`; a folder cannot be made; a DICOM object is asked for without
+            highdicom, or of a model that says nothing of itself; masks are asked of one that answers with none.
     """
     answered: list[Prediction] = []
     given = given_fields(options.fields, model.fields)
@@ -97,10 +97,16 @@ def _tell_where(options: argparse.Namespace, answered: Sequence[Prediction]) -> 
     """Say on stderr what was written where, so that stdout holds the answers alone."""
     if options.out:
         print(f"Answers: {shown(options.out)}", file=sys.stderr)
-    counts = Counter(name for prediction in answered for name in (*(prediction.fields_missing or ()), *(prediction.fields_unseen or ())))
+    counts = Counter(
+        name
+        for prediction in answered
+        for name in (*(prediction.fields_missing or ()), *(prediction.fields_unseen or ()))
+    )
     if counts:
         told = ", ".join(f"{name} of {count}" for name, count in counts.items())
-        print(f"Fields that nothing is known of, of {len(answered)} images: {shown(told)}; see --fields.", file=sys.stderr)
+        print(
+            f"Fields that nothing is known of, of {len(answered)} images: {shown(told)}; see --fields.", file=sys.stderr
+        )
     pictures = sum(prediction.explanation is not None for prediction in answered)
     reports = sum(prediction.dicom_report is not None for prediction in answered)
     if options.explain:

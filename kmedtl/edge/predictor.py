@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol
@@ -98,7 +98,7 @@ class ImageResult:
     prediction: Prediction
     facts: Facts
     pixels: np.ndarray | None
-    known: Values = NOTHING
+    known: Values = field(default_factory=dict)
 
 
 def predict(

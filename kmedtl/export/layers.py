@@ -11,9 +11,7 @@ from kmedtl.system.native_logs import quiet_stderr
 IMAGES = 8  # are enough to rank layers
 
 
-def worst_layers(
-    whole: bytes, quantized: bytes, images: np.ndarray, fields: np.ndarray | None = None
-) -> list[str]:
+def worst_layers(whole: bytes, quantized: bytes, images: np.ndarray, fields: np.ndarray | None = None) -> list[str]:
     """Return the outputs of the layers of a float TFLite file, what int8 adds most noise to first.
 
     A layer's noise is the mean squared difference of its output from the float one's, over the variance of that; what

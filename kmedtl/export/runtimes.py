@@ -9,8 +9,8 @@ from typing import Protocol
 
 import numpy as np
 
-from kmedtl.edge.model_info import ModelInfo
 from kmedtl.edge.fields import FIELDS
+from kmedtl.edge.model_info import ModelInfo
 from kmedtl.edge.shapes import FEATURES, ModelInputs, Shapes, check_fits
 from kmedtl.edge.tasks.task import Outputs
 from kmedtl.errors import UserError

@@ -59,9 +59,7 @@ def write(model: keras.Model, folder: Path, decode: Decode = lambda outputs: {})
     archive.add_endpoint("serving_default", judged, [images, *beside])
     archive.add_endpoint("from_bytes", from_bytes, [files, *beside])
     archive.add_endpoint("features", lambda image, *fields: answer(image, *fields), [images, *beside])
-    archive.add_endpoint(
-        EDGE, lambda image, *fields: answer(tf.cast(image, tf.float32), *fields), [pixels, *beside]
-    )
+    archive.add_endpoint(EDGE, lambda image, *fields: answer(tf.cast(image, tf.float32), *fields), [pixels, *beside])
     with quiet_stderr():
         archive.write_out(str(folder), verbose=False)
     return folder

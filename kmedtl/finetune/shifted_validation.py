@@ -27,12 +27,14 @@ def shifted(validation: Pipeline, seed: int, images: int = 150) -> Pipeline:
     bar = progress(corruptions.values(), "shifted validation", unit="corruption")
     pixels = np.concatenate([corrupt(clean, PLAUSIBLE, seed) for corrupt in bar])
     together = pd.concat([table.assign(corruption=name) for name in corruptions], ignore_index=True)
+    every = np.tile(np.arange(len(table)), len(corruptions))
+    repeated = None if kept_images.fields is None else kept_images.fields.of(every)
     return Pipeline(
         ImagesInMemory(pixels),
         together.assign(record=np.arange(len(together))),
         {name: np.concatenate([array] * len(corruptions)) for name, array in targets.items()},
         validation.batch_size,
-        fields=kept_images.fields and kept_images.fields.of(np.tile(np.arange(len(table)), len(corruptions))),
+        fields=repeated,
     )
 
 

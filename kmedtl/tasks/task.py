@@ -54,7 +54,9 @@ class Examples:
 
     def shifted(self, by: Outputs) -> Examples:
         """Return the images with something added to some of their outputs, by name (N, …)."""
-        return replace(self, outputs={**self.outputs, **{name: self.outputs[name] + added for name, added in by.items()}})
+        return replace(
+            self, outputs={**self.outputs, **{name: self.outputs[name] + added for name, added in by.items()}}
+        )
 
     def in_order_of(self, ids: Iterable[str]) -> Examples:
         """Return the images of these ids, in their order.
