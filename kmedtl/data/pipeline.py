@@ -64,7 +64,7 @@ class Pipeline:
         return -(-len(self.table) // self.batch_size)
 
     def images(self) -> tf.data.Dataset:
-        """Return float32 batches (N, size, size, C) in 0–255, in the table's order."""
+        """Return float32 batches (N, size, size, C) in 0–255, in the table's order; with fields pairs of both."""
         return self.varied(seed=0, variation=Variation(), class_weights="none").map(lambda images, *_: images)
 
     def varied(self, seed: int, variation: Variation, class_weights: str) -> tf.data.Dataset:

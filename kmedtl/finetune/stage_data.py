@@ -34,7 +34,10 @@ class Source:
 
 def predict_outputs(model: keras.Model, pipeline: Pipeline) -> Outputs:
     """Return the outputs, float32 (N, …), in the order of the pipeline's table."""
-    return model.predict(pipeline.images(), verbose=0)
+    batches = pipeline.images()
+    if pipeline.fields is not None:
+        batches = batches.map(lambda *inputs: (inputs,))  # else Keras would take the fields for targets
+    return model.predict(batches, verbose=0)
 
 
 def sources(
