@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from kmedtl.backbones.weights import card_of
 from kmedtl.data import sources, store
 from kmedtl.data.manifest import SIZES, SPACINGS, Labels, Manifest, check_order
 from kmedtl.data.store import Store
+from kmedtl.data.tabular import with_columns
 from kmedtl.ensemble.teacher import check_teacher
 from kmedtl.errors import UserError
 from kmedtl.recipe import Backbone, Data, Recipe
@@ -94,8 +96,17 @@ def prepare_recipe(recipe: Recipe) -> Prepared:
 
 def prepare_images(recipe: Recipe) -> Prepared:
     """List, decode and audit the images of a recipe, as far as its task can use them; see `prepare`."""
-    task = task_of(recipe.task)
-    return prepare(recipe.data, recipe.seed, labels_of(task), partial(task.ask, recipe.task, recipe.data))
+    return prepare(recipe.data, recipe.seed, labels_of(task_of(recipe.task)), partial(ask, recipe), recipe.tabular)
+
+
+def ask(recipe: Recipe, manifest: Manifest) -> tuple[Any, Manifest]:
+    """Return what is asked of a recipe's images, and the manifest of those that can answer, with the recipe's fields.
+
+    Raises:
+        UserError: what the data cannot answer, or fields that they do not have.
+    """
+    known = with_columns(manifest, recipe.tabular, [getattr(recipe.task, "target", "")])
+    return task_of(recipe.task).ask(recipe.task, recipe.data, known)
 
 
 def look(recipe: Recipe) -> Prepared:
@@ -107,16 +118,17 @@ def look(recipe: Recipe) -> Prepared:
         UserError: a source that cannot be used.
     """
     data, task = replace(recipe.data, max_unreadable=1.0), task_of(recipe.task)
-    if task.needs_classes:
-        return prepare(data, recipe.seed, "wanted")
+    look_at = replace(recipe, data=data)
 
-    def ask(manifest: Manifest) -> tuple[Any, Manifest]:
+    def asked(manifest: Manifest) -> tuple[Any, Manifest]:
         try:
-            return task.ask(recipe.task, data, manifest)
+            known = with_columns(manifest, recipe.tabular)
+            return (None, known) if task.needs_classes else ask(look_at, manifest)
         except UserError as error:
             return None, replace(manifest, notes=(_refused(error, manifest), *manifest.notes))
 
-    found = prepare(data, recipe.seed, labels_of(task), ask)
+    labels: Labels = "wanted" if task.needs_classes else labels_of(task)
+    found = prepare(data, recipe.seed, labels, asked, recipe.tabular)
     try:
         return with_targets(found, recipe) if found.question else found
     except UserError as error:
@@ -150,19 +162,21 @@ def prepare(
     seed: int,
     labels: Labels = "needed",
     ask: Callable[[Manifest], tuple[Any, Manifest]] = lambda manifest: (None, manifest),
+    tabular: Mapping[str, str] = MappingProxyType({}),
 ) -> Prepared:
     """List, decode and audit what a recipe's `data` asks for.
 
     Args:
         labels: as of `kmedtl.data.sources.load`.
         ask: returns what is asked of the images, and those that can answer it.
+        tabular: the recipe's fields, which the audit looks at as far as there are such columns.
 
     Raises:
         UserError: a source that cannot be used; leakage is reported, not refused.
     """
     question, manifest = ask(sources.load(data, seed, labels))
     images = store.prepare(manifest.table, data.reading)
-    audited, table = audit(manifest, images, data.max_unreadable, seed, data.same_patients, data.aspect)
+    audited, table = audit(manifest, images, data.max_unreadable, seed, data.same_patients, data.aspect, tabular)
     facts = images.facts[["id", "width", "height", "bits"]]
     found = mismatches(table.merge(facts, on="id", suffixes=("_of_source", "")), data, manifest.synthetic)
     told = images.facts[["id", "width", "height", "row_spacing", "column_spacing"]]
