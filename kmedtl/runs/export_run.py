@@ -68,7 +68,7 @@ def export_run(run: FinishedRun, formats: Sequence[str], folder: Path, log: Call
         UserError: a source without the run's images, a model that does not load.
     """
     data = run.recipe.data
-    _, manifest = ask(run.recipe, sources.load(data, run.recipe.seed, labels_of(run.task)))
+    _, manifest = ask(run.recipe, sources.load(data, run.recipe.seed, labels_of(run.recipe.task)))
     listed = read_csv(run.folder / "manifest.csv", keep_default_na=False, dtype=str)
     files = manifest.table.set_index("id")
     training = files.loc[files.index.intersection(pd.Index(listed.loc[listed["split"] == "train", "id"]))]

@@ -25,8 +25,8 @@ from kmedtl.errors import UserError
 from kmedtl.recipe import Backbone, Data, Recipe
 from kmedtl.runs.train import check_network
 from kmedtl.statistics.groups import check_columns
-from kmedtl.tasks import task_of
-from kmedtl.tasks.task import KnownTargets, Task
+from kmedtl.tasks import needs_labels, task_of
+from kmedtl.tasks.task import KnownTargets
 
 SHOWN = 3  # pairs of images that a message names
 
@@ -96,7 +96,7 @@ def prepare_recipe(recipe: Recipe) -> Prepared:
 
 def prepare_images(recipe: Recipe) -> Prepared:
     """List, decode and audit the images of a recipe, as far as its task can use them; see `prepare`."""
-    return prepare(recipe.data, recipe.seed, labels_of(task_of(recipe.task)), partial(ask, recipe), recipe.tabular)
+    return prepare(recipe.data, recipe.seed, labels_of(recipe.task), partial(ask, recipe), recipe.tabular)
 
 
 def ask(recipe: Recipe, manifest: Manifest) -> tuple[Any, Manifest]:
@@ -117,18 +117,17 @@ def look(recipe: Recipe) -> Prepared:
     Raises:
         UserError: a source that cannot be used.
     """
-    data, task = replace(recipe.data, max_unreadable=1.0), task_of(recipe.task)
+    data, labelled = replace(recipe.data, max_unreadable=1.0), needs_labels(recipe.task)
     look_at = replace(recipe, data=data)
 
     def asked(manifest: Manifest) -> tuple[Any, Manifest]:
         try:
             known = with_columns(manifest, recipe.tabular)
-            return (None, known) if task.needs_classes else ask(look_at, manifest)
+            return (None, known) if labelled else ask(look_at, manifest)
         except UserError as error:
             return None, replace(manifest, notes=(_refused(error, manifest), *manifest.notes))
 
-    labels: Labels = "wanted" if task.needs_classes else labels_of(task)
-    found = prepare(data, recipe.seed, labels, asked, recipe.tabular)
+    found = prepare(data, recipe.seed, "wanted" if labelled else "unasked", asked, recipe.tabular)
     try:
         return with_targets(found, recipe) if found.question else found
     except UserError as error:
@@ -140,9 +139,9 @@ def _refused(error: UserError, manifest: Manifest) -> str:
     return f"A run refuses this: {str(error).replace(manifest.source, manifest.source_name)}"
 
 
-def labels_of(task: Task) -> Labels:
-    """Return what a task asks of a source's labels."""
-    return "needed" if task.needs_classes else "unasked"
+def labels_of(settings: Any) -> Labels:
+    """Return what a recipe's `task` asks of a source's labels."""
+    return "needed" if needs_labels(settings) else "unasked"
 
 
 def with_targets(data: Prepared, recipe: Recipe) -> Prepared:
