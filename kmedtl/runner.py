@@ -68,7 +68,7 @@ def run(
         log = run_folder.logged(log, folder)
         begin(recipe, folder)
         data = prepare_run(recipe)
-        page.write(data.audit, data.store, data.manifest, data.table, folder)
+        page.write(data.audit, data.store, data.manifest, data.listed, folder)
         result: Result | CrossValidation
         if recipe.data.folds:
             result = _cross_validate(recipe, data, folder, log, start)

@@ -33,7 +33,7 @@ def command(options: argparse.Namespace) -> int:
 
     with run_folder.building(final) as folder:
         data = look(recipe)
-        page.write(data.audit, data.store, data.manifest, data.table, folder)
+        page.write(data.audit, data.store, data.manifest, data.listed, folder)
     lines = [describe(data.audit)]
     unreadable = data.audit.unreadable
     if len(unreadable) > int(recipe.data.max_unreadable * data.audit.listed):

@@ -39,7 +39,8 @@ class Prepared:
         manifest: every image that the source lists.
         store: the pixels of those that could be read.
         audit: what is in them.
-        table: the manifest's rows of readable images, with `record`, `twin` and `poor`; not divided into splits yet.
+        listed: the manifest's rows of readable images, with `record`, `twin` and `poor`; not divided into splits yet.
+        table: those of them that are used: without copies, where the recipe leaves these out.
         mismatches: how the images do not suit the recipe.
         question: what is asked of them, where a task was given.
         targets: what is known of them, likewise.
@@ -48,6 +49,7 @@ class Prepared:
     manifest: Manifest
     store: Store
     audit: Audit
+    listed: pd.DataFrame
     table: pd.DataFrame
     mismatches: tuple[Mismatch, ...] = ()
     question: Any = None
@@ -179,10 +181,10 @@ def prepare(
     facts = images.facts[["id", "width", "height", "bits"]]
     found = mismatches(table.merge(facts, on="id", suffixes=("_of_source", "")), data, manifest.synthetic)
     told = images.facts[["id", "width", "height", "row_spacing", "column_spacing"]]
-    table = table.merge(told.set_axis(["id", *SIZES, *SPACINGS], axis=1), on="id")
-    table, dropped = _without_copies(table, manifest) if data.copies == "drop" else (table, ())
+    listed = table.merge(told.set_axis(["id", *SIZES, *SPACINGS], axis=1), on="id")
+    used, dropped = _without_copies(listed, manifest) if data.copies == "drop" else (listed, ())
     warnings = (*audited.warnings, *(mismatch.text for mismatch in found), *dropped)
-    return Prepared(manifest, images, replace(audited, warnings=warnings), table, tuple(found), question)
+    return Prepared(manifest, images, replace(audited, warnings=warnings), listed, used, tuple(found), question)
 
 
 def _without_copies(table: pd.DataFrame, manifest: Manifest) -> tuple[pd.DataFrame, tuple[str, ...]]:

@@ -113,6 +113,8 @@ def test_copies_are_left_out_where_the_recipe_says_so_but_no_contradiction_is(fo
     kept, whole = look(folder, copies="drop"), look(folder)
     assert set(whole.table["id"]) - set(kept.table["id"]) == {"NORMAL/N5-1.png"}
     assert kept.audit.duplicates == whole.audit.duplicates
+    page.write(kept.audit, kept.store, kept.manifest, kept.listed, folder)  # which shows them
+    assert "N5-1.png" in (folder / "audit.html").read_text()
     assert "1 copies of other images were left out (data.copies=drop)." in kept.audit.warnings
 
 
