@@ -16,7 +16,10 @@ from pydicom.sequence import Sequence
 from kmedtl.images.pixels import UnreadableImageError
 
 # What an enhanced image keeps in its functional groups instead of at the top.
-GROUPS = ("PixelValueTransformationSequence", "FrameVOILUTSequence", "PixelMeasuresSequence")
+GROUPS = (
+    "PixelValueTransformationSequence", "FrameVOILUTSequence", "PixelMeasuresSequence", "PlanePositionSequence",
+    "PlaneOrientationSequence",
+)  # fmt: skip
 
 
 def tags_of_frame(data: pydicom.Dataset, number: int) -> pydicom.Dataset:
