@@ -24,7 +24,7 @@ GROUPS = (
 
 def tags_of_frame(data: pydicom.Dataset, number: int) -> pydicom.Dataset:
     """Return the tags with those of a frame's functional groups laid over them: its own before the shared ones."""
-    merged = pydicom.Dataset(data)
+    merged = pydicom.Dataset(dict(data.items()))  # of a Dataset itself it would share, and change, what it holds
     for keyword, index in (("SharedFunctionalGroupsSequence", 0), ("PerFrameFunctionalGroupsSequence", number)):
         groups = data.get(keyword)
         if not isinstance(groups, Sequence) or index >= len(groups):

@@ -69,10 +69,10 @@ def read_frames(path: Path) -> Stored:
         _check_kind(data)
         count = _frames(data)
         if "PerFrameFunctionalGroupsSequence" not in data:
-            what = "a single slice" if count == 1 else "frames without positions"
             raise refusal(
-                what, "an enhanced multi-frame file, or a folder of slices", f"{count} frames, no functional groups",
-                "A single slice and a film are read as images, not as a volume",
+                "frames without positions", "an enhanced multi-frame file, or a folder of slices",
+                f"{count} frame{'s' if count > 1 else ''}, and nothing says where",
+                "Give the folder of a series; films and single slices are read as images",
             )  # fmt: skip
         frames = [tags_of_frame(data, number) for number in range(count)]
         tags = []

@@ -131,7 +131,7 @@ def _dtype(header: Nifti1Header) -> np.dtype:
     remedy = "Save it as int16 or float32"
     try:
         dtype = header.get_data_dtype()
-    except HeaderDataError:
+    except (HeaderDataError, KeyError):
         raise refusal("its kind of number", "one of NIfTI's", "an unknown code", remedy) from None
     if dtype.kind not in "iuf" or dtype.itemsize > 8:
         kind = "colours" if dtype.names else f"{dtype.name}"
@@ -212,17 +212,15 @@ def _damaged(expected: str, received: str) -> UnreadableImageError:
 
 
 def _scaled(raw: np.ndarray, header: Nifti1Header) -> np.ndarray:
-    from nibabel.spatialimages import HeaderDataError
-
-    try:
-        slope, offset = header.get_slope_inter()
-    except HeaderDataError:
-        raise refusal("scl_slope and scl_inter", "finite numbers", "infinity or NaN", _AGAIN) from None
+    slope, offset = float(header["scl_slope"]), float(header["scl_inter"])
+    is_none = slope == 0 or np.isnan(slope)
+    if not is_none and not (np.isfinite(slope) and np.isfinite(offset)):
+        raise refusal("scl_slope and scl_inter", "finite numbers", f"{slope:g} and {offset:g}", _AGAIN)
     values = np.empty(raw.shape, np.float32, order="F")
     with np.errstate(over="ignore", invalid="ignore"):  # what overflows is found, and refused, below
         for index in range(raw.shape[2]):  # float64 takes room: a slice at a time
             one = raw[..., index]
-            values[..., index] = one if slope is None else one.astype(np.float64) * slope + offset
+            values[..., index] = one if is_none else one.astype(np.float64) * slope + offset
     return values
 
 

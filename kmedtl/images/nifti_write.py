@@ -44,9 +44,12 @@ def write_nifti(labels: np.ndarray, like: Volume, path: Path) -> None:
     stored = as_stored(_smallest(labels), like.grid)
     if like.grid.header:
         kind = nib.Nifti1Image if len(like.grid.header) == 348 else nib.Nifti2Image
-        image = kind(stored, None, _geometry(like.grid.header))
+        image = kind(stored, None, _header(like.grid.header, stored.dtype))
     else:
-        image = nib.Nifti1Image(stored.transpose(2, 1, 0), like.grid.affine[:, [2, 1, 0, 3]])
+        affine = like.grid.affine[:, [2, 1, 0, 3]]
+        image = nib.Nifti1Image(stored.transpose(2, 1, 0), affine)
+        image.set_sform(affine, "scanner")
+        image.set_qform(affine, "scanner")
         image.header.set_xyzt_units("mm")
     content = image.to_bytes()
     part = path.with_name(f".{path.name}.part")
@@ -68,12 +71,13 @@ def _smallest(labels: np.ndarray) -> np.ndarray:
     raise UserError(f"labels: expected numbers of 32 bits. Received: {low} to {high}.")
 
 
-def _geometry(block: bytes) -> Nifti1Header:
-    """Return a new header with what an image's header says of its place, bit for bit."""
+def _header(block: bytes, dtype: np.dtype) -> Nifti1Header:
+    """Return a new header, of labels, with what an image's header says of its place, bit for bit."""
     nib = load_nibabel()
     kind = nib.Nifti1Header if len(block) == 348 else nib.Nifti2Header
     order = "<" if int.from_bytes(block[:4], "little") == len(block) else ">"
     old, new = kind(block, endianness=order, check=False), kind()
     for name in _KEPT:
         new[name] = old[name]
+    new.set_data_dtype(dtype)
     return new

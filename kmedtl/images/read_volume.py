@@ -67,10 +67,9 @@ def _stored(path: Path) -> Stored:
         from kmedtl.images.dicom_series import read_frames  # pydicom is slow to import
 
         return read_frames(path)
-    received = (
-        f"a {path.suffix} file" if path.is_file() and path.suffix else "another file" if path.is_file() else "none"
-    )
-    raise refusal("not a volume", VOLUME_FORMATS, received, "Convert it to NIfTI")
+    if not path.exists():
+        raise refusal("not a volume", "a file or a folder", "a path with nothing at it", "Check its spelling")
+    raise refusal("not a volume", VOLUME_FORMATS, f"another file, {path.suffix or 'no suffix'}", "Convert it to NIfTI")
 
 
 def _of_folder(folder: Path) -> Stored:
