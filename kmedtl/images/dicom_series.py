@@ -18,6 +18,7 @@ from kmedtl.images.dicom import check_pixel_tags, opened, padding_in, stored_val
 from kmedtl.images.dicom_luts import modality_values, numbers, tags_of_frame
 from kmedtl.images.dicom_seg import SEGMENTATION
 from kmedtl.images.pixels import UnreadableImageError
+from kmedtl.images.read_image import readable
 from kmedtl.images.slice_stack import stack
 from kmedtl.images.volume import Kind, Stored, check_voxels, refusal
 from kmedtl.system.progress import progress
@@ -52,7 +53,7 @@ def read_series(files: Sequence[Path]) -> Stored:
     """
     tags = []
     for number, path in enumerate(progress(files, "Reading headers", unit="file"), 1):
-        with _counted(number, len(files)), opened(path, stop_before_pixels=True) as data:
+        with _counted(number, len(files)), readable(path), opened(path, stop_before_pixels=True) as data:
             _check_single(data)
             tags.append(_slice_tags(tags_of_frame(data, 0)))
     order, affine = _order(tags)
@@ -65,7 +66,7 @@ def read_frames(path: Path) -> Stored:
     Raises:
         UnreadableImageError: the file cannot be read, or its frames are no one evenly spaced volume, and why.
     """
-    with opened(path) as data:
+    with readable(path), opened(path) as data:
         _check_kind(data)
         count = _frames(data)
         if "PerFrameFunctionalGroupsSequence" not in data:
@@ -91,12 +92,12 @@ def is_multi_frame(path: Path) -> bool:
     Raises:
         UnreadableImageError: it cannot be read.
     """
-    with opened(path, stop_before_pixels=True) as data:
+    with readable(path), opened(path, stop_before_pixels=True) as data:
         return _frames(data) > 1 or "PerFrameFunctionalGroupsSequence" in data
 
 
 def _slice(path: Path, number: int, count: int) -> np.ndarray:
-    with _counted(number, count), opened(path) as data:
+    with _counted(number, count), readable(path), opened(path) as data:
         check_pixel_tags(data)
         return _values(stored_values(data, 0), tags_of_frame(data, 0))
 

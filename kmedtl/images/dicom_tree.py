@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydicom import config
 from pydicom.uid import UID
 
 from kmedtl.images.dicom import read_tags
@@ -51,7 +52,7 @@ def series_in(folder: Path) -> DicomTree:
             others.append(path)
             continue
         tags = read_tags(str(path), _TAGS)
-        if tags["SOPClassUID"] and "Image Storage" not in UID(tags["SOPClassUID"]).name and not tags["Rows"]:
+        if tags["SOPClassUID"] and "Image Storage" not in _kind(tags["SOPClassUID"]) and not tags["Rows"]:
             without_pixels.append(path)
         elif tags["SeriesInstanceUID"] and tags["Rows"]:
             series.setdefault(tags["SeriesInstanceUID"], []).append(path)
@@ -59,6 +60,11 @@ def series_in(folder: Path) -> DicomTree:
             damaged.append(path)
     numbered = {number: tuple(paths) for number, paths in enumerate(series.values(), 1)}
     return DicomTree(numbered, tuple(damaged), tuple(without_pixels), tuple(others))
+
+
+def _kind(uid: str) -> str:
+    """Return the name of a SOP class, or what stands for it: nothing is told of what no UID can be."""
+    return UID(uid, config.IGNORE).name
 
 
 def _is_hidden(path: Path) -> bool:

@@ -105,7 +105,10 @@ def _header(content: BinaryIO) -> Nifti1Header:
         remedy = "Convert it from its source: Analyze does not say which side is left"
         raise refusal("not a NIfTI file", "the magic n+1 or n+2", "none, as of Analyze files", remedy)
     kind = nib.Nifti1Header if size == 348 else nib.Nifti2Header
-    return kind(block[:size], endianness=orders[size], check=False)
+    header = kind(block[:size], endianness=orders[size], check=False)
+    if header["pixdim"][0] == 0:
+        header["pixdim"][0] = 1  # as the standard says, of the qform's handedness
+    return header
 
 
 _AGAIN = "Convert it again from its source"
@@ -172,10 +175,12 @@ def _affine(header: Nifti1Header, shape: tuple[int, int, int]) -> np.ndarray:
 
 
 def _qform(header: Nifti1Header) -> np.ndarray | None:
+    from nibabel.spatialimages import HeaderDataError
+
     try:
         return header.get_qform(coded=True)[0]
-    except ValueError:  # the quaternion is longer than 1
-        raise refusal("the qform", "a rotation", "a quaternion that is none", _AGAIN) from None
+    except (ValueError, HeaderDataError):  # the quaternion is longer than 1, or pixdim[0] neither 1 nor −1
+        raise refusal("the qform", "a rotation", "numbers that are none", _AGAIN) from None
 
 
 def _voxels(

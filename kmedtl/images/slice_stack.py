@@ -72,7 +72,7 @@ def _check_doubled(places: np.ndarray) -> None:
     doubled = int((counts > 1).sum())
     raise refusal(
         "doubled slices", "one slice at each place", f"{doubled} of {len(starts)} places with up to {most} slices",
-        "Take the surplus files out",
+        "Take the surplus files out; time points and echoes are volumes of their own",
     )  # fmt: skip
 
 

@@ -297,6 +297,7 @@ NIFTI = {
     "shear": (nifti(fields=sform([0.7, 0, 0.5, -10], qform_code=0)), "shear: expected axes at right angles"),
     "left and right contradicted": (nifti(fields=sform([-0.7, 0, 0, -10])), "orientation: .* LAS and RAS"),
     "places contradicted": (nifti(fields=sform([0.7, 0, 0, -7])), "position: .* voxels 3 mm apart"),
+    "a handedness that is none": (nifti(fields={"pixdim": [3, 0.7, 0.8, 2.5, 1, 1, 1, 1]}), "the qform: expected"),
     "a quaternion that is none": (nifti(fields={"quatern_b": 3}), "the qform: expected a rotation"),
     "cut short": (nifti(cut=-100), "a damaged NIfTI file: expected 480 bytes of voxels. Received: 380"),
     "a header alone": (nifti(cut=352), "480 bytes of voxels. Received: 0"),
@@ -328,6 +329,7 @@ NIFTI = {
     "float64": (nifti(image=numbers(np.float64)), STORED),
     "a fourth axis of 1": (nifti(image=nifti_image(stored_values().transpose(2, 1, 0)[..., None])), STORED),
     "NIfTI-2": (nifti(image=nifti_image(kind=nib.Nifti2Image)), STORED),
+    "a handedness of 0": (nifti(fields={"pixdim": [0, 0.7, 0.8, 2.5, 1, 1, 1, 1], "sform_code": 0}), STORED),
     "a qform alone": (nifti(image=nifti_image(codes=(1, 0))), STORED),
     "an sform of another world": (nifti(fields=sform([0.7, 0, 0, -7], code=4)), STORED),
     "a few bytes more": (nifti(more=b"\0" * 20), STORED),
@@ -385,3 +387,38 @@ def test_big_endian_nifti_is_the_same(tmp_path):
     nib.Nifti1Image(np.asarray(image.dataobj), image.affine, image.header.as_byteswapped(">")).to_filename(path)
     assert path.read_bytes()[:4] == b"\0\0\1\x5c"
     assert np.array_equal(read_volume(path).values, STORED)
+
+
+def harmed(content, random):
+    """Cut a file short, or change a few of its bytes, of its header above all."""
+    if random.random() < 0.25:
+        return content[: random.integers(len(content))]
+    changed = bytearray(content)
+    for place in random.integers(len(content) if random.random() < 0.2 else min(352, len(content)), size=4):
+        changed[place] = random.integers(256)
+    return bytes(changed)
+
+
+@pytest.mark.filterwarnings("error")  # they quote what a file holds
+@pytest.mark.parametrize("kind", ["v.nii", "v.nii.gz", "packed", "frames", "slices"])
+def test_a_damaged_file_is_read_or_refused_and_never_quoted(tmp_path, kind):
+    random = np.random.default_rng(5)
+    folder = save_all(series(), tmp_path / "ct")
+    whole = {
+        "v.nii": nifti_bytes(),
+        "v.nii.gz": gzip.compress(nifti_bytes()),
+        "packed": nifti_bytes(),
+        "frames": save(enhanced(), tmp_path / "e.dcm").read_bytes(),
+        "slices": (folder / "003.dcm").read_bytes(),
+    }[kind]
+    names = {"packed": "p.nii.gz", "frames": "e.dcm", "slices": "ct/003.dcm"}
+    path, told = tmp_path / names.get(kind, kind), []
+    for _ in range(60):
+        content = harmed(whole, random)
+        path.write_bytes(gzip.compress(content) if kind == "packed" else content)
+        try:
+            read_volume(folder if kind == "slices" else path)
+        except UnreadableImageError as error:
+            told.append(str(error))
+    assert len(told) > 10
+    assert not [secret for secret in SECRETS if secret in " ".join(told)]
