@@ -56,6 +56,9 @@ def read_series(files: Sequence[Path]) -> Stored:
         with _counted(number, len(files)), readable(path), opened(path, stop_before_pixels=True) as data:
             _check_single(data)
             tags.append(_slice_tags(tags_of_frame(data, 0)))
+    copies = len(tags) - len({(one.instance, one.position) for one in tags})
+    if copies:  # else they would look like time points
+        raise refusal("doubled slices", "each slice once", f"{copies} copies of slices", "Take the copies out")
     order, affine = _order(tags)
     return _filled(tags, affine, "dicom_series", (_slice(files[index], 1 + index, len(files)) for index in order))
 
@@ -130,9 +133,6 @@ def _order(tags: Sequence[SliceTags]) -> tuple[np.ndarray, np.ndarray]:
         found = Counter(of(one) for one in tags)
         if len(found) > 1:
             raise refusal(told, f"one in all {len(tags)} slices", _in_short(found), remedy)
-    copies = len(tags) - len({(one.instance, one.position) for one in tags})
-    if copies:
-        raise refusal("doubled slices", "each slice once", f"{copies} copies of slices", "Take the copies out")
     if len(tags) < 2:
         raise refusal("a single slice", "at least 2 slices", "1", "Read it as an image, not as a volume")
     check_voxels((len(tags), *tags[0].size))

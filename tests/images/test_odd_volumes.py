@@ -72,6 +72,12 @@ def copied(folder):
     return folder
 
 
+def all_copied(folder):
+    save_all(series(), folder / "a")
+    save_all(series(), folder / "b")
+    return folder
+
+
 def two_series(folder):
     save_all(series(), folder / "one")
     save_all(series(SeriesInstanceUID=uid(2, 1)), folder / "two")
@@ -170,6 +176,7 @@ DICOM = {
     "spacing that grows": (placed(0, 1, 2.1, 3.3, 4.6), "unevenly spaced slices"),
     "two slices at one place": (placed(0, 2.5, 5, 5, 7.5), "doubled slices: .* 1 of 4 places with up to 2"),
     "a file copied": (copied, "doubled slices: expected each slice once. Received: 1 copies"),
+    "all files copied": (all_copied, "doubled slices: expected each slice once. Received: 8 copies"),
     "two time points": (placed(0, 0, 2.5, 2.5, 5, 5), "4-D: expected one slice .* 3 places with 2 slices each"),
     "all at one place": (changed(ImagePositionPatient=[0, 0, 0]), "doubled slices: .* 1 of 1 places with up to 8"),
     "mixed orientation": (changed(4, ImageOrientationPatient=[0, 1, 0, 0, 0, -1]), "mixed orientation"),
@@ -215,7 +222,8 @@ DICOM = {
     "a segmentation": (of_segments, "a DICOM Segmentation: .* NIfTI"),
     "frames without positions": (one_file(enhanced(with_positions=False)), "frames without positions: .* 8 frames"),
     "a frame missing": (one_file(enhanced([0, 1, 3, 4, 5, 6, 7])), MISSING.format(8, 7, 2)),
-    "frames twice": (one_file(enhanced([*range(8), *range(8)])), "doubled slices: expected each slice once"),
+    "frames of two time points": (one_file(enhanced([*range(8), *range(8)])), "4-D: .* 8 places with 2 slices each"),
+    "a frame twice": (one_file(enhanced([*range(8), 3])), "doubled slices: .* 1 of 8 places"),
     "frames unevenly spaced": (one_file(enhanced(shift=0.9)), "unevenly spaced slices"),
     "an empty folder": (nothing, "no series: .* none in 0 files"),
     "a folder of films": (a_film, "no series: .* none in 1 files"),
