@@ -47,7 +47,8 @@ WAYS = {
     "1e-4": {"lr": 1e-4},
     "3e-5": {"lr": 3e-5},
     "LAMB, 3e-3": {"lr": 3e-3, "optimizer": "lamb"},
-    "SGD, 1e-2": {"lr": 1e-2, "optimizer": "sgd"},
+    "3e-4, averaged weights": {"lr": 3e-4, "ema": 0.98},
+    "3e-4, as schedule auto": {"lr": 3e-4, "layer_decay": 0.85, "warmup": 0.2, "clip_norm": 1.0, "ema": 0.98},
 }
 REMEDIES = {
     "none": {},

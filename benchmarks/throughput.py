@@ -78,7 +78,7 @@ def train(recipe, question, data, folder):
     pixels = data["test"].pixels()
     predict_outputs(model, data["test"])
     timed("predict, Keras", len(pixels), lambda: predict_outputs(model, data["test"]))
-    for path in write_all(model, folder, data["train"].sample(64, 0)):
+    for path in write_all(model, folder, data["train"].sample(64, 0).images):
         if path.suffix == ".tflite":
             runtime = LiteRTModel(path)
             runtime(pixels[:2])

@@ -23,6 +23,7 @@ from kmedtl.data.manifest import Manifest
 from kmedtl.data.pipeline import Pipeline
 from kmedtl.edge.model_info import ModelInfo
 from kmedtl.edge.out_of_distribution import OutOfDistribution
+from kmedtl.edge.shapes import ModelInputs
 from kmedtl.explain.gallery import explained
 from kmedtl.explain.overlay import ExampleImage
 from kmedtl.export.exporting import LabelledImages, TrainedModel, export
@@ -31,11 +32,13 @@ from kmedtl.finetune.determinism import deterministic
 from kmedtl.recipe import Recipe
 from kmedtl.runs import cross_validation, run_folder
 from kmedtl.runs import result as results
+from kmedtl.runs.ablation import ablation
 from kmedtl.runs.alone import ask_alone
 from kmedtl.runs.answers import Answers, answers_of, arrays_of, known_images, predictions_of
 from kmedtl.runs.cross_validation import CrossValidation
 from kmedtl.runs.divide import describe, divided
 from kmedtl.runs.environment import Start, environment, now
+from kmedtl.runs.fusion import Joined, join
 from kmedtl.runs.prepare import Prepared, prepare_run
 from kmedtl.runs.result import Result
 from kmedtl.runs.resume import begin
@@ -109,16 +112,20 @@ def _run_split(
     log(describe(data.audit, data.manifest, parts))
 
     model, recipe, trained = train(recipe, question, parts, folder, log)
+    joined = join(model, recipe, question, parts, log)
+    model = joined.model
 
-    answers = {split: answers_of(model, parts[split], recipe) for split in ("val", "test")}
+    given = {split: answers_of(model, parts[split], recipe) for split in ("val", "test")}
+    held_out = given["val"].examples.shifted(joined.held_out)
+    answers = given | {"val": replace(given["val"], examples=held_out)}
     validation, test = answers["val"], answers["test"]
     fit = task.fit_decoder(question, recipe.evaluation, validation.examples, recipe.seed)  # validation chooses,
     evaluation = task.evaluate(question, recipe.evaluation, test.examples, fit, recipe.seed)  # the test judges
 
     alone = ask_alone(recipe, question, parts, test.examples, fit, folder, log)
     known = known_images(model, parts["train"], validation, recipe.seed)
-    info = _describe_model(recipe, manifest, fit.decoder, known)
-    subject = _trained_model(model, info, recipe, question, fit, evaluation, parts["train"], answers)
+    info = _describe_model(recipe, manifest, fit.decoder, known, parts["train"])
+    subject = _trained_model(joined, info, recipe, question, fit, evaluation, parts["train"], given)
     result = Result(
         recipe=recipe,
         question=question,
@@ -136,6 +143,7 @@ def _run_split(
         environment=environment(start),
         audit_page=audit_page,
         alone=alone,
+        ablation=ablation(joined, recipe, question, parts, {name: one.examples for name, one in answers.items()}, fit),
     )
     results.write(result, folder)
     log_result(recipe, folder, {name: estimate.value for name, estimate in evaluation.estimates.items()})
@@ -143,7 +151,7 @@ def _run_split(
 
 
 def _trained_model(
-    model: keras.Model,
+    joined: Joined,
     info: ModelInfo,
     recipe: Recipe,
     question: Any,
@@ -152,11 +160,13 @@ def _trained_model(
     training: Pipeline,
     answers: dict[str, Answers],
 ) -> TrainedModel:
-    def sample(count: int) -> np.ndarray:
+    def sample(count: int) -> ModelInputs:
         return training.sample(count, recipe.seed)
 
-    seen = [LabelledImages(part.pixels, part.examples) for part in answers.values()]
-    return TrainedModel(model, info, recipe, task_of(recipe.task), question, fit, evaluation.headline, sample, *seen)
+    validation, test = (LabelledImages(part.inputs, part.examples) for part in answers.values())
+    validation = replace(validation, held_out=joined.held_out)
+    task, headline = task_of(recipe.task), evaluation.headline
+    return TrainedModel(joined.model, info, recipe, task, question, fit, headline, sample, validation, test)
 
 
 def _samples(
@@ -180,10 +190,13 @@ def _explained(
         return task.gallery(question, examples, fit.decoder, cases, pixels)
 
     method = recipe.evaluation.explain
-    return explained(model, choose, test.examples, test.pixels, method, hidden, own if task.gallery else None)
+    images, fields = test.inputs
+    return explained(model, choose, test.examples, images, method, hidden, own if task.gallery else None, fields)
 
 
-def _describe_model(recipe: Recipe, manifest: Manifest, decoder: Any, kind: OutOfDistribution) -> ModelInfo:
+def _describe_model(
+    recipe: Recipe, manifest: Manifest, decoder: Any, kind: OutOfDistribution, training: Pipeline
+) -> ModelInfo:
     card = card_of(registry.get(recipe.backbone.name), recipe.backbone.weights)
     return ModelInfo(
         decoder=decoder,
@@ -199,5 +212,6 @@ def _describe_model(recipe: Recipe, manifest: Manifest, decoder: Any, kind: OutO
         aspect=recipe.data.reading.aspect,
         out_of_distribution=kind,
         weights=config.to_dict(card) if card else {},
+        fields=training.fields.encoding if training.fields else (),
         **hashes(recipe, manifest.table),
     )

@@ -95,7 +95,13 @@ def test_commands_and_recipes_of_the_page_on_tasks_are_true(tmp_path):
     for text in re.findall(r"```yaml\n(.*?)```", (DOCS / "tasks.md").read_text(), flags=re.S):
         (tmp_path / "recipe.yaml").write_text(text)
         recipes.append(find(tmp_path / "recipe.yaml"))
-    assert [recipe.task.kind for recipe in recipes] == ["regression", "ordinal", "segmentation", "multi"]
+    assert [recipe.task.kind for recipe in recipes] == [
+        "regression",
+        "ordinal",
+        "segmentation",
+        "classification",
+        "multi",
+    ]
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -17,13 +18,18 @@ from kmedtl.data import splits
 from kmedtl.data.manifest import SPLITS, UNKNOWN, Manifest
 from kmedtl.data.spelling import one_spelling
 from kmedtl.data.store import Store
+from kmedtl.data.tabular import Kinds, encoded, learned_fields
 from kmedtl.errors import UserError
 from kmedtl.images.placement import placement
 from kmedtl.images.reading import Aspect
 from kmedtl.system.progress import progress
 
 LOOK_BATCH = 128  # images held at once
-PLACES = {"frame": "the border and corners of the images alone", "file": "size, mode and bits of the files alone"}
+PLACES = {
+    "frame": "the border and corners of the images alone",
+    "file": "size, mode and bits of the files alone",
+    "fields": "the fields beside the images alone",
+}
 MOST_TELLING = 4  # findings that are listed one by one
 TELLING = 0.6  # a shortcut is a warning where even the lower end of its AUC is above; random labels stay below
 
@@ -52,7 +58,7 @@ class Audit:
         images, patients: class → count of the readable images.
         splits: split that the source gave → images; empty where it gave none.
         sites, sizes, modes, bits: as found → images.
-        shortcuts: how well the label can be read from the border, and from the files' properties.
+        shortcuts: how well the label can be read from the border, from the files' properties, and from any fields.
         warnings: sentences for a person.
         spellings: groups of ids, an image a spelling, of patients who have several that count as one.
         suspected_leaks: those of `leaks` that are leaks only if the spellings are of one patient.
@@ -95,6 +101,7 @@ def audit(
     seed: int,
     same_patients: bool = True,
     aspect: Aspect = "stretch",
+    tabular: Kinds = MappingProxyType({}),
 ) -> tuple[Audit, pd.DataFrame]:
     """Return the audit, and the table of readable images with their `record` in the store, `twin` and `poor`.
 
@@ -104,6 +111,7 @@ def audit(
         max_unreadable: fraction of the images that may be unreadable.
         same_patients: patients whose ids differ only in spelling get the first of them, in the table too.
         aspect: how the images lie in the store's squares.
+        tabular: fields beside the images; those that are columns of the manifest are looked at.
 
     Raises:
         UserError: more unreadable files than allowed, or a class without a readable image.
@@ -124,7 +132,9 @@ def audit(
     as_spelled = table["patient"]
     if same_patients and manifest.patients_known and not manifest.synthetic:
         table["patient"] = one_spelling(as_spelled)
-    found = _sum_up(manifest, table, as_spelled, unreadable, _shortcuts(manifest, table, frames, seed))
+    features = {"frame": frames, "file": file_properties(table[["width", "height", "mode", "bits"]])}
+    features |= _fields(manifest, table, tabular)
+    found = _sum_up(manifest, table, as_spelled, unreadable, _shortcuts(manifest, table, features, seed))
     kept = manifest.table.merge(table[["id", "record", "twin", "poor"]], on="id", validate="1:1")
     return found, kept.assign(patient=kept["id"].map(table.set_index("id")["patient"]))
 
@@ -168,11 +178,21 @@ def _twins(manifest: Manifest, contents: pd.Series, prints: np.ndarray) -> np.nd
     return connected_components(links, directed=False)[1][same]
 
 
-def _shortcuts(manifest: Manifest, table: pd.DataFrame, frames: np.ndarray, seed: int) -> tuple[Shortcut, ...]:
+def _fields(manifest: Manifest, table: pd.DataFrame, tabular: Kinds) -> dict[str, np.ndarray]:
+    """Return the fields of the images as a model would take them; nothing where there are none."""
+    known = {name: kind for name, kind in tabular.items() if name in manifest.table}
+    if not known:
+        return {}
+    own = manifest.table.set_index("id").loc[table["id"]]
+    return {"fields": encoded(learned_fields(known, own), own)}
+
+
+def _shortcuts(
+    manifest: Manifest, table: pd.DataFrame, features: dict[str, np.ndarray], seed: int
+) -> tuple[Shortcut, ...]:
     """Ask of each finding whether something beside the image tells it."""
     if not manifest.findings:
         return ()
-    features = {"frame": frames, "file": file_properties(table[["width", "height", "mode", "bits"]])}
     targets, patients = manifest.targets(table), table["patient"].to_numpy(str)
     if len(manifest.findings) == 1:
         known = targets[:, 0] != UNKNOWN

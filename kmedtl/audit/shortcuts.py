@@ -30,7 +30,7 @@ class Shortcut:
     """A way to the label past the image.
 
     Attributes:
-        what: "frame" or "file".
+        what: "frame", "file" or "fields".
         finding: what can be read from it, one of the manifest's findings.
         auc: how well the label can be read from it, out of fold.
     """

@@ -29,9 +29,9 @@ def command(options: argparse.Namespace) -> int:
     from kmedtl.data import manifest as manifests
     from kmedtl.data import sources
     from kmedtl.data.pseudonyms import hide_patients
-    from kmedtl.tasks import task_of
+    from kmedtl.tasks import needs_labels
 
-    unasked = not task_of(recipe.task).needs_classes
+    unasked = not needs_labels(recipe.task)
     manifest = sources.load(recipe.data, recipe.seed, "unasked" if unasked else "wanted")
     if not (unasked or manifest.classes or (manifest.table["mask"] != "").any()):
         manifest = sources.load(recipe.data, recipe.seed)  # refuses, and says what is expected

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,8 +67,9 @@ def command(options: argparse.Namespace) -> int:
         runtime = open_runtime(run.model)
         check_fits(run.model, runtime.shapes, run.info)
         test = run.examples("test").in_order_of(images.table["id"])
+        pixels, beside = images.inputs()
         found = shift(
-            runtime, images.pixels(), test, run.info.decoder, options.severities, run.recipe.seed,
+            partial(runtime, fields=beside), pixels, test, run.info.decoder, options.severities, run.recipe.seed,
             reference,
         )  # fmt: skip
         notice = SYNTHETIC if run.info.synthetic else ""

@@ -71,7 +71,7 @@ def of_training(
     if not len(shown):
         return []
     targets = {name: known[shown.index] for name, known in train.targets.items()}
-    part = replace(train, table=shown, targets=targets, batch_size=len(shown))
+    part = replace(train, table=shown, targets=targets, batch_size=len(shown), fields=None)  # of which nothing shows
     versions = [(part.pixels(), targets)]
     for number, variation in enumerate(_variations(recipe)):
         (batch,) = part.varied(recipe.seed + number, variation, "none").as_numpy_iterator()

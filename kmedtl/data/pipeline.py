@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -15,10 +15,13 @@ from kmedtl.data.in_memory import ImagesInMemory
 from kmedtl.data.manifest import UNKNOWN, UNKNOWN_MASK
 from kmedtl.data.sampling import balanced, strata_of
 from kmedtl.data.store import Store
+from kmedtl.data.tabular import FieldInput
+from kmedtl.edge.shapes import ModelInputs
 
 SHUFFLE_BUFFER = 2048  # images; the store's own order is shuffled already
 Moving = Literal["mask", "boxes"]
-Batch = tuple[tf.Tensor, dict[str, tf.Tensor], tf.Tensor]  # images, targets by output, weights
+# Images (or images and the fields beside them), targets by output, weights.
+Batch = tuple[tf.Tensor | tuple[tf.Tensor, tf.Tensor], dict[str, tf.Tensor], tf.Tensor]
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,8 @@ class Pipeline:
         batch_size: images a batch; the last one may be smaller.
         moves: targets that move with the image: masks, (N, size, size, M), or boxes, (N, B, 4) of x and y at top left
             and bottom right in pixels.
+        fields: what is known beside the images, in the same order; None: the model takes none. Batches are then of
+            (images, fields) where otherwise of images.
     """
 
     store: Store | ImagesInMemory
@@ -53,35 +58,38 @@ class Pipeline:
     targets: Mapping[str, np.ndarray]
     batch_size: int
     moves: Mapping[str, Moving] = field(default_factory=dict)
+    fields: FieldInput | None = None
 
     @property
     def steps(self) -> int:
         return -(-len(self.table) // self.batch_size)
 
     def images(self) -> tf.data.Dataset:
-        """Return float32 batches (N, size, size, C) in 0–255, in the table's order."""
+        """Return float32 batches (N, size, size, C) in 0–255, in the table's order; with fields pairs of both."""
         return self.varied(seed=0, variation=Variation(), class_weights="none").map(lambda images, *_: images)
 
     def varied(self, seed: int, variation: Variation, class_weights: str) -> tf.data.Dataset:
         """Return (images, targets, weights) in the table's order, varied as `seed` says."""
-        return self._batches(self._selected(), seed, variation, class_weights)
+        return self._batches(self._selected(), seed, variation, class_weights, self.beside)
 
     def epoch(
         self, seed: int, variation: Variation, class_weights: str = "none", sampling: str = "natural"
     ) -> tf.data.Dataset:
         """Return one epoch of (images, targets, weights), drawn, shuffled and varied as `seed` says.
 
-        The targets are float32 (N, …) by output, the weights float32 (N,) with a mean of 1 over the split.
+        The targets are float32 (N, …) by output, the weights float32 (N,) with a mean of 1 over the split. Of fields,
+        some are dropped.
         """
-        return self._batches(self._shuffled(seed, sampling), seed, variation, class_weights)
+        fields = None if self.fields is None else self.fields.of_epoch(seed)
+        return self._batches(self._shuffled(seed, sampling), seed, variation, class_weights, fields)
 
     def rows_of_step(self, seed: int, step: int, sampling: str = "natural") -> np.ndarray:
         """Return the rows of the table in a batch of an epoch, counted from 0."""
         rows = self._shuffled(seed, sampling).map(lambda image, row: row).batch(self.batch_size)
         return next(iter(rows.skip(step).as_numpy_iterator()))
 
-    def sample(self, count: int, seed: int) -> np.ndarray:
-        """Return about `count` images as uint8 (n, size, size, C), each label by its share."""
+    def sample(self, count: int, seed: int) -> ModelInputs:
+        """Return about `count` images as uint8 (n, size, size, C), each label by its share, with their fields."""
         share = min(1.0, count / len(self.table))
         chosen = [
             row
@@ -90,7 +98,30 @@ class Pipeline:
         ]
         wanted = sorted(chosen)
         targets = {name: array[wanted] for name, array in self.targets.items()}
-        return replace(self, table=self.table.loc[wanted], targets=targets).pixels()
+        return replace(self, table=self.table.loc[wanted], targets=targets, fields=self._fields_of(wanted)).inputs()
+
+    def of(self, rows: np.ndarray) -> Pipeline:
+        """Return some of the images."""
+        table = self.table.iloc[rows].reset_index(drop=True)
+        targets = {name: array[rows] for name, array in self.targets.items()}
+        return replace(self, table=table, targets=targets, fields=self._fields_of(rows))
+
+    def _fields_of(self, rows: np.ndarray | Sequence[int]) -> FieldInput | None:
+        return None if self.fields is None else self.fields.of(rows)
+
+    @property
+    def beside(self) -> np.ndarray | None:
+        """What a model is given beside the images, float32 (N, D); None: nothing."""
+        return None if self.fields is None else self.fields.values
+
+    @property
+    def width(self) -> int:
+        """How many numbers an image that is; 0: nothing is."""
+        return 0 if self.beside is None else self.beside.shape[1]
+
+    def inputs(self) -> ModelInputs:
+        """Return what a model is given of every image, in the table's order."""
+        return ModelInputs(self.pixels(), self.beside)
 
     def pixels(self) -> np.ndarray:
         """Return every image as uint8 (N, size, size, C), in the table's order."""
@@ -123,19 +154,25 @@ class Pipeline:
             images = images.apply(tf.data.experimental.assert_cardinality(len(self.table)))
         return images.shuffle(min(len(self.table), SHUFFLE_BUFFER), seed=seed)
 
-    def _batches(self, images: tf.data.Dataset, seed: int, variation: Variation, class_weights: str) -> tf.data.Dataset:
+    def _batches(
+        self,
+        images: tf.data.Dataset,
+        seed: int,
+        variation: Variation,
+        class_weights: str,
+        fields: np.ndarray | None = None,
+    ) -> tf.data.Dataset:
         targets = {name: tf.constant(array) for name, array in self.targets.items()}
         weights = tf.constant(self.weights(class_weights))
         vary = _vary(variation, images.element_spec[0].shape[-1], seed, self.moves)
         batches = images.batch(self.batch_size)
-        return batches.map(
-            lambda images, rows: vary(
-                tf.cast(images, tf.float32),
-                {name: _as_float(tf.gather(array, rows)) for name, array in targets.items()},
-                tf.gather(weights, rows),
-            ),
-            num_parallel_calls=1,
-        ).prefetch(2)
+
+        def batch(images: tf.Tensor, rows: tf.Tensor) -> Batch:
+            known = {name: _as_float(tf.gather(array, rows)) for name, array in targets.items()}
+            varied, *rest = vary(tf.cast(images, tf.float32), known, tf.gather(weights, rows))
+            return (varied if fields is None else (varied, tf.gather(tf.constant(fields), rows)), *rest)
+
+        return batches.map(batch, num_parallel_calls=1).prefetch(2)
 
 
 def pipelines(
@@ -144,15 +181,20 @@ def pipelines(
     batch_size: int,
     targets: Callable[[pd.DataFrame], Mapping[str, np.ndarray]],
     moves: Mapping[str, Moving] | None = None,
+    fields: Callable[[pd.DataFrame, str], FieldInput] | None = None,
 ) -> dict[str, Pipeline]:
     """Return a pipeline for each split of `table` (a manifest's, with the columns `record` and `split`).
 
     Args:
         targets: from a part of the table to what is true of its images, by the name of the model's output.
         moves: which of them move with the image.
+        fields: from a part of the table and the name of its split to what is known beside its images; None: nothing.
     """
     parts = {str(split): part.sort_values("record").reset_index(drop=True) for split, part in table.groupby("split")}
-    return {split: Pipeline(store, part, targets(part), batch_size, moves or {}) for split, part in parts.items()}
+    return {
+        split: Pipeline(store, part, targets(part), batch_size, moves or {}, fields(part, split) if fields else None)
+        for split, part in parts.items()
+    }
 
 
 def _as_float(targets: tf.Tensor) -> tf.Tensor:

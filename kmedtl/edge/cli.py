@@ -42,6 +42,12 @@ def add_predict_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--files-from", metavar="FILE", help="read names of images, one a line; '-' for stdin")
     parser.add_argument("--format", choices=("table", "json", "jsonl", "csv"), default="table")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the answers there instead of printing them")
+    parser.add_argument(
+        "--fields",
+        metavar="WHAT",
+        help="what is known beside the images: age=54,sex=F of all, or a CSV with a row an image; else their DICOM "
+        "headers say",
+    )
     parser.add_argument("--explain", type=Path, metavar="DIR", help="write what each answer rests on, as pictures")
     parser.add_argument(
         "--window",

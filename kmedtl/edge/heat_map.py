@@ -46,7 +46,7 @@ def explained_score(model: Model, seen: ImageResult) -> Callable[[np.ndarray], n
     name, column = model.info.task.explained(answer)
 
     def score(images: np.ndarray) -> np.ndarray:
-        found = model.runtime(images)[name][..., column]
+        found = model.outputs(images, seen.known)[name][..., column]
         return found.reshape(len(found), -1).mean(axis=1)  # of a mask over all its pixels
 
     return score

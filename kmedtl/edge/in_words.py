@@ -40,6 +40,8 @@ def _goes_in(info: ModelInfo) -> list[str]:
         parts.append(f"images of more than 8 bits through their own window '{window.name}'")
     if info.pixel_offset:
         parts.append(f"from whose stored values {info.pixel_offset:g} is taken first")
+    if info.fields:
+        parts.append(f"beside it, as far as known: {', '.join(map(str, info.fields))}")
     return parts
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from kmedtl import config
+from kmedtl.edge.fields import Fields
 from kmedtl.edge.out_of_distribution import OutOfDistribution
 from kmedtl.edge.tasks import Decoder, edge_task_of
 from kmedtl.edge.tasks.task import EdgeTask
@@ -52,6 +53,7 @@ class ModelInfo:
         parity: how the file differs from the trained model on the test images; see `kmedtl.export.parity.Parity`.
         weights: the card of the imported weights that the training began with; empty: there were none. See
             `kmedtl.backbones.weights_card.WeightsCard`.
+        fields: what the model takes beside an image, in the order of its input `fields`; empty: the image alone.
 
     Raises:
         UserError: a value that no model has, or values that contradict each other.
@@ -79,6 +81,7 @@ class ModelInfo:
     intended_use: str = INTENDED_USE
     version: int = VERSION
     weights: Mapping[str, Any] = field(default_factory=dict)
+    fields: Fields = ()
 
     def __post_init__(self) -> None:
         expect(1 <= self.size <= LARGEST_SIZE, "size", f"1 to {LARGEST_SIZE} pixels", self.size)
@@ -86,6 +89,8 @@ class ModelInfo:
         expect(0 <= self.seed < 2**31, "seed", "a whole number from 0 to 2^31 - 1", self.seed)
         expect(self.value_range == VALUE_RANGE, "value_range", VALUE_RANGE, self.value_range)
         expect(self.normalisation == NORMALISATION, "normalisation", NORMALISATION, self.normalisation)
+        names = [one.name for one in self.fields]
+        expect(len(set(names)) == len(names), "fields", "names that differ", names)
         for name, figure in self.metrics.items():
             sound = len(figure) == 3 and all(map(math.isfinite, figure))
             expect(sound, f"metrics.{name}", "a figure and the two ends of its interval", figure)

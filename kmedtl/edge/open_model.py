@@ -42,6 +42,10 @@ def open_tflite(path: Path, threads: int = 1) -> Model:
 def _foreign(path: Path, threads: int) -> Model:
     runtime = LiteRTModel(path, threads)
     shape = runtime.input_shape
+    if runtime.shapes.fields:
+        raise UserError(
+            f"{path}: takes fields beside the image, and carries no {MEMBER} that says which; export it again."
+        )
     if len(shape) != 4 or shape[0] != 1 or shape[1] != shape[2] or shape[3] not in (1, 3):
         raise UserError(f"{path}: expected a model of one square image of 1 or 3 channels. Received: {shape}.")
     return Model(runtime, Reading(shape[1], shape[3]))

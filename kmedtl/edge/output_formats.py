@@ -12,7 +12,9 @@ from kmedtl.edge.predictor import Prediction
 from kmedtl.system.printable import cell, shown, shown_json
 
 Writer = Callable[[Iterable[Prediction], ModelInfo | None], Iterator[str]]
-ON_REQUEST = ("outputs", "explanation", "masks", "dicom_seg", "dicom_report")  # left out of JSON where there is none
+GAPS = ("fields_missing", "fields_unseen")  # of models that take fields beside the image
+# Left out of JSON where there is none.
+ON_REQUEST = ("outputs", "explanation", "masks", "dicom_seg", "dicom_report", *GAPS)
 
 
 def _table(predictions: Iterable[Prediction], info: ModelInfo | None) -> Iterator[str]:
@@ -31,7 +33,14 @@ def _cells(row: Prediction) -> list[str]:
         return [row.error or "  ".join(f"{value:.4f}" for value in row.outputs or ())]
     *cells, last = row.answer.cells()
     marked = f"  (UNLIKE THE TRAINING IMAGES: score {row.unlike_training:.2f})" if row.out_of_distribution else ""
-    return [*cells, f"{last}{marked}"]
+    return [*cells, f"{last}{marked}{_gaps(row)}"]
+
+
+def _gaps(row: Prediction) -> str:
+    """Return in words which fields say nothing of the image."""
+    told = {"missing": row.fields_missing, "never seen in training": row.fields_unseen}
+    parts = [f"{what}: {', '.join(names)}" for what, names in told.items() if names]
+    return f"  ({'; '.join(parts)})" if parts else ""
 
 
 def _json(predictions: Iterable[Prediction], info: ModelInfo | None) -> Iterator[str]:
@@ -56,12 +65,14 @@ def _csv(predictions: Iterable[Prediction], info: ModelInfo | None) -> Iterator[
     writer = csv.writer(text, lineterminator="\n")
     quoting = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
     names = info.task.columns(info.decoder) if info else ["outputs"]
-    writer.writerow(map(cell, ["image", *names, "error", "unlike_training", "out_of_distribution"]))
+    gaps = GAPS if info and info.fields else ()
+    writer.writerow(map(cell, ["image", *names, "error", "unlike_training", "out_of_distribution", *gaps]))
     yield _taken(text)
     for row in predictions:
         answer = row.answer or (info.task.blank(info.decoder) if info else None)
         values = answer.values() if answer else [_plain(row.outputs)]
         fields = [row.image, *values, row.error, row.unlike_training, row.out_of_distribution]
+        fields += [" ".join(getattr(row, name) or ()) for name in gaps]
         bare = any("\r" in value for value in fields if isinstance(value, str))  # which the writer does not quote
         (quoting if bare else writer).writerow(map(cell, fields))
         yield _taken(text)

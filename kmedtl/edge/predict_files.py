@@ -6,6 +6,7 @@ import argparse
 import os
 import re
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from kmedtl.edge.given_fields import Given, given_fields
 from kmedtl.edge.inputs import gathered
 from kmedtl.edge.model_info import ModelInfo
 from kmedtl.edge.output_formats import WRITERS
@@ -40,15 +42,16 @@ def answer(model: Model, options: argparse.Namespace) -> int:
     Returns 2 where a file could not be read, else 0: an answer that is marked as out of distribution is an answer.
 
     Raises:
-        UserError: as of `gathered`; a folder cannot be made; a DICOM object is asked for without highdicom, or of a
-            model that says nothing of itself; masks are asked of one that answers with none.
+        UserError: as of `gathered` and `given_fields`; a folder cannot be made; a DICOM object is asked for without
+            highdicom, or of a model that says nothing of itself; masks are asked of one that answers with none.
     """
     answered: list[Prediction] = []
+    given = given_fields(options.fields, model.fields)
     if options.window:
         model = _by_window(model, options)
     steps = [make(Path(folder), model) for make, folder in _wanted(options) if folder]
     with gathered(options.images, options.files_from) as places:
-        predictions = _kept(_predictions(model, places, steps), answered)
+        predictions = _kept(_predictions(model, places, given, steps), answered)
         with _written(options.out) as write:
             for text in WRITERS[options.format](predictions, model.info):
                 write(text)
@@ -94,6 +97,16 @@ def _tell_where(options: argparse.Namespace, answered: Sequence[Prediction]) -> 
     """Say on stderr what was written where, so that stdout holds the answers alone."""
     if options.out:
         print(f"Answers: {shown(options.out)}", file=sys.stderr)
+    counts = Counter(
+        name
+        for prediction in answered
+        for name in (*(prediction.fields_missing or ()), *(prediction.fields_unseen or ()))
+    )
+    if counts:
+        told = ", ".join(f"{name} of {count}" for name, count in counts.items())
+        print(
+            f"Fields that nothing is known of, of {len(answered)} images: {shown(told)}; see --fields.", file=sys.stderr
+        )
     pictures = sum(prediction.explanation is not None for prediction in answered)
     reports = sum(prediction.dicom_report is not None for prediction in answered)
     if options.explain:
@@ -117,8 +130,8 @@ def _wanted(options: argparse.Namespace) -> list[tuple[Callable[[Path, Model], S
     ]
 
 
-def _predictions(model: Model, places: Mapping[str, str], steps: list[Step]) -> Iterator[Prediction]:
-    for name, seen in zip(places, predict_files(model, list(places.values())), strict=True):
+def _predictions(model: Model, places: Mapping[str, str], given: Given, steps: list[Step]) -> Iterator[Prediction]:
+    for name, seen in zip(places, predict_files(model, list(places.values()), given), strict=True):
         yield _told(model, replace(seen, prediction=replace(seen.prediction, image=name)), places[name], steps)
 
 

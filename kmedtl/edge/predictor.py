@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
+from typing import Protocol
 
 import numpy as np
 
+from kmedtl.edge.fields import Fields, Values, encode, gaps
+from kmedtl.edge.given_fields import Given
 from kmedtl.edge.model_info import ModelInfo
 from kmedtl.edge.shapes import FEATURES
 from kmedtl.edge.tasks.task import Answer, Outputs
 from kmedtl.images.decode import Facts, decode_all
 from kmedtl.images.reading import Reading
 
-Runtime = Callable[[np.ndarray], Outputs]  # of uint8 (N, size, size, C)
+NOTHING: Mapping[str, object] = MappingProxyType({})  # is known beside an image
+
+
+class Runtime(Protocol):
+    """Runs a model: images are uint8 (N, size, size, C), fields float32 (N, D), None of a model that takes none."""
+
+    def __call__(self, images: np.ndarray, fields: np.ndarray | None = None) -> Outputs: ...
 
 
 @dataclass(frozen=True)
@@ -30,6 +40,17 @@ class Model:
     runtime: Runtime
     reading: Reading
     info: ModelInfo | None = None
+
+    @property
+    def fields(self) -> Fields:
+        """What it takes beside an image."""
+        return self.info.fields if self.info else ()
+
+    def outputs(self, images: np.ndarray, known: Values) -> Outputs:
+        """Return the outputs for uint8 images (N, size, size, C), the same being known beside each of them."""
+        if not self.fields:
+            return self.runtime(images)
+        return self.runtime(images, np.repeat(encode(self.fields, [known]), len(images), axis=0))
 
 
 @dataclass(frozen=True)
@@ -47,6 +68,8 @@ class Prediction:
         masks: the files of its masks, likewise.
         dicom_seg: the DICOM file of its masks, likewise.
         dicom_report: the DICOM files that tell the answer, likewise.
+        fields_missing, fields_unseen: of a model that takes fields beside the image: those of which nothing is known,
+            and those whose value it never learned from, which it takes as unknown.
     """
 
     image: str
@@ -59,36 +82,51 @@ class Prediction:
     masks: tuple[str, ...] | None = None
     dicom_seg: str | None = None
     dicom_report: tuple[str, ...] | None = None
+    fields_missing: tuple[str, ...] | None = None
+    fields_unseen: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
 class ImageResult:
-    """A prediction with what it was made of: the `pixels`, uint8 (size, size, C), are None where unreadable."""
+    """A prediction with what it was made of.
+
+    Attributes:
+        pixels: uint8 (size, size, C); None where unreadable.
+        known: what is known beside the image.
+    """
 
     prediction: Prediction
     facts: Facts
     pixels: np.ndarray | None
+    known: Values = field(default_factory=dict)
 
 
-def predict(runtime: Runtime, info: ModelInfo, paths: Sequence[str | Path]) -> Iterator[Prediction]:
-    """Yield a prediction for each file, in order; an unreadable one is answered with its reason."""
-    for seen in predict_files(Model(runtime, info.reading, info), [str(path) for path in paths]):
+def predict(
+    runtime: Runtime, info: ModelInfo, paths: Sequence[str | Path], given: Given | None = None
+) -> Iterator[Prediction]:
+    """Yield a prediction for each file, in order; an unreadable one is answered with its reason.
+
+    Args:
+        given: of `kmedtl.edge.given_fields`; None: nothing is known beside the images.
+    """
+    for seen in predict_files(Model(runtime, info.reading, info), [str(path) for path in paths], given):
         yield seen.prediction
 
 
-def predict_files(model: Model, paths: Sequence[str]) -> Iterator[ImageResult]:
+def predict_files(model: Model, paths: Sequence[str], given: Given | None = None) -> Iterator[ImageResult]:
     """Yield the prediction for each file, in order, with its pixels; shows a progress bar.
 
     Files are decoded in processes that may die of them (`kmedtl.images.workers`): a damaged one takes neither the time
-    nor the memory of the others.
+    nor the memory of the others. `given` is as of `predict`.
     """
+    beside = given(paths) if given and model.fields else [NOTHING] * len(paths)
     decoded = decode_all([(path, None) for path in paths], model.reading)
-    for path, (facts, pixels) in zip(paths, decoded, strict=True):
+    for path, known, (facts, pixels) in zip(paths, beside, decoded, strict=True):
         if pixels is None:
-            yield ImageResult(Prediction(path, error=facts.error), facts, None)
+            yield ImageResult(Prediction(path, error=facts.error), facts, None, known)
             continue
         size, spacing = (facts.width, facts.height), (facts.row_spacing, facts.column_spacing)
-        yield ImageResult(answer_pixels(model, path, pixels, size, spacing), facts, pixels)
+        yield ImageResult(answer_pixels(model, path, pixels, size, spacing, known), facts, pixels, known)
 
 
 def _answer(outputs: Outputs, info: ModelInfo, size: tuple[int, int], spacing: tuple[float, float]) -> Answer:
@@ -104,22 +142,38 @@ def first_output(outputs: Outputs) -> np.ndarray:
 
 
 def answer_pixels(
-    model: Model, name: str, pixels: np.ndarray, size: tuple[int, int], spacing: tuple[float, float] = (0.0, 0.0)
+    model: Model,
+    name: str,
+    pixels: np.ndarray,
+    size: tuple[int, int],
+    spacing: tuple[float, float] = (0.0, 0.0),
+    known: Values = NOTHING,
 ) -> Prediction:
     """Return the prediction for an image, uint8 (size, size, C), that is called `name`.
 
     Args:
         size: width and height of the image before it was brought to the model's size.
         spacing: distances between its rows and between its columns then, in mm; 0: unknown.
+        known: what is known beside the image, by the names of the model's fields.
     """
-    outputs, info = model.runtime(pixels[None]), model.info
+    found = _answered(model, name, pixels, size, spacing, known)
+    if not model.fields:
+        return found
+    missing, unseen = gaps(model.fields, known)
+    return replace(found, fields_missing=missing, fields_unseen=unseen)
+
+
+def _answered(
+    model: Model, name: str, pixels: np.ndarray, size: tuple[int, int], spacing: tuple[float, float], known: Values
+) -> Prediction:
+    outputs, info = model.outputs(pixels[None], known), model.info
     if info is None:
         return Prediction(name, outputs=tuple(first_output(outputs)[0].ravel().tolist()))
     if not all(np.isfinite(found).all() for found in outputs.values()):  # else it would count as below thresholds
         return Prediction(name, error="the model answers with what is no number")
     answer = _answer(outputs, info, size, spacing)
-    known, features = info.out_of_distribution, outputs.get(FEATURES)
-    if known is None or features is None:
+    kind, features = info.out_of_distribution, outputs.get(FEATURES)
+    if kind is None or features is None:
         return Prediction(name, answer)
-    score, unlike = known.score(features)[0], known.unlike(features, pixels[None])[0]
+    score, unlike = kind.score(features)[0], kind.unlike(features, pixels[None])[0]
     return Prediction(name, answer, float(score), bool(unlike))

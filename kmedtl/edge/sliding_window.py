@@ -33,7 +33,7 @@ class SlidingWindow:
     size: int
     output: str
 
-    def __call__(self, images: np.ndarray) -> Outputs:
+    def __call__(self, images: np.ndarray, fields: np.ndarray | None = None) -> Outputs:
         (image,) = images
         height, width = image.shape[:2]
         padded = np.pad(image, [(0, max(0, self.size - height)), (0, max(0, self.size - width)), (0, 0)])

@@ -59,7 +59,7 @@ def open_member(folder: Path) -> Member:
     """Read one run folder.
 
     Raises:
-        UserError: no run folder, folds, or files that are not as a run wrote them.
+        UserError: no run folder, folds, files that are not as a run wrote them, or a model that takes fields.
     """
     if (folder / "fold-1").is_dir():
         raise UserError(
@@ -79,6 +79,9 @@ def open_member(folder: Path) -> Member:
     except (ValueError, LookupError, TypeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{folder}: its files are not as a run wrote them ({reason}); run it again.") from None
+    if saved.info.fields:
+        named = ", ".join(field.name for field in saved.info.fields)
+        raise UserError(f"{folder}: takes fields beside the image ({named}), which ensembles and soups cannot use yet.")
     return member
 
 

@@ -20,6 +20,7 @@ import pandas as pd
 from kmedtl.data import store
 from kmedtl.data.pipeline import Pipeline
 from kmedtl.edge import model_info
+from kmedtl.edge.model_info import MEMBER
 from kmedtl.edge.tasks.task import Outputs
 from kmedtl.ensemble.members import read_votes, refuse_other_question, refuse_seen
 from kmedtl.errors import UserError
@@ -46,6 +47,8 @@ def check_teacher(recipe: Recipe, question: Any = None) -> None:
             raise UserError(
                 f"distill: {folder}: expected a finished run or an ensemble of runs; {folder / MODEL} is not there."
             )
+        if (folder / MEMBER).is_file() and model_info.read(folder).fields:
+            raise UserError(f"distill: {folder}: takes fields beside the image, of which its pupil would know nothing.")
     vote = task_of(recipe.task).vote
     if vote is None or vote.teach is None:
         raise UserError(f"distill: expected nothing beside task={recipe.task.kind}. Received: {recipe.distill}.")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 import keras
 import numpy as np
 
+from kmedtl.edge.shapes import ModelInputs
 from kmedtl.explain.methods import METHODS
 from kmedtl.explain.overlay import ExampleImage, gallery
 from kmedtl.tasks.task import Case, Examples
@@ -20,6 +21,7 @@ def explained(
     method: str,
     hidden: Collection[str] = (),
     own: Callable[[Examples, Sequence[Case], np.ndarray], tuple[np.ndarray, np.ndarray]] | None = None,
+    fields: np.ndarray | None = None,
 ) -> list[ExampleImage]:
     """Return a picture of each case, with the map of the output and column that it is of.
 
@@ -30,16 +32,17 @@ def explained(
         hidden: ids that are not shown.
         own: (examples, cases, their pixels) → the task's own pictures and maps, in the place of images and method; a
             map of NaN is left to the method.
+        fields: what is known beside the images, float32 (N, D), where the model takes it.
     """
     visible = ~np.isin(examples.ids, list(hidden))
-    examples, images = examples.of(visible), images[visible]
+    examples, inputs = examples.of(visible), ModelInputs(images, fields).of(visible)
     cases = choose(examples)
-    pixels = images[[case.row for case in cases]]
+    pixels, beside = inputs.of(np.array([case.row for case in cases], int))
     pictures, maps = pixels, np.full(pixels.shape[:3], np.nan, np.float32)
     if own and cases:
         pictures, maps = own(examples, cases, pixels)
     open_cases = {number: case for number, case in enumerate(cases) if np.isnan(maps[number]).all()}
     for which in dict.fromkeys((case.output, case.column) for case in open_cases.values()):
         rows = [number for number, case in open_cases.items() if (case.output, case.column) == which]
-        maps[rows] = METHODS[method](model, pixels[rows], which)
+        maps[rows] = METHODS[method](model, pixels[rows], which, None if beside is None else beside[rows])
     return gallery(cases, examples.ids, pictures, maps)

@@ -48,7 +48,13 @@ class Sanity:
 
 
 def sanity(
-    model: keras.Model, blocks: Sequence[Block], images: np.ndarray, which: Which, method: Method, seed: int
+    model: keras.Model,
+    blocks: Sequence[Block],
+    images: np.ndarray,
+    which: Which,
+    method: Method,
+    seed: int,
+    fields: np.ndarray | None = None,
 ) -> Sanity:
     """Compare maps of the model with those of a copy whose weights are randomised from the head down.
 
@@ -61,8 +67,9 @@ def sanity(
         images: uint8 (N, H, W, C).
         method: of `kmedtl.explain.methods.METHODS`.
         seed: of the permutations.
+        fields: what is known beside the images, float32 (N, D), where the model takes it.
     """
-    own = method(model, images, which)
+    own = method(model, images, which, fields)
     copy = keras.models.clone_model(model)
     copy.set_weights(model.get_weights())
     random, done, similarity = np.random.default_rng(seed), set(), {}
@@ -71,7 +78,7 @@ def sanity(
             if layer.name not in done and not isinstance(layer, NORMALISING):
                 layer.set_weights([random.permuted(weight) for weight in layer.get_weights()])
             done.add(layer.name)
-        maps = method(copy, images, which)
+        maps = method(copy, images, which, fields)
         similarity[name] = float(np.mean([rank_correlation(a, b) for a, b in zip(own, maps, strict=True)]))
     return Sanity(similarity, len(images))
 

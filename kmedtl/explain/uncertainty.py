@@ -51,7 +51,11 @@ def augmented(
         decoder: of the model, which makes answers of outputs.
         passes: 2 or more.
         seed: of the variations.
+
+    Raises:
+        UserError: a model that takes fields beside the image.
     """
+    _refuse_fields(model)
     layers = augmentation(preset, images.shape[-1], seed)
 
     def answer(batch: np.ndarray) -> Outputs:
@@ -69,13 +73,19 @@ def mc_dropout(model: keras.Model, images: np.ndarray, decoder: Decoder, passes:
     Source: Gal & Ghahramani, Dropout as a Bayesian Approximation (2016), section 4. Arguments as of `augmented`.
 
     Raises:
-        UserError: a model without dropout, which would always say the same.
+        UserError: a model without dropout, which would always say the same, or one that takes fields beside the image.
     """
+    _refuse_fields(model)
     rates = [layer.rate for layer in model.layers if isinstance(layer, keras.layers.Dropout)]
     if not any(rates):
         raise UserError("MC dropout: expected a model with dropout. Received: none; train with head.dropout above 0.")
     thinned = _always_dropping(model, seed)
     return _spread(thinned.predict_on_batch, images, decoder, passes, "MC dropout")
+
+
+def _refuse_fields(model: keras.Model) -> None:
+    if len(model.inputs) > 1:
+        raise UserError("uncertainty: expected a model of the image alone. Received: one that takes fields beside it.")
 
 
 def _always_dropping(model: keras.Model, seed: int) -> keras.Model:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 from kmedtl.edge import model_info
 from kmedtl.edge.litert import LiteRTModel
 from kmedtl.edge.model_info import ModelInfo
-from kmedtl.edge.shapes import FEATURES
+from kmedtl.edge.shapes import FEATURES, ModelInputs
 from kmedtl.edge.tasks.task import Outputs
 from kmedtl.export.formats import FILES, NATIVE, write_all
 from kmedtl.export.int8 import Int8Options, QuantizationAttempt, Sample, choose
@@ -32,10 +32,16 @@ AS_TRAINED = ("keras", "saved_model")  # they are the model itself, and keep its
 
 @dataclass(frozen=True)
 class LabelledImages:
-    """Images of a split, uint8 (N, size, size, C), with what is known of them and what the model put out."""
+    """Images of a split, with what is known of them and what the model put out.
 
-    images: np.ndarray
+    Attributes:
+        held_out: by output what is added to a file's outputs, (N, …), so that they are as if nothing in the model had
+            been fitted to these images; see `kmedtl.runs.fusion`. Empty: nothing was.
+    """
+
+    inputs: ModelInputs
     examples: Examples
+    held_out: Outputs = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -90,7 +96,7 @@ def export(subject: TrainedModel, folder: Path, formats: Collection[str], thorou
             rows.append(aborted(path, subject.headline, subject.task.drift_titles))
             continue
         runtime = open_runtime(path)
-        outputs = runtime(subject.test.images)
+        outputs = runtime(*subject.test.inputs)
         fit, info = (subject.fit, subject.info) if format in AS_TRAINED else _fitted_anew(subject, runtime)
         row = _compared(subject, subject.test, path, format, outputs, fit)
         row = replace(row, made=_told(chosen) if format == "int8" else "")
@@ -102,11 +108,11 @@ def export(subject: TrainedModel, folder: Path, formats: Collection[str], thorou
 def _fitted_anew(subject: TrainedModel, runtime: ModelFile) -> tuple[Fit, ModelInfo]:
     """Return what validation says of a file: its decoder, and from when on an image is unlike."""
     known, info = subject.validation, subject.info
-    outputs = runtime(known.images)
+    outputs = runtime(*known.inputs)
     fit = subject.task.fit_decoder(
         subject.question,
         subject.recipe.evaluation,
-        replace(known.examples, outputs=outputs),
+        replace(known.examples, outputs=outputs).shifted(known.held_out),
         subject.recipe.seed,
         subject.fit.decoder,
     )
@@ -131,7 +137,7 @@ def _on_validation(subject: TrainedModel, file: bytes, path: Path) -> Parity:
         return aborted(path, subject.headline, subject.task.drift_titles)
     runtime, known = LiteRTModel(path), subject.validation
     fit, _ = _fitted_anew(subject, runtime)
-    return _compared(subject, known, path, "int8", runtime(known.images), fit)
+    return _compared(subject, known, path, "int8", runtime(*known.inputs), fit)
 
 
 def _told(attempts: list[QuantizationAttempt]) -> str:

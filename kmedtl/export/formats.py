@@ -39,9 +39,9 @@ def check(formats: Collection[str]) -> tuple[str, ...]:
     return tuple(formats)
 
 
-def min_max(samples: np.ndarray) -> MakeInt8:
+def min_max(samples: np.ndarray, fields: np.ndarray | None = None) -> MakeInt8:
     """Return what makes an int8 file whose ranges hold all that uint8 `samples` (n, size, size, C) reach."""
-    return lambda saved, whole: quantize.by_ranges(whole, quantize.ranges_of(whole, samples))
+    return lambda saved, whole: quantize.by_ranges(whole, quantize.ranges_of(whole, samples, fields))
 
 
 def write_all(
@@ -61,6 +61,8 @@ def write_all(
       `float32`; `float16`: its weights in half the bytes; `dynamic`: its weights in int8, activations quantized as they
       come; `int8`: weights and activations, see `kmedtl.export.quantize`.
     - `model.onnx`: float32 images (N, size, size, C) in 0–255 → its outputs, and `features`.
+
+    Each takes `fields`, float32 (N, D), beside the image where the model does.
 
     Args:
         samples: uint8 training images (n, size, size, C), which tell the ranges of the int8 file; None beside `int8`.
@@ -108,7 +110,7 @@ def _write_onnx(model: keras.Model, path: Path) -> Path:
     except ImportError:
         raise UserError("onnx: needs packages that are not installed; pip install 'kmedtl[onnx]'.") from None
     both = saved_model.with_features(model)
-    both(np.zeros((1, *model.input_shape[1:]), np.float32))  # Keras exports no model that was never called
+    both([np.zeros((1, *one.shape[1:]), np.float32) for one in both.inputs])  # Keras exports none that was never called
     with quiet_stderr(), warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # of the converter, about NumPy
         both.export(path, format="onnx", verbose=False)

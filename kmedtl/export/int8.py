@@ -8,8 +8,7 @@ from functools import cached_property, partial
 from itertools import chain
 from pathlib import Path
 
-import numpy as np
-
+from kmedtl.edge.shapes import ModelInputs
 from kmedtl.export import quantize
 from kmedtl.export.layers import worst_layers
 from kmedtl.export.parity import Parity
@@ -23,7 +22,7 @@ IN_FLOAT = (3, 8)  # so many of the worst layers
 FIRST = "litert-quantizer, min–max"
 
 Judge = Callable[[bytes], Parity]  # of a file on validation, calibrated anew; `failed_gates` says whether it will do
-Sample = Callable[[int], np.ndarray]  # about so many training images, uint8 (n, size, size, C)
+Sample = Callable[[int], ModelInputs]  # about so many training images
 Way = tuple[str, Callable[[], bytes]]  # to an int8 file: in words, and what makes the file
 
 
@@ -57,16 +56,16 @@ class Int8Options:
 
     @cached_property
     def few(self) -> quantize.Ranges:
-        return quantize.ranges_of(self.whole, self.sample(self.count))
+        return quantize.ranges_of(self.whole, *self.sample(self.count))
 
     @cached_property
     def many(self) -> quantize.Ranges:
-        return quantize.ranges_of(self.whole, self.sample(MORE * self.count))
+        return quantize.ranges_of(self.whole, *self.sample(MORE * self.count))
 
     @cached_property
     def worst(self) -> list[str]:
         quantized = quantize.by_ranges(self.whole, self.many)
-        return worst_layers(self.whole, quantized, self.sample(self.count)) if survives(quantized) else []
+        return worst_layers(self.whole, quantized, *self.sample(self.count)) if survives(quantized) else []
 
     def quick(self) -> Iterator[Way]:
         """Yield what takes seconds: ranges that no calibration image exceeds, of all layers or all but the first."""
@@ -79,7 +78,7 @@ class Int8Options:
 
     def other_quantizer(self) -> Iterator[Way]:
         """Yield TensorFlow's own converter, with such ranges as well."""
-        yield "tf.lite, min–max", lambda: quantize.by_converter(self.saved, self.sample(self.count))
+        yield "tf.lite, min–max", lambda: quantize.by_converter(self.saved, *self.sample(self.count))
 
     def remedies(self) -> Iterator[Way]:
         """Yield what is tried next where none of these does, the cheapest first; the last quantizes weights alone."""

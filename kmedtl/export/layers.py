@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
+from kmedtl.edge.shapes import ModelInputs
 from kmedtl.system.native_logs import quiet_stderr
 
 IMAGES = 8  # are enough to rank layers
 
 
-def worst_layers(whole: bytes, quantized: bytes, images: np.ndarray) -> list[str]:
+def worst_layers(whole: bytes, quantized: bytes, images: np.ndarray, fields: np.ndarray | None = None) -> list[str]:
     """Return the outputs of the layers of a float TFLite file, what int8 adds most noise to first.
 
     A layer's noise is the mean squared difference of its output from the float one's, over the variance of that; what
@@ -18,11 +19,12 @@ def worst_layers(whole: bytes, quantized: bytes, images: np.ndarray) -> list[str
 
     Args:
         quantized: of `kmedtl.export.quantize.by_ranges`, which keeps the names of tensors.
-        images: uint8 (n, size, size, C); the first few are used.
+        images, fields: uint8 (n, size, size, C), and what is known beside them; the first few are used.
     """
     noise: dict[str, float] = {}
     with quiet_stderr():
-        before, after = (_outputs(file, images[:IMAGES]) for file in (whole, quantized))
+        inputs = ModelInputs(images, fields).of(slice(IMAGES))
+        before, after = (_outputs(file, inputs) for file in (whole, quantized))
     for name, values in before.items():
         if name in after and values.var() > 0:
             noise[name] = float(np.square(after[name] - values).mean() / values.var())
@@ -30,14 +32,15 @@ def worst_layers(whole: bytes, quantized: bytes, images: np.ndarray) -> list[str
     return [name for _, name in sorted(zip(added, noise, strict=True), reverse=True)]
 
 
-def _outputs(model: bytes, images: np.ndarray) -> dict[str, np.ndarray]:
+def _outputs(model: bytes, inputs: ModelInputs) -> dict[str, np.ndarray]:
     """Return what each layer put out for the images, float32 (n, …), in the order of computation."""
     interpreter = Interpreter(model_content=model, experimental_preserve_all_tensors=True)
     interpreter.allocate_tensors()
-    image = interpreter.get_input_details()[0]["index"]
+    places = {name: found["index"] for name, found in interpreter.get_signature_runner().get_input_details().items()}
     seen: dict[str, list[np.ndarray]] = {}
-    for picture in images:
-        interpreter.set_tensor(image, picture[None])
+    for number in range(len(inputs.images)):
+        for name, given in inputs.of(slice(number, number + 1)).named().items():
+            interpreter.set_tensor(places[name], given)
         interpreter.invoke()
         for tensor in interpreter.get_tensor_details():
             if len(tensor["shape"]) > 1 and tensor["shape"][0] == 1 and tensor["dtype"] in (np.float32, np.int8):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -22,13 +22,14 @@ from litert_quantizer.qtyping import TFLOperationName
 from litert_quantizer.quantizer import Quantizer
 from litert_quantizer.recipe_manager import RecipeManager
 
-from kmedtl.edge.shapes import FEATURES
+from kmedtl.edge.shapes import FEATURES, ModelInputs
 from kmedtl.export.saved_model import EDGE
 from kmedtl.system.native_logs import quiet_stderr
 from kmedtl.system.progress import progress
 
 BITS = 8
 CONVOLUTIONS = (BuiltinOperator.CONV_2D, BuiltinOperator.DEPTHWISE_CONV_2D)
+SUMS = (BuiltinOperator.ADD, BuiltinOperator.MUL)  # what follows the last layer with weights, if anything does
 Ranges = dict[str, np.ndarray]  # tensor → float64 (n, 2): its least and largest value in each of n images
 
 
@@ -44,23 +45,27 @@ def convert(saved: Path, optimize: bool = False, half: bool = False) -> bytes:
     return _run(converter)
 
 
-def by_converter(saved: Path, images: np.ndarray) -> bytes:
+def by_converter(saved: Path, images: np.ndarray, fields: np.ndarray | None = None) -> bytes:
     """Return the int8 file that TensorFlow's own converter makes; images are uint8 (n, size, size, C)."""
     converter = _converter(saved)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.representative_dataset = lambda: ([image[None]] for image in spanning(images))
+    converter.representative_dataset = lambda: ((EDGE, one) for one in _each(images, fields))
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8, tf.lite.OpsSet.TFLITE_BUILTINS]
     return _run(converter)
 
 
-def ranges_of(model: bytes, images: np.ndarray) -> Ranges:
-    """Return what each tensor of a float TFLite file reaches in each of the uint8 images (n, size, size, C)."""
+def ranges_of(model: bytes, images: np.ndarray, fields: np.ndarray | None = None) -> Ranges:
+    """Return what each tensor of a float TFLite file reaches in each of the uint8 images (n, size, size, C).
+
+    Args:
+        fields: what is known beside them, float32 (n, D), of a file that takes it.
+    """
     mode, seen = CalibrationMode.CALIBRATION_PROFILER_BASED, []
     calibrator = Calibrator(memoryview(model), num_threads=1, mode=mode)
-    for image in progress(spanning(images), "Calibrating int8", unit="image"):
+    for one in progress(list(_each(images, fields)), "Calibrating int8", unit="image"):
         calibrator.reset_model_qsvs()  # else it would keep a moving average, which clips what is rare
         with quiet_stderr():
-            calibrator.calibrate({EDGE: [{"image": image[None]}]}, RecipeManager())
+            calibrator.calibrate({EDGE: [one]}, RecipeManager())
         seen.append({name: (found["min"][0], found["max"][0]) for name, found in calibrator.get_model_qsvs().items()})
     return {name: np.array([found[name] for found in seen]) for name in seen[0]}
 
@@ -77,9 +82,7 @@ def by_ranges(model: bytes, ranges: Ranges, share: float = 1.0, in_float: Collec
     """
     wanted = RecipeManager()
     wanted.add_static_config(".*", TFLOperationName.ALL_SUPPORTED, BITS, BITS)
-    interpreter = Interpreter(model_content=model)
-    outputs = interpreter.get_signature_runner().get_output_details()
-    last = [found["name"] for name, found in outputs.items() if name != FEATURES]
+    last = _last_layers(model)
     kept = [(".*", TFLOperationName.INPUT), (".*", TFLOperationName.OUTPUT)]
     kept += [(f"^{re.escape(name.rstrip(';'))};?$", TFLOperationName.ALL_SUPPORTED) for name in (*last, *in_float)]
     for pattern, operation in kept:
@@ -98,6 +101,26 @@ def by_ranges(model: bytes, ranges: Ranges, share: float = 1.0, in_float: Collec
     return _with_signature_of(model, bytes(quantized))
 
 
+def _last_layers(model: bytes) -> list[str]:
+    """Return the names of what a float TFLite file's outputs are made by, `features` aside: back to the last weights.
+
+    Where fields are added to what an image gives, that is both layers and the sum.
+    """
+    outputs = Interpreter(model_content=model).get_signature_runner().get_output_details()
+    whole = flatbuffer_utils.read_model_from_bytearray(bytearray(model))
+    codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in whole.operatorCodes]
+    graph = whole.subgraphs[0]
+    maker = {output: step for step in graph.operators for output in step.outputs}
+    todo, found = [one["index"] for name, one in outputs.items() if name != FEATURES], []
+    while todo:
+        tensor = todo.pop()
+        step = maker.get(tensor)
+        if step is not None:
+            found.append(graph.tensors[tensor].name.decode())
+            todo += step.inputs if codes[step.opcodeIndex] in SUMS else []
+    return found
+
+
 def first_convolutions(model: bytes, count: int) -> list[str]:
     """Return the names of what the first convolutions of a float TFLite file put out, in the order of computation."""
     whole = flatbuffer_utils.read_model_from_bytearray(bytearray(model))
@@ -105,6 +128,13 @@ def first_convolutions(model: bytes, count: int) -> list[str]:
     graph = whole.subgraphs[0]
     outputs = [step.outputs[0] for step in graph.operators if codes[step.opcodeIndex] in CONVOLUTIONS]
     return [graph.tensors[output].name.decode() for output in outputs[:count]]
+
+
+def _each(images: np.ndarray, fields: np.ndarray | None) -> Iterator[dict[str, np.ndarray]]:
+    """Yield the inputs for one image after the other by their names, float32 fields as they are."""
+    inputs = ModelInputs(spanning(images), fields)
+    for number in range(len(images)):
+        yield inputs.of(slice(number, number + 1)).named()
 
 
 def spanning(images: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Every kind of exported model as the same object: uint8 images in, named outputs out."""
+"""Every kind of exported model as the same object: uint8 images, and fields beside them, in; named outputs out."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import Protocol
 
 import numpy as np
 
+from kmedtl.edge.fields import FIELDS
 from kmedtl.edge.model_info import ModelInfo
-from kmedtl.edge.shapes import FEATURES, Shapes, check_fits
+from kmedtl.edge.shapes import FEATURES, ModelInputs, Shapes, check_fits
 from kmedtl.edge.tasks.task import Outputs
 from kmedtl.errors import UserError
 from kmedtl.vetting.keras_files import check_keras
@@ -21,12 +22,15 @@ BATCH = 32
 
 
 class ModelFile(Protocol):
-    """A model in its own runtime, as `kmedtl.edge.litert.LiteRTModel` and `Batched`; images are uint8 (N, H, W, C)."""
+    """A model in its own runtime, as `kmedtl.edge.litert.LiteRTModel` and `Batched`.
+
+    Images are uint8 (N, H, W, C), fields float32 (N, D) where the model takes any.
+    """
 
     @property
     def shapes(self) -> Shapes: ...
 
-    def __call__(self, images: np.ndarray) -> Outputs: ...
+    def __call__(self, images: np.ndarray, fields: np.ndarray | None = None) -> Outputs: ...
 
 
 @dataclass(frozen=True)
@@ -34,16 +38,22 @@ class Batched:
     """A runtime that takes several images at a time.
 
     Attributes:
-        run: from float32 images (n, H, W, C) in 0–255 to the outputs, `features` among them.
+        run: from float32 images (n, H, W, C) in 0–255 and fields to the outputs, `features` among them.
         shapes: what goes in and comes out, as the file says.
     """
 
-    run: Callable[[np.ndarray], Outputs]
+    run: Callable[[ModelInputs], Outputs]
     shapes: Shapes
 
-    def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        """Return the outputs, float32 (N, …), of uint8 images."""
-        found = [self.run(batch) for batch in _batches(images)]
+    def __call__(self, images: np.ndarray, fields: np.ndarray | None = None) -> dict[str, np.ndarray]:
+        """Return the outputs, float32 (N, …), of uint8 images.
+
+        Raises:
+            ValueError: fields for a model that takes none, or none for one that does.
+        """
+        if (fields is None) != (self.shapes.fields == 0):
+            raise ValueError(f"expected {'fields' if fields is None else 'no fields'} beside the images.")
+        found = [self.run(batch) for batch in _batches(ModelInputs(images, fields))]
         return {name: np.concatenate([outputs[name] for outputs in found]) for name in found[0]}
 
 
@@ -74,10 +84,10 @@ def tflite_runtime(path: Path) -> ModelFile:
 def keras_runtime(path: Path) -> ModelFile:
     """Load a `.keras` file in safe mode: a file with code in it is refused."""
     from kmedtl.export.saved_model import with_features
+    from kmedtl.heads.build import tensors
 
     whole = with_features(load_keras(path))
-    widths = {name: output.shape[-1] for name, output in whole.output.items()}
-    return Batched(whole.predict_on_batch, Shapes(whole.input_shape[1:], widths))
+    return Batched(lambda batch: whole.predict_on_batch(tensors(*batch)), _shapes(whole))
 
 
 def load_keras(path: Path, info: ModelInfo | None = None):  # noqa: ANN201 (keras is imported only where it is needed)
@@ -110,9 +120,14 @@ def load_keras(path: Path, info: ModelInfo | None = None):  # noqa: ANN201 (kera
         raise UserError(f"{path}: not a Keras model that loads in safe mode ({_reason(error)}).") from None
     named = with_named_outputs(model, "logits")  # as the only output of earlier versions is
     if info is not None:
-        widths = {name: output.shape[-1] for name, output in named.output.items()}
-        check_fits(path, Shapes(named.input_shape[1:], widths), info)
+        check_fits(path, _shapes(named), info)
     return named
+
+
+def _shapes(model) -> Shapes:  # noqa: ANN001
+    image, *beside = model.inputs
+    widths = {name: output.shape[-1] for name, output in model.output.items()}
+    return Shapes(tuple(image.shape[1:]), widths, beside[0].shape[-1] if beside else 0)
 
 
 def saved_model_runtime(path: Path) -> ModelFile:
@@ -125,13 +140,15 @@ def saved_model_runtime(path: Path) -> ModelFile:
     except (OSError, ValueError, KeyError, tf.errors.OpError) as error:
         raise UserError(f"{path}: not a SavedModel with a 'features' signature ({_reason(error)}).") from None
 
-    def run(images: np.ndarray) -> dict[str, np.ndarray]:
-        return {name: found.numpy() for name, found in serve(image=tf.constant(images)).items()}
+    def run(batch: ModelInputs) -> dict[str, np.ndarray]:
+        given = {name: tf.constant(array) for name, array in batch.named().items()}
+        return {name: found.numpy() for name, found in serve(**given).items()}
 
     try:
-        image, outputs = serve.structured_input_signature[1]["image"], serve.structured_outputs
+        given, outputs = serve.structured_input_signature[1], serve.structured_outputs
         sides = {name: tuple(tensor.shape)[-1] for name, tensor in outputs.items()}
-        return Batched(run, Shapes(tuple(image.shape)[1:], sides))
+        fields = tuple(given[FIELDS].shape)[-1] if FIELDS in given else 0
+        return Batched(run, Shapes(tuple(given["image"].shape)[1:], sides, fields))
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise UserError(f"{path}: its signature 'features' is not a classifier's ({_reason(error)}).") from None
 
@@ -151,20 +168,25 @@ def onnx_runtime(path: Path) -> ModelFile:
         session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     except refusals as error:
         raise UserError(f"{path}: not an ONNX model that onnxruntime can run ({_reason(error)}).") from None
-    images, widths = session.get_inputs(), {output.name: output.shape for output in session.get_outputs()}
+    inputs, widths = session.get_inputs(), {output.name: output.shape for output in session.get_outputs()}
+    beside = [one for one in inputs if one.name == FIELDS]
+    images = [one for one in inputs if one not in beside]
     if len(images) != 1 or FEATURES not in widths:
         raise UserError(f"{path}: expected one image in, outputs and features out. Received: {', '.join(widths)}.")
     (image,) = images
 
-    def run(images: np.ndarray) -> dict[str, np.ndarray]:
-        return dict(zip(widths, session.run(list(widths), {image.name: images}), strict=True))
+    def run(batch: ModelInputs) -> dict[str, np.ndarray]:
+        given = {image.name: batch.images} | ({FIELDS: batch.fields} if beside else {})
+        return dict(zip(widths, session.run(list(widths), given), strict=True))
 
-    return Batched(run, Shapes(tuple(image.shape[1:]), {name: shape[-1] for name, shape in widths.items()}))
+    sides = {name: shape[-1] for name, shape in widths.items()}
+    return Batched(run, Shapes(tuple(image.shape[1:]), sides, beside[0].shape[-1] if beside else 0))
 
 
-def _batches(images: np.ndarray) -> Iterator[np.ndarray]:
-    for start in range(0, len(images), BATCH):
-        yield images[start : start + BATCH].astype(np.float32)
+def _batches(inputs: ModelInputs) -> Iterator[ModelInputs]:
+    for start in range(0, len(inputs.images), BATCH):
+        images, fields = inputs.of(slice(start, start + BATCH))
+        yield ModelInputs(images.astype(np.float32), fields)
 
 
 def _reason(error: Exception) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
+from kmedtl.edge.fields import FIELDS
 from kmedtl.edge.shapes import FEATURES
 from kmedtl.heads.build import penultimate
 from kmedtl.system.native_logs import quiet_stderr
@@ -19,7 +20,7 @@ LUMA = (19595, 38470, 7471)  # of red, green and blue in 65536, ITU-R BT.601, as
 
 def with_features(model: keras.Model) -> keras.Model:
     """Return the same model with one output more: `features` (N, D), what the others are made of."""
-    return keras.Model(model.input, {**model.output, FEATURES: penultimate(model)})
+    return keras.Model(model.inputs, {**model.output, FEATURES: penultimate(model)})
 
 
 def write(model: keras.Model, folder: Path, decode: Decode = lambda outputs: {}) -> Path:
@@ -30,25 +31,35 @@ def write(model: keras.Model, folder: Path, decode: Decode = lambda outputs: {})
       `kmedtl.images.read_image` does, up to the rounding of another decoder; it turns no image by its EXIF tag.
     - `features`: `image` as above → `features` (N, D), and the outputs.
     - `pixels`: `image`, uint8 → the same.
+
+    Each takes `fields`, float32 (N, D), as well where the model does; see `kmedtl.edge.fields.encode`.
     """
     whole = with_features(model)
-    size, channels = model.input_shape[1], model.input_shape[3]
-    answer = tf.function(lambda image: whole(image, training=False), input_signature=[_images(size, channels)])
+    first, *rest = model.inputs
+    _, size, _, channels = first.shape
+    beside = [tf.TensorSpec(one.shape, tf.float32, name=FIELDS) for one in rest]
+    images, pixels = _images(size, channels), _images(size, channels, tf.uint8)
+    files = tf.TensorSpec((None,), tf.string, name="image_bytes")
 
-    def judged(image: tf.Tensor) -> dict[str, tf.Tensor]:
-        outputs = {name: found for name, found in answer(image).items() if name != FEATURES}
+    @tf.function(input_signature=[images, *beside])
+    def answer(image: tf.Tensor, *fields: tf.Tensor) -> dict[str, tf.Tensor]:
+        return whole([image, *fields], training=False)
+
+    def judged(image: tf.Tensor, *fields: tf.Tensor) -> dict[str, tf.Tensor]:
+        outputs = {name: found for name, found in answer(image, *fields).items() if name != FEATURES}
         return outputs | decode(outputs)
 
-    def from_bytes(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+    def from_bytes(image_bytes: tf.Tensor, *fields: tf.Tensor) -> dict[str, tf.Tensor]:
         spec = tf.TensorSpec((size, size, channels), tf.float32)
-        return judged(tf.map_fn(lambda file: _decode(file, size, channels), image_bytes, fn_output_signature=spec))
+        decoded = tf.map_fn(lambda file: _decode(file, size, channels), image_bytes, fn_output_signature=spec)
+        return judged(decoded, *fields)
 
     archive = keras.export.ExportArchive()
     archive.track(whole)
-    archive.add_endpoint("serving_default", judged, [_images(size, channels)])
-    archive.add_endpoint("from_bytes", from_bytes, [tf.TensorSpec((None,), tf.string, name="image_bytes")])
-    archive.add_endpoint("features", lambda image: answer(image), [_images(size, channels)])
-    archive.add_endpoint(EDGE, lambda image: answer(tf.cast(image, tf.float32)), [_images(size, channels, tf.uint8)])
+    archive.add_endpoint("serving_default", judged, [images, *beside])
+    archive.add_endpoint("from_bytes", from_bytes, [files, *beside])
+    archive.add_endpoint("features", lambda image, *fields: answer(image, *fields), [images, *beside])
+    archive.add_endpoint(EDGE, lambda image, *fields: answer(tf.cast(image, tf.float32), *fields), [pixels, *beside])
     with quiet_stderr():
         archive.write_out(str(folder), verbose=False)
     return folder

@@ -12,7 +12,8 @@ import pathlib, sys
 import numpy as np
 from kmedtl.edge.litert import LiteRTModel
 model = LiteRTModel(pathlib.Path(sys.argv[1]))
-model(np.zeros((1, *model.input_shape[1:]), np.uint8))
+fields = model.shapes.fields
+model(np.zeros((1, *model.input_shape[1:]), np.uint8), np.zeros((1, fields), np.float32) if fields else None)
 """
 SECONDS = 120  # for one answer, the start of the process included
 

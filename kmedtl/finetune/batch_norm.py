@@ -33,7 +33,7 @@ def adapt(model: keras.Model, blocks: Sequence[Block], images: Pipeline) -> None
     for batch in progress(images.images(), "BatchNorm", images.steps, unit="step"):
         run(batch)
         seen.append([(norm.moving_mean.numpy(), norm.moving_variance.numpy()) for norm in norms])
-        counts.append(len(batch))
+        counts.append(len(keras.tree.flatten(batch)[0]))
     for norm, (momentum, trainable), statistics in zip(norms, before[0], zip(*seen, strict=True), strict=True):
         norm.momentum, norm.trainable = momentum, trainable
         means, variances = (np.array(values) for values in zip(*statistics, strict=True))

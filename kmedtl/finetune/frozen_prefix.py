@@ -22,6 +22,7 @@ from kmedtl.backbones.blocks import HEAD, Block, end_tensors, frontier
 from kmedtl.data.manifest import UNKNOWN, UNKNOWN_MASK
 from kmedtl.data.pipeline import Batch, Pipeline, Variation
 from kmedtl.data.sampling import balanced
+from kmedtl.heads.fields import given_fields
 from kmedtl.heads.pooling import pooling_of
 from kmedtl.system.disk import reserve, room_on
 from kmedtl.system.progress import progress
@@ -40,11 +41,13 @@ class ModelSplit:
 
     Attributes:
         depth: how many blocks lie in the prefix.
+        fields: which input of the suffix is of the fields beside the images; None: there are none.
     """
 
     depth: int
     prefix: keras.Model
     suffix: keras.Model
+    fields: int | None = None
 
 
 def cut(model: keras.Model, blocks: Sequence[Block], trainable: Sequence[str]) -> ModelSplit | None:
@@ -57,8 +60,10 @@ def cut(model: keras.Model, blocks: Sequence[Block], trainable: Sequence[str]) -
         return None
     # Pooling has nothing to train, and behind it there is far less to keep.
     pooling = pooling_of(model) if blocks[first].name == HEAD else None
-    ends = frontier(model, [pooling.output] if pooling else end_tensors(model, blocks[first - 1]))
-    return ModelSplit(first, keras.Model(model.inputs, ends), keras.Model(ends, model.output))
+    last, fields = [pooling.output] if pooling else end_tensors(model, blocks[first - 1]), given_fields(model)
+    ends = frontier(model, [*last, *fields])
+    suffix = keras.Model(ends, model.output)
+    return ModelSplit(first, keras.Model(model.inputs, ends), suffix, len(last) if fields else None)
 
 
 class Activations:
@@ -130,10 +135,19 @@ class CachedEpoch(keras.utils.PyDataset):
 
     Args:
         strata: of the rows, from each of which as many images are drawn; None: every image once.
+        fields: which of the arrays holds what is known beside the images, and what it is in this epoch, float32 (N, D).
     """
 
-    def __init__(self, activations: Handed, batch_size: int, seed: int, strata: np.ndarray | None = None) -> None:
+    def __init__(
+        self,
+        activations: Handed,
+        batch_size: int,
+        seed: int,
+        strata: np.ndarray | None = None,
+        fields: tuple[int, np.ndarray] | None = None,
+    ) -> None:
         super().__init__()
+        self._fields = fields
         random = np.random.default_rng(seed)
         self._activations, self._batch_size = activations, batch_size
         views, count = activations.weights.shape
@@ -151,7 +165,11 @@ class CachedEpoch(keras.utils.PyDataset):
     def __getitem__(self, number: int) -> tuple[np.ndarray | tuple[np.ndarray, ...], dict[str, np.ndarray], np.ndarray]:
         rows = self.rows(number)
         chosen = self._views[rows], rows
-        inputs = tuple(array[chosen].astype(np.float32) for array in self._activations.arrays)
+        found = [array[chosen].astype(np.float32) for array in self._activations.arrays]
+        if self._fields:
+            place, values = self._fields
+            found[place] = values[rows]
+        inputs = tuple(found)
         targets = {name: array[chosen] for name, array in self._activations.targets.items()}
         return inputs if len(inputs) > 1 else inputs[0], targets, self._activations.weights[chosen]
 
@@ -188,12 +206,12 @@ def cache(
         def fill(split: str, view: int, batches: Iterable[Batch]) -> None:
             start = 0
             for batch in batches:
-                for first in range(0, len(batch[0]), AT_A_TIME):
+                for first in range(0, len(batch[2]), AT_A_TIME):
                     some = tf.nest.map_structure(lambda tensor, first=first: tensor[first : first + AT_A_TIME], batch)
-                    outputs = iter(compute(some[0]))
+                    outputs = iter(compute(*tf.nest.flatten(some[0])))
                     for part in cached:
                         part[split].write(view, start, [next(outputs) for _ in part[split].arrays], some)
-                    start += len(some[0])
+                    start += len(some[2])
                 bar.update()
 
         for view in range(views):
@@ -203,14 +221,14 @@ def cache(
     return cached
 
 
-def _computing(prefix: keras.Model, images: int) -> Callable[[tf.Tensor], list[tf.Tensor]]:
+def _computing(prefix: keras.Model, images: int) -> Callable[..., list[tf.Tensor]]:
     """Return what computes the prefix's outputs, in order, of so many images.
 
     Of many, the weights become constants, so that TensorFlow merges BatchNorm and activations into the convolutions:
     the same numbers but for rounding, in two thirds of the time on processors.
     """
     compute = tf.function(
-        lambda images: keras.tree.flatten(prefix(images, training=False)),
-        input_signature=[tf.TensorSpec(prefix.inputs[0].shape, tf.float32)],  # traced once, for any batch
+        lambda *inputs: keras.tree.flatten(prefix(list(inputs), training=False)),
+        input_signature=[tf.TensorSpec(one.shape, tf.float32) for one in prefix.inputs],  # traced once, for any batch
     )
     return convert_variables_to_constants_v2(compute.get_concrete_function()) if images > MANY else compute

@@ -10,7 +10,7 @@ from kmedtl.errors import UserError
 
 
 def hashes_of(data: Mapping[str, Pipeline], distilled: bool = False) -> dict[str, str]:
-    """Return SHA-256, hexadecimal, of the `images` and of the `labels or masks` of all splits, in their order.
+    """Return SHA-256, hexadecimal, of `images`, `labels or masks` and any `fields` of all splits, in their order.
 
     Args:
         distilled: the targets of `train` are left out, since a teacher's answers among them are computed anew.
@@ -21,7 +21,9 @@ def hashes_of(data: Mapping[str, Pipeline], distilled: bool = False) -> dict[str
         for array in part.targets.values() if not (distilled and split == "train") else ():
             for target in array:  # one by one, as masks may be mapped from a file
                 targets.update(target.tobytes())
-    return {"images": images.hexdigest(), "labels or masks": targets.hexdigest()}
+    found = {"images": images.hexdigest(), "labels or masks": targets.hexdigest()}
+    fields = [part.fields.values.tobytes() for part in data.values() if part.fields]
+    return found | ({"fields": hashlib.sha256(b"".join(fields)).hexdigest()} if fields else {})
 
 
 def check_same(began: Mapping[str, str], now: Mapping[str, str]) -> None:
@@ -31,7 +33,7 @@ def check_same(began: Mapping[str, str], now: Mapping[str, str]) -> None:
         UserError: the first that differ.
     """
     for name, value in began.items():
-        if now[name] != value:
+        if now.get(name) != value:
             raise UserError(
                 f"--resume: expected the {name} of training and validation that the run began with. Received: others, "
                 "or divided otherwise; restore them, or leave --resume out to start anew."

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pandas as pd
 
@@ -23,18 +21,20 @@ def shifted(validation: Pipeline, seed: int, images: int = 150) -> Pipeline:
     """
     kept = limit(validation.table, images, seed)["record"]
     sample = validation.table["record"].isin(kept).to_numpy()
-    table = validation.table[sample]
-    targets = {name: array[sample] for name, array in validation.targets.items()}
-    clean = replace(validation, table=table.reset_index(drop=True), targets=targets).pixels()
+    kept_images = validation.of(np.flatnonzero(sample))
+    table, targets, clean = kept_images.table, kept_images.targets, kept_images.pixels()
     corruptions = suite(still=bool(validation.moves))
     bar = progress(corruptions.values(), "shifted validation", unit="corruption")
     pixels = np.concatenate([corrupt(clean, PLAUSIBLE, seed) for corrupt in bar])
     together = pd.concat([table.assign(corruption=name) for name in corruptions], ignore_index=True)
+    every = np.tile(np.arange(len(table)), len(corruptions))
+    repeated = None if kept_images.fields is None else kept_images.fields.of(every)
     return Pipeline(
         ImagesInMemory(pixels),
         together.assign(record=np.arange(len(together))),
         {name: np.concatenate([array] * len(corruptions)) for name, array in targets.items()},
         validation.batch_size,
+        fields=repeated,
     )
 
 

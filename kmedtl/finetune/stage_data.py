@@ -35,7 +35,10 @@ class Source:
 
 def predict_outputs(model: keras.Model, pipeline: Pipeline) -> Outputs:
     """Return the outputs, float32 (N, …), in the order of the pipeline's table."""
-    return model.predict(pipeline.images(), verbose=0)
+    batches = pipeline.images()
+    if pipeline.fields is not None:
+        batches = batches.map(lambda *inputs: (inputs,))  # else Keras would take the fields for targets
+    return model.predict(batches, verbose=0)
 
 
 def sources(
@@ -64,12 +67,17 @@ def _whole(model: keras.Model, plan: Plan, data: dict[str, Pipeline]) -> Source:
 
 
 def _behind(cut: ModelSplit, cached: dict[str, Activations], train: Pipeline, sampling: str) -> Source:
-    batch_size, strata = train.batch_size, strata_of(train.table, sampling)
-    scorer = keras.Model(cut.suffix.inputs, cut.suffix.output)
+    scorer, batch_size = keras.Model(cut.suffix.inputs, cut.suffix.output), train.batch_size
+    strata = strata_of(train.table, sampling)
+
+    def epoch(seed: int) -> CachedEpoch:
+        fields = None if train.fields is None or cut.fields is None else (cut.fields, train.fields.of_epoch(seed))
+        return CachedEpoch(cached["train"], batch_size, seed, strata, fields)
+
     held = {name: [array[0] for array in part.arrays] for name, part in cached.items() if name != "train"}
     return Source(
         cut.suffix,
-        lambda seed: CachedEpoch(cached["train"], batch_size, seed, strata),
-        lambda seed, step: CachedEpoch(cached["train"], batch_size, seed, strata).rows(step),
+        epoch,
+        lambda seed, step: epoch(seed).rows(step),
         lambda: {name: scorer.predict(arrays, batch_size=batch_size, verbose=0) for name, arrays in held.items()},
     )

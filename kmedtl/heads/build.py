@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import keras
+import numpy as np
 from keras import KerasTensor, layers
 
 from kmedtl.backbones.blocks import block_map, pyramid
 from kmedtl.backbones.build import build_features
 from kmedtl.backbones.spec import FEATURES
+from kmedtl.edge.fields import FIELDS
+from kmedtl.heads.fields import gated, image_side
 from kmedtl.heads.pooling import pooling_of, vector_of
 from kmedtl.heads.unet import unet
 from kmedtl.recipe import Backbone, Head
@@ -23,19 +26,22 @@ class Features:
 
     Attributes:
         map: the backbone's last feature map, (batch, h, w, C).
-        vector: one vector an image, (batch, D), as the head makes it of the map.
+        vector: one vector an image, (batch, D), as the head makes it of the map, gated by the fields if there are any.
         pyramid: stride → the last feature map of that stride, (batch, about size / stride, …, C).
         dense: one feature map from all strides, as the head makes it, (batch, about size / finest stride, …, C).
+        fields: what is known beside the image, (batch, D); None: nothing.
     """
 
     image: KerasTensor
     map: KerasTensor
     backbone: str
     head: Head
+    fields: KerasTensor | None = None
 
     @cached_property
     def vector(self) -> KerasTensor:
-        return vector_of(self.map, self.head)
+        vector = vector_of(self.map, self.head)
+        return vector if self.fields is None else gated(vector, self.fields)
 
     @cached_property
     def dense(self) -> KerasTensor:
@@ -48,7 +54,12 @@ class Features:
 
 
 def build_model(
-    backbone: Backbone, head: Head, size: int, channels: int, outputs: Callable[[Features], dict[str, KerasTensor]]
+    backbone: Backbone,
+    head: Head,
+    size: int,
+    channels: int,
+    outputs: Callable[[Features], dict[str, KerasTensor]],
+    fields: int = 0,
 ) -> keras.Model:
     """Return a flat functional model from raw pixels to the outputs of a task.
 
@@ -56,13 +67,17 @@ def build_model(
 
     Args:
         outputs: from what the backbone finds to the outputs, by name.
+        fields: how many numbers an image are known beside it; with any there is a second input `fields`, float32
+            (N, fields), that gates the vector of the image.
 
     Raises:
         UserError: an unknown backbone or block, or weights that cannot be had or do not fit.
     """
     image = keras.Input((size, size, channels), name="image")
     last = build_features(image, backbone.name, backbone.weights, backbone.truncate_at)
-    return keras.Model(image, outputs(Features(image, last, backbone.name, head)), name="model")
+    beside = [keras.Input((fields,), name=FIELDS)] if fields else []
+    made = outputs(Features(image, last, backbone.name, head, *beside))
+    return keras.Model([image, *beside] if beside else image, made, name="model")
 
 
 def with_named_outputs(model: keras.Model, output: str) -> keras.Model:
@@ -70,14 +85,20 @@ def with_named_outputs(model: keras.Model, output: str) -> keras.Model:
     return model if isinstance(model.output, dict) else keras.Model(model.inputs, {output: model.output})
 
 
+def tensors(images: np.ndarray, fields: np.ndarray | None = None) -> np.ndarray | tuple[np.ndarray, ...]:
+    """Return what a Keras model is called with: float32 images, and float32 fields where it takes any."""
+    pixels = images.astype(np.float32)
+    return pixels if fields is None else (pixels, fields)
+
+
 def penultimate(model: keras.Model) -> KerasTensor:
     """Return the tensor (batch, D) that the first output is made of; else the backbone's last feature map, pooled.
 
-    It is what out-of-distribution detection and ensembles look at.
+    It is what out-of-distribution detection and ensembles look at: of the image alone, where fields come in behind it.
     """
-    first = next(iter(model.output.values()))
+    first = image_side(next(iter(model.output.values())))
     last = first._keras_history.operation
     if isinstance(last, layers.Dense):
-        return last.input
+        return image_side(last.input)
     pooling = pooling_of(model)
     return pooling.output if pooling else layers.GlobalAveragePooling2D()(model.get_layer(FEATURES).output)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -39,6 +40,7 @@ Schedule = Literal[
     "stages", "auto", "linear_probe", "lp_ft", "gradual", "full", "surgical_first", "bit_hyperrule",
     "logistic", "svm", "knn", "soup", "uniform_soup", "untrained",
 ]  # fmt: skip
+Fusion = Literal["late", "gated"]
 CLASSIFIERS = ("logistic", "svm", "knn")  # schedules that train no network
 SOUPS = ("soup", "uniform_soup")  # schedules that average the weights of finished runs
 
@@ -148,6 +150,11 @@ class Recipe:
             `svm` and `knn` train no network: scikit-learn learns on the frozen backbone's features. `soup` and
             `uniform_soup` average the weights of `soup`. `untrained` is the baseline of no learning at all.
         soup: run folders of one architecture and one split (Wortsman et al., Model Soups, 2022).
+        tabular: fields that are known beside each image, columns of the manifest or of DICOM headers → `number` or
+            `category`, such as `{age: number, sex: category}`; empty: the image alone.
+        fusion: how they come in; see `kmedtl.runs.fusion`. `late`: a linear model of them is added to the output of the
+            network, which is trained on the image alone; `gated`: they scale and shift the vector that the head makes
+            of the image, in training already (FiLM: Perez et al., 2018).
         distill: a run folder, of a model or of an ensemble, whose answers to the training images are learned beside the
             labels; see `training.soft_share`. Empty: labels alone.
         seed: of split, order, augmentation and initial weights.
@@ -166,11 +173,14 @@ class Recipe:
     search: Search = field(default_factory=Search)
     soup: tuple[str, ...] = ()
     distill: str = ""
+    tabular: Mapping[str, Literal["number", "category"]] = field(default_factory=dict)
+    fusion: Fusion = "late"
     seed: int = 7
 
     def __post_init__(self) -> None:
         expect(bool(re.fullmatch(r"[A-Za-z0-9_-]+", self.name)), "name", "letters, digits, - and _", self.name)
         _check_task(self)
+        _check_tabular(self)
         listed = self.schedule == "stages"
         expect(bool(self.stages) or not listed, "stages", "at least one, or a schedule such as auto", self.stages)
         expect(
@@ -205,6 +215,23 @@ def _check_task(recipe: Recipe) -> None:
         for name in task.idle:
             value, neutral = getattr(stage, name), Stage.__dataclass_fields__[name].default
             expect(value == neutral, f"stage {stage.name}: {name}", f"{neutral} beside {kind}", value)
+
+
+def _check_tabular(recipe: Recipe) -> None:
+    """Refuse fields beside what cannot use them, and what would mix or teach images without theirs."""
+    if not recipe.tabular:
+        return
+    expect(recipe.task.takes_fields, "tabular", f"no fields beside the task {recipe.task.kind}", list(recipe.tabular))
+    for name in recipe.tabular:
+        expect(bool(name.strip()) and name == name.strip(), "tabular", "names of columns", name)
+    beside = "beside tabular, which soups and teachers know nothing of"
+    expect(recipe.schedule not in SOUPS, "schedule", f"none that averages runs {beside}", recipe.schedule)
+    expect(not recipe.distill, "distill", f"nothing {beside}", recipe.distill)
+    if recipe.fusion == "gated":
+        fixed = recipe.schedule in CLASSIFIERS
+        expect(not fixed, "fusion", f"late beside schedule={recipe.schedule}, which trains no network", recipe.fusion)
+        for stage in recipe.stages:
+            expect(stage.mix == "none", f"stage {stage.name}: mix", "none beside fusion=gated", stage.mix)
 
 
 def without_folders(recipe: Recipe) -> Recipe:

@@ -67,6 +67,8 @@ class Data:
         max_unreadable: fraction of the files that may be unreadable before a run is refused.
         max_poor: fraction of a class's images that may be constant, almost constant, saturated or clipped before a run
             is refused.
+        copies: of images that show the same picture and have the same label `keep` all, always in one split, or `drop`
+            all but the first, so that none counts twice.
         allow_mismatch: train although the images do not suit the recipe, as photographs read in gray.
         allow_leakage: train although the source's own splits share patients or images; the report then says so.
         limit: at most about this many images, by whole patients and stratified; None: all.
@@ -101,6 +103,7 @@ class Data:
     augment: Preset = "xray"
     max_unreadable: float = 0.01
     max_poor: float = 0.05
+    copies: Literal["keep", "drop"] = "keep"
     allow_mismatch: bool = False
     allow_leakage: bool = False
     limit: int | None = None

@@ -28,6 +28,7 @@ class Classification:
     """
 
     needs: ClassVar[str] = "vector"
+    takes_fields: ClassVar[bool] = True
     is_local: ClassVar[bool] = False
     idle: ClassVar[tuple[str, ...]] = ()
     labels: Literal["auto", "binary", "multi_class", "multi_label"] = "auto"
@@ -48,6 +49,7 @@ class Regression:
     """
 
     needs: ClassVar[str] = "vector"
+    takes_fields: ClassVar[bool] = True
     is_local: ClassVar[bool] = False
     idle: ClassVar[tuple[str, ...]] = ("label_smoothing", "focal_gamma", "logit_adjustment")
     target: str = ""
@@ -76,6 +78,7 @@ class Segmentation:
     """
 
     needs: ClassVar[str] = "map"
+    takes_fields: ClassVar[bool] = False
     is_local: ClassVar[bool] = True
     idle: ClassVar[tuple[str, ...]] = ("label_smoothing", "focal_gamma", "logit_adjustment", "mix")
     loss: Literal["dice_crossentropy", "dice", "crossentropy", "focal", "tversky"] = "dice_crossentropy"
@@ -110,6 +113,7 @@ class Ordinal:
     """
 
     needs: ClassVar[str] = "vector"
+    takes_fields: ClassVar[bool] = True
     is_local: ClassVar[bool] = False
     # Two grades mixed are not a third.
     idle: ClassVar[tuple[str, ...]] = ("label_smoothing", "focal_gamma", "logit_adjustment", "mix")
@@ -141,6 +145,7 @@ class Multi:
         kind: the name of the task.
     """
 
+    takes_fields: ClassVar[bool] = False
     tasks: Mapping[str, Classification | Regression | Segmentation | Ordinal] = field(default_factory=dict)
     weights: Mapping[str, float] = field(default_factory=dict)
     alone: bool = True

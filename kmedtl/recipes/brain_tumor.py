@@ -18,7 +18,15 @@ from kmedtl.recipe import Data, Recipe, Stage
 
 RECIPE = Recipe(
     name="brain_tumor",
-    data=Data(source="brain_mri", classes=("no", "yes"), channels=1, aspect="keep", batch_size=16, augment="mri"),
+    data=Data(
+        source="brain_mri",
+        classes=("no", "yes"),
+        channels=1,
+        aspect="keep",
+        batch_size=16,
+        augment="mri",
+        copies="drop",
+    ),
     stages=(
         Stage("head", train="head", epochs=8, lr=3e-3, views=4),
         Stage("last blocks", train="last:2", epochs=8, lr=3e-4, views=4),

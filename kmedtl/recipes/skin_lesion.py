@@ -17,7 +17,8 @@ from kmedtl.recipe import Data, Evaluation, Recipe
 RECIPE = Recipe(
     name="skin_lesion",
     data=Data(source="HAM10000_metadata.csv", size=192, augment="skin"),
-    evaluation=Evaluation(groups=("sex",)),
+    tabular={"age": "number", "sex": "category", "localization": "category"},
+    evaluation=Evaluation(groups=("sex",), operating_point="balanced"),
     schedule="auto",
 )
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 NAME = "report.html"
 SHARES = {"flips": 1, "pixels_changed": 2}  # figures of drift that are shares → decimals of a percentage
 BEFORE = (Section("summary", "Summary"), Section("data", "Data and audit"), Section("training", "Training"))
+FIELDS = Section("fields", "Image and fields")  # of models that take any
 AFTER = (
     Section("explanations", "Explanations"),
     Section("files", "Exported files"),
@@ -79,7 +80,7 @@ def write(result: Result, folder: Path) -> None:
         fragments=[_fragment(*part, addresses, words) for part in parts.of_tasks],
         at="",
         of="",
-        contents=[*BEFORE, *parts.sections, *AFTER],
+        contents=[*BEFORE, *parts.sections, *([FIELDS] if result.ablation else []), *AFTER],
         asked=", ".join(result.manifest.classes) or task.edge.in_words(result.fit.decoder)[0][1],
         validated=title(next(iter(headline)).removeprefix("val_")),
         pictures=addresses,

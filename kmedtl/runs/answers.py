@@ -12,7 +12,7 @@ import pandas as pd
 
 from kmedtl.data.pipeline import Pipeline
 from kmedtl.edge.out_of_distribution import OutOfDistribution
-from kmedtl.edge.shapes import FEATURES
+from kmedtl.edge.shapes import FEATURES, ModelInputs
 from kmedtl.explain.features import outputs_and_features
 from kmedtl.recipe import Recipe
 from kmedtl.statistics.out_of_distribution import fit, fit_layout
@@ -28,31 +28,31 @@ class Answers:
 
     Attributes:
         table: of the split.
-        pixels: uint8 (N, size, size, C).
+        inputs: what the model is given.
         features: of the last layer but one, float32 (N, D).
         examples: targets and outputs.
     """
 
     table: pd.DataFrame
-    pixels: np.ndarray
+    inputs: ModelInputs
     features: np.ndarray
     examples: Examples
 
 
 def answers_of(model: keras.Model, part: Pipeline, recipe: Recipe) -> Answers:
     """Return the model's answers for a split."""
-    pixels = part.pixels()
-    outputs = outputs_and_features(model, pixels)
+    inputs = part.inputs()
+    outputs = outputs_and_features(model, *inputs)
     ids, patients = (part.table[name].to_numpy(object) for name in ("id", "patient"))
     groups = part.table[[*recipe.evaluation.groups, *task_of(recipe.task).columns]]
-    return Answers(part.table, pixels, outputs[FEATURES], Examples(ids, patients, part.targets, outputs, groups))
+    return Answers(part.table, inputs, outputs[FEATURES], Examples(ids, patients, part.targets, outputs, groups))
 
 
 def known_images(model: keras.Model, training: Pipeline, validation: Answers, seed: int) -> OutOfDistribution:
     """Return what kind of image the model knows: that of training, as far as validation is like it."""
-    pixels = training.sample(KNOWN_IMAGES, seed)
-    found = fit(outputs_and_features(model, pixels)[FEATURES], validation.features)
-    return replace(found, layout=fit_layout(pixels, validation.pixels))
+    known = training.sample(KNOWN_IMAGES, seed)
+    found = fit(outputs_and_features(model, *known)[FEATURES], validation.features)
+    return replace(found, layout=fit_layout(known.images, validation.inputs.images))
 
 
 def arrays_of(answers: Mapping[str, Answers], recipe: Recipe, question: Any) -> dict[str, np.ndarray]:
@@ -73,5 +73,5 @@ def _table(answers: Answers, known: OutOfDistribution, recipe: Recipe, question:
     images = answers.table[["id", "patient", "split"]].reset_index(drop=True)
     columns = task_of(recipe.task).table(question, answers.examples, decoder)
     groups = answers.examples.groups.reset_index(drop=True)
-    unlike = known.unlike(answers.features, answers.pixels)
+    unlike = known.unlike(answers.features, answers.inputs.images)
     return pd.concat([images, columns, groups], axis=1).assign(unlike_training=unlike.astype(int))

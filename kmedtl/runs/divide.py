@@ -9,6 +9,7 @@ from kmedtl.data import splits
 from kmedtl.data.manifest import SPLITS, Manifest
 from kmedtl.data.pipeline import Pipeline, pipelines
 from kmedtl.data.pseudonyms import hide_patients
+from kmedtl.data.tabular import DROPPED, FieldInput, field_input, learned_fields
 from kmedtl.recipe import Recipe
 from kmedtl.runs.prepare import Prepared
 from kmedtl.runs.result import SYNTHETIC
@@ -31,7 +32,14 @@ def divided(recipe: Recipe, data: Prepared, table: pd.DataFrame) -> tuple[pd.Dat
         table = hide_patients(table)  # last, so that no choice depends on the salt
     assert data.targets is not None  # as of everything that a run prepares
     task = task_of(recipe.task)
-    parts = pipelines(data.store, table, recipe.data.batch_size, data.targets.of, task.moves)
+    fields = learned_fields(recipe.tabular, table[table["split"] == "train"])
+
+    def beside(part: pd.DataFrame, split: str) -> FieldInput:
+        return field_input(fields, part, DROPPED if split == "train" else 0.0)
+
+    parts = pipelines(
+        data.store, table, recipe.data.batch_size, data.targets.of, task.moves, beside if fields else None
+    )
     task.check(data.question, {split: part.targets for split, part in parts.items()})
     validation = parts["val"]
     patients = validation.table["patient"].to_numpy(object)

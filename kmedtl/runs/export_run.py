@@ -13,6 +13,9 @@ import pandas as pd
 
 from kmedtl.data import sources
 from kmedtl.data.manifest import Manifest
+from kmedtl.data.tabular import encoded
+from kmedtl.edge.model_info import ModelInfo
+from kmedtl.edge.shapes import FEATURES, ModelInputs
 from kmedtl.errors import UserError
 from kmedtl.explain.features import outputs_and_features
 from kmedtl.export.exporting import LabelledImages, TrainedModel, export
@@ -25,7 +28,8 @@ from kmedtl.files.json_files import write_json
 from kmedtl.images.decode import decode_all
 from kmedtl.images.reading import Reading
 from kmedtl.report.page import drift_cell
-from kmedtl.runs.prepare import labels_of
+from kmedtl.runs.fusion import FUSIONS
+from kmedtl.runs.prepare import ask, labels_of
 from kmedtl.runs.reopen import FinishedRun
 from kmedtl.system.progress import progress
 from kmedtl.system.text_tables import aligned
@@ -64,7 +68,7 @@ def export_run(run: FinishedRun, formats: Sequence[str], folder: Path, log: Call
         UserError: a source without the run's images, a model that does not load.
     """
     data = run.recipe.data
-    _, manifest = run.task.ask(run.recipe.task, data, sources.load(data, run.recipe.seed, labels_of(run.task)))
+    _, manifest = ask(run.recipe, sources.load(data, run.recipe.seed, labels_of(run.recipe.task)))
     listed = read_csv(run.folder / "manifest.csv", keep_default_na=False, dtype=str)
     files = manifest.table.set_index("id")
     training = files.loc[files.index.intersection(pd.Index(listed.loc[listed["split"] == "train", "id"]))]
@@ -79,7 +83,7 @@ def export_run(run: FinishedRun, formats: Sequence[str], folder: Path, log: Call
         run.question,
         Fit(run.info.decoder),
         json.loads((run.folder / METRICS).read_text(encoding="utf-8"))["headline"],
-        lambda count: _decoded(_stratified(training, count, run.recipe.seed), run.info.reading)[1],
+        lambda count: _inputs(run.info, _stratified(training, count, run.recipe.seed))[1],
         *(_examples(run, model, manifest, split, log) for split in ("val", "test")),
     )
     rows = export(subject, folder, formats, thorough=True)
@@ -131,7 +135,7 @@ def _examples(
     examples = run.examples(split)
     files = manifest.table.set_index("id").reindex(examples.ids)
     there = files["path"].notna().to_numpy(copy=True)
-    readable, images = _decoded(files[there], run.info.reading)
+    readable, inputs = _inputs(run.info, files[there])
     there[there] = readable
     absent = examples.ids[~there]
     if len(absent):
@@ -140,7 +144,17 @@ def _examples(
             raise UserError(f"{manifest.source}: has no longer {missing}; put them back.")
         log(f"Note: {manifest.source} has no longer {missing}; the others are used.")
     # Answered anew: what a run folder keeps of large outputs is rounded.
-    return LabelledImages(images, replace(examples.of(there), outputs=outputs_and_features(model, images)))
+    kept = examples.of(there)
+    answered = replace(kept, outputs=outputs_and_features(model, *inputs))
+    cross_fitted = split == "val" and bool(run.recipe.tabular) and not FUSIONS[run.recipe.fusion].in_training
+    held_out = {name: kept.outputs[name] - answered.outputs[name] for name in kept.outputs if name != FEATURES}
+    return LabelledImages(inputs, answered, held_out if cross_fitted else {})
+
+
+def _inputs(info: ModelInfo, table: pd.DataFrame) -> tuple[np.ndarray, ModelInputs]:
+    """Return which of the files can be read, bool (N,), and what the model is given of those."""
+    readable, images = _decoded(table, info.reading)
+    return readable, ModelInputs(images, encoded(info.fields, table[readable]) if info.fields else None)
 
 
 def _refuse_without(training: pd.DataFrame, run: FinishedRun) -> None:

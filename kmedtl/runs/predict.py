@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from kmedtl.edge.fields import Values
+from kmedtl.edge.given_fields import Given, check_names, given_fields
 from kmedtl.edge.inputs import gathered
+from kmedtl.edge.output_formats import GAPS
 from kmedtl.edge.predictor import Model, Prediction, answer_pixels, predict_files
 from kmedtl.errors import UserError
 from kmedtl.images.pixels import UnreadableImageError
@@ -18,24 +21,30 @@ from kmedtl.runs.open_model import open_model
 Images = str | Path | np.ndarray | Sequence[str | Path | np.ndarray]
 
 
-def predict(model: str | Path, images: Images) -> pd.DataFrame:
+Known = str | Path | Mapping[str, object] | Sequence[Mapping[str, object]] | None
+
+
+def predict(model: str | Path, images: Images, fields: Known = None) -> pd.DataFrame:
     """Return the answers of a run folder or a model file; see `answers`."""
-    return answers(open_model(Path(model)), images)
+    return answers(open_model(Path(model)), images, fields)
 
 
-def answers(model: Model, images: Images) -> pd.DataFrame:
+def answers(model: Model, images: Images, fields: Known = None) -> pd.DataFrame:
     """Return a row an image, with the columns of `kmedtl predict --format csv`.
 
     `image` (the path, or the number of an array from 0 on), the task's columns (of a classification `probability`, or
     `probability_NAME` of each finding, and `decision`; of a model without metadata `outputs`), `error`,
-    `unlike_training`, `out_of_distribution`. An image that cannot be read has its `error`, and nothing else.
+    `unlike_training`, `out_of_distribution`; of a model that takes fields `fields_missing` and `fields_unseen`. An
+    image that cannot be read has its `error`, and nothing else.
 
     Args:
         images: a path or several, folders for all images in them; or arrays: uint8 (N, H, W, C), or a list of gray
             (H, W) and uint8 RGB (H, W, 3). A single array of two or three dimensions is one image.
+        fields: what is known beside them, of a model that takes it: a mapping such as `{"age": 54, "sex": "F"}` for
+            all, or one for each; text or a CSV as `--fields` takes them; None: what DICOM headers say.
 
     Raises:
-        UserError: paths and arrays mixed, or what is neither.
+        UserError: paths and arrays mixed, or what is neither; fields that the model does not have.
     """
     if isinstance(images, np.ndarray):
         images = list(images) if images.ndim == 4 else [images]
@@ -43,14 +52,42 @@ def answers(model: Model, images: Images) -> pd.DataFrame:
     arrays = [image for image in listed if isinstance(image, np.ndarray)]
     paths = [image for image in listed if isinstance(image, str | Path)]
     if len(arrays) == len(listed):
-        found = [_of_array(model, str(number), image) for number, image in enumerate(arrays)]
+        known = _given(model, fields)([str(number) for number in range(len(arrays))])
+        found = [
+            _of_array(model, str(number), image, beside)
+            for number, (image, beside) in enumerate(zip(arrays, known, strict=True))
+        ]
     elif len(paths) == len(listed):
-        found = [seen.prediction for seen in predict_files(model, list(_files(paths)))]
+        found = [seen.prediction for seen in predict_files(model, list(_files(paths)), _given(model, fields))]
     else:
         kinds = {np.ndarray if isinstance(image, np.ndarray) else type(image) for image in listed}
         received = ", ".join(sorted(kind.__name__ for kind in kinds))
         raise UserError(f"images: expected paths alone, or arrays alone. Received: {received}.")
     return _table(model, found)
+
+
+def _given(model: Model, fields: Known) -> Given:
+    """Return what reads the fields of images.
+
+    Raises:
+        UserError: fields that the model does not have, or not a mapping for each image.
+    """
+    if fields is None or isinstance(fields, str | Path):
+        return given_fields(None if fields is None else str(fields), model.fields)
+    rows = [fields] if isinstance(fields, Mapping) else list(fields)
+    for row in rows:
+        check_names(list(row), [field.name for field in model.fields])
+
+    def given(places: Sequence[str]) -> Sequence[Values]:
+        if isinstance(fields, Mapping):
+            return rows * len(places)
+        if len(rows) != len(places):
+            raise UserError(
+                f"fields: expected one mapping, or one for each of {len(places)} images. Received: {len(rows)}."
+            )
+        return rows
+
+    return given
 
 
 def _files(paths: Sequence[str | Path]) -> Iterator[str]:
@@ -62,9 +99,10 @@ def _files(paths: Sequence[str | Path]) -> Iterator[str]:
             yield path
 
 
-def _of_array(model: Model, name: str, image: np.ndarray) -> Prediction:
+def _of_array(model: Model, name: str, image: np.ndarray, known: Values) -> Prediction:
+    size = image.shape[1], image.shape[0]
     try:
-        return answer_pixels(model, name, from_array(image, model.reading), (image.shape[1], image.shape[0]))
+        return answer_pixels(model, name, from_array(image, model.reading), size, known=known)
     except UnreadableImageError as error:
         return Prediction(name, error=str(error))
 
@@ -77,6 +115,8 @@ def _table(model: Model, found: Sequence[Prediction]) -> pd.DataFrame:
     columns |= {name: [value[number] for value in values] for number, name in enumerate(names)}
     for name in ("error", "unlike_training", "out_of_distribution"):
         columns[name] = [getattr(row, name) for row in found]
+    for name in GAPS if model.fields else ():
+        columns[name] = [" ".join(getattr(row, name) or ()) for row in found]
     numbers = (
         [name for name in names if all(isinstance(value, float | None) for value in columns[name])] if info else []
     )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -18,13 +19,14 @@ from kmedtl.backbones.weights import card_of
 from kmedtl.data import sources, store
 from kmedtl.data.manifest import SIZES, SPACINGS, Labels, Manifest, check_order
 from kmedtl.data.store import Store
+from kmedtl.data.tabular import with_columns
 from kmedtl.ensemble.teacher import check_teacher
 from kmedtl.errors import UserError
 from kmedtl.recipe import Backbone, Data, Recipe
 from kmedtl.runs.train import check_network
 from kmedtl.statistics.groups import check_columns
-from kmedtl.tasks import task_of
-from kmedtl.tasks.task import KnownTargets, Task
+from kmedtl.tasks import needs_labels, task_of
+from kmedtl.tasks.task import KnownTargets
 
 SHOWN = 3  # pairs of images that a message names
 
@@ -94,8 +96,17 @@ def prepare_recipe(recipe: Recipe) -> Prepared:
 
 def prepare_images(recipe: Recipe) -> Prepared:
     """List, decode and audit the images of a recipe, as far as its task can use them; see `prepare`."""
-    task = task_of(recipe.task)
-    return prepare(recipe.data, recipe.seed, labels_of(task), partial(task.ask, recipe.task, recipe.data))
+    return prepare(recipe.data, recipe.seed, labels_of(recipe.task), partial(ask, recipe), recipe.tabular)
+
+
+def ask(recipe: Recipe, manifest: Manifest) -> tuple[Any, Manifest]:
+    """Return what is asked of a recipe's images, and the manifest of those that can answer, with the recipe's fields.
+
+    Raises:
+        UserError: what the data cannot answer, or fields that they do not have.
+    """
+    known = with_columns(manifest, recipe.tabular, [getattr(recipe.task, "target", "")])
+    return task_of(recipe.task).ask(recipe.task, recipe.data, known)
 
 
 def look(recipe: Recipe) -> Prepared:
@@ -106,17 +117,17 @@ def look(recipe: Recipe) -> Prepared:
     Raises:
         UserError: a source that cannot be used.
     """
-    data, task = replace(recipe.data, max_unreadable=1.0), task_of(recipe.task)
-    if task.needs_classes:
-        return prepare(data, recipe.seed, "wanted")
+    data, labelled = replace(recipe.data, max_unreadable=1.0), needs_labels(recipe.task)
+    look_at = replace(recipe, data=data)
 
-    def ask(manifest: Manifest) -> tuple[Any, Manifest]:
+    def asked(manifest: Manifest) -> tuple[Any, Manifest]:
         try:
-            return task.ask(recipe.task, data, manifest)
+            known = with_columns(manifest, recipe.tabular)
+            return (None, known) if labelled else ask(look_at, manifest)
         except UserError as error:
             return None, replace(manifest, notes=(_refused(error, manifest), *manifest.notes))
 
-    found = prepare(data, recipe.seed, labels_of(task), ask)
+    found = prepare(data, recipe.seed, "wanted" if labelled else "unasked", asked, recipe.tabular)
     try:
         return with_targets(found, recipe) if found.question else found
     except UserError as error:
@@ -128,9 +139,9 @@ def _refused(error: UserError, manifest: Manifest) -> str:
     return f"A run refuses this: {str(error).replace(manifest.source, manifest.source_name)}"
 
 
-def labels_of(task: Task) -> Labels:
-    """Return what a task asks of a source's labels."""
-    return "needed" if task.needs_classes else "unasked"
+def labels_of(settings: Any) -> Labels:
+    """Return what a recipe's `task` asks of a source's labels."""
+    return "needed" if needs_labels(settings) else "unasked"
 
 
 def with_targets(data: Prepared, recipe: Recipe) -> Prepared:
@@ -150,25 +161,36 @@ def prepare(
     seed: int,
     labels: Labels = "needed",
     ask: Callable[[Manifest], tuple[Any, Manifest]] = lambda manifest: (None, manifest),
+    tabular: Mapping[str, str] = MappingProxyType({}),
 ) -> Prepared:
     """List, decode and audit what a recipe's `data` asks for.
 
     Args:
         labels: as of `kmedtl.data.sources.load`.
         ask: returns what is asked of the images, and those that can answer it.
+        tabular: the recipe's fields, which the audit looks at as far as there are such columns.
 
     Raises:
         UserError: a source that cannot be used; leakage is reported, not refused.
     """
     question, manifest = ask(sources.load(data, seed, labels))
     images = store.prepare(manifest.table, data.reading)
-    audited, table = audit(manifest, images, data.max_unreadable, seed, data.same_patients, data.aspect)
+    audited, table = audit(manifest, images, data.max_unreadable, seed, data.same_patients, data.aspect, tabular)
     facts = images.facts[["id", "width", "height", "bits"]]
     found = mismatches(table.merge(facts, on="id", suffixes=("_of_source", "")), data, manifest.synthetic)
     told = images.facts[["id", "width", "height", "row_spacing", "column_spacing"]]
     table = table.merge(told.set_axis(["id", *SIZES, *SPACINGS], axis=1), on="id")
-    warnings = (*audited.warnings, *(mismatch.text for mismatch in found))
+    table, dropped = _without_copies(table, manifest) if data.copies == "drop" else (table, ())
+    warnings = (*audited.warnings, *(mismatch.text for mismatch in found), *dropped)
     return Prepared(manifest, images, replace(audited, warnings=warnings), table, tuple(found), question)
+
+
+def _without_copies(table: pd.DataFrame, manifest: Manifest) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Return the first image of each picture under each label, and what is to be told of the others."""
+    labels = [name for name in (*manifest.classes, "label") if name in table]
+    kept = table.drop_duplicates(["twin", *labels], ignore_index=True)
+    count = len(table) - len(kept)
+    return kept, (f"{count} copies of other images were left out (data.copies=drop).",) if count else ()
 
 
 def refuse(data: Prepared, recipe: Recipe) -> None:

@@ -11,11 +11,12 @@ import pandas as pd
 
 from kmedtl.data import splits
 from kmedtl.data.pipeline import Pipeline
+from kmedtl.data.tabular import field_input
 from kmedtl.edge.predictor import Model
 from kmedtl.errors import UserError
 from kmedtl.runs.locate import MODEL, PREDICTIONS, RECIPE, located
 from kmedtl.runs.open_model import open_model
-from kmedtl.runs.predict import Images, answers
+from kmedtl.runs.predict import Images, Known, answers
 from kmedtl.runs.prepare import prepare_images
 from kmedtl.tasks.saved_run import SavedRun, read_run
 
@@ -32,9 +33,9 @@ class FinishedRun(SavedRun):
 
     model: Path
 
-    def predict(self, images: Images) -> pd.DataFrame:
+    def predict(self, images: Images, fields: Known = None) -> pd.DataFrame:
         """Return the model's answers to images, a row each; see `kmedtl.runs.predict.answers`."""
-        return answers(self._opened, images)
+        return answers(self._opened, images, fields)
 
     @cached_property
     def _opened(self) -> Model:
@@ -80,4 +81,5 @@ def test_images(run: FinishedRun, limit: int | None, log: Callable[[str], None])
         table = splits.limit(table, limit, run.recipe.seed)
     table = table.drop(columns="patient").join(judged, on="id").sort_values("record", ignore_index=True)
     targets = examples.in_order_of(table["id"]).targets
-    return Pipeline(found.store, table, targets, run.recipe.data.batch_size)
+    fields = field_input(run.info.fields, table) if run.info.fields else None
+    return Pipeline(found.store, table, targets, run.recipe.data.batch_size, fields=fields)

@@ -24,6 +24,7 @@ from kmedtl.files.json_files import write_json
 from kmedtl.finetune.checkpoint import Checkpoint
 from kmedtl.recipe import Recipe
 from kmedtl.report import card, page
+from kmedtl.runs.ablation import Ablation
 from kmedtl.runs.alone import Alone
 from kmedtl.runs.environment import when
 from kmedtl.statistics.confidence import Estimate, wilson
@@ -56,6 +57,7 @@ class Result:
         environment: of `kmedtl.runs.environment.environment`.
         audit_page: where the audit is, seen from the report.
         alone: of several tasks: name → what it reaches alone.
+        ablation: what image and fields reach without each other; None: there were no fields.
     """
 
     recipe: Recipe
@@ -74,6 +76,7 @@ class Result:
     audit_page: str = "audit.html"
     arrays: Arrays = field(default_factory=dict)
     alone: Mapping[str, Alone] = field(default_factory=dict)
+    ablation: Ablation | None = None
 
     @property
     def task(self) -> Task:
@@ -115,6 +118,7 @@ def summary(result: Result, folder: Path) -> str:
         f"Test set: {evaluation.images} images of {evaluation.patients} patients; 95 % intervals in brackets",
         *task.lines(result.recipe.evaluation, result.fit, evaluation),
         *(f"  {name} asked alone: {one}" for name, one in result.alone.items()),
+        *(f"  {name} alone: {one}" for name, one in (result.ablation.alone.items() if result.ablation else ())),
         f"  Flagged as unlike the training images: {result.unlike_training}",
         "",
         *aligned(
@@ -156,6 +160,7 @@ def _metrics(result: Result) -> dict[str, Any]:
         "headline": result.evaluation.headline,
         **result.task.document(result.fit, result.evaluation),
         **({"alone": {name: one.document() for name, one in result.alone.items()}} if result.alone else {}),
+        **({"tabular": result.ablation.document()} if result.ablation else {}),
         "unlike_training": asdict(result.unlike_training),
         "parity": [row.document() for row in result.parity],
     }

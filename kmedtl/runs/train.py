@@ -24,6 +24,7 @@ from kmedtl.finetune.job import TrainingJob
 from kmedtl.finetune.presets import AUTO, stages_of
 from kmedtl.heads.build import build_model
 from kmedtl.recipe import CLASSIFIERS, SOUPS, Recipe, Stage
+from kmedtl.runs.fusion import in_training
 from kmedtl.runs.tracking import tracking
 from kmedtl.tasks import task_of
 
@@ -31,7 +32,11 @@ from kmedtl.tasks import task_of
 def train(
     recipe: Recipe, question: Any, data: dict[str, Pipeline], folder: Path, log: Callable[[str], None]
 ) -> tuple[keras.Model, Recipe, Checkpoint | None]:
-    """Return the trained model in float32, the recipe with the stages as they turned out, and how it learned."""
+    """Return the trained model in float32, the recipe with the stages as they turned out, and how it learned.
+
+    Fields that come in after training (`kmedtl.runs.fusion`) are no part of it yet.
+    """
+    data, fields = in_training(recipe, data)
     if recipe.schedule in CLASSIFIERS:
         log(f"Schedule {recipe.schedule}: no network trains; data.augment and training.* have no effect.")
         with tracking(recipe, folder):
@@ -44,11 +49,11 @@ def train(
         return model, recipe, None
     with devices(recipe.training), tracking(recipe, folder) as after_epoch:
         learned, parts = on_patches(recipe, data, log)
-        model, blocks = build(learned, question)
+        model, blocks = build(learned, question, fields)
         planned = plan_stages(learned, len(parts["train"].table), blocks, log)
         job = training_job(learned, model, blocks, parts, question, log)
         trained = stages.fine_tune(replace(job, after_epoch=after_epoch, folder=folder), planned)
-    whole, _ = build(recipe, question)  # of float32, on one device, at the size of whole images
+    whole, _ = build(recipe, question, fields)  # of float32, on one device, at the size of whole images
     whole.set_weights(model.get_weights())
     schedule = "stages" if planned else recipe.schedule
     return whole, replace(recipe, stages=tuple(trained.stages), schedule=schedule), trained
@@ -100,8 +105,11 @@ def training_job(
     )
 
 
-def build(recipe: Recipe, question: Any) -> tuple[keras.Model, tuple[Block, ...]]:
+def build(recipe: Recipe, question: Any, fields: int = 0) -> tuple[keras.Model, tuple[Block, ...]]:
     """Return the recipe's model, the same each time, and its blocks.
+
+    Args:
+        fields: how many numbers an image come in beside it, in training already.
 
     Raises:
         UserError: weights that cannot be had, a block that is not there.
@@ -110,7 +118,7 @@ def build(recipe: Recipe, question: Any) -> tuple[keras.Model, tuple[Block, ...]
     network = task_of(recipe.task).network()
     data = recipe.data
     model = build_model(
-        recipe.backbone, recipe.head, data.size, data.channels, lambda vector: network.outputs(question, vector)
+        recipe.backbone, recipe.head, data.size, data.channels, lambda found: network.outputs(question, found), fields
     )
     blocks = block_map(model, recipe.backbone.name)
     for stage in recipe.stages:

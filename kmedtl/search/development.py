@@ -13,6 +13,7 @@ from kmedtl.data import splits
 from kmedtl.data.manifest import Manifest
 from kmedtl.data.pipeline import Pipeline, pipelines
 from kmedtl.data.store import files_of, folder_of, open_store
+from kmedtl.errors import expect
 from kmedtl.recipe import Data, Recipe, Task
 from kmedtl.runs.prepare import prepare_recipe, refuse
 from kmedtl.tasks import task_of
@@ -59,8 +60,9 @@ def development(recipe: Recipe) -> Development:
     """Read, audit, decode and divide a recipe's images as its run does, and leave the test out.
 
     Raises:
-        UserError: what a run refuses.
+        UserError: what a run refuses; fields beside the images, which trials know nothing of yet.
     """
+    expect(not recipe.tabular, "tabular", "nothing in a search, whose trials see the image alone", list(recipe.tabular))
     found = prepare_recipe(recipe)
     refuse(found, recipe)
     table = splits.split(found.manifest, found.table, recipe.data.validation, recipe.data.test, recipe.seed)

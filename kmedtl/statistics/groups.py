@@ -10,14 +10,13 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from kmedtl.edge.fields import DICOM_AGE, YEARS
 from kmedtl.errors import UserError, nearest
 
 MOST_GROUPS = 30
 NO_GROUPS = ("id", "path", "patient", "split", "label", "mask", "frame", "record", "sha256", "twin", "poor", "stratum")
 AGES = (0, 18, 40, 65, math.inf)
 AGE = re.compile(r"(.*[^a-z])?age([^a-z].*)?")
-YEARS = {"D": 1 / 365.25, "W": 7 / 365.25, "M": 1 / 12, "Y": 1.0}  # of the units of a DICOM age, as 045Y
-DICOM_AGE = re.compile(r"(\d{3})([DWMY])")
 MISSING = "unknown"
 
 

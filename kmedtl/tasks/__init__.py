@@ -27,6 +27,12 @@ def task_of(settings: Any) -> Task:
     return _several(tuple((name, one.kind) for name, one in parts.items())) if parts else TASKS[settings.kind]
 
 
+def needs_labels(settings: Any) -> bool:
+    """Say whether a source must have labels for a recipe's `task`: some part of it reads no column of its own."""
+    parts = getattr(settings, "tasks", {"": settings}).values()
+    return any(TASKS[one.kind].needs_classes and not getattr(one, "target", "") for one in parts)
+
+
 def task_named(name: str, run: dict[str, Any]) -> Task:
     """Return the row by the name of a task; of several tasks those that metrics.json of a run names.
 

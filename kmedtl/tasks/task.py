@@ -7,7 +7,7 @@ TensorFlow: what needs them is in `Network`, which a row imports when it is aske
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -51,6 +51,12 @@ class Examples:
             {name: array[rows] for name, array in part.items()} for part in (self.targets, self.outputs)
         )
         return Examples(self.ids[rows], self.patients[rows], targets, outputs, self.groups.iloc[rows])
+
+    def shifted(self, by: Outputs) -> Examples:
+        """Return the images with something added to some of their outputs, by name (N, …)."""
+        return replace(
+            self, outputs={**self.outputs, **{name: self.outputs[name] + added for name, added in by.items()}}
+        )
 
     def in_order_of(self, ids: Iterable[str]) -> Examples:
         """Return the images of these ids, in their order.

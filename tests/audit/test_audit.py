@@ -104,6 +104,18 @@ def test_copies_and_contradictions_are_found(folder):
     assert any("under two labels" in warning for warning in found.audit.warnings)
 
 
+def test_copies_are_left_out_where_the_recipe_says_so_but_no_contradiction_is(folder):
+    original, copy, contradiction = (
+        folder / name for name in ("NORMAL/N0-0.png", "NORMAL/N5-1.png", "PNEUMONIA/P3-0.png")
+    )
+    copy.write_bytes(original.read_bytes())
+    contradiction.write_bytes(original.read_bytes())
+    kept, whole = look(folder, copies="drop"), look(folder)
+    assert set(whole.table["id"]) - set(kept.table["id"]) == {"NORMAL/N5-1.png"}
+    assert kept.audit.duplicates == whole.audit.duplicates
+    assert "1 copies of other images were left out (data.copies=drop)." in kept.audit.warnings
+
+
 def test_the_same_picture_saved_otherwise_is_found(folder):
     picture = Image.open(folder / "NORMAL" / "N0-0.png")
     picture.resize((200, 200)).point(lambda value: 0.8 * value + 20).save(folder / "NORMAL" / "N7-0.png")

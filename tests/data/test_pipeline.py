@@ -145,7 +145,7 @@ def test_stains_vary_in_density_and_white_stays_white():
 
 def test_a_sample_is_stratified(data):
     train = data["train"]
-    sample = train.sample(8, seed=0)
+    sample, _ = train.sample(8, seed=0)
     assert sample.dtype == np.uint8
     assert len(sample) == pytest.approx(8, abs=2)
     bright = (sample.mean((1, 2, 3)) > 128).mean()

@@ -8,7 +8,7 @@ from tests.explain.conftest import BLOCKS, planted
 from tests.models import WHICH
 
 
-def edges(model, images, which):
+def edges(model, images, which, fields=None):
     """A map that ignores the model."""
     down, across = np.gradient(images[..., 0].astype(np.float32), axis=(1, 2))
     return np.hypot(down, across)

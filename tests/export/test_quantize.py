@@ -3,6 +3,7 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter
 
 from kmedtl.edge.litert import LiteRTModel
+from kmedtl.edge.shapes import ModelInputs
 from kmedtl.export import quantize
 from kmedtl.export.int8 import IN_FLOAT, Int8Options, choose
 from kmedtl.export.layers import worst_layers
@@ -76,7 +77,7 @@ def test_ways_are_tried_in_order_until_one_will_do(saved, whole, tmp_path, limit
         failed_gates = ("mean |Δp|",) if error > limit else ()
         return Parity("model_int8.tflite", 0, "auc", 1, NONE, {"mean_difference": error}, failed_gates=failed_gates)
 
-    attempts = choose(Int8Options(saved, whole, lambda count: DARK[:count], 6), judge, thorough)
+    attempts = choose(Int8Options(saved, whole, lambda count: ModelInputs(DARK[:count]), 6), judge, thorough)
     assert len(attempts) == tried
     assert attempts[-1].cost[-1] == min(attempt.cost[-1] for attempt in attempts)
     assert ("weights only" in {attempt.way for attempt in attempts}) == (tried > 3)

@@ -67,7 +67,7 @@ CASES = (
     Case("chest_findings", made.nih, "macro_auc", made.NIH, 60, test=32, groups=("F", "M")),
     Case("chest_findings", made.chexpert, "macro_auc", ("Edema", "Fracture"), 24, groups=("Female", "Male")),
     Case("skin_lesion", made.ham10000, "macro_auc", made.HAM10000, 35, groups=("female", "male")),
-    Case("brain_tumor", made.brain_mri, "auc", ("no", "yes"), 26),
+    Case("brain_tumor", made.brain_mri, "auc", ("no", "yes"), 24),
     Case("breast_ultrasound", made.busi, "lesion.dice", ("benign", "malignant", "normal"), 24,
          settings=("task.alone=false", "data.batch_size=4")),
     Case("diabetic_retinopathy", made.aptos, "kappa", ("0", "1", "2", "3", "4"), 60),

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from kmedtl.errors import UserError
-from kmedtl.recipe import Classification, Data, Multi, Ordinal
+from kmedtl.recipe import Classification, Data, Multi, Ordinal, Recipe
+from kmedtl.runs.prepare import prepare_recipe
 from kmedtl.tasks import task_of
 from tests.tasks.rows import with_masks
 
@@ -84,3 +85,18 @@ def test_tasks_side_by_side_read_a_column_each():
 def test_grades_without_a_column_are_the_classes_of_the_source():
     with pytest.raises(UserError, match="expected none without task"):
         Ordinal(grades=("a", "b", "c"))
+
+
+def test_a_source_needs_no_labels_where_each_task_has_a_column(tmp_path, image_folder):
+    files = sorted(str(path) for path in image_folder.rglob("*.png"))
+    rows = [f"{path},{('left', 'right', '')[number % 3]},{number % 4}" for number, path in enumerate(files)]
+    (tmp_path / "films.csv").write_text("\n".join(["path,side,severity", *rows]))
+    data = Data(str(tmp_path / "films.csv"), size=32, channels=1)
+    both = Multi({"side": Classification(target="side"), "grade": Ordinal(target="severity")})
+    for task, used in ((both, 24), (Classification(target="side"), 16), (Ordinal(target="severity"), 24)):
+        found = prepare_recipe(Recipe("films", schedule="linear_probe", task=task, data=data))
+        assert len(found.table) == used
+    known = prepare_recipe(Recipe("films", schedule="linear_probe", task=both, data=data)).targets
+    assert set(known.of(found.table)) == {"side.logits", "grade.grade"}
+    with pytest.raises(UserError, match="label"):
+        prepare_recipe(Recipe("films", schedule="linear_probe", data=data))
