@@ -6,7 +6,9 @@ import argparse
 from collections.abc import Iterator
 
 HELP = "say what is installed and at hand, and how to get what is missing"
-PACKAGES = ("tensorflow", "keras", "ai-edge-litert", "tensorflow-datasets", "scikit-learn", "pydicom", "imagecodecs")
+PACKAGES = (
+    "tensorflow", "keras", "ai-edge-litert", "tensorflow-datasets", "scikit-learn", "pydicom", "nibabel", "imagecodecs",
+)  # fmt: skip
 EXTRAS = {
     "beam": ("apache_beam", "decoding on many machines"),
     "dicom-report": ("highdicom", "structured reports and segmentations for a PACS"),

@@ -69,7 +69,7 @@ def read_dicom(path: Path, window: Window, frame: int | None) -> DicomImage:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[pydicom.FileDataset]:
+def opened(path: Path, stop_before_pixels: bool = False) -> Iterator[pydicom.FileDataset]:
     """Yield the tags of a file, and turn what pydicom raises on them meanwhile into a reason.
 
     Raises:
@@ -79,7 +79,7 @@ def opened(path: Path) -> Iterator[pydicom.FileDataset]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            yield _parse(path)
+            yield _parse(path, stop_before_pixels)
         except InvalidDicomError:
             raise UnreadableImageError("not a readable DICOM image (no DICOM header)") from None
         except _DECODING_ERRORS:
@@ -209,14 +209,14 @@ def _gray(stored: np.ndarray, data: pydicom.Dataset, window: Window) -> np.ndarr
 
 def _levels(values: np.ndarray, occurs: np.ndarray, data: pydicom.Dataset, window: Window) -> np.ndarray:
     """Return the uint8 level of each stored value; `occurs` (bool) tells which of them the frame holds."""
-    padding = _padding(values, data)
+    padding = padding_in(values, data)
     shown = _through_window(modality_values(values, data), occurs & ~padding, data, window)
     if str(data.PhotometricInterpretation).strip().upper() == "MONOCHROME1":
         shown = 255 - shown
     return np.where(padding, np.uint8(0), shown)
 
 
-def _padding(values: np.ndarray, data: pydicom.Dataset) -> np.ndarray:
+def padding_in(values: np.ndarray, data: pydicom.Dataset) -> np.ndarray:
     """Return where values stand for what was not imaged (bool, as `values`): they are shown black and set no range."""
     if data.get("PixelPaddingValue") is None:
         return np.zeros(values.shape, bool)

@@ -16,12 +16,15 @@ from pydicom.sequence import Sequence
 from kmedtl.images.pixels import UnreadableImageError
 
 # What an enhanced image keeps in its functional groups instead of at the top.
-GROUPS = ("PixelValueTransformationSequence", "FrameVOILUTSequence", "PixelMeasuresSequence")
+GROUPS = (
+    "PixelValueTransformationSequence", "FrameVOILUTSequence", "PixelMeasuresSequence", "PlanePositionSequence",
+    "PlaneOrientationSequence",
+)  # fmt: skip
 
 
 def tags_of_frame(data: pydicom.Dataset, number: int) -> pydicom.Dataset:
     """Return the tags with those of a frame's functional groups laid over them: its own before the shared ones."""
-    merged = pydicom.Dataset(data)
+    merged = pydicom.Dataset(dict(data.items()))  # of a Dataset itself it would share, and change, what it holds
     for keyword, index in (("SharedFunctionalGroupsSequence", 0), ("PerFrameFunctionalGroupsSequence", number)):
         groups = data.get(keyword)
         if not isinstance(groups, Sequence) or index >= len(groups):

@@ -9,6 +9,12 @@ SUFFIXES = DICOM_SUFFIXES | {
     ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".jp2", ".j2k", ".jpx", ".j2c",
     ".pgm", ".ppm", ".pbm", ".pnm",
 }  # fmt: skip
+NIFTI_SUFFIXES = (".nii", ".nii.gz")
+
+
+def is_nifti(path: Path) -> bool:
+    """Tell by the suffix, in any case."""
+    return path.name.lower().endswith(NIFTI_SUFFIXES)
 
 
 def is_dicom(path: Path) -> bool:

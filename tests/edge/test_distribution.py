@@ -162,7 +162,10 @@ def test_all_that_is_required_has_wheels_for_aarch64(python, tmp_path):
     platform = ["--platform", "manylinux_2_28_aarch64", "--platform", "manylinux_2_27_aarch64"]
     platform += ["--platform", "manylinux2014_aarch64", "--python-version", python, "--implementation", "cp"]
     done = subprocess.run(
-        [*download, *platform, *REQUIREMENTS, "imagecodecs", "highdicom"], capture_output=True, text=True, check=False
+        [*download, *platform, *REQUIREMENTS, "imagecodecs", "highdicom", "nibabel"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if re.search("connection|resolve|timed out", done.stderr, re.IGNORECASE) and done.returncode:
         pytest.skip("no package registry")
