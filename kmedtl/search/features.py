@@ -33,12 +33,16 @@ class Features:
 
 @dataclass(frozen=True)
 class FeaturePipeline:
-    """What `kmedtl.data.pipeline.Pipeline` is to a model, of features: variation and weights are in them already."""
+    """What `kmedtl.data.pipeline.Pipeline` is to a model, of features: variation and weights are in them already.
+
+    There are no fields beside the images: a search refuses them.
+    """
 
     features: Features
     table: pd.DataFrame
     targets: Targets
     batch_size: int
+    fields: None = None
 
     @property
     def steps(self) -> int:

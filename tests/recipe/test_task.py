@@ -82,7 +82,7 @@ def test_only_what_differs_is_written_for_people_to_read():
         ({"kind": "ordinal", "delta": -1}, ["task.delta", "0 to 100 grades", "-1"]),
         ({"kind": "ordinal", "loss": "corm"}, ["task.loss", "Did you mean 'corn'?"]),
         ({"labels": "binry"}, ["task.labels", "Did you mean 'binary'?"]),
-        ({"target": "age"}, ["task.target", "no such setting"]),
+        ({"unit": "years"}, ["task.unit", "no such setting"]),
         ("regression", ["task", "named settings", "'regression'"]),
         (None, ["task", "named settings"]),
     ],
@@ -119,8 +119,8 @@ def test_another_kind_has_its_own_settings(assignments, task):
 
 
 def test_a_setting_of_another_kind_says_how_to_choose_that():
-    with pytest.raises(UserError, match=r"task\.target: only task.kind=regression has it; set that before"):
-        config.override(RECIPE, ["task.target=age"])
+    with pytest.raises(UserError, match=r"task\.unit: only task.kind=regression has it; set that before"):
+        config.override(RECIPE, ["task.unit=years"])
 
 
 def test_settings_of_a_task_are_set_one_by_one():

@@ -89,7 +89,7 @@ def ham10000(root: Path) -> Path:
         lesion, name = number // 2, f"ISIC_{24306 + number:07}"
         save(root / f"HAM10000_images_part_{1 + number % 2}" / f"{name}.jpg", pixels(number, lesion % 7, 3))
         sex = ("male", "female")[lesion // 7 % 2]
-        rows.append([f"HAM_{lesion:07}", name, HAM10000[lesion % 7], "histo", "60.0", sex, "back"])
+        rows.append([f"HAM_{lesion:07}", name, HAM10000[lesion % 7], "histo", f"{40 + lesion % 30}.0", sex, "back"])
     return table(root / "HAM10000_metadata.csv", "lesion_id,image_id,dx,dx_type,age,sex,localization", rows)
 
 
