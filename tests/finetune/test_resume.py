@@ -61,6 +61,7 @@ def test_a_killed_training_ends_with_the_same_weights(data, whole, tmp_path, kil
     assert isinstance(again.stages[1].lr, float)
 
 
+@pytest.mark.slow
 def test_stages_to_come_may_change_and_finished_ones_may_not(data, tmp_path):
     with pytest.raises(Killed):
         learn(data, tmp_path, kill_at=3)
