@@ -96,9 +96,7 @@ class Pipeline:
             for _, part in self.table.groupby("stratum")
             for row in part.sample(n=max(1, round(share * len(part))), random_state=seed).index
         ]
-        wanted = sorted(chosen)
-        targets = {name: array[wanted] for name, array in self.targets.items()}
-        return replace(self, table=self.table.loc[wanted], targets=targets, fields=self._fields_of(wanted)).inputs()
+        return self.of(np.array(sorted(chosen))).inputs()
 
     def of(self, rows: np.ndarray) -> Pipeline:
         """Return some of the images."""
