@@ -145,7 +145,7 @@ def test_folds_judge_every_image_once_by_their_own_schedule(small_recipe, tmp_pa
     said = []
     data = replace(small_recipe.data, folds="site")
     backbone = replace(small_recipe.backbone, truncate_at="block3")
-    recipe = replace(small_recipe, data=data, backbone=backbone, stages=(), schedule="auto")
+    recipe = replace(small_recipe, data=data, backbone=backbone, stages=(), schedule="linear_probe")
     recipe = replace(recipe, export=replace(LIGHT, formats=("float32",)), evaluation=Evaluation(cases=1, resamples=100))
     pooled, folder = run(recipe, tmp_path / "folds", log=said.append)
     predictions = pd.read_csv(folder / "predictions.csv")
@@ -160,7 +160,7 @@ def test_folds_judge_every_image_once_by_their_own_schedule(small_recipe, tmp_pa
     assert metrics["pooled"]["accuracy"]["value"] == pytest.approx(right.mean())
     report = (folder / "report.html").read_text()
     assert "nothing about patients" in report
-    assert sum("Schedule (auto, linear_probe) for" in text for text in said) == 2
+    assert sum("Schedule (linear_probe) for" in text for text in said) == 2
     for number, name in enumerate(pooled.folds, 1):
         fold = folder / f"fold-{number}"
         assert (fold / "model_float32.tflite").is_file()

@@ -29,9 +29,8 @@ RECIPE = Recipe(
         copies="drop",
     ),
     stages=(
-        Stage("head", train="head", epochs=8, lr=3e-3, views=4),
-        Stage("last blocks", train="last:2", epochs=8, lr=3e-4, views=4),
-        Stage("deeper", train="last:4", epochs=6, lr=1e-4, views=4),
+        Stage("head", train="head", epochs=4, lr=3e-3),
+        Stage("all", train="all", epochs=10, lr=1e-3, layer_decay=0.85, ema=0.95, views=0),
     ),
 )
 
