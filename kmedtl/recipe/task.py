@@ -141,6 +141,10 @@ class Multi:
         tasks: name → task, two or more. The first gives the headline figure; the best epoch is that of the highest mean
             of what each would choose its own by.
         weights: name → what its loss counts in the sum; 1 where nothing is said.
+        weighting: `fixed`: the sum is of the losses; `uncertainty`: of their logarithms, which divides the gradient of
+            each by the loss itself. That is what weights by learned uncertainty (Kendall, Gal & Cipolla, Multi-Task
+            Learning Using Uncertainty, 2018, section 3.2) come to once each uncertainty is the best for its loss
+            (Kirchdorfer et al., Analytical Uncertainty-Based Loss Weighting, 2024, section 3).
         alone: train each task alone as well, by the same stages, and show what asking together gains or costs.
         kind: the name of the task.
     """
@@ -148,6 +152,7 @@ class Multi:
     takes_fields: ClassVar[bool] = False
     tasks: Mapping[str, Classification | Regression | Segmentation | Ordinal] = field(default_factory=dict)
     weights: Mapping[str, float] = field(default_factory=dict)
+    weighting: Literal["fixed", "uncertainty"] = "fixed"
     alone: bool = True
     kind: Literal["multi"] = "multi"
 

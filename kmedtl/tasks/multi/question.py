@@ -25,11 +25,13 @@ class MultiQuestion:
 
     Attributes:
         weights: of their losses; 1 where nothing is said.
+        weighting: of `recipe.Multi`.
         manifests: the images that can answer each, as it was asked; none where a finished run is opened.
     """
 
     tasks: Mapping[str, Any]
     weights: Mapping[str, float] = field(default_factory=dict)
+    weighting: str = "fixed"
     manifests: Mapping[str, Manifest] = field(default_factory=dict, compare=False, repr=False)
 
 
@@ -44,7 +46,8 @@ def ask(tasks: Tasks, settings: Multi, data: Data, manifest: Manifest) -> tuple[
         with _naming(name):
             found[name] = task.ask(settings.tasks[name], data, manifest)
     manifests = {name: own for name, (_, own) in found.items()}
-    question = MultiQuestion({name: asked for name, (asked, _) in found.items()}, settings.weights, manifests)
+    questions = {name: asked for name, (asked, _) in found.items()}
+    question = MultiQuestion(questions, settings.weights, settings.weighting, manifests)
     ids = {image for own in manifests.values() for image in own.table["id"]}
     kept = manifest.table[manifest.table["id"].isin(ids)].reset_index(drop=True)
     if any(own.classes for own in manifests.values()):

@@ -52,7 +52,10 @@ def test_a_run_goes_through_with_images_that_lack_answers(views, tmp_path):
     recipe = Recipe(
         "missing",
         (Stage("head", "head", 1, 1e-2, views=views), Stage("more", "last:1", 1, 1e-3, views=views)),
-        task=Multi({"finding": Classification(), "area": Regression("area"), "lung": Segmentation()}, alone=views > 0),
+        task=Multi(
+            {"finding": Classification(), "area": Regression("area"), "lung": Segmentation()},
+            weighting="uncertainty" if views else "fixed", alone=views > 0,
+        ),
         data=Data(
             source=str(tmp_path / "films.csv"), size=32, channels=1, batch_size=16, augment="xray",
             missing_masks="leave_out", structures={"lung": "*_lung*"},

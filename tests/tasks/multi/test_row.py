@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
+import tensorflow as tf
 
 from kmedtl.data.manifest import SIZES, SPACINGS, UNKNOWN, UNKNOWN_MASK
 from kmedtl.edge.tasks.regression import VALUE
@@ -144,6 +145,19 @@ def test_an_image_of_which_nothing_is_known_adds_nothing_to_the_loss(unknown):
     assert float(loss(truth, answered)) == pytest.approx(3 * (1 + 0 + 0 + 4) / 4)
     lone = OfTheKnown(keras.losses.MeanSquaredError(), 1.0)
     assert float(lone(np.full((4, 1), unknown, np.float32), answered + 7)) == 0
+
+
+@pytest.mark.parametrize("factor", [0.1, 30.0])
+def test_weighted_by_uncertainty_a_loss_pulls_alike_whatever_its_size(factor):
+    class Scaled(keras.losses.Loss):
+        def call(self, y_true, y_pred):
+            return factor * keras.ops.sum((y_true - y_pred) ** 2, axis=-1)
+
+    answers, known = tf.Variable([[1.0], [2.0], [9.0]]), tf.constant([[0.0], [1.0], [UNKNOWN]])
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(OfTheKnown(Scaled(), 2.0, is_relative=True).call(known, answers))
+    assert float(loss) == pytest.approx(2 * 2 * np.log(factor * (1 + 1) / 2))  # weight and two known images
+    assert tape.gradient(loss, answers).numpy()[:, 0] == pytest.approx([4.0, 4.0, 0.0])
 
 
 def test_a_split_without_an_answer_to_a_task_is_refused_by_name(asked, examples):
