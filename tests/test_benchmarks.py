@@ -34,6 +34,7 @@ def test_a_name_that_is_gone_is_noticed(tmp_path):
     assert missing_names(script) == ["kmedtl.data.gone", "kmedtl.lost.found"]
 
 
+@pytest.mark.slow
 def test_every_script_explains_its_options():
     """All in one process, as most of them load TensorFlow first."""
     done = python("-c", ASK, *(FOLDER / name for name in SCRIPTS))

@@ -152,6 +152,7 @@ def test_predict_refuses_what_is_no_model(tmp_path, capsys, name, content, words
         assert word in error
 
 
+@pytest.mark.slow
 def test_ctrl_c_exits_130_and_leaves_nothing(tmp_path, cache):
     environment = os.environ | {"KMEDTL_CACHE": str(cache)}
     arguments = [sys.executable, "-m", "kmedtl.recipes.pneumonia", "--data", "phantom:40", "--size", "64"]

@@ -113,7 +113,8 @@ def test_the_page_on_new_recipes_leads_to_a_judged_model(tmp_path, monkeypatch, 
         if arguments[0] == "run":
             proposed = find(tmp_path / "films.yaml")
             stages = tuple(replace(stage, epochs=1) for stage in proposed.stages)
-            smaller = replace(proposed, data=replace(proposed.data, size=64), stages=stages)
+            task = replace(proposed.task, alone=False)
+            smaller = replace(proposed, task=task, data=replace(proposed.data, size=64), stages=stages)
             recipe_files.write(smaller, tmp_path / "films.yaml")
         assert main(arguments) == 0, (arguments, capsys.readouterr().err)
     metrics = json.loads((tmp_path / "films" / "metrics.json").read_text())

@@ -66,6 +66,7 @@ def of_findings(small_recipe, several_findings, tmp_path_factory):
     return run(recipe, tmp_path_factory.mktemp("runs") / "findings")
 
 
+@pytest.mark.slow
 def test_classes_that_exclude_each_other_share_one_probability(of_classes, capsys):
     result, folder = of_classes
     table = pd.read_csv(folder / "predictions.csv")
@@ -82,7 +83,6 @@ def test_classes_that_exclude_each_other_share_one_probability(of_classes, capsy
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 def test_findings_are_asked_each_for_itself(of_findings):
     result, folder = of_findings
     metrics = json.loads((folder / "metrics.json").read_text())
@@ -94,7 +94,8 @@ def test_findings_are_asked_each_for_itself(of_findings):
     assert set(pd.read_csv(folder / "predictions.csv")["label_Bright"]) == {-1, 0, 1}
 
 
-@pytest.mark.parametrize("kind", ["of_classes", pytest.param("of_findings", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["of_classes", "of_findings"])
 def test_a_run_of_any_kind_can_be_evaluated_again(kind, request, capsys, tmp_path):
     result, folder = request.getfixturevalue(kind)
     capsys.readouterr()  # what the run said, if it was made for this test

@@ -18,6 +18,9 @@ from kmedtl.recipe import Data
 
 SAMPLE = 200  # images that are looked at for colour
 LOOK = Reading(64, 3)
+GRAY = frozenset(
+    ("1", "L", "LA", "La", "I", "F", "I;16", "I;16B", "MONOCHROME1", "MONOCHROME2")
+)  # modes without colour
 CHROMA = 6.0  # mean difference of the largest and the smallest channel, in levels, from which an image is coloured
 SECONDS = 20.0
 MOSTLY = 0.5
@@ -51,7 +54,7 @@ def mismatches(table: pd.DataFrame, data: Data, synthetic: bool) -> list[Mismatc
     """Return how the readable images of a manifest do not suit `data`.
 
     Args:
-        table: with `id`, `path`, `frame`, `bits`, and `width` and `height` in pixels.
+        table: with `id`, `path`, `frame`, `mode`, `bits`, and `width` and `height` in pixels.
     """
     if synthetic or table.empty:
         return []
@@ -113,11 +116,12 @@ def _size(table: pd.DataFrame, data: Data) -> Iterator[Mismatch]:
 def _coloured(table: pd.DataFrame) -> tuple[int, int]:
     """Return how many of a sample of the images are coloured, and how many of them could be looked at."""
     order = table["id"].map(lambda name: hashlib.sha256(name.encode()).hexdigest())
-    sample = table.loc[order.sort_values().index[:SAMPLE], ["path", "frame"]].itertuples(index=False, name=None)
+    sample = table.loc[order.sort_values().index[:SAMPLE]]
+    may_be = sample.loc[~sample["mode"].isin(GRAY), ["path", "frame"]].itertuples(index=False, name=None)
     job = Job(partial(is_coloured, reading=LOOK), SECONDS)
-    answers = list(in_workers(job, list(sample), "Looking for colour"))
+    answers = list(in_workers(job, list(may_be), "Looking for colour"))
     known = [answer for answer in answers if isinstance(answer, bool)]
-    return sum(known), len(known)
+    return sum(known), int(sample["mode"].isin(GRAY).sum()) + len(known)
 
 
 def is_coloured(file: tuple[str, str], reading: Reading) -> bool | Failure:

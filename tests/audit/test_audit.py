@@ -224,6 +224,7 @@ def test_no_image_is_shown_whose_header_says_that_text_is_burned_in(folder, tmp_
     assert "One picture, two labels: 1" in html
 
 
+@pytest.mark.slow
 @pytest.mark.real_data
 def test_real_films(real_data):
     data = Data(str(real_data / "brain_mri"), size=SIZE, channels=1, classes=("no", "yes"), max_unreadable=0.02)

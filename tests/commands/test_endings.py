@@ -39,6 +39,7 @@ def ended(cache, tmp_path_factory):
     return folder, done.stdout
 
 
+@pytest.mark.slow
 def test_the_commands_that_come_next_can_be_typed_as_they_stand(ended, image_folder, capsys):
     folder, printed = ended
     told = printed.partition("\nNext:\n")[2].splitlines()

@@ -74,6 +74,7 @@ def test_the_test_chooses_nothing(runs):
         assert (new.weights, new.fit) == (old.weights, old.fit)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "method"), [("multi_class", "stack"), ("multi_label", "weighted")])
 def test_questions_of_several_findings(write_run, tmp_path, kind, method):
     runs = [write_run(name, kind, seed=seed) for seed, name in enumerate("ab")]
@@ -90,6 +91,7 @@ def test_questions_of_several_findings(write_run, tmp_path, kind, method):
     assert made.task.gain(made.members[0].question, test, [test], decoder, decoder).value == 0
 
 
+@pytest.mark.slow
 def test_an_ensemble_may_vote_in_another(runs, write_run, tmp_path):
     assert main(arguments(runs, tmp_path / "three")) == 0
     other = write_run("d", seed=9)

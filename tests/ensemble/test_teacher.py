@@ -82,6 +82,7 @@ def test_a_teacher_of_another_size_reads_the_files_again(student, teacher):
     assert len(np.unique(same.round(3))) > 5  # images apart, so that a wrong order would show
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "weights"), [("mean", (0.5, 0.5)), ("weighted", (0.9, 0.1)), ("stack", (1.0, 2.0))])
 def test_an_ensemble_teaches_what_its_members_say_together(student, teacher, tmp_path, method, weights):
     recipe, data = student

@@ -58,7 +58,9 @@ def served(tmp_path_factory):
     return model, ask
 
 
-@pytest.mark.parametrize("signature", ["serving_default", "features", "pixels"])
+@pytest.mark.parametrize(
+    "signature", ["serving_default", *(pytest.param(name, marks=pytest.mark.slow) for name in ("features", "pixels"))]
+)
 def test_images_are_answered_without_kmedtl_or_keras(served, signature):
     model, ask = served
     images = pictures(3, 0, 256)

@@ -62,6 +62,7 @@ def test_with_a_gain_it_goes_on(data):
     assert not state.stopped
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("minutes", "epochs"), [(1e-4, 0), (1e9, 300)])
 def test_the_minutes_bound_what_trains(data, minutes, epochs):
     state, lines, _ = learn(data, [HEAD, DEEPER], Training(minutes=minutes))
@@ -81,6 +82,7 @@ def test_a_stage_gets_as_many_epochs_as_there_is_time_for(data, minutes, expecte
     assert epochs_within(job, state, once=20_000.0, epoch=15_000.0) == expected
 
 
+@pytest.mark.slow
 def test_what_was_decided_stays_decided_when_the_run_goes_on(data, tmp_path):
     state, _, weights = learn(data, [HEAD, IDLE, ALL], folder=tmp_path)
     again, _, same = learn(data, [HEAD, IDLE, ALL], folder=tmp_path)

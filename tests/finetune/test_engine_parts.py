@@ -85,6 +85,7 @@ def test_adapted_statistics_are_those_of_the_images(model, images):
         assert ("moving" in weight.path) or np.array_equal(weight, old)
 
 
+@pytest.mark.slow
 def test_the_block_that_is_wrong_matters_most(job):
     """A block whose weights are nearly nothing has the largest gradient beside them."""
     wrong = job.blocks[3]

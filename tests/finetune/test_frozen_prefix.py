@@ -16,7 +16,7 @@ from tests.models import build_classifier
         ("EfficientNetLite0", "head"),
         ("EfficientNetLite0", "last:3"),
         ("MobileNetV3Small", "last:1"),
-        ("NASNetMobile", "head"),
+        pytest.param("NASNetMobile", "head", marks=pytest.mark.slow),
     ],
 )
 def test_prefix_and_suffix_are_the_model(name, train):

@@ -74,6 +74,7 @@ def test_stages_to_come_may_change_and_finished_ones_may_not(data, tmp_path):
     assert again.stages[1].lr == 1e-5
 
 
+@pytest.mark.slow
 def test_a_training_goes_on_only_with_the_images_and_targets_it_began_with(data, tmp_path):
     with pytest.raises(Killed):
         learn(data, tmp_path, kill_at=1)

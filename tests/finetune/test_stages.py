@@ -62,6 +62,7 @@ def test_a_loss_that_is_not_finite_stops_with_the_stage(model, data):
         learn(model, data, [stage])
 
 
+@pytest.mark.slow
 def test_several_findings_train_together_and_unknown_labels_have_no_say(data):
     """The second finding is known for half of the training images, and wrong where it is unknown."""
     truth = data["train"].targets[LOGITS][:, 0]
@@ -108,6 +109,7 @@ def test_stages_that_go_deeper_share_a_pass(model, data, monkeypatch, second, pa
     assert seen == passes
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_the_budget_is_computed_anew_and_said(model, data, monkeypatch):
     seen, said = record_of_passes(monkeypatch), []
     rows = [Stage("pooled", "head", 1, 1e-3), Stage("large", "last:4", 1, 1e-3)]

@@ -61,7 +61,8 @@ def test_every_file_answers_as_the_model(detail, tmp_path):
         assert found[FEATURES].shape == (12, penultimate(model).shape[-1])
 
 
-@pytest.mark.parametrize("train", ["head", pytest.param("last:1", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("train", ["head", "last:1"])
 def test_a_cached_stage_trains_as_the_whole_model_does(train):
     """One epoch in float32 without variation, in the same order: the same weights to 1e-5."""
     name = "MobileNet"

@@ -29,7 +29,6 @@ from tests.conftest import made_for_all
 IMAGES = 120
 STAGES = (Stage("head", "head", 6, 2e-2), Stage("last block", "last:1", 1, 1e-3))
 SMALL = {"stages": STAGES, "backbone": Backbone("MobileNet", "random", truncate_at="block3")}
-EACH = ["late", pytest.param("gated", marks=pytest.mark.slow)]
 
 
 def write_films(folder):
@@ -63,7 +62,7 @@ def films(tmp_path_factory):
     return made_for_all(tmp_path_factory, "films_with_fields", lambda folder: write_films(folder / "films")) / "films"
 
 
-@pytest.fixture(params=EACH)
+@pytest.fixture(params=FUSIONS)
 def finished(request, films, tmp_path_factory):
     """A finished run: (Result, run folder)."""
 
@@ -75,6 +74,7 @@ def finished(request, films, tmp_path_factory):
     return pickle.loads((made / "result.pickle").read_bytes()), made / "run"  # noqa: S301 – of this very session
 
 
+@pytest.mark.slow
 def test_fields_that_know_the_answer_help_and_the_run_says_so(finished):
     result, folder = finished
     told = json.loads((folder / "metrics.json").read_text())["tabular"]
@@ -89,6 +89,7 @@ def test_fields_that_know_the_answer_help_and_the_run_says_so(finished):
     assert next(one for one in shortcuts if one["what"] == "fields")["auc"]["value"] > 0.8
 
 
+@pytest.mark.slow
 def test_what_is_kept_of_the_fields_is_of_training_alone(finished, films):
     result, _ = finished
     table = pd.read_csv(films / "films.csv").set_index("path")
@@ -99,6 +100,7 @@ def test_what_is_kept_of_the_fields_is_of_training_alone(finished, films):
     assert sex.categories == ("f", "m")
 
 
+@pytest.mark.slow
 def test_every_file_answers_as_the_model_with_the_same_fields(finished):
     _, folder = finished
     opened = reopen.open_run(folder)
@@ -116,6 +118,7 @@ def test_every_file_answers_as_the_model_with_the_same_fields(finished):
         open_runtime(folder / "model_float32.tflite")(images)
 
 
+@pytest.mark.slow
 def test_the_predictor_takes_fields_in_every_form_and_says_what_is_missing(finished, films, tmp_path, capsys):
     result, folder = finished
     model, paths = folder / "model_float32.tflite", [str(films / f"{number}.png") for number in (0, 1, 3)]
@@ -237,6 +240,7 @@ def test_columns_that_are_no_fields_are_refused_before_training(tabular, message
         run(recipe_of(films / "films.csv", tabular=tabular), tmp_path / "run", log=lambda text: None)
 
 
+@pytest.mark.slow
 def test_commands_that_know_nothing_of_fields_say_so(finished, films, tmp_path, capsys):
     _, folder = finished
     recipe = tmp_path / "searched.yaml"

@@ -62,6 +62,7 @@ def test_both_programs_say_what_they_can(module, tmp_path):
     assert "predict" in done.stdout
 
 
+@pytest.mark.slow
 def test_the_rooms_that_need_tensorflow_are_imported(tmp_path):
     names = ("kmedtl.runner", "kmedtl.search.run", "kmedtl.runs.environment", "kmedtl.runs.export_run")
     done = without(f"import importlib\nfor name in {names!r}: importlib.import_module(name)", folder=tmp_path)

@@ -158,6 +158,7 @@ def test_the_split_depends_on_no_salt(tmp_path, monkeypatch):
     assert parts() == first
 
 
+@pytest.mark.slow
 def test_what_was_written_is_a_source_again(archive, tmp_path):
     labels = write_labels(tmp_path / "labels.csv", "PatientID", [[f"MRN-{n}", label(2 * n)] for n in range(12)])
     assert main(["manifest", str(archive), "--labels", labels, "-o", str(tmp_path / "m.csv")]) == 0
@@ -179,6 +180,7 @@ def test_ids_are_kept_when_asked(archive, tmp_path):
     assert uid(1, 7) in text
 
 
+@pytest.mark.slow
 def test_another_salt_makes_other_pseudonyms(archive, tmp_path, monkeypatch):
     def names():
         table = sources.load(Data(str(archive), labels=labels), seed=0).table

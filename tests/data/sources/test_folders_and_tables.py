@@ -114,6 +114,7 @@ def test_an_unknown_source_is_refused(source):
         sources.load(Data(source), seed=0)
 
 
+@pytest.mark.slow
 @pytest.mark.real_data
 def test_real_films_have_patients_and_split_without_leaks(real_data):
     data = Data(
