@@ -52,7 +52,7 @@ SETTINGS = {
     "regression": Regression("area"),
     "segmentation": Segmentation(),
     "ordinal": Ordinal(),
-    "multi": Multi({"finding": Classification(), "area": Regression("area"), "organ": Segmentation()}),
+    "multi": Multi({"finding": Classification(), "area": Regression("area"), "organ": Segmentation()}, alone=False),
 }
 OUTPUTS = {
     "classification": [LOGITS],
@@ -61,7 +61,6 @@ OUTPUTS = {
     "ordinal": [GRADE],
     "multi": [f"finding.{LOGITS}", f"area.{VALUE}", f"organ.{MASK}"],
 }
-ALONE = {"multi": {"alone": False}}  # of what is neither killed nor resumed
 HEADS = dict.fromkeys(("segmentation", "multi"), Head("unet", hidden=16))
 COLUMNS = {"ordinal": {"label": "grade"}}
 FILE = 256  # side of a phantom's film in pixels
@@ -285,9 +284,8 @@ def test_a_run_of_any_task_says_how_it_can_be_opened(finished):
 @pytest.mark.slow
 def test_a_run_that_was_killed_ends_as_an_undisturbed_one(finished, tmp_path):
     result, undisturbed = finished
-    recipe = recipe_of(result.recipe.task.kind)
-    settings = replace(recipe.task, **ALONE.get(recipe.task.kind, {}))
-    recipes.write(replace(recipe, task=settings, export=Export(())), tmp_path / "r.yaml")
+    recipe = replace(recipe_of(result.recipe.task.kind), export=Export(()))
+    recipes.write(recipe, tmp_path / "r.yaml")
     words = command(tmp_path / "r.yaml", tmp_path / "killed")
     killed_at(words, "last blocks 1/1")
     done = subprocess.run([*words, "--resume"], capture_output=True, text=True, check=False)
