@@ -34,6 +34,7 @@ from kmedtl.tasks.task import Examples
 
 FEWEST = 10  # images of a group that is judged by itself
 SHOWN = 12  # images on the page
+TRUTHS = ("label", "grade")  # columns of predictions.csv that hold the one class or grade of an image
 UNLIKE = "unlike_training"  # the share of images of another kind than those of training
 
 
@@ -257,9 +258,10 @@ def _batches(part: Pipeline) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
 def _shares(run: FinishedRun, told: pd.DataFrame) -> dict[str, Figure]:
     """Return how frequent each class or grade is here and was in the run's test, where an image has one."""
     own = run.predictions[run.predictions["split"] == "test"]
-    if "label" not in told or "label" not in own:
+    column = next((name for name in TRUTHS if name in told and name in own), None)
+    if column is None:
         return {}
-    here, there = ((table["label"].astype(str), table["patient"].to_numpy()) for table in (told, own))
+    here, there = ((table[column].astype(str), table["patient"].to_numpy()) for table in (told, own))
     names = [name for name in _classes_of(run) if name in {*here[0], *there[0]}]
     return {
         name: _figure(*(wilson((labels == name).to_numpy(), who) for labels, who in (here, there))) for name in names

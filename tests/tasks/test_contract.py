@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 from dataclasses import replace
+from io import StringIO
 
 import numpy as np
 import pandas as pd
@@ -303,7 +304,8 @@ def test_on_its_own_images_a_run_answers_as_it_did(finished):
     found = validate(run, result.recipe.data.source, same_patients=False)
     assert found.images == result.audit.used
     own = run.predictions[run.predictions["split"] == "test"].set_index("id")
-    here = found.table.set_index("id").loc[own.index, [name for name in own if name in found.table]]
+    table = pd.read_csv(StringIO(found.table.to_csv(index=False))).set_index("id")  # as the run's was read
+    here = table.loc[own.index, [name for name in own if name in table]]
     pd.testing.assert_frame_equal(here, own[here.columns], check_dtype=False, atol=1e-4)
     assert {result.evaluation.headline, *result.task.brief} & set(found.figures)
     for name, figure in found.figures.items():
