@@ -104,3 +104,11 @@ def write_image_folder(root: Path, patients: int = 6, suffix: str = ".png") -> P
                 pixels = random.integers(base, base + 60, (48, 40), dtype=np.uint8)
                 Image.fromarray(pixels).save(root / label / f"{label}-p{patient}-{view}{suffix}")
     return root
+
+
+def of_other_people(source, seed):
+    """Return a manifest of synthetic films whose patients are none of any other phantom's."""
+    from kmedtl.data.phantom.source import phantom_manifest
+
+    manifest = phantom_manifest(source, (), seed)
+    return replace(manifest, table=manifest.table.assign(patient="B-" + manifest.table["patient"]))

@@ -21,8 +21,9 @@ from kmedtl.backbones import registry
 from kmedtl.cli import main, parser
 from kmedtl.commands.options import configured
 from kmedtl.data.corruptions import suite
+from kmedtl.data.manifest import write
 from kmedtl.recipes import find
-from tests.conftest import write_image_folder
+from tests.conftest import of_other_people, write_image_folder
 from tests.data.sources.test_dicom_tree import label, write_dicom, write_labels
 from tests.data.sources.test_packed import arrays
 
@@ -47,6 +48,7 @@ def test_commands_of_the_page_on_data_run(tmp_path, monkeypatch, capsys):
 def test_commands_of_the_page_on_robustness_run(trained, tmp_path, monkeypatch, capsys):
     shutil.copytree(trained[1], tmp_path / "RUN")
     write_image_folder(tmp_path / "OTHER")
+    write(of_other_people("phantom:30", seed=8), tmp_path / "site.csv")
     monkeypatch.chdir(tmp_path)
     run_commands_of("robustness.md", capsys)
 

@@ -322,6 +322,9 @@ class Task:
         gain: (Q, ours, several of theirs, the decoder of ours, that of theirs) → the headline of ours minus the mean
             of theirs, paired by image; all of the same images, in any order.
         plain: Q → the decoder of outputs as they are, such as pooled ones.
+        again: (Q of a finished run, Q as another source answers it) → Q by which the run is judged there.
+        calibration: (evaluation settings, examples, decoder, seed) → figures of how far probabilities are right; {}
+            where there are none.
         beside: the figure that a comparison shows beside the headline.
         right: (Q, examples, decoder) → which answers are right, bool (N,); None where none is right or wrong.
         cases: (Q, examples, decoder, count) → images that the report explains.
@@ -383,3 +386,5 @@ class Task:
     apart: Callable[..., Mapping[str, Apart]] = lambda recipe, question: {}
     wrote: Callable[[Sequence[str]], bool] = lambda columns: False
     units: Callable[[Any], Mapping[str, str]] = lambda question: {}
+    again: Callable[[Any, Any], Any] = lambda question, here: question
+    calibration: Callable[..., dict[str, Estimate]] = lambda settings, examples, decoder, seed: {}

@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 from dataclasses import replace
+from io import StringIO
 
 import numpy as np
 import pandas as pd
@@ -42,6 +43,7 @@ from kmedtl.recipe import (
 )
 from kmedtl.runner import run
 from kmedtl.runs.reopen import open_run
+from kmedtl.runs.validate import validate
 from kmedtl.tasks import TASKS, task_of
 from tests.conftest import made_for_all
 from tests.report.test_page import Page
@@ -292,6 +294,23 @@ def test_a_run_that_was_killed_ends_as_an_undisturbed_one(finished, tmp_path):
     assert done.returncode == 0, done.stdout
     predictions = [pd.read_csv(folder / "predictions.csv") for folder in (undisturbed, tmp_path / "killed")]
     pd.testing.assert_frame_equal(*predictions, check_exact=True)
+
+
+@pytest.mark.slow
+def test_on_its_own_images_a_run_answers_as_it_did(finished):
+    """Whatever else the source holds; the figures of the run's own test stand beside those of all images."""
+    result, folder = finished
+    run = open_run(folder)
+    found = validate(run, result.recipe.data.source, same_patients=False)
+    assert found.images == result.audit.used
+    own = run.predictions[run.predictions["split"] == "test"].set_index("id")
+    table = pd.read_csv(StringIO(found.table.to_csv(index=False))).set_index("id")  # as the run's was read
+    here = table.loc[own.index, [name for name in own if name in table]]
+    pd.testing.assert_frame_equal(here, own[here.columns], check_dtype=False, atol=1e-4)
+    assert {result.evaluation.headline, *result.task.brief} & set(found.figures)
+    for name, figure in found.figures.items():
+        if name in result.evaluation.estimates and figure.own.value == figure.own.value:
+            assert figure.own.value == pytest.approx(result.evaluation.estimates[name].value, abs=1e-5), name
 
 
 def test_a_run_beside_itself_gains_nothing(finished, tmp_path, capsys):

@@ -113,6 +113,12 @@ def figures(question: ClassQuestion, settings: Evaluation, examples: Examples, d
     return _as_evaluation(ClassDetails(found, measure(found, settings.ordered)))
 
 
+def calibration(settings: Evaluation, examples: Examples, decoder: ClassDecoder, seed: int) -> dict[str, Estimate]:
+    """Return how far the decoder's probabilities are from what they claim; see `reliability.calibration_figures`."""
+    found = labelled(examples, decoder)
+    return calibration_figures(found.probabilities, found.targets, found.patients, found.kind, settings.resamples, seed)
+
+
 def pool(
     question: ClassQuestion, settings: Evaluation, folds: Sequence[tuple[Examples, ClassDecoder]]
 ) -> tuple[TestEvaluation, pd.DataFrame]:

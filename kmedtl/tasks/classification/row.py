@@ -68,5 +68,6 @@ CLASSIFICATION = Task(
     cases=cases.cases,
     curves=_curves,
     report=_report,
+    calibration=evaluation.calibration,
     vote=combine.VOTE,
 )

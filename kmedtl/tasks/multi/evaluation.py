@@ -96,6 +96,17 @@ def figures(
     return together(found, len(examples.ids), len(set(examples.patients)))
 
 
+def calibration(
+    tasks: Tasks, settings: Settings, examples: Examples, decoder: MultiDecoder, seed: int
+) -> dict[str, Estimate]:
+    """Return how far the probabilities of each task are right, where it gives any."""
+    found = {
+        name: task.calibration(settings, known_to(name, examples)[1], decoder.tasks[name], seed)
+        for name, task in tasks.items()
+    }
+    return merged(found)
+
+
 def pool(
     tasks: Tasks, question: MultiQuestion, settings: Settings, folds: Sequence[tuple[Examples, MultiDecoder]]
 ) -> tuple[Evaluation, pd.DataFrame]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 from kmedtl.edge.tasks.task import EdgeTask
@@ -61,6 +62,8 @@ def combined(tasks: Tasks, edge: EdgeTask) -> Task:
         vote=combine.vote(tasks),
         apart=partial(question.apart, tasks),
         check_validation=partial(question.check_validation, tasks),
+        again=lambda run, here: replace(here, tasks=run.tasks),
+        calibration=partial(evaluation.calibration, tasks),
         units=lambda asked: merged({name: task.units(asked.tasks[name]) for name, task in tasks.items()}),
         moves=merged({name: task.moves for name, task in tasks.items()}),
         columns=tuple(dict.fromkeys(column for task in tasks.values() for column in task.columns)),
