@@ -178,7 +178,7 @@ def prepare(
     question, manifest = ask(sources.load(data, seed, labels))
     images = store.prepare(manifest.table, data.reading)
     audited, table = audit(manifest, images, data.max_unreadable, seed, data.same_patients, data.aspect, tabular)
-    facts = images.facts[["id", "width", "height", "bits"]]
+    facts = images.facts[["id", "width", "height", "mode", "bits"]]
     found = mismatches(table.merge(facts, on="id", suffixes=("_of_source", "")), data, manifest.synthetic)
     told = images.facts[["id", "width", "height", "row_spacing", "column_spacing"]]
     listed = table.merge(told.set_axis(["id", *SIZES, *SPACINGS], axis=1), on="id")
