@@ -159,7 +159,7 @@ def logits_of(levels: np.ndarray) -> np.ndarray:
 
 
 def called(levels: np.ndarray, decoder: MaskDecoder, grown: float = 1.0) -> np.ndarray:
-    """Return which pixels belong to which structure, bool (h, w, M), of the levels of one image.
+    """Return which pixels belong to which structure, bool (h, w, M), of the levels of one image, or (d, h, w, M).
 
     Args:
         grown: how many pixels here are one of the model's, which `smallest` counts.
@@ -172,7 +172,9 @@ def called(levels: np.ndarray, decoder: MaskDecoder, grown: float = 1.0) -> np.n
 
 
 def without_specks(mask: np.ndarray, smallest: float) -> np.ndarray:
-    """Return a mask, bool (h, w), without its connected parts (8 neighbours) of fewer than `smallest` pixels.
+    """Return a mask, bool (h, w) or of a volume (d, h, w), without its connected parts of fewer than `smallest` pixels.
+
+    Pixels that touch at corners are connected.
 
     Raises:
         UserError: SciPy is not installed.
@@ -181,7 +183,7 @@ def without_specks(mask: np.ndarray, smallest: float) -> np.ndarray:
         from scipy import ndimage  # slow to import, and only segmentations need it
     except ImportError:
         raise UserError("masks without small parts need SciPy: pip install 'kmedtl-edge[masks]'") from None
-    labels, _ = ndimage.label(mask, np.ones((3, 3)))
+    labels, _ = ndimage.label(mask, np.ones((3,) * mask.ndim))
     sizes = np.bincount(labels.ravel())
     sizes[0] = 0
     return sizes[labels] >= max(1, smallest)
