@@ -66,8 +66,8 @@ def read_nifti(path: Path) -> Stored:
     return Stored(values, affine, _sliced(affine), "", "nifti", header.binaryblock)
 
 
-def read_grid(path: Path) -> tuple[tuple[int, int, int], tuple[float, float, float], int]:
-    """Return what the header alone says: the shape, the spacing in mm, and the axis that the file is sliced along.
+def read_blank(path: Path) -> Stored:
+    """Return what `read_nifti` does as far as the header says it: its voxels are 0, uint8, and take no room.
 
     Raises:
         UnreadableImageError: as of `read_nifti`, as far as the header tells.
@@ -76,7 +76,8 @@ def read_grid(path: Path) -> tuple[tuple[int, int, int], tuple[float, float, flo
         header = _header(content)
         shape = _shape(header)
         affine = _affine(header, shape)
-    return shape, spacing_of(affine), _sliced(affine)
+    values = np.broadcast_to(np.uint8(0), shape)
+    return Stored(values, affine, _sliced(affine), "", "nifti", header.binaryblock)
 
 
 def load_nibabel() -> Any:

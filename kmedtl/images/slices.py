@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from kmedtl.images.file_kinds import is_nifti
+from kmedtl.images.nifti import read_blank
 from kmedtl.images.pixels import UnreadableImageError
 from kmedtl.images.read_image import Picture, from_array
 from kmedtl.images.reading import Reading
-from kmedtl.images.volume import Volume, refusal
+from kmedtl.images.volume import Volume, arranged, refusal, spacing_of
 from kmedtl.images.volume_window import HounsfieldWindow, PercentileWindow, VolumeWindow, levels
 
 MODE, BITS = "VOLUME", 16  # what stands for the mode and the depth of a slice
@@ -38,10 +39,17 @@ def slice_grid(path: str | Path) -> SliceGrid:
     Raises:
         UnreadableImageError, UserError: as of `read_volume`, as far as headers tell.
     """
-    from kmedtl.images.nifti import read_grid
+    stored = read_blank(Path(path))
+    return SliceGrid(stored.values.shape[stored.sliced], spacing_of(stored.affine)[stored.sliced])
 
-    shape, spacing, sliced = read_grid(Path(path))
-    return SliceGrid(shape[sliced], spacing[sliced])
+
+def blank_volume(path: str | Path) -> Volume:
+    """Return a NIfTI file's volume with values of 0, uint8: where its voxels lie, for labels to be written there.
+
+    Raises:
+        UnreadableImageError, UserError: as of `slice_grid`.
+    """
+    return arranged(read_blank(Path(path)))
 
 
 def window_of(reading: Reading) -> VolumeWindow:

@@ -7,24 +7,24 @@ from collections.abc import Sequence
 from kmedtl.images.nifti import load_nibabel
 from kmedtl.images.pixels import UnreadableImageError
 from kmedtl.images.slices import SliceGrid, is_volume, slice_grid
-from kmedtl.images.workers import Failure, Job, in_workers
+from kmedtl.images.workers import Failure
+from kmedtl.system.progress import progress
 
 NAME = "\0name"  # of the file in its source, where a row's id is another
 GRID = "\0slices"  # of a row: the slices of its volume, or why they are not known
-SECONDS = 20.0  # for one header
 
 
 def with_slices(rows: Sequence[dict]) -> list[dict]:
     """Return the rows; those of volumes with the column `volume`, and `GRID` with what their headers say.
 
     Raises:
-        UserError: no nibabel, or the workers that read headers cannot start.
+        UserError: no nibabel.
     """
     paths = list(dict.fromkeys(row["path"] for row in rows if is_volume(row["path"])))
     if not paths:
         return list(rows)
     load_nibabel()
-    grids = dict(zip(paths, in_workers(Job(_grid, SECONDS), paths, "Reading headers of volumes"), strict=True))
+    grids = {path: _grid(path) for path in progress(paths, "Reading headers of volumes", unit="file", delay=2)}
     return [
         row | {"volume": row.get("volume") or row.get(NAME, row["id"]), GRID: grids[row["path"]]}
         if row["path"] in grids

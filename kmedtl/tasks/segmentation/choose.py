@@ -107,7 +107,7 @@ def choose_smallest(
         return sizes[0] if known_before is None else known_before
     each = np.array([_scores_by_smallest(*masks, sizes) for masks in zip(reference, called, strict=True)])
     scores = each.mean(axis=0).round(12)
-    if known_before in sizes and scores[sizes.index(known_before)] >= scores.max() - NEAR:
+    if known_before is not None and known_before in sizes and scores[sizes.index(known_before)] >= scores.max() - NEAR:
         return known_before
     return sizes[int(scores.argmax())]
 

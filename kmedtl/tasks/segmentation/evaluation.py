@@ -87,7 +87,8 @@ def figures_of(examples: Examples, question: MaskQuestion, predicted: np.ndarray
     spacings: list[tuple[float, ...]] = []
     for number, rows in enumerate(together):
         (width, height), box = sizes[rows[0]], boxes[rows[0]]
-        scale, between = np.array([height / box.height, width / box.width]), ()
+        between: tuple[float, ...] = ()
+        scale = np.array([height / box.height, width / box.width])
         if references[number].ndim == 4:
             own = is_seen_whole(box, width, height)
             for masks in (references, found):
