@@ -3,7 +3,9 @@
 python -m kmedtl.recipes.hippocampus --data FOLDER    # Task04_Hippocampus as downloaded, or images/ and labels/
 
 Medical Segmentation Decathlon, task 4 (http://medicaldecathlon.com, CC BY-SA 4.0): 260 volumes of about 35 × 50 × 36
-voxels of 1 mm.
+voxels of 1 mm. Measured on 150 of them, each counted as a patient (30 of the test), seed 7: Dice 0.853 (95 %
+0.823–0.879), anterior 0.855 and posterior 0.851; 95 % Hausdorff distance 1.56 mm (1.30–1.88); 21 minutes of training on
+two cores that ran other work as well.
 """
 
 from __future__ import annotations

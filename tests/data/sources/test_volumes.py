@@ -123,7 +123,7 @@ def test_masks_and_audit_of_volumes_and_what_cannot_be_read(tmp_path):
     [
         (lambda v: v[:-1], "a mask of another size: expected the image's 6 × 24 × 20. Received: 6 × 24 × 19"),
         (lambda v: v + 0.5, "a mask's values: expected whole numbers"),
-        (lambda v: v * 3, "holds 3, 6, for which no structure is named"),
+        (lambda v: v * 3, "holds 3, for which no structure is named; such masks: 4, with the values 3, 6"),
     ],
 )
 def test_masks_that_do_not_fit_are_refused_in_one_line(change, message, tmp_path):
