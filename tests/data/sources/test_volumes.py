@@ -79,6 +79,17 @@ def test_a_written_manifest_keeps_volumes_and_patients_together(tmp_path):
     )
 
 
+def test_a_table_names_volumes_by_their_names_alone(tmp_path):
+    save_set(tmp_path / "deep" / "down", "siblings", count=3)
+    (tmp_path / "t.csv").write_text(
+        "path,mask,patient\n" + "".join(f"v0{n}.nii.gz,v0{n}_seg.nii.gz,p{n // 2}\n" for n in range(3))
+    )
+    found = listed(tmp_path / "t.csv")
+    assert found.table.groupby("patient").size().to_dict() == {"p0": 12, "p1": 6}
+    assert found.table["path"].iloc[0] == str(tmp_path / "deep" / "down" / "v00" / "v00.nii.gz")
+    assert found.table["mask"].iloc[0] == str(tmp_path / "deep" / "down" / "v00" / "v00_seg.nii.gz")
+
+
 @pytest.mark.slow
 def test_the_store_holds_each_slice_between_its_neighbours(tmp_path):
     table = listed(save_set(tmp_path, count=2)).table
