@@ -210,6 +210,7 @@ def _describe_model(
         window=recipe.data.window,
         pixel_offset=recipe.data.pixel_offset,
         aspect=recipe.data.reading.aspect,
+        neighbours=recipe.data.neighbours,
         out_of_distribution=kind,
         weights=config.to_dict(card) if card else {},
         fields=training.fields.encoding if training.fields else (),

@@ -14,6 +14,7 @@ from scipy.sparse.csgraph import connected_components
 from kmedtl.audit.near_duplicates import fingerprint, near_duplicates
 from kmedtl.audit.pixels import POOR, poor_pixels
 from kmedtl.audit.shortcuts import Shortcut, file_properties, frame, readability, readability_of_each
+from kmedtl.audit.volumes import stands_for_all
 from kmedtl.data import splits
 from kmedtl.data.manifest import SPLITS, UNKNOWN, Manifest
 from kmedtl.data.spelling import one_spelling
@@ -125,6 +126,8 @@ def audit(
             reason = next(iter(unreadable.values()), "none is listed")
             raise UserError(f"{manifest.source}: no image of the class '{name}' can be read; first: {reason}.")
     prints, frames, poor = (features[table["record"]] for features in _look(store, aspect))
+    compared = stands_for_all(table)
+    prints[~compared], poor[~compared] = 0, ""
     # Empty slices are alike in everybody: they link no patients.
     contents = table["sha256"].where(poor != "constant", table["id"])
     table["twin"] = _twins(manifest, contents, prints)

@@ -13,13 +13,14 @@ import pandas as pd
 from kmedtl.images.pixels import UnreadableImageError
 from kmedtl.images.read_image import read_image
 from kmedtl.images.reading import Reading
+from kmedtl.images.slices import MODE as VOLUME
 from kmedtl.images.workers import Failure, Job, in_workers
 from kmedtl.recipe import Data
 
 SAMPLE = 200  # images that are looked at for colour
 LOOK = Reading(64, 3)
 GRAY = frozenset(
-    ("1", "L", "LA", "La", "I", "F", "I;16", "I;16B", "MONOCHROME1", "MONOCHROME2")
+    ("1", "L", "LA", "La", "I", "F", "I;16", "I;16B", "MONOCHROME1", "MONOCHROME2", VOLUME)
 )  # modes without colour
 CHROMA = 6.0  # mean difference of the largest and the smallest channel, in levels, from which an image is coloured
 SECONDS = 20.0
@@ -72,7 +73,7 @@ def _colour(coloured: int, looked_at: int, data: Data) -> Iterator[Mismatch]:
         yield Mismatch(f"{text}, or data.allow_mismatch=true.", grave=True) if share > MOSTLY else Mismatch(f"{text}.")
     elif 0 < coloured < looked_at:
         yield Mismatch(f"{count}, the others gray.")
-    if data.channels == 3 and not coloured:
+    if data.channels == 3 and not coloured and not data.neighbours:
         yield Mismatch("The images are gray: with data.channels=1 the model sees the same.")
     if share > MOSTLY and not for_colour:
         yield Mismatch(f"{count}; data.augment={data.augment} is for gray ones: skin, retina or histology may suit.")
@@ -82,7 +83,7 @@ def _colour(coloured: int, looked_at: int, data: Data) -> Iterator[Mismatch]:
 
 def _depth(table: pd.DataFrame, data: Data) -> Iterator[Mismatch]:
     """Say how images of more than 8 bits are seen."""
-    deep = int((table["bits"] > 8).sum())
+    deep = int(((table["bits"] > 8) & (table["mode"] != VOLUME)).sum())
     window = data.window
     if window.center is not None and window.width is not None:
         seen = f"through the window {window.center:g} ± {window.width / 2:g}, stored offset {data.pixel_offset:g}"

@@ -21,10 +21,12 @@ SPLITS = ("train", "val", "test")
 # What becomes of labels: classes that there must be; classes where there are any; texts that nobody asks for.
 Labels = Literal["needed", "wanted", "unasked"]
 BLANK = ("", "nan", "none", "na", "n/a", "<na>", "unknown")  # cells in which nothing is known
-TEXTS = ("split", "mask", "site", "frame")  # columns that are "" where nothing is known
+TEXTS = ("split", "mask", "site", "frame", "volume")  # columns that are "" where nothing is known
 SIZES = ("file_width", "file_height")  # of a file's image, in pixels
 SPACINGS = ("file_row_spacing", "file_column_spacing")  # of its rows and its columns, in mm; 0: unknown
-OWN = ("record", "sha256", "twin", "poor", "stratum", *SIZES, *SPACINGS)  # columns that kmedtl adds while it works
+BETWEEN = "file_slice_spacing"  # to the next slice of the volume, in mm; 0: it is no slice
+# Columns that kmedtl adds while it works.
+OWN = ("record", "sha256", "twin", "poor", "stratum", *SIZES, *SPACINGS, BETWEEN)
 ORPHANS = "Masks without their image"  # what a note on them begins with
 UNKNOWN = -1.0  # the target of an uncertain label: the loss leaves it out
 UNKNOWN_MASK = 255  # the same in masks, whose pixels are 0 or 1 elsewhere, uint8
@@ -36,8 +38,9 @@ class Manifest:
 
     Attributes:
         table: columns `id` (unique text), `path`, `patient`, `split` ("" or one of `SPLITS`), `mask` (paths of several
-            are joined by `|`), `site` and `frame` ("" where unknown; of `frame`: the middle one), `stratum` (int, what
-            splits are balanced by), the labels, and whatever else the source knows. Labels are one column `label`
+            are joined by `|`), `site` and `frame` ("" where unknown; of `frame`: the middle one), `volume` ("" of what
+            is no slice of one; slices have their index as `frame`, and `position`, mm from the first), `stratum` (int,
+            what splits are balanced by), the labels, and whatever else the source knows. Labels are one column `label`
             (class index), or with `multi_label` a column for each class (1, 0, or `UNKNOWN`).
         classes: class names in the order of their index; of two, the second is the finding.
         source: what the user asked for, as text.

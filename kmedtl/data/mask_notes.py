@@ -40,7 +40,8 @@ def mask_notes(store: MaskStore, manifest: Manifest) -> list[str]:
 
 def _of_several(table: pd.DataFrame) -> Iterator[str]:
     """Yield which files of masks several images, or all frames of a file, have in common."""
-    each = table.assign(mask=table["mask"].str.split("|")).explode("mask")[["id", "path", "mask"]]
+    images = table[table["volume"] == ""]  # slices have their volume's in common
+    each = images.assign(mask=images["mask"].str.split("|")).explode("mask")[["id", "path", "mask"]]
     each = (
         each[each["mask"] != ""]
         .assign(**{name: each[name].map(os.path.realpath) for name in ("path", "mask")})

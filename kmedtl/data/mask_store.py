@@ -19,6 +19,7 @@ from kmedtl.data.mask_checks import MaskRow, check_answers, check_occurrence, ch
 from kmedtl.files.cache import cache_folder, made_once, stamp
 from kmedtl.images.decode_masks import MaskAnswer, MaskedImage, decode_masks
 from kmedtl.images.marks import FOREGROUND
+from kmedtl.images.slices import is_volume
 from kmedtl.images.workers import Failure
 from kmedtl.recipe import Data
 
@@ -67,7 +68,7 @@ def prepare_masks(table: pd.DataFrame, data: Data) -> MaskStore:
             structure is named for; a structure that is nowhere; a cache folder that cannot be written.
     """
     structures = data.structures or FOREGROUND
-    rows = sorted(_rows(table), key=lambda row: row.id)
+    rows = sorted(_rows(table), key=lambda row: (row.path, row.id) if is_volume(row.path) else ("", row.id))
     check_rows(rows, structures, data.missing_masks == "empty")
 
     def decode_into(folder: Path) -> None:

@@ -37,7 +37,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def add_predict_options(parser: argparse.ArgumentParser) -> None:
     """Add what `kmedtl.edge.predict_files.answer` reads."""
     parser.add_argument(
-        "images", nargs="*", metavar="IMAGE", help="PNG, JPEG, TIFF or DICOM files, folders, '-' for one from stdin"
+        "images",
+        nargs="*",
+        metavar="IMAGE",
+        help="PNG, JPEG, TIFF, DICOM or NIfTI files, folders, '-' for one from stdin",
     )
     parser.add_argument("--files-from", metavar="FILE", help="read names of images, one a line; '-' for stdin")
     parser.add_argument("--format", choices=("table", "json", "jsonl", "csv"), default="table")
@@ -54,7 +57,9 @@ def add_predict_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="look at large images through a window of the model's size, at their own resolution (segmentations)",
     )
-    parser.add_argument("--masks", type=Path, metavar="DIR", help="write the masks of a segmentation, as PNG files")
+    parser.add_argument(
+        "--masks", type=Path, metavar="DIR", help="write the masks of a segmentation, as PNG files, of volumes as NIfTI"
+    )
     parser.add_argument(
         "--dicom-seg",
         type=Path,

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from kmedtl.errors import UserError
-from kmedtl.images.file_kinds import SUFFIXES, is_dicom
+from kmedtl.images.file_kinds import SUFFIXES, is_dicom, is_nifti
 from kmedtl.images.read_image import FORMAT_NAMES, MAX_BYTES
 from kmedtl.system.printable import shown
 
@@ -57,7 +57,7 @@ def _files(name: str) -> list[str]:
     if not folder.is_dir():
         return [name]
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    images = [str(path) for path in files if path.suffix.lower() in SUFFIXES or is_dicom(path)]
+    images = [str(path) for path in files if path.suffix.lower() in SUFFIXES or is_nifti(path) or is_dicom(path)]
     if not images:
         raise UserError(
             f"{name}: expected a folder with images ({FORMAT_NAMES}). Received: {_counted(files) or 'an empty folder'}."

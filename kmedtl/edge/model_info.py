@@ -54,6 +54,7 @@ class ModelInfo:
         weights: the card of the imported weights that the training began with; empty: there were none. See
             `kmedtl.backbones.weights_card.WeightsCard`.
         fields: what the model takes beside an image, in the order of its input `fields`; empty: the image alone.
+        neighbours: of slices of volumes: how many on each side are channels of the image that the model takes.
 
     Raises:
         UserError: a value that no model has, or values that contradict each other.
@@ -82,10 +83,13 @@ class ModelInfo:
     version: int = VERSION
     weights: Mapping[str, Any] = field(default_factory=dict)
     fields: Fields = ()
+    neighbours: int = 0
 
     def __post_init__(self) -> None:
         expect(1 <= self.size <= LARGEST_SIZE, "size", f"1 to {LARGEST_SIZE} pixels", self.size)
         expect(self.channels in (1, 3), "channels", "1 or 3", self.channels)
+        stacks = self.neighbours == 0 or (self.neighbours == 1 and self.channels == 3)
+        expect(stacks, "neighbours", "0, or 1 of 3 channels", self.neighbours)
         expect(0 <= self.seed < 2**31, "seed", "a whole number from 0 to 2^31 - 1", self.seed)
         expect(self.value_range == VALUE_RANGE, "value_range", VALUE_RANGE, self.value_range)
         expect(self.normalisation == NORMALISATION, "normalisation", NORMALISATION, self.normalisation)
@@ -102,7 +106,8 @@ class ModelInfo:
 
     @property
     def reading(self) -> Reading:
-        return Reading(self.size, self.channels, self.window, self.pixel_offset, self.aspect)
+        stacked = self.neighbours
+        return Reading(self.size, self.channels, self.window, self.pixel_offset, self.aspect, neighbours=stacked)
 
 
 def attach(info: ModelInfo, path: Path) -> None:

@@ -27,6 +27,7 @@ from kmedtl.edge.predictor import ImageResult, Model, Prediction, predict_files
 from kmedtl.errors import UserError
 from kmedtl.images.file_kinds import is_dicom
 from kmedtl.images.pixels import UnreadableImageError
+from kmedtl.images.slices import blank_volume, is_volume
 from kmedtl.system.disk import room_on
 from kmedtl.system.printable import shown
 
@@ -147,13 +148,18 @@ def _told(model: Model, seen: ImageResult, place: str, steps: list[Step]) -> Pre
 
 
 def _masks(folder: Path, model: Model) -> Step:
-    """Return what writes the masks of an answer into `folder`, a PNG of 0 and 255 a structure, in the file's size."""
-    _, masks_of = _with_masks(model, "--masks")
+    """Return what writes the masks of an answer into `folder`, a PNG of 0 and 255 a structure, in the file's size.
+
+    Of a volume it is a NIfTI file of the structures' numbers, on the voxels of the volume's own file.
+    """
+    info, masks_of = _with_masks(model, "--masks")
     _make(folder)
     numbers = _free_numbers(folder)
 
     def step(prediction: Prediction, place: str, picture: Picture) -> Prediction:
-        start = f"{next(numbers):04d}_{_short(Path(place).stem)}"
+        start = f"{next(numbers):04d}_{_short(_stem(place))}"
+        if is_volume(place):
+            return replace(prediction, masks=(_write_labels(prediction, place, folder / f"{start}.nii.gz", info),))
         paths = []
         for structure, mask in masks_of(prediction.answer).items():
             paths.append(folder / f"{start}_{structure}.png")
@@ -162,6 +168,20 @@ def _masks(folder: Path, model: Model) -> Step:
         return replace(prediction, masks=tuple(map(str, paths)))
 
     return step
+
+
+def _stem(place: str) -> str:
+    """Return the name of a file without its suffix, `.nii.gz` being one."""
+    return Path(Path(place).name.removesuffix(".gz")).stem if is_volume(place) else Path(place).stem
+
+
+def _write_labels(prediction: Prediction, place: str, path: Path, info: ModelInfo) -> str:
+    from kmedtl.images.nifti_write import write_nifti  # nibabel is slow to import
+
+    assert info.task.labels is not None  # as of every model that answers volumes
+    with room_on(path.parent, "make room, or name another folder"):
+        write_nifti(info.task.labels(prediction.answer), blank_volume(place), path)
+    return str(path)
 
 
 def _with_masks(model: Model, option: str) -> tuple[ModelInfo, Callable[[Any], Mapping[str, np.ndarray]]]:
@@ -182,6 +202,9 @@ def _explanations(folder: Path, model: Model) -> Step:
     numbers = _free_numbers(folder)
 
     def step(prediction: Prediction, place: str, picture: Picture) -> Prediction:
+        if is_volume(place):
+            print(f"{shown(prediction.image)}: no heat map, being a volume.", file=sys.stderr)
+            return prediction
         path = folder / f"{next(numbers):04d}_{_short(Path(place).stem)}.png"
         with room_on(folder, "make room, or name another folder"):
             Image.fromarray(picture()).save(path)

@@ -14,10 +14,13 @@ from kmedtl.edge.fields import Fields, Values, encode, gaps
 from kmedtl.edge.given_fields import Given
 from kmedtl.edge.model_info import ModelInfo
 from kmedtl.edge.shapes import FEATURES
-from kmedtl.edge.tasks.task import Answer, Outputs
+from kmedtl.edge.tasks.task import Answer, Outputs, Slice
 from kmedtl.images.decode import Facts, decode_all
+from kmedtl.images.pixels import UnreadableImageError
 from kmedtl.images.reading import Reading
+from kmedtl.images.slices import is_volume, slice_grid
 
+NO_VOLUMES = "a volume, and the model answers images"
 NOTHING: Mapping[str, object] = MappingProxyType({})  # is known beside an image
 
 
@@ -117,11 +120,18 @@ def predict_files(model: Model, paths: Sequence[str], given: Given | None = None
     """Yield the prediction for each file, in order, with its pixels; shows a progress bar.
 
     Files are decoded in processes that may die of them (`kmedtl.images.workers`): a damaged one takes neither the time
-    nor the memory of the others. `given` is as of `predict`.
+    nor the memory of the others. A volume is answered as a whole, slice by slice. `given` is as of `predict`.
     """
     beside = given(paths) if given and model.fields else [NOTHING] * len(paths)
-    decoded = decode_all([(path, None) for path in paths], model.reading)
-    for path, known, (facts, pixels) in zip(paths, beside, decoded, strict=True):
+    decoded = decode_all([(path, None) for path in paths if not is_volume(path)], model.reading)
+    for path, known in zip(paths, beside, strict=True):
+        if is_volume(path):
+            yield _answer_volume(model, path, known)
+            continue
+        facts, pixels = next(decoded)
+        if pixels is not None and model.info and model.info.task.takes_volumes(model.info.decoder):
+            yield ImageResult(Prediction(path, error="an image, and the model answers volumes"), facts, None, known)
+            continue
         if pixels is None:
             yield ImageResult(Prediction(path, error=facts.error), facts, None, known)
             continue
@@ -177,3 +187,47 @@ def _answered(
         return Prediction(name, answer)
     score, unlike = kind.score(features)[0], kind.unlike(features, pixels[None])[0]
     return Prediction(name, answer, float(score), bool(unlike))
+
+
+def _answer_volume(model: Model, path: str, known: Values) -> ImageResult:
+    """Return the answer for a volume as for an image: its slices go through the model one at a time.
+
+    Of a model that tells images of another kind, the score is the median of the slices, and the volume is of another
+    kind where most of them are.
+
+    Args:
+        known: what is known beside it, by the names of the model's fields.
+    """
+    try:
+        return ImageResult(_of_volume(model, path, known), Facts(), None, known)
+    except UnreadableImageError as error:
+        return ImageResult(Prediction(path, error=str(error)), Facts(error=str(error)), None, known)
+
+
+def _of_volume(model: Model, path: str, known: Values) -> Prediction:
+    info = model.info
+    if info is None or info.task.of_volume is None or not info.task.takes_volumes(info.decoder):
+        raise UnreadableImageError(NO_VOLUMES)
+    seen: list[tuple[float, bool]] = []
+    answer = info.task.of_volume(info.decoder, slice_grid(path).count, _slices(model, path, known, seen))
+    if not seen:
+        return Prediction(path, answer)
+    scores, unlike = zip(*seen, strict=True)
+    return Prediction(path, answer, float(np.median(scores)), bool(np.mean(unlike) > 0.5))
+
+
+def _slices(model: Model, path: str, known: Values, seen: list[tuple[float, bool]]) -> Iterator[Slice]:
+    """Yield what the model puts out for each slice; note in `seen` its score, and whether it is of another kind."""
+    kind = model.info.out_of_distribution if model.info else None
+    wanted = [(path, index) for index in range(slice_grid(path).count)]
+    for facts, pixels in decode_all(wanted, model.reading):
+        if pixels is None:
+            raise UnreadableImageError(facts.error)
+        outputs = model.outputs(pixels[None], known)
+        if not all(np.isfinite(found).all() for found in outputs.values()):
+            raise UnreadableImageError("the model answers with what is no number")
+        features = outputs.get(FEATURES)
+        if kind is not None and features is not None:
+            seen.append((float(kind.score(features)[0]), bool(kind.unlike(features, pixels[None])[0])))
+        spacing = facts.slice_spacing, facts.row_spacing, facts.column_spacing
+        yield Slice(outputs, facts.width, facts.height, spacing)

@@ -5,19 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 
 from kmedtl.images.file_kinds import DICOM_SUFFIXES, is_dicom
-from kmedtl.images.marks import Mark, SourceImage
-from kmedtl.images.masks import MOST_VALUES, UNKNOWN, ImageMasks, Soft, read_masks
+from kmedtl.images.marks import Mark, SourceImage, marks_of
+from kmedtl.images.mask_values import MaskValues
+from kmedtl.images.masks import MOST_VALUES, UNKNOWN, ImageMasks, Soft, marked_in, read_masks, united
 from kmedtl.images.pixels import UnreadableImageError
 from kmedtl.images.read_image import read_image
+from kmedtl.images.read_volume import read_mask_volume, read_volume
 from kmedtl.images.reading import Reading
-from kmedtl.images.workers import Failure, Job, in_workers
+from kmedtl.images.slices import MEMORY, is_volume
+from kmedtl.images.workers import MAX_MEMORY, Failure, Job, in_workers
 
-SECONDS = 60.0  # for the masks of one image, which may be hundreds
+SECONDS = 60.0  # for the masks of one image, which may be hundreds, or of one volume
 LOOK = Reading(64, 1)
 ALIKE = 2.0  # gray levels: what saving a picture again changes on average at most
 
@@ -44,13 +48,55 @@ def decode_masks(
 ) -> Iterator[MaskAnswer | Failure]:
     """Yield what the masks of each image hold, in order, or why they cannot be read. Shows a progress bar.
 
+    Slices of one volume that follow each other are decoded together: its masks are opened once for them.
+
     Raises:
         UserError: the workers cannot start.
     """
-    work = partial(decode, structures=structures, reading=reading, soft=soft)
+    work = partial(decode_together, structures=structures, reading=reading, soft=soft)
+    together = [tuple(each) for _, each in groupby(images, _opened_once)]
     has_dicom = any(Path(path).suffix.lower() in DICOM_SUFFIXES for image in images for path in image.masks)
     modules = ("kmedtl.images.dicom_seg",) if has_dicom else ()
-    return in_workers(Job(work, SECONDS, modules), images, "Decoding masks")
+    job = Job(work, SECONDS, modules, MEMORY if any(is_volume(image.path) for image in images) else MAX_MEMORY)
+    for group, answers in zip(together, in_workers(job, together, "Decoding masks"), strict=True):
+        yield from [answers] * len(group) if isinstance(answers, Failure) else answers
+
+
+def _opened_once(image: MaskedImage) -> tuple:
+    """Return what is alike in neighbouring images whose masks are opened together."""
+    return (image.path, image.masks) if is_volume(image.path) else (image.path, image.masks, image.frame)
+
+
+def decode_together(
+    images: Sequence[MaskedImage], structures: Mapping[str, Mark], reading: Reading, soft: Soft
+) -> list[MaskAnswer | Failure] | Failure:
+    """Decode the masks of an image, or of several slices of one volume, here and now."""
+    if is_volume(images[0].path):
+        return _of_volume(images, structures, reading)
+    return [decode(image, structures, reading, soft) for image in images]
+
+
+def _of_volume(
+    images: Sequence[MaskedImage], structures: Mapping[str, Mark], reading: Reading
+) -> list[MaskAnswer | Failure] | Failure:
+    try:
+        like = read_volume(images[0].path)
+        paths = [path for path in images[0].masks if marks_of(path, structures)]
+        labels = {path: read_mask_volume(path, like) for path in paths}
+        return [MaskAnswer(_of_slice(labels, image.frame or 0, structures, reading)) for image in images]
+    except UnreadableImageError as error:
+        return Failure(str(error))
+    except MemoryError:
+        return Failure("needs more memory than there is")
+
+
+def _of_slice(
+    labels: Mapping[str, np.ndarray], index: int, structures: Mapping[str, Mark], reading: Reading
+) -> ImageMasks:
+    values = {path: MaskValues(each[index], is_colour=False, full=0, lossy=False) for path, each in labels.items()}
+    return united(
+        {path: marked_in(one, marks_of(path, structures)) for path, one in values.items()}, structures, reading
+    )
 
 
 def decode(image: MaskedImage, structures: Mapping[str, Mark], reading: Reading, soft: Soft) -> MaskAnswer | Failure:

@@ -74,6 +74,15 @@ def read_masks(
         UnreadableImageError: masks of different sizes, or a file that `read_mask` cannot read, which is named.
     """
     files = {path: _read_named(path, structures, soft, image) for path in paths if marks_of(path, structures)}
+    return united(files, structures, reading)
+
+
+def united(files: Mapping[str, MaskFile], structures: Mapping[str, Mark], reading: Reading) -> ImageMasks:
+    """Return the union of what an image's mask files mark, by their paths, as it lies in the model's square.
+
+    Raises:
+        UnreadableImageError: masks of different sizes.
+    """
     sizes = {(file.height, file.width) for file in files.values()}
     if len(sizes) > 1:
         each = ", ".join(f"{Path(path).name} {file.width} × {file.height}" for path, file in files.items())
@@ -122,6 +131,11 @@ def read_mask(
         by_index=any(isinstance(mark, int) for mark in marks.values()),
         by_colour=any(is_colour(mark) for mark in marks.values()),
     )
+    return marked_in(mask, marks, soft)
+
+
+def marked_in(mask: MaskValues, marks: Mapping[str, Mark], soft: Soft = "refuse") -> MaskFile:
+    """Return what the values of one mask mark, as of `read_mask`; `marks` as of `marks_of` its file."""
     found = distinct(mask.codes)
     if any(is_pattern(mark) for mark in marks.values()):
         is_blurred, unnamed = is_soft(mask), found[:0]

@@ -23,7 +23,7 @@ from kmedtl.images.placement import in_square, placement
 from kmedtl.images.png_rows import check_rows
 from kmedtl.images.reading import Reading
 
-READER_VERSION = 6  # part of the store's key: raise it whenever the pixels of any file, or its facts, change
+READER_VERSION = 7  # part of the store's key: raise it whenever the pixels of any file, or its facts, change
 MAX_BYTES = 1_000_000_000
 DRAFT = 2  # JPEGs are decoded at no less than this many times the size asked for
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "JPEG2000", "PPM")  # Pillow's names; PPM is all of PNM
@@ -57,6 +57,7 @@ class Picture:
         more_pages: a TIFF, GIF or WebP file holds further pictures, of which none is read.
         row_spacing, column_spacing: distances between its rows and between its columns in mm, as DICOM files may state
             them; 0: unknown. The dots per inch of other formats are those of a printer.
+        slice_spacing: distance to the next slice of its volume in mm; 0: it is no slice.
     """
 
     pixels: np.ndarray
@@ -68,6 +69,7 @@ class Picture:
     more_pages: bool = False
     row_spacing: float = 0.0
     column_spacing: float = 0.0
+    slice_spacing: float = 0.0
 
 
 def read_image(path: str | Path, reading: Reading, frame: int | None = None) -> Picture:

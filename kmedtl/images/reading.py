@@ -51,6 +51,8 @@ class Reading:
         aspect: `stretch` fills the square; `keep` makes the longer side `size` and centres the image on black, see
             `kmedtl.images.placement`.
         whole: the image as large as its file, and neither `size` nor `aspect` counts.
+        neighbours: of slices of a volume: how many on each side are channels beside the slice itself, in their order;
+            beyond the volume's ends, the last slice again.
     """
 
     size: int
@@ -59,3 +61,4 @@ class Reading:
     pixel_offset: float = 0.0
     aspect: Aspect = "stretch"
     whole: bool = False
+    neighbours: int = 0

@@ -45,11 +45,13 @@ class Job:
         work: a function of one item that other processes can import; it answers with anything but an exception.
         seconds: that it may take for one item.
         modules: what it will import, loaded before the first item: that time is no item's fault.
+        memory: bytes that it may take, above what a worker starts with.
     """
 
     work: Callable[[Any], Any]
     seconds: float
     modules: tuple[str, ...] = ()
+    memory: int = MAX_MEMORY
 
 
 def in_workers(job: Job, items: Sequence[Any], title: str) -> Iterator[Any]:
@@ -150,7 +152,7 @@ def serve() -> None:
         job = parent.recv()
         for module in job.modules:
             importlib.import_module(module)
-        memory.bound(MAX_MEMORY)
+        memory.bound(job.memory)
         parent.send(_READY)
         sys.excepthook = lambda *_: os._exit(processes.FAILED)
         while True:

@@ -73,6 +73,8 @@ def look(data: Data, seed: int) -> SourceFacts:
     """
     manifest = _listed(data, seed)
     table = manifest.table
+    if (table["volume"] != "").any():
+        raise UserError(f"{manifest.source}: expected images. Received: volumes; start from recipes/hippocampus.yaml.")
     has_mask = (table["mask"] != "").to_numpy()
     members = manifest.members(table) if manifest.classes else {}
     bare = tuple(name for name, rows in members.items() if has_mask.any() and rows.any() and not has_mask[rows].any())

@@ -42,10 +42,13 @@ class Data:
         size: side of the square that the model sees, in pixels.
         channels: 1 (grayscale) or 3 (RGB).
         aspect: `stretch` fills the square; `keep` makes the image's longer side `size` and centres it on black.
-        window: of images of more than 8 bits; the default is a DICOM file's own, else the range of an image's values.
+        window: of images of more than 8 bits; the default is a DICOM file's own, else the range of an image's values;
+            of a volume without numbers here the range from its percentile 0.5 to 99.5.
         pixel_offset: what was added to the values of such images, other than DICOM, before they were stored: 32768
             where Hounsfield units lie in an unsigned 16-bit PNG.
         frames: of multi-frame DICOM images: `middle`, `all` (each an image of its own) or a number from 0 on.
+        neighbours: of slices of volumes: how many on each side the model sees beside the slice, as channels in their
+            order, 0 or 1; 1 takes channels: 3.
         structures: name → what marks it in masks: a pixel's value, such as 255; a colour, such as "#ff0000"; or a
             pattern of mask files' names, such as `*_lung*`, of which every pixel above 0 counts. Files that fit no
             pattern go by the values; of DICOM Segmentations values are the numbers of segments, and patterns may also
@@ -90,6 +93,7 @@ class Data:
     pixel_offset: float = 0.0
     aspect: Aspect = "stretch"
     frames: int | Literal["middle", "all"] = "middle"
+    neighbours: int = 0
     structures: Mapping[str, Any] = field(default_factory=dict)
     missing_masks: Literal["refuse", "empty", "leave_out"] = "refuse"
     soft_masks: Literal["refuse", "threshold"] = "refuse"
@@ -111,7 +115,8 @@ class Data:
 
     @property
     def reading(self) -> Reading:
-        return Reading(self.size, self.channels, self.window, self.pixel_offset, self.aspect)
+        stacked = self.neighbours
+        return Reading(self.size, self.channels, self.window, self.pixel_offset, self.aspect, neighbours=stacked)
 
     def __post_init__(self) -> None:
         expect(self.source != "", "data.source", "phantom, a folder, a file or tfds:NAME", self.source)
@@ -121,6 +126,8 @@ class Data:
         expect(fits, "data.patch", f"32 to data.size={self.size} pixels, or 0 for whole images", self.patch)
         expect(self.patches >= 1, "data.patches", "at least 1", self.patches)
         expect(self.channels in (1, 3), "data.channels", "1 or 3", self.channels)
+        stacks = self.neighbours == 0 or (self.neighbours == 1 and self.channels == 3)
+        expect(stacks, "data.neighbours", "0, or 1 with data.channels=3", self.neighbours)
         expect(0 < self.validation < 1, "data.validation", "a fraction between 0 and 1", self.validation)
         expect(0 < self.test < 1, "data.test", "a fraction between 0 and 1", self.test)
         folds, frames = self.folds, self.frames

@@ -14,10 +14,11 @@ import pandas as pd
 
 from kmedtl.audit.audit import Audit, audit
 from kmedtl.audit.suitability import Mismatch, mismatches
+from kmedtl.audit.volumes import volume_notes
 from kmedtl.backbones import registry
 from kmedtl.backbones.weights import card_of
 from kmedtl.data import sources, store
-from kmedtl.data.manifest import SIZES, SPACINGS, Labels, Manifest, check_order
+from kmedtl.data.manifest import BETWEEN, SIZES, SPACINGS, Labels, Manifest, check_order
 from kmedtl.data.store import Store
 from kmedtl.data.tabular import with_columns
 from kmedtl.ensemble.teacher import check_teacher
@@ -180,10 +181,11 @@ def prepare(
     audited, table = audit(manifest, images, data.max_unreadable, seed, data.same_patients, data.aspect, tabular)
     facts = images.facts[["id", "width", "height", "mode", "bits"]]
     found = mismatches(table.merge(facts, on="id", suffixes=("_of_source", "")), data, manifest.synthetic)
-    told = images.facts[["id", "width", "height", "row_spacing", "column_spacing"]]
-    listed = table.merge(told.set_axis(["id", *SIZES, *SPACINGS], axis=1), on="id")
+    told = images.facts[["id", "width", "height", "row_spacing", "column_spacing", "slice_spacing"]]
+    listed = table.merge(told.set_axis(["id", *SIZES, *SPACINGS, BETWEEN], axis=1), on="id")
     used, dropped = _without_copies(listed, manifest) if data.copies == "drop" else (listed, ())
-    warnings = (*audited.warnings, *(mismatch.text for mismatch in found), *dropped)
+    of_volumes = volume_notes(manifest.table, listed, data)
+    warnings = (*audited.warnings, *of_volumes, *(mismatch.text for mismatch in found), *dropped)
     return Prepared(manifest, images, replace(audited, warnings=warnings), listed, used, tuple(found), question)
 
 

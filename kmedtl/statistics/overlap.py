@@ -1,6 +1,7 @@
 """Figures of one pair of masks: what their areas, their outlines and their lesions have in common.
 
-A mask is bool (H, W). `spacing` is the height and the width of a pixel, in mm or in any other unit of distances.
+A mask is bool (H, W), or (D, H, W) of a volume, whose outline is a surface and whose components touch at corners too.
+`spacing` is the length of a pixel along each axis, in mm or in any other unit of distances.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kmedtl.statistics.surfaces import surface_areas
+
 # What passes through a 2×2 neighbourhood, by its pixels as binary digits, row by row: 0 no outline, 1 a corner cut off,
 # 2 a horizontal line, 3 a vertical one, 4 two corners cut off.
 PIECES = np.array([0, 1, 1, 2, 1, 3, 4, 1, 1, 4, 3, 1, 2, 1, 1, 0])
@@ -17,7 +20,7 @@ PIECES = np.array([0, 1, 1, 2, 1, 3, 4, 1, 1, 4, 3, 1, 2, 1, 1, 0])
 
 @dataclass(frozen=True)
 class Lesions:
-    """Counts of 8-connected components.
+    """Counts of components: 8-connected ones of an image, 26-connected ones of a volume.
 
     Attributes:
         lesions, found: components of the reference, and those of them that the prediction covers enough of.
@@ -45,7 +48,7 @@ class Outline:
 
     Attributes:
         distances: (K,) of each piece from the other mask's outline.
-        lengths: (K,) of each piece, in the same unit.
+        lengths: (K,) of each piece, in the same unit; of a surface areas, in that squared.
     """
 
     distances: np.ndarray
@@ -86,22 +89,21 @@ def _share(part: int, whole: int, reference: np.ndarray) -> float:
     return part / whole if reference.any() else math.nan
 
 
-def hausdorff95(reference: np.ndarray, prediction: np.ndarray, spacing: tuple[float, float]) -> float:
+def hausdorff95(reference: np.ndarray, prediction: np.ndarray, spacing: tuple[float, ...]) -> float:
     """Return the 95th percentile of the distances between two outlines, in the unit of `spacing`.
 
     An outline runs through the corners where pixels in the mask meet pixels outside, the border of the image being
     outside: a piece for each 2×2 neighbourhood that is mixed, as long as the line that marching squares draws through
     it. The distance of a piece is that from its corner to the nearest one of the other outline. Of each outline it is
-    the smallest distance that pieces of 95 % of its length keep within; the larger of the two counts.
+    the smallest distance that pieces of 95 % of its length keep within; the larger of the two counts. In a volume, a
+    piece is as large as the surface in its 2×2×2 neighbourhood, see `surfaces.surface_areas`.
 
     The diagonal of the image where only the prediction is empty; NaN of an empty reference.
     """
     return outline_figures(reference, prediction, 0.0, spacing)[0]
 
 
-def surface_dice(
-    reference: np.ndarray, prediction: np.ndarray, tolerance: float, spacing: tuple[float, float]
-) -> float:
+def surface_dice(reference: np.ndarray, prediction: np.ndarray, tolerance: float, spacing: tuple[float, ...]) -> float:
     """Return the share of both outlines' length that lies within `tolerance` of the other one, from 0 to 1.
 
     Outlines, lengths and distances are those of `hausdorff95`. 0 where only the prediction is empty; NaN of an empty
@@ -113,22 +115,22 @@ def surface_dice(
 
 
 def outline_figures(
-    reference: np.ndarray, prediction: np.ndarray, tolerance: float, spacing: tuple[float, float]
+    reference: np.ndarray, prediction: np.ndarray, tolerance: float, spacing: tuple[float, ...]
 ) -> tuple[float, float]:
     """Return `hausdorff95` and `surface_dice`, which measure the same distances."""
     if not reference.any():
         return math.nan, math.nan
     if not prediction.any():
-        height, width = reference.shape
-        return math.hypot(height * spacing[0], width * spacing[1]), 0.0
+        return math.hypot(*(side * step for side, step in zip(reference.shape, spacing, strict=True))), 0.0
     outlines = _outlines(reference, prediction, spacing)
     near = sum(float(one.lengths[one.distances <= tolerance].sum()) for one in outlines)
     return max(_percentile(one, 0.95) for one in outlines), near / sum(float(one.lengths.sum()) for one in outlines)
 
 
-def _outlines(reference: np.ndarray, prediction: np.ndarray, spacing: tuple[float, float]) -> list[Outline]:
+def _outlines(reference: np.ndarray, prediction: np.ndarray, spacing: tuple[float, ...]) -> list[Outline]:
     box = bounding_box(reference | prediction)
-    lengths = [_lengths(mask[box], spacing) for mask in (reference, prediction)]
+    sizes = surface_areas if reference.ndim == 3 else _lengths
+    lengths = [sizes(mask[box], spacing) for mask in (reference, prediction)]
     from scipy import ndimage  # slow to import, and a table of classes is judged without it
 
     away = [ndimage.distance_transform_edt(length == 0, sampling=spacing) for length in lengths]
@@ -140,7 +142,7 @@ def _outlines(reference: np.ndarray, prediction: np.ndarray, spacing: tuple[floa
     return outlines
 
 
-def _lengths(mask: np.ndarray, spacing: tuple[float, float]) -> np.ndarray:
+def _lengths(mask: np.ndarray, spacing: tuple[float, ...]) -> np.ndarray:
     """Return how long the outline is in each 2×2 neighbourhood, (H + 1, W + 1); around the image is outside."""
     padded = np.pad(mask, 1).astype(np.uint8)
     upper, lower = padded[:-1], padded[1:]
@@ -156,23 +158,22 @@ def _percentile(outline: Outline, share: float) -> float:
     return float(outline.distances[min(place, len(reached) - 1)])
 
 
-def bounding_box(mask: np.ndarray) -> tuple[slice, slice]:
-    """Return the rows and the columns that hold all of a mask; none of an empty one."""
-    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
-    if not len(rows):
-        return slice(0), slice(0)
-    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+def bounding_box(mask: np.ndarray) -> tuple[slice, ...]:
+    """Return the part of each axis, such as rows and columns, that holds all of a mask; none of an empty one."""
+    axes = range(mask.ndim)
+    held = [np.flatnonzero(mask.any(axis=tuple(other for other in axes if other != axis))) for axis in axes]
+    return tuple(slice(one[0], one[-1] + 1) if len(one) else slice(0) for one in held)
 
 
 def components(mask: np.ndarray) -> np.ndarray:
-    """Return the number of each pixel's 8-connected component from 1 on, int (H, W); 0 outside the mask."""
+    """Return the number of each pixel's component, of pixels that touch at corners too, from 1 on; 0 outside."""
     from scipy import ndimage
 
-    return ndimage.label(mask, structure=np.ones((3, 3)))[0]
+    return ndimage.label(mask, structure=np.ones((3,) * mask.ndim))[0]
 
 
 def lesions(reference: np.ndarray, prediction: np.ndarray, share: float = 0.1) -> Lesions:
-    """Count lesions, the 8-connected components of the reference, and those of the prediction.
+    """Count lesions, the components of the reference, and those of the prediction.
 
     Args:
         share: above 0: what must be predicted of a lesion for it to count as found, and what of a predicted component

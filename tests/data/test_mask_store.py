@@ -36,7 +36,7 @@ def table(tmp_path):
         Image.fromarray(noise).save(image)
         Image.fromarray(area(number) * 255).save(mask)
         rows.append({"id": image.name, "path": str(image), "frame": "", "mask": str(mask)})
-    return pd.DataFrame(rows).assign(width=WIDTH, height=HEIGHT)
+    return pd.DataFrame(rows).assign(width=WIDTH, height=HEIGHT, volume="")
 
 
 def of(table, row):

@@ -134,7 +134,7 @@ NOT = {
     "bccd": "no classes and no masks",
     "dicom": "no classes and no masks",
     "dicom_series": "expected 3 patients or more of the class",
-    "hippocampus": "no images of a format that is read",
+    "hippocampus": "start from recipes/hippocampus.yaml",
     "keras_weights": "no images of a format that is read",
 }
 

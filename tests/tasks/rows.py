@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from kmedtl.data.manifest import SIZES, SPACINGS, Manifest, from_rows
+from kmedtl.data.manifest import BETWEEN, SIZES, SPACINGS, Manifest, from_rows
 from kmedtl.edge.tasks.classification.decoder import LOGITS
 from kmedtl.edge.tasks.multi import joined, part_of
 from kmedtl.edge.tasks.ordinal import GRADE
@@ -96,7 +96,7 @@ class Row:
     def known(self) -> Examples:
         """All images, with the outputs of a model that knows all."""
         question, manifest = self.asked
-        table = manifest.table.assign(**dict.fromkeys(SIZES, SIDE), **dict.fromkeys(SPACINGS, 0.0))
+        table = manifest.table.assign(**dict.fromkeys(SIZES, SIDE), **dict.fromkeys((*SPACINGS, BETWEEN), 0.0))
         targets = self.task.targets(question, self.data, manifest, table).of(table)
         ids, patients = (table[name].to_numpy(object) for name in ("id", "patient"))
         return Examples(ids, patients, targets, self.perfect(targets), table[["sex", *self.task.columns]])

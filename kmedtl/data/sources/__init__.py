@@ -25,12 +25,23 @@ def load(data: Data, seed: int, labels: Labels = "needed") -> Manifest:
         UserError: a source that is absent, empty, of one class, or whose rows contradict themselves.
     """
     manifest = _load(data, seed, labels)
+    _check_volumes(manifest, data)
     if data.val_as_test and set(manifest.table["split"]) == {"train", "val"}:
         manifest = _judged_by_validation(manifest)
     if not data.limit:
         return manifest
     kept = limit(manifest.table, data.limit, seed)
     return replace(manifest, table=kept, set_aside=len(manifest.table) - len(kept))
+
+
+def _check_volumes(manifest: Manifest, data: Data) -> None:
+    """Refuse images beside volumes, and neighbours of what has none."""
+    slices = int((manifest.table["volume"] != "").sum())
+    if 0 < slices < len(manifest.table):
+        others = len(manifest.table) - slices
+        raise UserError(f"{manifest.source}: expected volumes alone, or images alone. Received: both, {others} images.")
+    if data.neighbours and not slices:
+        raise UserError("data.neighbours: expected volumes. Received: images, which have no neighbours; set it to 0.")
 
 
 def _judged_by_validation(manifest: Manifest) -> Manifest:

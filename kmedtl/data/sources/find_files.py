@@ -6,6 +6,7 @@ from pathlib import Path, PureWindowsPath
 
 from kmedtl.data.sources.listing import Listing, list_folder
 from kmedtl.errors import UserError
+from kmedtl.images.file_kinds import is_nifti
 
 ABOVE = 3  # parent folders of the table that paths may be relative to, besides its own
 
@@ -65,7 +66,8 @@ class FileFinder:
 
     def _index(self, listing: Listing) -> None:
         self._masks = {*listing.masks.owners, *listing.masks.orphans}
-        for file in (*listing.images, *self._masks):
+        volumes = [file for file in listing.unread if is_nifti(file)]
+        for file in (*listing.images, *self._masks, *volumes):
             for name in {file.name.casefold(), file.stem.casefold()}:
                 self._by_name.setdefault(name, []).append(file)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from kmedtl.data.manifest import ORPHANS, Labels, Manifest
-from kmedtl.data.sources import dicom_tags, tables, to_manifest
+from kmedtl.data.sources import dicom_tags, tables, to_manifest, volumes
 from kmedtl.data.sources.columns import SUFFIXES as TABLES
 from kmedtl.data.sources.columns import is_known
 from kmedtl.data.sources.find_files import FileFinder
@@ -48,6 +48,9 @@ def from_folder(root: Path, data: Data, labels: Labels = "needed") -> Manifest:
     table = _table_inside(listing)
     if table:
         return tables.from_table(table, data, listing, tuple(_notes(listing, table)), labels)
+    files = volumes.volumes_in(listing)
+    if files and not listing.images:
+        return volumes.from_files(files, listing, data, labels)
     within = wrappers(listing, data.classes)
     check_tops(listing, within, data.classes)
     places = read_places(listing, (*listing.images, *listing.unread), within, data.classes)

@@ -22,7 +22,7 @@ from kmedtl.errors import UserError, nearest
 from kmedtl.recipe import Data
 
 KEYS = ("SOPInstanceUID", "StudyInstanceUID", "PatientID", "path")
-MAY_BE_BLANK = ("patient", "split", "mask", "site", "frame")
+MAY_BE_BLANK = ("patient", "split", "mask", "site", "frame", "volume")
 NONE_FOUND = "No Finding"
 POLICIES = {"ignore": UNKNOWN, "ones": 1.0, "zeros": 0.0}
 

@@ -11,10 +11,10 @@ from kmedtl.data.matching import patients_of
 from kmedtl.data.pseudonyms import hide_file, pseudonym
 from kmedtl.data.sources import dicom_tags
 from kmedtl.data.sources.labels import one_spelling
+from kmedtl.data.sources.volume_rows import GRID, NAME, slices_of, with_slices
 from kmedtl.errors import UserError
 from kmedtl.recipe import Data
 
-NAME = "\0name"  # of the file in its source, where a row's id is another
 MAX_FRAMES = 10_000  # a file that claims more is read at its middle frame, which it then has not got
 # Columns of a DICOM row that say nothing of who it is; the findings besides.
 HARMLESS = frozenset({
@@ -47,7 +47,7 @@ def finish(
     Raises:
         UserError: rows that contradict themselves, or of which not one has a label.
     """
-    rows = dicom_tags.add(rows)
+    rows = with_slices(dicom_tags.add(rows))
     objects = Counter(kind for row in rows if (kind := row.get(dicom_tags.OBJECT) or _index(row)))
     rows = [row for row in rows if not (row.get(dicom_tags.OBJECT) or _index(row))]
     several = sum(row.get(dicom_tags.FRAMES, 1) > 1 for row in rows) if data.frames == "middle" else 0
@@ -120,7 +120,7 @@ def _find_patients(rows: Sequence[dict], data: Data, source: str, named: bool) -
         elif data.patient_pattern and named:
             row["patient"] = _match(next(matches), row, data, source)
         else:
-            row["patient"] = row["id"]
+            row["patient"] = row.get("volume") or row["id"]
             known = False
     return known
 
@@ -140,7 +140,9 @@ def _shown(row: dict, data: Data) -> str:
 
 
 def _frames(row: dict, data: Data) -> list[dict]:
-    """Return the row, or one for each frame of a multi-frame DICOM image where all are wanted."""
+    """Return the row, or one for each slice of a volume, or each frame of a DICOM image where all are wanted."""
+    if GRID in row:
+        return slices_of(row)
     count = row.get(dicom_tags.FRAMES, 1)
     if row.get("frame") or count == 1 or count > MAX_FRAMES or data.frames == "middle":
         return [dict(row)]
@@ -155,6 +157,7 @@ def _hide(image: dict, findings: Sequence[str], keep_ids: bool) -> set[str]:
     """
     is_dicom_row = image.pop(dicom_tags.FRAMES, None) is not None
     image.pop(NAME, None)
+    image.pop(GRID, None)
     image.pop(dicom_tags.OBJECT, None)
     institution = image.pop(dicom_tags.INSTITUTION, None)
     for name in dicom_tags.IDENTIFIERS:

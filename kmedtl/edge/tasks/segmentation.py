@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
-from kmedtl.edge.tasks.task import Cell, EdgeTask, Measurement, Outputs
+from kmedtl.edge.tasks.task import Cell, EdgeTask, Measurement, Outputs, Slice
 from kmedtl.errors import UserError, expect
 from kmedtl.images.marks import LONGEST, is_name
 from kmedtl.images.placement import placement, to_file
@@ -34,6 +34,7 @@ class MaskDecoder:
         aspect: how a file's image lies in the model's square, as of `kmedtl.images.reading.Reading`.
         unit: of distances in the figures of the run: `mm`, where every image of it said how far apart its pixels are,
             or `px`, pixels of the file. An answer's areas go by its own file.
+        volumes: images are slices of volumes: parts go through slices, and `smallest` counts voxels.
 
     Raises:
         UserError: another number of thresholds than structures, or one out of range.
@@ -45,6 +46,7 @@ class MaskDecoder:
     tolerance: float
     aspect: Literal["stretch", "keep"] = "stretch"
     unit: Unit = "px"
+    volumes: bool = False
     kind: Literal["segmentation"] = "segmentation"
 
     def __post_init__(self) -> None:
@@ -131,6 +133,67 @@ class MaskAnswer:
         ]
 
 
+@dataclass(frozen=True)
+class VolumeAnswer:
+    """The structures of a volume.
+
+    Attributes:
+        labels: the number of each voxel's structure, from 1 on in the order of the decoder's, uint8 (slices, H, W);
+            None of a volume that could not be read.
+        voxel: its volume in ml.
+    """
+
+    decoder: MaskDecoder
+    labels: np.ndarray | None
+    voxel: float = 0.0
+
+    @property
+    def counts(self) -> tuple[int, ...] | None:
+        """The voxels of each structure."""
+        if self.labels is None:
+            return None
+        return tuple(np.bincount(self.labels.ravel(), minlength=len(self.decoder.structures) + 1)[1:].tolist())
+
+    @property
+    def millilitres(self) -> tuple[float | None, ...]:
+        """The volume of each structure."""
+        counts: Sequence[int | None] = self.counts or (None,) * len(self.decoder.structures)
+        return tuple(None if count is None else count * self.voxel for count in counts)
+
+    @property
+    def decision(self) -> str | None:
+        """The structures that are there."""
+        if self.counts is None:
+            return None
+        there = [name for name, count in zip(self.decoder.structures, self.counts, strict=True) if count]
+        return ", ".join(there) or NOTHING
+
+    def cells(self) -> list[str]:
+        """Return what the printed table shows."""
+        return [f"{value:.4g}" for value in self.millilitres if value is not None]
+
+    def values(self) -> list[Cell]:
+        """Return what the CSV holds: voxels and ml of each structure."""
+        counts: Sequence[int | None] = self.counts or (None,) * len(self.decoder.structures)
+        each = zip(counts, self.millilitres, strict=True)
+        return [value for count, ml in each for value in (None if count is None else float(count), ml)]
+
+    def document(self) -> dict[str, Any]:
+        """Return what the JSON holds: voxels and ml of each structure."""
+        counts: Sequence[int | None] = self.counts or (None,) * len(self.decoder.structures)
+        named = zip(self.decoder.structures, counts, self.millilitres, strict=True)
+        return {"structures": {name: {"voxels": count, "ml": ml} for name, count, ml in named}}
+
+    def measurements(self) -> list[Measurement]:
+        """Return the volume of each structure in ml."""
+        named = zip(self.decoder.structures, self.millilitres, strict=True)
+        return [
+            Measurement(f"volume{number}", "Volume", name, ml, "ml")
+            for number, (name, ml) in enumerate(named, 1)
+            if ml is not None
+        ]
+
+
 def _shown(area: int, mm2: float | None) -> str:
     """Return an area for a person to read."""
     return f"{area}" + ("" if mm2 is None else f" ({mm2:.4g} mm²)")
@@ -159,7 +222,7 @@ def logits_of(levels: np.ndarray) -> np.ndarray:
 
 
 def called(levels: np.ndarray, decoder: MaskDecoder, grown: float = 1.0) -> np.ndarray:
-    """Return which pixels belong to which structure, bool (h, w, M), of the levels of one image.
+    """Return which pixels belong to which structure, bool (h, w, M), of the levels of one image, or (d, h, w, M).
 
     Args:
         grown: how many pixels here are one of the model's, which `smallest` counts.
@@ -172,7 +235,9 @@ def called(levels: np.ndarray, decoder: MaskDecoder, grown: float = 1.0) -> np.n
 
 
 def without_specks(mask: np.ndarray, smallest: float) -> np.ndarray:
-    """Return a mask, bool (h, w), without its connected parts (8 neighbours) of fewer than `smallest` pixels.
+    """Return a mask, bool (h, w) or of a volume (d, h, w), without its connected parts of fewer than `smallest` pixels.
+
+    Pixels that touch at corners are connected.
 
     Raises:
         UserError: SciPy is not installed.
@@ -181,7 +246,7 @@ def without_specks(mask: np.ndarray, smallest: float) -> np.ndarray:
         from scipy import ndimage  # slow to import, and only segmentations need it
     except ImportError:
         raise UserError("masks without small parts need SciPy: pip install 'kmedtl-edge[masks]'") from None
-    labels, _ = ndimage.label(mask, np.ones((3, 3)))
+    labels, _ = ndimage.label(mask, np.ones((3,) * mask.ndim))
     sizes = np.bincount(labels.ravel())
     sizes[0] = 0
     return sizes[labels] >= max(1, smallest)
@@ -211,14 +276,52 @@ def place(
     return MaskAnswer(decoder, called(np.stack(planes, axis=-1), decoder, grown), placed=True, pixel=math.prod(spacing))
 
 
+def of_volume(decoder: MaskDecoder, count: int, slices: Iterator[Slice]) -> VolumeAnswer:
+    """Return the answer for a volume of `count` slices: of each, levels are enlarged and compared as of an image.
+
+    A voxel that several structures call goes to the one whose level is furthest above its threshold.
+    """
+    labels, voxel, grown = np.zeros((0, 0, 0), np.uint8), 0.0, 1.0
+    thresholds = np.asarray(decoder.thresholds, np.int16)
+    for index, (outputs, width, height, spacing) in enumerate(slices):
+        (levels,) = levels_of(outputs)
+        if not index:
+            box = placement(width, height, len(levels), decoder.aspect)
+            voxel, grown = math.prod(spacing) / 1000, width * height / (box.width * box.height)
+            labels = np.zeros((count, height, width), np.uint8)
+        planes = [to_file(levels[..., number], width, height, decoder.aspect) for number in range(levels.shape[-1])]
+        above = np.stack(planes, axis=-1).astype(np.int16) - thresholds
+        labels[index] = np.where(above.max(axis=-1) > 0, above.argmax(axis=-1) + 1, 0)
+    for number, smallest in enumerate(decoder.smallest, 1):
+        if smallest:
+            mask = labels == number
+            labels[mask & ~without_specks(mask, smallest * grown)] = 0
+    return VolumeAnswer(decoder, labels, voxel)
+
+
+def _labels(answer: VolumeAnswer) -> np.ndarray:
+    assert answer.labels is not None  # of a volume that was read
+    return answer.labels
+
+
+def _blank(decoder: MaskDecoder) -> MaskAnswer | VolumeAnswer:
+    return VolumeAnswer(decoder, None) if decoder.volumes else MaskAnswer(decoder, None)
+
+
 def _header(decoder: MaskDecoder) -> Sequence[str]:
-    return [f"{name} [px]" for name in decoder.structures]
+    return [f"{name} [{'ml' if decoder.volumes else 'px'}]" for name in decoder.structures]
+
+
+def _columns(decoder: MaskDecoder) -> Sequence[str]:
+    units = ("voxels", "ml") if decoder.volumes else ("pixels", "mm2")
+    return [f"{name}_{unit}" for name in decoder.structures for unit in units]
 
 
 def _in_words(decoder: MaskDecoder) -> list[tuple[str, str]]:
+    unit = "voxels" if decoder.volumes else "pixels"
     rules = [
         f"{name} from a probability of {(threshold + 0.5) / HIGHEST:.3f}"
-        + (f", parts of {smallest} pixels of the model or more" if smallest else "")
+        + (f", parts of {smallest} {unit} of the model or more" if smallest else "")
         for name, threshold, smallest in zip(decoder.structures, decoder.thresholds, decoder.smallest, strict=True)
     ]
     return [("Comes out", f"masks of {', '.join(decoder.structures)}"), ("Called", "; ".join(rules))]
@@ -228,19 +331,27 @@ SEGMENTATION = EdgeTask(
     decoder=MaskDecoder,
     widths=lambda decoder: {MASK: len(decoder.structures)},
     decode=_decode,
-    blank=lambda decoder: MaskAnswer(decoder, None),
+    blank=_blank,
     header=_header,
-    columns=lambda decoder: [f"{name}_{unit}" for name in decoder.structures for unit in ("pixels", "mm2")],
-    context=lambda decoder: {"unit": "pixels of the file"},
+    columns=_columns,
+    context=lambda decoder: {"unit": "voxels of the file" if decoder.volumes else "pixels of the file"},
     explained=lambda answer: (MASK, int(np.argmax(answer.areas))),
     in_words=_in_words,
     place=place,
     masks=MaskAnswer.masks,
+    of_volume=of_volume,
+    takes_volumes=lambda decoder: decoder.volumes,
+    labels=_labels,
 )
 
 
 def plain(
-    structures: Sequence[str], tolerance: float, aspect: Literal["stretch", "keep"], unit: Unit = "px"
+    structures: Sequence[str],
+    tolerance: float,
+    aspect: Literal["stretch", "keep"],
+    unit: Unit = "px",
+    volumes: bool = False,
 ) -> MaskDecoder:
     """Return a decoder that calls a pixel from a probability of a half on, and drops nothing."""
-    return MaskDecoder(tuple(structures), (MIDDLE,) * len(structures), (0,) * len(structures), tolerance, aspect, unit)
+    count = len(structures)
+    return MaskDecoder(tuple(structures), (MIDDLE,) * count, (0,) * count, tolerance, aspect, unit, volumes)

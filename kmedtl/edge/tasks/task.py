@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -20,6 +20,17 @@ class Measurement(NamedTuple):
     subject: str
     value: float
     unit: str
+
+
+class Slice(NamedTuple):
+    """What a model puts out for one slice of a volume: outputs of one image, width and height of the slice in pixels,
+    and the distances between slices, rows and columns in mm.
+    """
+
+    outputs: Outputs
+    width: int
+    height: int
+    spacing: tuple[float, float, float]
 
 
 class Answer(Protocol):
@@ -58,6 +69,10 @@ class EdgeTask:
             its rows and columns in mm (0: unknown) to the answer, where that depends on them; None: it does not.
         masks: from an answer to the mask of each structure by name, uint8 (height, width) of 0 and 255; None: the task
             has none.
+        of_volume: from a D, how many slices a volume has, and a `Slice` of each in order to the answer for the volume;
+            None: the task answers images alone.
+        takes_volumes: whether a D is of volumes; images are then no input of its model.
+        labels: from the answer for a volume to the number of each voxel's structure from 1 on, uint8 (slices, H, W).
         in_words: from a D to what a person should know of an answer: (heading, sentence), what comes out first.
     """
 
@@ -72,3 +87,6 @@ class EdgeTask:
     in_words: Callable[[Any], Sequence[tuple[str, str]]]
     place: Callable[[Outputs, Any, int, int, tuple[float, float]], Any] | None = None
     masks: Callable[[Any], Mapping[str, np.ndarray]] | None = None
+    of_volume: Callable[[Any, int, Iterator[Slice]], Any] | None = None
+    takes_volumes: Callable[[Any], bool] = lambda decoder: False
+    labels: Callable[[Any], np.ndarray] | None = None

@@ -8,6 +8,7 @@ import pandas as pd
 from kmedtl.edge.tasks.segmentation import MASK, MaskDecoder, probabilities
 from kmedtl.tasks.segmentation.evaluation import masks_of, per_image
 from kmedtl.tasks.segmentation.question import MaskQuestion
+from kmedtl.tasks.segmentation.volumes import judged_together
 from kmedtl.tasks.task import Case, Examples, Targets
 
 REFERENCE, PREDICTED = (0, 200, 83), (255, 64, 129)  # green and pink, which differ in lightness as well
@@ -25,13 +26,23 @@ def cases(question: MaskQuestion, examples: Examples, decoder: MaskDecoder, coun
         "worst mask": found.iloc[:count],
         "missed altogether": missed.iloc[:count],
     }
-    return [_case(row, why, question) for why, rows in kinds.items() for _, row in rows.iterrows()]
+    slices = {rows[0]: rows for rows in judged_together(examples.groups)}
+    return [
+        _case(row, why, question, _shown(examples, slices[row["image"]], question.structures.index(row["structure"])))
+        for why, rows in kinds.items()
+        for _, row in rows.iterrows()
+    ]
 
 
-def _case(row: pd.Series, why: str, question: MaskQuestion) -> Case:
+def _shown(examples: Examples, rows: np.ndarray, column: int) -> int:
+    """Return the row that stands for an image or a volume: the slice that has the most of a structure."""
+    return int(rows[examples.targets[MASK][rows, ..., column].sum(axis=(1, 2)).argmax()])
+
+
+def _case(row: pd.Series, why: str, question: MaskQuestion, image: int) -> Case:
     structure = str(row["structure"])
     caption = f"{structure}: Dice {row['dice']:.3f}, {row['lesions_found']:.0f} of {row['lesions']:.0f} parts found"
-    return Case(int(row["image"]), MASK, question.structures.index(structure), why, f"{caption}.")
+    return Case(image, MASK, question.structures.index(structure), why, f"{caption}.")
 
 
 def gallery(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -10,12 +11,14 @@ import pandas as pd
 from kmedtl.edge.tasks.segmentation import HIGHEST, MIDDLE
 from kmedtl.statistics.overlap import components
 
+Masks = np.ndarray | Sequence[np.ndarray]  # of images, (N, H, W), or of volumes of any size, (D, H, W) each
 LEVELS = HIGHEST + 1  # how many a probability may have
 NEAR = 0.002  # of mean Dice, within which thresholds are as good
 SMALLEST = (0, 8, 16, 32, 64, 128, 256)  # sizes of a component that may be the smallest kept, in pixels
+SMALLEST_IN_VOLUMES = (0, 16, 64, 256, 1024, 4096)  # the same, in voxels of the model's grid
 
 
-def choose_threshold(reference: np.ndarray, levels: np.ndarray, known_before: int | None = None) -> int:
+def choose_threshold(reference: Masks, levels: Masks, known_before: int | None = None) -> int:
     """Return the level, 0–254, above which a pixel is best called one structure.
 
     Best is the highest mean Dice over images that have it. Of thresholds within 0.002 of it, the one that calls the
@@ -23,8 +26,8 @@ def choose_threshold(reference: np.ndarray, levels: np.ndarray, known_before: in
     which also answers where no image has it.
 
     Args:
-        reference: bool (N, H, W).
-        levels: probabilities × 255, rounded, uint8 (N, H, W).
+        reference: bool.
+        levels: probabilities × 255, rounded, uint8, as `reference`.
         known_before: a threshold that stays where it is within 0.002 of the best, so that a file of the same model
             calls what the model called: which of equal thresholds is best is a matter of chance.
     """
@@ -76,7 +79,7 @@ def miss_shares(reference: np.ndarray, levels: np.ndarray, patients: np.ndarray)
     return 1 - found[total > 0] / total[total > 0, None]
 
 
-def _called_above(reference: np.ndarray, levels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _called_above(reference: Masks, levels: Masks) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return pixels called on and off the reference at each threshold, int (N, 255) both, and the reference's (N,)."""
     counts = np.array(
         [
@@ -88,29 +91,31 @@ def _called_above(reference: np.ndarray, levels: np.ndarray) -> tuple[np.ndarray
     return above[:, 1], above[:, 0], counts[:, 1].sum(axis=1)
 
 
-def choose_smallest(reference: np.ndarray, called: np.ndarray, known_before: int | None = None) -> int:
-    """Return how many pixels an 8-connected component of one structure must have to be kept, of `SMALLEST`.
+def choose_smallest(
+    reference: Masks, called: Masks, known_before: int | None = None, sizes: Sequence[int] = SMALLEST
+) -> int:
+    """Return how many pixels a component of one structure must have to be kept, of `sizes`.
 
     It is the size of the highest mean Dice, the smallest of equal ones. An image without the structure counts as 1
     where nothing is kept and as 0 where something is: that is for choosing only, no figure of a report counts so.
 
     Args:
-        reference, called: bool (N, H, W).
+        reference, called: bool.
         known_before: as of `choose_threshold`.
     """
-    if not reference.any():
-        return SMALLEST[0] if known_before is None else known_before
-    each = np.array([_scores_by_smallest(*masks) for masks in zip(reference, called, strict=True)])
+    if not any(one.any() for one in reference):
+        return sizes[0] if known_before is None else known_before
+    each = np.array([_scores_by_smallest(*masks, sizes) for masks in zip(reference, called, strict=True)])
     scores = each.mean(axis=0).round(12)
-    if known_before in SMALLEST and scores[SMALLEST.index(known_before)] >= scores.max() - NEAR:
+    if known_before is not None and known_before in sizes and scores[sizes.index(known_before)] >= scores.max() - NEAR:
         return known_before
-    return SMALLEST[int(scores.argmax())]
+    return sizes[int(scores.argmax())]
 
 
-def _scores_by_smallest(reference: np.ndarray, called: np.ndarray) -> np.ndarray:
+def _scores_by_smallest(reference: np.ndarray, called: np.ndarray, smallest: Sequence[int]) -> np.ndarray:
     labels = components(called)
     sizes = np.bincount(labels.ravel())[1:]
     hits = np.bincount(labels[reference], minlength=len(sizes) + 1)[1:]
-    kept = sizes >= np.array(SMALLEST)[:, None]
+    kept = sizes >= np.array(smallest)[:, None]
     whole = kept @ sizes + np.count_nonzero(reference)
     return np.where(whole > 0, 2 * (kept @ hits) / np.maximum(whole, 1), 1.0)

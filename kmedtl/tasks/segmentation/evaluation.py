@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from kmedtl.data.manifest import SIZES, SPACINGS
+from kmedtl.data.manifest import BETWEEN, SIZES, SPACINGS
 from kmedtl.edge.tasks.segmentation import HIGHEST, MASK, MaskDecoder, called, levels_of
 from kmedtl.edge.tasks.task import Outputs
 from kmedtl.errors import UserError
@@ -18,10 +18,18 @@ from kmedtl.recipe import Training
 from kmedtl.statistics.confidence import Estimate
 from kmedtl.statistics.groups import bands, in_order
 from kmedtl.statistics.risk_control import controlled_threshold, fewest_patients
-from kmedtl.tasks.segmentation.choose import best_dice, choose_smallest, choose_threshold, miss_shares
+from kmedtl.tasks.segmentation.choose import (
+    SMALLEST,
+    SMALLEST_IN_VOLUMES,
+    best_dice,
+    choose_smallest,
+    choose_threshold,
+    miss_shares,
+)
 from kmedtl.tasks.segmentation.columns import wide
 from kmedtl.tasks.segmentation.figures import evaluation_of, image_figures
 from kmedtl.tasks.segmentation.question import MaskQuestion, plain_decoder
+from kmedtl.tasks.segmentation.volumes import is_seen_whole, judged_together, on_own_grid, stacks
 from kmedtl.tasks.task import Evaluation, Examples, Fit, Targets
 
 TENTHS = 10  # of the probability, whose pixels are counted together
@@ -45,20 +53,26 @@ def inside(examples: Examples, question: MaskQuestion) -> np.ndarray:
 
 
 def masks_of(examples: Examples, question: MaskQuestion, decoder: MaskDecoder) -> np.ndarray:
-    """Return the predicted masks on the model's grid, bool (N, size, size, M)."""
+    """Return the predicted masks on the model's grid, bool (N, size, size, M); parts of a volume go through slices."""
     levels = levels_of(examples.outputs) * inside(examples, question)
-    return np.stack([called(plane, decoder) for plane in levels])
+    found = np.empty(levels.shape, bool)
+    together = judged_together(examples.groups)
+    for rows, one in zip(together, stacks(levels, together), strict=True):
+        found[rows] = called(one, decoder)
+    return found
 
 
 def per_image(examples: Examples, question: MaskQuestion, decoder: MaskDecoder) -> pd.DataFrame:
-    """Return the figures of each image and structure, as `figures_of`, of the masks that a decoder makes."""
+    """Return the figures of each image or volume and structure, as `figures_of`, of the masks of a decoder."""
     return figures_of(examples, question, masks_of(examples, question, decoder))
 
 
 def figures_of(examples: Examples, question: MaskQuestion, predicted: np.ndarray) -> pd.DataFrame:
     """Return the figures of each image and structure, see `figures.image_figures`; distances are in `question.unit`.
 
-    Masks are compared on the model's grid, of which a pixel is so many of the file as the file was scaled down by.
+    Masks of images are compared on the model's grid, of which a pixel is so many of the file as the file was scaled
+    down by. Slices of a volume are stacked and compared in three dimensions, on the volume's own voxels where the model
+    sees all of them; their `image` is the row of the first slice.
 
     Args:
         predicted: bool (N, size, size, M), as of `masks_of`.
@@ -66,17 +80,35 @@ def figures_of(examples: Examples, question: MaskQuestion, predicted: np.ndarray
     Raises:
         UserError: distances in mm, and an image whose file does not say how far apart its pixels are.
     """
-    boxes = placements(examples, question)
-    sizes = examples.groups[list(SIZES)].to_numpy(float)
-    pixel = np.array([(h / box.height, w / box.width) for (w, h), box in zip(sizes, boxes, strict=True)])
-    if question.unit == "mm":
-        spacings = examples.groups[list(SPACINGS)].to_numpy(float)
-        unknown = ~(spacings > 0).all(axis=1)
-        if unknown.any():
-            raise UserError(f"{examples.ids[unknown][0]}: no pixel spacing, and the run's distances are in mm.")
-        pixel = pixel * spacings
-    reference = examples.targets[MASK] > 0
-    return image_figures(reference, predicted, question.structures, pixel, question.tolerance)
+    together = judged_together(examples.groups)
+    boxes, steps = placements(examples, question), _steps(examples, question)
+    sizes = examples.groups[list(SIZES)].to_numpy(int).tolist()
+    references, found = (stacks(masks, together) for masks in (examples.targets[MASK] > 0, predicted))
+    spacings: list[tuple[float, ...]] = []
+    for number, rows in enumerate(together):
+        (width, height), box = sizes[rows[0]], boxes[rows[0]]
+        between: tuple[float, ...] = ()
+        scale = np.array([height / box.height, width / box.width])
+        if references[number].ndim == 4:
+            own = is_seen_whole(box, width, height)
+            for masks in (references, found):
+                masks[number] = on_own_grid(masks[number], box, width, height, question.aspect)
+            scale = np.ones(2) if own else scale
+            between = (float(examples.groups[BETWEEN].iloc[rows[0]]),)
+        spacings.append((*between, *(scale * steps[rows[0]]).tolist()))
+    figures = image_figures(references, found, question.structures, spacings, question.tolerance)
+    return figures.assign(image=np.array([rows[0] for rows in together])[figures["image"]])
+
+
+def _steps(examples: Examples, question: MaskQuestion) -> np.ndarray:
+    """Return the distances between rows and columns of each file in `question.unit`, (N, 2)."""
+    if question.unit != "mm":
+        return np.ones((len(examples.ids), 2))
+    spacings = examples.groups[list(SPACINGS)].to_numpy(float)
+    unknown = ~(spacings > 0).all(axis=1)
+    if unknown.any():
+        raise UserError(f"{examples.ids[unknown][0]}: no pixel spacing, and the run's distances are in mm.")
+    return spacings
 
 
 def judge(question: MaskQuestion, settings: Settings, examples: Examples, decoder: MaskDecoder) -> Evaluation:
@@ -127,18 +159,26 @@ def pool(
 ) -> tuple[Evaluation, pd.DataFrame]:
     """Judge the tests of all folds together, each by its own fold's decoder."""
     tables = [per_image(examples, question, decoder) for examples, decoder in folds]
+    parts = [_wide(table, examples, question) for table, (examples, _) in zip(tables, folds, strict=True)]
     starts = np.cumsum([0, *(len(examples.ids) for examples, _ in folds)])
     numbered = [table.assign(image=table["image"] + start) for table, start in zip(tables, starts, strict=False)]
     patients = np.concatenate([examples.patients for examples, _ in folds])
     whole, groups = pd.concat(numbered, ignore_index=True), pd.concat([examples.groups for examples, _ in folds])
     found = evaluation_of(whole, patients, question.structures)
     by = found.by | by_group(whole, patients, groups, settings.groups, question.structures)
-    return replace(found, by=by, details=question.unit), wide(whole, question.structures)
+    return replace(found, by=by, details=question.unit), pd.concat(parts, ignore_index=True)
 
 
 def columns_of(question: MaskQuestion, examples: Examples, decoder: MaskDecoder) -> pd.DataFrame:
-    """Return the figures of each image, a row each; the masks themselves are in `arrays`."""
-    return wide(per_image(examples, question, decoder), question.structures)
+    """Return the figures of each image, a row each, those of a volume at each slice; the masks are in `arrays`."""
+    return _wide(per_image(examples, question, decoder), examples, question)
+
+
+def _wide(table: pd.DataFrame, examples: Examples, question: MaskQuestion) -> pd.DataFrame:
+    each, number = wide(table, question.structures), np.empty(len(examples.ids), int)
+    for place, rows in enumerate(judged_together(examples.groups)):
+        number[rows] = place
+    return each.iloc[number].reset_index(drop=True)
 
 
 def score(question: MaskQuestion, outputs: Outputs, known: Targets) -> dict[str, float]:
@@ -191,7 +231,7 @@ def _too_few(miss_rate: float, name: str, patients: int) -> UserError:
 def fit_decoder(
     question: MaskQuestion, settings: Settings, validation: Examples, seed: int, decoder: MaskDecoder | None = None
 ) -> Fit:
-    """Choose the threshold and the smallest part of each structure on validation.
+    """Choose the threshold and the smallest part of each structure on validation, of volumes in three dimensions.
 
     The threshold has the best mean Dice; with `settings.miss_rate` it is the highest that keeps the share of missed
     pixels (conformal risk control), and no part is dropped, which would miss more. Those of `decoder` stay where they
@@ -202,6 +242,7 @@ def fit_decoder(
     """
     levels = levels_of(validation.outputs) * inside(validation, question)
     reference, thresholds, smallest = validation.targets[MASK] > 0, [], []
+    together = judged_together(validation.groups)
     for number, name in enumerate(question.structures):
         known, seen = reference[..., number], levels[..., number]
         if settings.miss_rate is not None:
@@ -213,7 +254,9 @@ def fit_decoder(
             smallest.append(0)
         else:
             before = (decoder.thresholds[number], decoder.smallest[number]) if decoder else (None, None)
-            thresholds.append(choose_threshold(known, seen, before[0]))
-            smallest.append(choose_smallest(known, seen > thresholds[-1], before[1]))
+            masks, maps = stacks(known, together), stacks(seen, together)
+            thresholds.append(choose_threshold(masks, maps, before[0]))
+            sizes = SMALLEST_IN_VOLUMES if len(together) < len(known) else SMALLEST
+            smallest.append(choose_smallest(masks, [one > thresholds[-1] for one in maps], before[1], sizes))
     plain = plain_decoder(question)
     return Fit(replace(plain, thresholds=tuple(thresholds), smallest=tuple(smallest)))

@@ -35,41 +35,47 @@ from kmedtl.tasks.task import Evaluation
 
 OVERLAPS = ("dice", "iou", "precision", "recall", "hd95", "surface_dice")  # of images whose reference is not empty
 ABSENT = "no image has any of it"
+MILLILITRE = 1e-3  # of a cubic millimetre
 
 
 def image_figures(
-    reference: np.ndarray, predicted: np.ndarray, structures: Sequence[str], pixel: np.ndarray, tolerance: float
+    reference: Sequence[np.ndarray] | np.ndarray,
+    predicted: Sequence[np.ndarray] | np.ndarray,
+    structures: Sequence[str],
+    pixel: Sequence[tuple[float, ...]] | np.ndarray,
+    tolerance: float,
 ) -> pd.DataFrame:
-    """Return a row for each image and structure, images in order.
+    """Return a row for each image, or volume, and structure, images in order.
 
     Columns: `image`, its row number; `structure`; `reference` and `predicted`, in pixels, and `area_reference` and
-    `area_predicted`, in the unit of distances squared; `dice`, `iou`, `precision`, `recall`, `hd95` and `surface_dice`,
-    NaN where the reference is empty (a precision only where both are); `lesions`, `lesions_found`, `components` and
-    `false_positives` as of `overlap.lesions`; `instances_tp`, `instances_fp` and `instances_fn`, components being the
-    instances, matched at an IoU above 0.5.
+    `area_predicted`, in the unit of distances squared, of volumes `volume_reference` and `volume_predicted`, in ml;
+    `dice`, `iou`, `precision`, `recall`, `hd95` and `surface_dice`, NaN where the reference is empty (a precision only
+    where both are); `lesions`, `lesions_found`, `components` and `false_positives` as of `overlap.lesions`;
+    `instances_tp`, `instances_fp` and `instances_fn`, components being the instances, matched at an IoU above 0.5.
 
     Args:
-        reference, predicted: bool (N, H, W, M), M being structures.
-        pixel: height and width of each image's pixels, float (N, 2), in the unit of distances: mm, or pixels of the
-            file.
+        reference, predicted: bool (H, W, M) of each image, M being structures, or (D, H, W, M) of each volume.
+        pixel: height and width of each image's pixels in the unit of distances: mm, or pixels of the file; of volumes
+            the distance of their slices before them.
         tolerance: of the surface Dice, in that unit.
     """
     rows = []
-    for image, (height, width) in enumerate(pixel.tolist()):
+    for image, spacing in enumerate(pixel):
         for column, structure in enumerate(structures):
-            known, called = reference[image, ..., column], predicted[image, ..., column]
-            figures = _figures(known, called, (height, width), tolerance)
+            known, called = reference[image][..., column], predicted[image][..., column]
+            figures = _figures(known, called, tuple(map(float, spacing)), tolerance)
             rows.append({"image": image, "structure": structure, **figures})
     return pd.DataFrame(rows)
 
 
 def _figures(
-    reference: np.ndarray, predicted: np.ndarray, spacing: tuple[float, float], tolerance: float
+    reference: np.ndarray, predicted: np.ndarray, spacing: tuple[float, ...], tolerance: float
 ) -> dict[str, float]:
     hd95, surface_dice = outline_figures(reference, predicted, tolerance, spacing)
     box = bounding_box(reference | predicted)
     known, called = np.ascontiguousarray(reference[box]), np.ascontiguousarray(predicted[box])
     counts, matches = lesions(known, called), instances(components(known), components(called))
+    measure, unit = ("volume", MILLILITRE) if reference.ndim == 3 else ("area", 1.0)
     pixels = {"reference": int(np.count_nonzero(known)), "predicted": int(np.count_nonzero(called))}
     return {
         **pixels,
@@ -83,7 +89,7 @@ def _figures(
         "instances_tp": matches.true_positives,
         "instances_fp": matches.false_positives,
         "instances_fn": matches.false_negatives,
-        **{f"area_{name}": count * math.prod(spacing) for name, count in pixels.items()},
+        **{f"{measure}_{name}": count * math.prod(spacing) * unit for name, count in pixels.items()},
     }
 
 

@@ -29,6 +29,7 @@ class MaskQuestion:
         aspect: how a file's image lies in the model's square.
         unit: of distances and of `tolerance`: `mm`, where every image states its spacing, else pixels of the file.
         weights: of each structure in the loss; (): all the same.
+        volumes: images are slices of volumes.
     """
 
     structures: tuple[str, ...]
@@ -38,6 +39,7 @@ class MaskQuestion:
     missed: float = 0.7
     unit: Unit = "px"
     weights: tuple[float, ...] = ()
+    volumes: bool = False
 
 
 def ask(settings: Segmentation, data: Data, manifest: Manifest) -> tuple[MaskQuestion, Manifest]:
@@ -93,7 +95,7 @@ def targets(question: MaskQuestion, data: Data, manifest: Manifest, table: pd.Da
     areas = masks.facts.set_index("id").loc[table["id"], [f"area_{name}" for name in masks.structures]]
     strata = _by_what_is_shown(table["stratum"].to_numpy(), areas.to_numpy() > 0)
     known = set(SPACINGS) <= set(table.columns) and (table[list(SPACINGS)] > 0).all(axis=None)
-    asked = replace(question, unit="mm" if known else "px")
+    asked = replace(question, unit="mm" if known else "px", volumes=bool((table["volume"] != "").any()))
     return KnownTargets(lambda part: {MASK: masks.of(part["id"])}, tuple(mask_notes(masks, manifest)), strata, asked)
 
 
@@ -137,7 +139,9 @@ def labels(question: MaskQuestion, manifest: Manifest, table: pd.DataFrame) -> S
 
 def question_of(decoder: MaskDecoder) -> MaskQuestion:
     """Return the question that a decoder answers, as far as a finished run needs it."""
-    return MaskQuestion(decoder.structures, decoder.tolerance, decoder.aspect, unit=decoder.unit)
+    return MaskQuestion(
+        decoder.structures, decoder.tolerance, decoder.aspect, unit=decoder.unit, volumes=decoder.volumes
+    )
 
 
 def units(question: MaskQuestion) -> dict[str, str]:
@@ -147,4 +151,4 @@ def units(question: MaskQuestion) -> dict[str, str]:
 
 def plain_decoder(question: MaskQuestion) -> MaskDecoder:
     """Return the decoder that calls a pixel from a probability of a half on."""
-    return plain(question.structures, question.tolerance, question.aspect, question.unit)
+    return plain(question.structures, question.tolerance, question.aspect, question.unit, question.volumes)

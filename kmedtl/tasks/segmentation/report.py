@@ -15,6 +15,7 @@ from kmedtl.tasks.segmentation.evaluation import UNITS
 from kmedtl.tasks.task import Evaluation, Picture, ReportParts, Section
 
 AREAS = {"px": "pixels", "mm": "mm²"}
+AREA, VOLUME = "area", "volume"  # what a table measures, in columns of that name
 BINS = 21  # of the histogram of Dice
 MAPS_IN_WORDS = (
     "Green outlines are the reference, pink ones the prediction. On the right lies the doubt of each pixel: 1 at a "
@@ -27,16 +28,16 @@ def curves(evaluation: Evaluation) -> dict[str, Picture]:
     table = evaluation.tables["images"]
     words = f"How Dice is distributed over the images. Mean {evaluation.estimates['dice']}."
     bias, low, high = limits(table)
-    unit = AREAS[evaluation.details]
-    areas = (
-        f"Differences of areas over their means. Bias {bias:.4g}, limits of agreement {low:.4g} and {high:.4g} {unit}."
-    )
+    measure = _measure(table)
+    unit = "ml" if measure == VOLUME else AREAS[evaluation.details]
+    agreement = f"Bias {bias:.4g}, limits of agreement {low:.4g} and {high:.4g} {unit}."
+    areas = f"Differences of {measure}s over their means. {agreement}"
     pictures = {
         "dice": Picture(_dice(table), words, "Dice of the images whose reference is not empty"),
         "areas": Picture(
             _areas(table, unit),
             areas,
-            "Bland–Altman: predicted minus true area over their mean; dashed: bias and limits",
+            f"Bland–Altman: predicted minus true {measure} over their mean; dashed: bias and limits",
         ),
     }
     known = evaluation.tables.get("calibration")  # which folds have each by itself
@@ -50,10 +51,15 @@ def _pixels(table: pd.DataFrame) -> Picture:
 
 
 def limits(table: pd.DataFrame) -> tuple[float, float, float]:
-    """Return the mean difference of predicted and true areas, and the limits of agreement, in the table's unit."""
-    difference = (table["area_predicted"] - table["area_reference"]).to_numpy()
+    """Return the mean difference of predicted and true areas, or volumes, and the limits of agreement."""
+    measure = _measure(table)
+    difference = (table[f"{measure}_predicted"] - table[f"{measure}_reference"]).to_numpy()
     spread = 1.96 * difference.std(ddof=1) if len(difference) > 1 else np.nan
     return float(difference.mean()), float(difference.mean() - spread), float(difference.mean() + spread)
+
+
+def _measure(table: pd.DataFrame) -> str:
+    return VOLUME if f"{VOLUME}_reference" in table else AREA
 
 
 def report(result: Any) -> ReportParts:
@@ -99,15 +105,15 @@ def _calibration(table: pd.DataFrame) -> Figure:
 
 
 def _areas(table: pd.DataFrame, unit: str) -> Figure:
+    measure = _measure(table)
     figure, axes = single(
-        "Agreement of areas", f"Mean of predicted and true area [{unit}]", f"Predicted − true [{unit}]"
+        f"Agreement of {measure}s", f"Mean of predicted and true {measure} [{unit}]", f"Predicted − true [{unit}]"
     )
     for number, (name, part) in enumerate(table.groupby("structure", sort=False)):
-        difference = part["area_predicted"] - part["area_reference"]
+        predicted, reference = part[f"{measure}_predicted"], part[f"{measure}_reference"]
+        difference = predicted - reference
         colour = series(number)["color"]
-        axes.scatter(
-            (part["area_predicted"] + part["area_reference"]) / 2, difference, s=9, color=colour, alpha=0.6, label=name
-        )
+        axes.scatter((predicted + reference) / 2, difference, s=9, color=colour, alpha=0.6, label=name)
     for value in limits(table):
         axes.axhline(value, color=SOFT, linewidth=1, linestyle="--")
     if table["structure"].nunique() > 1:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from kmedtl.data.manifest import SIZES, SPACINGS
+from kmedtl.data.manifest import BETWEEN, SIZES, SPACINGS
 from kmedtl.edge.tasks.segmentation import MASK, levels_of, logits_of
 from kmedtl.edge.tasks.segmentation import SEGMENTATION as EDGE
 from kmedtl.edge.tasks.task import Outputs
@@ -13,6 +13,7 @@ from kmedtl.tasks.segmentation import cases, drift, evaluation, question, summar
 from kmedtl.tasks.segmentation.combine import VOTE
 from kmedtl.tasks.segmentation.question import MaskQuestion
 from kmedtl.tasks.segmentation.table import evaluate_table, wrote
+from kmedtl.tasks.segmentation.volumes import COLUMNS
 from kmedtl.tasks.task import Arrays, Evaluation, Examples, Network, Picture, ReportParts, Targets, Task
 
 
@@ -97,7 +98,7 @@ SEGMENTATION = Task(
     report=_report,
     vote=VOTE,
     moves={MASK: "mask"},
-    columns=(*SIZES, *SPACINGS),
+    columns=(*SIZES, *SPACINGS, BETWEEN, *COLUMNS),
     check_validation=evaluation.check_validation,
     wrote=wrote,
     units=question.units,

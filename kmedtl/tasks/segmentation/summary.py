@@ -24,8 +24,9 @@ def document(fit: Fit, evaluation: Evaluation) -> dict[str, Any]:
 def lines(settings: Settings, fit: Fit, evaluation: Evaluation) -> list[str]:
     """Return what the terminal shows."""
     decoder = fit.decoder
+    unit = "voxels" if decoder.volumes else "px"
     chosen = [
-        f"{name} from a probability of {(threshold + 0.5) / HIGHEST:.3f}, smallest part {smallest} px"
+        f"{name} from a probability of {(threshold + 0.5) / HIGHEST:.3f}, smallest part {smallest} {unit}"
         for name, threshold, smallest in zip(decoder.structures, decoder.thresholds, decoder.smallest, strict=True)
     ]
     by = [f"  {name}: Dice {part['dice']}, surface Dice {part['surface_dice']}" for name, part in evaluation.by.items()]

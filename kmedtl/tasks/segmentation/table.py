@@ -29,6 +29,8 @@ def evaluate_table(path: Path, run: dict[str, Any], settings: TableSettings) -> 
             classes.
     """
     table = judged_rows(path, settings, "figures of masks")
+    if "volume" in table:  # whose figures stand at each of its slices
+        table = table[(table["volume"] == "") | ~table["volume"].duplicated()].reset_index(drop=True)
     structures = _structures(path, table, run)
     figures = _numbers(long(table, structures), path)
     unit = run.get("decoder", {}).get("unit", "")  # of a table alone nothing says it

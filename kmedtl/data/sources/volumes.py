@@ -1,0 +1,108 @@
+"""Volumes: a folder of NIfTI files with their masks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from kmedtl.data.manifest import ORPHANS, Labels, Manifest
+from kmedtl.data.sources import to_manifest
+from kmedtl.data.sources.listing import Listing
+from kmedtl.data.sources.mask_owners import owners_of
+from kmedtl.data.sources.names import containers, is_mask_folder, masked_stem, split_of
+from kmedtl.images.file_kinds import is_nifti
+from kmedtl.recipe import Data
+
+
+def volumes_in(listing: Listing) -> tuple[Path, ...]:
+    """Return the NIfTI files of a folder, masks among them."""
+    return tuple(file for file in listing.unread if is_nifti(file))
+
+
+def from_files(files: Sequence[Path], listing: Listing, data: Data, labels: Labels) -> Manifest:
+    """Read `images/NAME.nii.gz` and `labels/NAME.nii.gz`, `NAME.nii.gz` and `NAME_mask.nii.gz`, or the Decathlon's
+    `imagesTr`, `labelsTr` and `imagesTs`, of which the last has no masks and is left out.
+
+    A split is what the folders say, as for images. Nothing is read of the files but their headers.
+
+    Args:
+        files: as of `volumes_in`.
+        labels: as of `kmedtl.data.sources.load`.
+
+    Raises:
+        UserError: as of `to_manifest.finish`; no nibabel.
+    """
+    root = listing.root
+    masks = masks_of(files, root)
+    of_masks = {mask for each in masks.values() for mask in each}
+    orphans = [file for file in files if file not in of_masks and _mask_folder(file, root) is not None]
+    volumes = [file for file in files if file not in of_masks and file not in orphans]
+    unjudged = [file for file in volumes if masks and file not in masks and "imagests" in _folders(file, root)]
+    kept = [file for file in volumes if file not in unjudged]
+    rows = [
+        {
+            "id": file.relative_to(root).as_posix(),
+            "path": str(file),
+            "mask": "|".join(map(str, masks.get(file, ()))),
+            "split": _split(file, root),
+        }
+        for file in kept
+    ]
+    notes = [f"Masks of volumes: {len(of_masks)}, of {len(masks)} volumes."]
+    notes += [f"Volumes of imagesTs, which come without masks, left out: {len(unjudged)}."] if unjudged else []
+    notes += [f"{ORPHANS}: {len(orphans)}, first: {orphans[0].name}."] if orphans else []
+    ignored = listing.ignored - len(files) + len(unjudged)
+    count = len(of_masks) + len(orphans)
+    return to_manifest.finish(rows, data, str(root), (), ignored, count, notes, labelled=labels == "needed")
+
+
+def masks_of(files: Sequence[Path], root: Path) -> dict[Path, tuple[Path, ...]]:
+    """Return the masks of each volume that has any, by the names of files and folders.
+
+    Masks are the files in a folder called like `masks`, or like `labels` beside a folder of images; and those that are
+    called like another file's mask (`a_mask.nii.gz`, `a_seg.nii`).
+    """
+    folders = {mask: folder for mask in files if (folder := _mask_folder(mask, root)) is not None}
+    images = [file for file in files if file not in folders]
+    by_place = {(file.parent, _stem(file).casefold()): file for file in images}
+    owners: dict[Path, Path | None] = {}
+    for file in images:
+        owner = by_place.get((file.parent, masked_stem(_stem(file)).casefold()))
+        if owner is not None:
+            owners[file] = owner
+    pictures = {file.with_name(_stem(file)): file for file in images if file not in owners}
+    places = {mask.with_name(_stem(mask)): folder for mask, folder in folders.items()}
+    for mask, image in owners_of(places, list(pictures), root).items():
+        of_stem = [file for file in folders if file.with_name(_stem(file)) == mask]
+        owners |= {file: pictures[image] for file in of_stem if image is not None}
+    found: dict[Path, list[Path]] = {}
+    for mask, owner in sorted(owners.items()):
+        if owner is not None:
+            found.setdefault(owner, []).append(mask)
+    return {owner: tuple(each) for owner, each in found.items()}
+
+
+def _stem(file: Path) -> str:
+    """Return a name without `.nii` or `.nii.gz`."""
+    return file.name[: -len(".nii.gz" if file.name.lower().endswith(".gz") else ".nii")]
+
+
+def _folders(file: Path, root: Path) -> list[str]:
+    return [part.casefold() for part in file.relative_to(root).parts[:-1]]
+
+
+def _split(file: Path, root: Path) -> str:
+    """Return the split that a folder names; `imagesTr` names none, being all that has masks."""
+    named = [split_of(part) for part in file.relative_to(root).parts[:-1]]
+    return next((split for split in named if split), "")
+
+
+def _mask_folder(file: Path, root: Path) -> Path | None:
+    """Return the innermost folder of masks which a file is in, or None; folders of images stand beside `labels`."""
+    for folder in file.parents:
+        if folder == root:
+            return None
+        beside = bool(containers(other.name for other in folder.parent.iterdir() if other.is_dir()))
+        if is_mask_folder(folder.name, beside):
+            return folder
+    return None
