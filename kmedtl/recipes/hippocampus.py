@@ -4,7 +4,7 @@ python -m kmedtl.recipes.hippocampus --data FOLDER    # Task04_Hippocampus as do
 
 Medical Segmentation Decathlon, task 4 (http://medicaldecathlon.com, CC BY-SA 4.0): 260 volumes of about 35 × 50 × 36
 voxels of 1 mm. Measured on 150 of them, each counted as a patient (30 of the test), seed 7: Dice 0.853 (95 %
-0.823–0.879), anterior 0.855 and posterior 0.851; 95 % Hausdorff distance 1.56 mm (1.30–1.88); 21 minutes of training on
+0.823–0.879), anterior 0.855 and posterior 0.851; 95 % Hausdorff distance 1.56 mm (1.30–1.88); 22 minutes of training on
 two cores that ran other work as well.
 """
 
@@ -16,7 +16,7 @@ from kmedtl.recipe import Backbone, Data, Head, Recipe, Segmentation, Stage
 
 RECIPE = Recipe(
     name="hippocampus",
-    task=Segmentation(loss="crossentropy"),  # half of the slices show neither structure, which Dice learns as nothing
+    task=Segmentation(loss="crossentropy"),  # Dice may learn from empty slices to call nothing
     data=Data(
         source="hippocampus",
         size=64,  # the longest side of a slice is 59 voxels
