@@ -10,6 +10,7 @@ from kmedtl.data.sources import to_manifest
 from kmedtl.data.sources.listing import Listing
 from kmedtl.data.sources.mask_owners import owners_of
 from kmedtl.data.sources.names import containers, is_mask_folder, masked_stem, split_of
+from kmedtl.errors import UserError
 from kmedtl.images.file_kinds import is_nifti
 from kmedtl.recipe import Data
 
@@ -30,9 +31,14 @@ def from_files(files: Sequence[Path], listing: Listing, data: Data, labels: Labe
         labels: as of `kmedtl.data.sources.load`.
 
     Raises:
-        UserError: as of `to_manifest.finish`; no nibabel.
+        UserError: as of `to_manifest.finish`; no nibabel; labels that are needed, which no volume has.
     """
     root = listing.root
+    if labels == "needed":
+        raise UserError(
+            f"{root}: expected images with classes. Received: {len(files)} NIfTI files, of which masks alone are "
+            "learned; ask for these by task.kind=segmentation, or save their slices as PNG or DICOM in class folders."
+        )
     masks = masks_of(files, root)
     of_masks = {mask for each in masks.values() for mask in each}
     orphans = [file for file in files if file not in of_masks and _mask_folder(file, root) is not None]
@@ -53,7 +59,7 @@ def from_files(files: Sequence[Path], listing: Listing, data: Data, labels: Labe
     notes += [f"{ORPHANS}: {len(orphans)}, first: {orphans[0].name}."] if orphans else []
     ignored = listing.ignored - len(files) + len(unjudged)
     count = len(of_masks) + len(orphans)
-    return to_manifest.finish(rows, data, str(root), (), ignored, count, notes, labelled=labels == "needed")
+    return to_manifest.finish(rows, data, str(root), (), ignored, count, notes, labelled=False)
 
 
 def masks_of(files: Sequence[Path], root: Path) -> dict[Path, tuple[Path, ...]]:

@@ -189,8 +189,16 @@ def test_formats_that_are_not_read_are_named(tmp_path, suffix):
 def test_a_folder_of_nothing_but_other_formats_names_them(tmp_path):
     for label in "ab":
         (tmp_path / label).mkdir()
+        (tmp_path / label / "v.mha").write_bytes(b"x")
+    with pytest.raises(UserError, match=r"no images of a format that is read; it holds 2 \.mha\. Convert"):
+        load(tmp_path)
+
+
+def test_volumes_have_no_classes_yet(tmp_path):
+    for label in "ab":
+        (tmp_path / label).mkdir()
         (tmp_path / label / "v.nii").write_bytes(b"x")
-    with pytest.raises(UserError, match=r"no images of a format that is read; it holds 2 \.nii\. Convert"):
+    with pytest.raises(UserError, match=r"expected images with classes\. Received: 2 NIfTI files"):
         load(tmp_path)
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 
-from kmedtl.data.manifest import SIZES, SPACINGS, UNKNOWN, UNKNOWN_MASK
+from kmedtl.data.manifest import BETWEEN, SIZES, SPACINGS, UNKNOWN, UNKNOWN_MASK
 from kmedtl.edge.tasks.regression import VALUE
 from kmedtl.edge.tasks.segmentation import MASK
 from kmedtl.errors import UserError
@@ -50,7 +50,7 @@ def half_known():
 @pytest.fixture(scope="module")
 def asked():
     question, manifest = TASK.ask(SETTINGS, DATA, half_known())
-    table = manifest.table.assign(**dict.fromkeys(SIZES, SIDE), **dict.fromkeys(SPACINGS, 0.0))
+    table = manifest.table.assign(**dict.fromkeys(SIZES, SIDE), **dict.fromkeys((*SPACINGS, BETWEEN), 0.0))
     known = TASK.targets(question, DATA, manifest, table)
     return known.question, manifest, table, known
 
