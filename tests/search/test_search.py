@@ -183,7 +183,7 @@ def test_a_search_that_stops_says_how_to_go_on_and_leaves_nothing_useless(tmp_pa
 @pytest.mark.slow
 def test_a_killed_search_goes_on_after_its_last_trial(options, tmp_path):
     folder = tmp_path / "search"
-    words = [sys.executable, "-m", "kmedtl", *command(folder, options, "--trials", "5", "--tuner", "random")]
+    words = [sys.executable, "-m", "kmedtl", *command(folder, options, "--trials", "4", "--tuner", "random")]
     process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while len(list(folder.glob("trials/*/record.json"))) < 2:
         assert process.poll() is None
