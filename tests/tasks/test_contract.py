@@ -305,8 +305,8 @@ def test_on_its_own_images_a_run_answers_as_it_did(finished):
     assert found.images == result.audit.used
     own = run.predictions[run.predictions["split"] == "test"].set_index("id")
     table = pd.read_csv(StringIO(found.table.to_csv(index=False))).set_index("id")  # as the run's was read
-    here = table.loc[own.index, [name for name in own if name in table]]
-    pd.testing.assert_frame_equal(here, own[here.columns], check_dtype=False, atol=1e-4)
+    here = table.loc[own.index, [name for name in own if name in table]].astype(object).fillna("")
+    pd.testing.assert_frame_equal(here, own[here.columns].astype(object).fillna(""), check_dtype=False, atol=1e-4)
     assert {result.evaluation.headline, *result.task.brief} & set(found.figures)
     for name, figure in found.figures.items():
         if name in result.evaluation.estimates and figure.own.value == figure.own.value:
