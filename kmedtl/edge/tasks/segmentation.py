@@ -62,6 +62,13 @@ class MaskDecoder:
         expect(0 < self.tolerance <= 100, "tolerance", "above 0, at most 100", self.tolerance)
 
 
+def _decision(decoder: MaskDecoder, sizes: Sequence[int] | None) -> str | None:
+    """Return the structures that have any pixel or voxel; None of what could not be read."""
+    if sizes is None:
+        return None
+    return ", ".join(name for name, size in zip(decoder.structures, sizes, strict=True) if size) or NOTHING
+
+
 @dataclass(frozen=True)
 class MaskAnswer:
     """The masks of an image.
@@ -92,10 +99,7 @@ class MaskAnswer:
     @property
     def decision(self) -> str | None:
         """The structures that are there."""
-        if self.areas is None:
-            return None
-        there = [name for name, area in zip(self.decoder.structures, self.areas, strict=True) if area]
-        return ", ".join(there) or NOTHING
+        return _decision(self.decoder, self.areas)
 
     def masks(self) -> dict[str, np.ndarray]:
         """Return the mask of each structure, uint8 (h, w), 255 where it is."""
@@ -163,10 +167,7 @@ class VolumeAnswer:
     @property
     def decision(self) -> str | None:
         """The structures that are there."""
-        if self.counts is None:
-            return None
-        there = [name for name, count in zip(self.decoder.structures, self.counts, strict=True) if count]
-        return ", ".join(there) or NOTHING
+        return _decision(self.decoder, self.counts)
 
     def cells(self) -> list[str]:
         """Return what the printed table shows."""
