@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
@@ -138,8 +137,10 @@ def _waiting(decoded: _Decoded, index: int) -> Answer | Failure:
 
 
 def _digest(path: str) -> str:
+    from hashlib import file_digest  # brings OpenSSL, 4 MB, which a process that only predicts can do without
+
     with open(path, "rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
+        return file_digest(content, "sha256").hexdigest()
 
 
 def _facts(picture: Picture, digest: str) -> Facts:
