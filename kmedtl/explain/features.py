@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import lru_cache
+
 import keras
 import numpy as np
+import tensorflow as tf
 
 from kmedtl.edge.shapes import FEATURES, ModelInputs
 from kmedtl.heads.build import penultimate, tensors
@@ -15,7 +19,15 @@ def outputs_and_features(
     model: keras.Model, images: np.ndarray, fields: np.ndarray | None = None
 ) -> dict[str, np.ndarray]:
     """Return float32 outputs (N, …) and `features` (N, D) of uint8 (N, H, W, C) and float32 fields, in one pass."""
-    whole = keras.Model(model.inputs, {**model.output, FEATURES: penultimate(model)})
+    whole = _traced(model)
     inputs, starts = ModelInputs(images, fields), range(0, len(images), BATCH)
-    parts = [whole.predict_on_batch(tensors(*inputs.of(slice(at, at + BATCH)))) for at in starts]
+    parts = [whole(tensors(*inputs.of(slice(at, at + BATCH)))) for at in starts]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+@lru_cache(maxsize=1)  # a run asks the same model of several splits, and tracing takes longer than a small one
+def _traced(model: keras.Model) -> Callable[[np.ndarray | tuple[np.ndarray, ...]], dict[str, tf.Tensor]]:
+    whole = keras.Model(model.inputs, {**model.output, FEATURES: penultimate(model)})
+    one, *more = (tf.TensorSpec(given.shape, tf.float32) for given in model.inputs)
+    signature = [(one, *more) if more else one]
+    return tf.function(lambda inputs: whole(inputs, training=False), input_signature=signature, autograph=False)

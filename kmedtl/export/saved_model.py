@@ -35,13 +35,13 @@ def write(model: keras.Model, folder: Path, decode: Decode = lambda outputs: {})
     Each takes `fields`, float32 (N, D), as well where the model does; see `kmedtl.edge.fields.encode`.
     """
     whole = with_features(model)
-    first, *rest = model.inputs
-    _, size, _, channels = first.shape
+    image, *rest = model.inputs
+    _, size, _, channels = image.shape
     beside = [tf.TensorSpec(one.shape, tf.float32, name=FIELDS) for one in rest]
     images, pixels = _images(size, channels), _images(size, channels, tf.uint8)
     files = tf.TensorSpec((None,), tf.string, name="image_bytes")
 
-    @tf.function(input_signature=[images, *beside])
+    @tf.function(input_signature=[images, *beside], autograph=False)
     def answer(image: tf.Tensor, *fields: tf.Tensor) -> dict[str, tf.Tensor]:
         return whole([image, *fields], training=False)
 
@@ -54,14 +54,20 @@ def write(model: keras.Model, folder: Path, decode: Decode = lambda outputs: {})
         decoded = tf.map_fn(lambda file: _decode(file, size, channels), image_bytes, fn_output_signature=spec)
         return judged(decoded, *fields)
 
-    archive = keras.export.ExportArchive()
-    archive.track(whole)
-    archive.add_endpoint("serving_default", judged, [images, *beside])
-    archive.add_endpoint("from_bytes", from_bytes, [files, *beside])
-    archive.add_endpoint("features", lambda image, *fields: answer(image, *fields), [images, *beside])
-    archive.add_endpoint(EDGE, lambda image, *fields: answer(tf.cast(image, tf.float32), *fields), [pixels, *beside])
+    def edge(image: tf.Tensor, *fields: tf.Tensor) -> dict[str, tf.Tensor]:
+        return answer(tf.cast(image, tf.float32), *fields)
+
+    asked = {"serving_default": (judged, images), "from_bytes": (from_bytes, files), "features": (answer, images)}
+    asked[EDGE] = (edge, pixels)
+    # A bare module, since Keras' ExportArchive walks all layers and writes each weight twice.
+    module = tf.Module()
+    module.weights = [variable.value for variable in whole.variables]
+    signatures = {
+        name: tf.function(made, input_signature=[first, *beside], autograph=False).get_concrete_function()
+        for name, (made, first) in asked.items()
+    }
     with quiet_stderr():
-        archive.write_out(str(folder), verbose=False)
+        tf.saved_model.save(module, str(folder), signatures)
     return folder
 
 
