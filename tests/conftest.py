@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")  # pytest has a process a core already
 os.environ["KMEDTL_SALT"] = "of the tests"
 
 
