@@ -7,7 +7,7 @@ of severity 3, is kept in `--scores`, which a second call reads. Prints two tabl
 
 - 300 films without labels, of each corruption: which verdicts are reached, and sensitivity and specificity, before and
   after, on all other films of the part. Where one is refused the model stays, and counts as it is.
-- 25, 50 and 100 labels with the odds of the finding halved and doubled, clean and under the three corruptions that cost
+- 25, 50 and 100 labels with the share of the finding halved, as it is, and with its odds doubled, clean and under the three corruptions that cost
   most: balanced accuracy on the films that were not drawn, mean, 5 % quantile, and how often it fell by more than .01.
 
 Films of one patient are drawn or not drawn together in neither table: they are drawn one by one, as a hospital's are.
@@ -146,16 +146,16 @@ def with_labels(subject, draws):
     every = np.arange(len(subject.labels))
     lost = {name: subject.judged(name, every, None).mean() for name in subject.names if name != CLEAN}
     names = [CLEAN, *sorted(lost, key=lost.get)[:COSTLY]]
-    odds = subject.labels.mean() / (1 - subject.labels.mean())
+    share = subject.labels.mean()
+    odds = 2 * share / (1 - share)
     print(f"\nLabels, {draws} draws: balanced accuracy\n")
     print("| corruption | share | labels | before | after | 5 % before | 5 % after | worse by > .01 | stays |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
     for name in names:
-        for factor in (0.5, 1.0, 2.0):
-            share = odds * factor / (1 + odds * factor)
+        for drawn in (share / 2, share, odds / (1 + odds)):
             for count in (25, 50, 100):
-                row = labelled(subject, name, share, count, draws)
-                print(f"| `{name}` | {share:.2f} | {count} | {row} |", flush=True)
+                row = labelled(subject, name, drawn, count, draws)
+                print(f"| `{name}` | {drawn:.2f} | {count} | {row} |", flush=True)
 
 
 def labelled(subject, name, share, count, draws):
