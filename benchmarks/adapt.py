@@ -6,13 +6,14 @@ RUN is a run folder of a yes-or-no question. What its model says of validation a
 of severity 3, is kept in `--scores`, which a second call reads. Prints two tables:
 
 - 300 films without labels, of each corruption: which verdicts are reached, and sensitivity and specificity, before and
-  after, on all other films of the part. Where one is refused the model stays, and counts as it is.
-- 25, 50 and 100 labels with the share of the finding halved, as it is, and with its odds doubled, clean and under the three corruptions that cost
-  most: balanced accuracy on the films that were not drawn, mean, 5 % quantile, and how often it fell by more than .01.
+  after, on all other films of the part. Where one is refused the model stays, and counts as it is; `with the
+  prevalence` is what it would be had the prevalence been given then.
+- 25, 50 and 100 labels with the share of the finding halved, as it is, and with its odds doubled, clean and under the
+  three corruptions that cost most: balanced accuracy on the films that were not drawn, mean, 5 % quantile, how often
+  it fell by more than .01, and how often the model stayed.
 
-Films of one patient are drawn or not drawn together in neither table: they are drawn one by one, as a hospital's are.
-With `--part val` validation is halved by patient, one half being what the model remembers, the other the hospital: by
-that part the constants of `kmedtl.edge.adaptation` were chosen.
+Films are drawn one by one, whoever they are of. With `--part val` validation is halved by patient, one half being what
+the model remembers, the other the hospital: by that part the constants of `kmedtl.edge.adaptation` were chosen.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from kmedtl.system.native_logs import loading_tensorflow
 
 SEVERITY, SEED = 3, 7
 UNLABELLED = 300
-CLEAN = "clean"
+CLEAN, REFUSED = "clean", "refused"
 COSTLY = 3  # corruptions that the second table is of
 
 
@@ -125,21 +126,27 @@ class Subject:
 
 def without_labels(subject, draws):
     print(f"\n{UNLABELLED} films without labels, {draws} draws: sensitivity, specificity\n")
-    print("| corruption | clean | before | after | 5 % of after | verdicts |\n| --- | --- | --- | --- | --- | --- |")
+    print("| corruption | clean | before | after | 5 % of after | with the prevalence | verdicts |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
     for name in subject.names:
         random, verdicts, rows_found = np.random.default_rng(SEED), Counter(), []
         for _ in range(draws):
             look, pool = subject.drawn(random)
             rows = random.choice(pool, min(UNLABELLED, 2 * len(pool) // 3), replace=False)
             rest = np.setdiff1d(pool, rows)
-            kind, decoder = decided(look, subject, subject.site(name, rows, labelled=False))
+            site = subject.site(name, rows, labelled=False)
+            kind, decoder = decided(look, subject, site)
+            told = decided(look, subject, site, subject.labels.mean())[1] if kind == REFUSED else decoder
             verdicts[kind] += 1
-            judged = [subject.judged(of, rest, new) for of, new in ((CLEAN, None), (name, None), (name, decoder))]
-            rows_found.append(judged)
-        clean, before, after = np.mean(rows_found, axis=0)
+            each = (CLEAN, None), (name, None), (name, decoder), (name, told)
+            rows_found.append([subject.judged(of, rest, new) for of, new in each])
+        clean, before, after, given = np.mean(rows_found, axis=0)
         low = np.quantile(np.array(rows_found)[:, 2], 0.05, axis=0)
         told = ", ".join(f"{kind} {count / draws:.0%}" for kind, count in verdicts.most_common())
-        print(f"| `{name}` | {pair(clean)} | {pair(before)} | {pair(after)} | {pair(low)} | {told} |", flush=True)
+        print(
+            f"| `{name}` | {pair(clean)} | {pair(before)} | {pair(after)} | {pair(low)} | {pair(given)} | {told} |",
+            flush=True,
+        )
 
 
 def with_labels(subject, draws):
@@ -176,12 +183,12 @@ def labelled(subject, name, share, count, draws):
     return " | ".join([*(f"{value:.3f}" for value in told), f"{worse:.0%}", f"{stays / draws:.0%}"])
 
 
-def decided(look, subject, site):
+def decided(look, subject, site, prevalence=None):
     """Return the verdict and the new decoder; None: the old one stays."""
     try:
-        found = decide(look, subject.score, site, bootstrap=False)
+        found = decide(look, subject.score, site, prevalence, bootstrap=False)
     except UserError:
-        return "refused", None
+        return REFUSED, None
     return found.kind, found.decoder
 
 

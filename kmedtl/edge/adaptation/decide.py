@@ -85,13 +85,22 @@ def decide(
         )
     if found.kind == "both" and prevalence is None:
         raise UserError(_refusal(look, found))
-    share = (found.share.value + look.share) / 2 if prevalence is None else prevalence
+    share = _mixed(found, look.share if prevalence is None else prevalence)
     shift = 0.0 if prevalence is None else shift_of(look.share, prevalence)
     here, there = aligned(look, site.scores, share)
-    at = _threshold(look, score.threshold, score.threshold, shift, share if prevalence else look.share)
+    at = _threshold(look, score.threshold, score.threshold, shift, look.share if prevalence is None else prevalence)
     done = "scores aligned with validation's, quantile by quantile"
     done += f", probabilities for a prevalence of {prevalence:.2f} (given)" if prevalence is not None else ""
     return Decision(found.kind, score.aligned(here, score.log_odds(there) + shift, at), done, found.reasons)
+
+
+def _mixed(found: Verdict, expected: float) -> float:
+    """Return the share of the finding among the very images that are aligned, which chance makes another than expected.
+
+    Half way between the expected one and the one that the shape of their scores speaks for, unless these contradict
+    each other: then the shape is lost, and the expected one counts.
+    """
+    return (found.share.value + expected) / 2 if found.share.low <= expected <= found.share.high else expected
 
 
 def _check(site: Site) -> None:
