@@ -45,6 +45,7 @@ from kmedtl.runs.resume import begin
 from kmedtl.runs.tracking import log_result
 from kmedtl.runs.train import train
 from kmedtl.tasks import task_of
+from kmedtl.tasks.look import look_of
 from kmedtl.tasks.task import Case, Evaluation, Examples, Fit
 
 
@@ -124,7 +125,8 @@ def _run_split(
 
     alone = ask_alone(recipe, question, parts, test.examples, fit, folder, log)
     known = known_images(model, parts["train"], validation, recipe.seed)
-    info = _describe_model(recipe, manifest, fit.decoder, known, parts["train"])
+    looked = look_of(validation.examples, fit.decoder, recipe.evaluation.operating_point, known)
+    info = replace(_describe_model(recipe, manifest, fit.decoder, known, parts["train"]), validation=looked)
     subject = _trained_model(joined, info, recipe, question, fit, evaluation, parts["train"], given)
     result = Result(
         recipe=recipe,

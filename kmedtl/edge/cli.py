@@ -12,6 +12,8 @@ from pathlib import Path
 import kmedtl
 from kmedtl.system.terminal import carry_out
 
+ADAPT = "fit a model's threshold and calibration to another hospital, its weights untouched"
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit code: 0, 2 (the user can mend it) or 130 (Ctrl-C)."""
@@ -28,6 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     inspect = commands.add_parser("inspect", help="show what a model file says about itself")
     inspect.set_defaults(run=_inspect)
     add_inspect_options(inspect)
+    adapt = commands.add_parser("adapt", help=ADAPT)
+    adapt.set_defaults(run=_adapt)
+    add_adapt_options(adapt, "a .tflite file")
     for command in commands.choices.values():
         command.add_argument("--debug", action="store_true", help="show the traceback of an error")
     options = parser.parse_args(arguments)
@@ -78,6 +83,30 @@ def add_inspect_options(parser: argparse.ArgumentParser) -> None:
     """Add what `kmedtl.edge.inspection.inspect` is asked with."""
     parser.add_argument("model", type=Path, metavar="FILE", help="a model file, SavedModel folder or run folder")
     parser.add_argument("--json", action="store_true", help="print the whole document as JSON")
+
+
+def add_adapt_options(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add what `kmedtl.edge.adaptation.adapt.adapt` reads."""
+    parser.add_argument("model", type=Path, nargs="?", metavar="MODEL", help=what)
+    parser.add_argument("--data", metavar="SITE", help="images of the other hospital: a folder, or a file")
+    parser.add_argument(
+        "--labels",
+        type=Path,
+        metavar="FILE",
+        help="a CSV with the columns path, label and perhaps patient, 25 rows or more",
+    )
+    parser.add_argument("--prevalence", type=float, metavar="SHARE", help="how frequent the finding is there, as .6")
+    parser.add_argument("--site", metavar="NAME", help="what the file calls the hospital (default: a random name)")
+    parser.add_argument("--fields", metavar="WHAT", help="what is known beside the images, as of predict")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="a new file (default: MODEL-NAME beside MODEL)")
+    parser.add_argument("--undo", type=Path, metavar="FILE", help="say which file an adapted one was made of")
+
+
+def _adapt(options: argparse.Namespace) -> int:
+    from kmedtl.edge.adaptation.adapt import adapt
+    from kmedtl.edge.open_model import open_tflite
+
+    return adapt(options, open_tflite)
 
 
 def _predict(options: argparse.Namespace) -> int:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 from kmedtl.edge.fields import Fields, Values
+from kmedtl.edge.image_tables import keys_of, own_name, rows_by_image
 from kmedtl.errors import UserError, nearest
 from kmedtl.images.file_kinds import is_dicom
 from kmedtl.images.workers import Job, in_workers
 
 DICOM_TAGS = {"age": "PatientAge", "sex": "PatientSex", "weight": "PatientWeight", "height": "PatientSize"}
-IMAGES = ("path", "file", "filename", "image", "image_id", "id")  # names of the column that names the image
 SECONDS = 5.0  # for one header
-LARGEST = 100_000_000  # bytes of a table
 
 Given = Callable[[Sequence[str]], Sequence[Values]]  # from the places of images to what is known beside each
 
@@ -35,7 +33,7 @@ def given_fields(option: str | None, fields: Fields) -> Given:
     if "=" in option:
         row = _said(option, names)
         return lambda places: [row] * len(places)
-    return partial(_looked_up, _table(Path(option), names), option)
+    return partial(_looked_up, rows_by_image(Path(option), names, "--fields", "age=54,sex=F or "), option)
 
 
 def check_names(given: Sequence[str], names: Sequence[str]) -> None:
@@ -71,55 +69,17 @@ def _said(option: str, names: Sequence[str]) -> dict[str, str]:
     """Return `age=54,sex=F` as values by name; a value may hold commas."""
     parts = re.split(r",(?=\s*[^,=]+=)", option)
     pairs = [part.partition("=") for part in parts]
-    row = {_own(name, names): value.strip() for name, _, value in pairs}
+    row = {own_name(name, names): value.strip() for name, _, value in pairs}
     check_names(list(row), names)
     return row
 
 
-def _own(name: str, names: Sequence[str]) -> str:
-    """Return a name as the model spells it, case aside."""
-    plain = name.strip()
-    return next((own for own in names if own.casefold() == plain.casefold()), plain)
-
-
-def _table(path: Path, names: Sequence[str]) -> dict[str, list[Values]]:
-    """Return the rows of a CSV that an image may mean by its path, its file name, or that without its suffix."""
-    try:
-        if path.stat().st_size > LARGEST:
-            raise UserError(f"--fields: {path}: expected a table of {LARGEST} bytes at most.")
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-        reader = csv.DictReader(lines, delimiter=max(",;\t", key=lines[0].count))
-        rows = list(reader)
-    except (OSError, ValueError, IndexError, csv.Error) as error:
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-        raise UserError(
-            f"--fields: expected age=54,sex=F or a CSV with a row an image; {path} cannot be read ({reason})."
-        ) from None
-    columns = list(reader.fieldnames or ())
-    image = next((own for own in columns for name in IMAGES if own.strip().casefold() == name), columns[0])
-    mine = {column: _own(column, names) for column in columns if _own(column, names) in names}
-    if not mine:
-        raise UserError(f"--fields: {path}: expected columns {', '.join(names)}. Received: {', '.join(columns)}.")
-    found: dict[str, list[Values]] = {}
-    for row in rows:
-        values = {name: (row[column] or "").strip() for column, name in mine.items()}
-        for key in _keys(row[image] or ""):
-            meant = found.setdefault(key, [])
-            meant += [] if values in meant else [values]
-    return found
-
-
 def _looked_up(table: Mapping[str, Sequence[Values]], option: str, places: Sequence[str]) -> list[Values]:
     """Return the row of each image."""
-    rows = [next((table[key] for key in _keys(place) if key in table), []) for place in places]
+    rows = [next((table[key] for key in keys_of(place) if key in table), []) for place in places]
     if places and not any(rows):
         raise UserError(f"--fields: {option}: expected a row an image; none names {Path(places[0]).name}.")
     for place, meant in zip(places, rows, strict=True):
         if len(meant) > 1:
             raise UserError(f"--fields: {option}: rows with different values for {Path(place).name}; write its path.")
     return [meant[0] if meant else {} for meant in rows]
-
-
-def _keys(place: str) -> tuple[str, ...]:
-    path = Path(place.strip())
-    return tuple(dict.fromkeys((str(path), path.name, path.stem)))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -16,6 +17,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from kmedtl import config
+from kmedtl.edge.adaptation.lineage import Adaptation
+from kmedtl.edge.adaptation.reference import Reference
 from kmedtl.edge.fields import Fields
 from kmedtl.edge.out_of_distribution import OutOfDistribution
 from kmedtl.edge.tasks import Decoder, edge_task_of
@@ -55,6 +58,8 @@ class ModelInfo:
             `kmedtl.backbones.weights_card.WeightsCard`.
         fields: what the model takes beside an image, in the order of its input `fields`; empty: the image alone.
         neighbours: of slices of volumes: how many on each side are channels of the image that the model takes.
+        validation: how validation looked to this file, which tells another hospital's images; None: nothing tells them.
+        adapted: what `kmedtl adapt` did, the latest last; empty: the decoder is as validation chose it.
 
     Raises:
         UserError: a value that no model has, or values that contradict each other.
@@ -84,6 +89,8 @@ class ModelInfo:
     weights: Mapping[str, Any] = field(default_factory=dict)
     fields: Fields = ()
     neighbours: int = 0
+    validation: Reference | None = None
+    adapted: tuple[Adaptation, ...] = ()
 
     def __post_init__(self) -> None:
         expect(1 <= self.size <= LARGEST_SIZE, "size", f"1 to {LARGEST_SIZE} pixels", self.size)
@@ -123,6 +130,26 @@ def attach(info: ModelInfo, path: Path) -> None:
         return
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(MEMBER, text, zipfile.ZIP_DEFLATED)
+
+
+def attach_to_copy(info: ModelInfo, source: Path, target: Path) -> None:
+    """Write a copy of a `.tflite` or `.keras` file that carries this document in place of its own; all else stays.
+
+    Args:
+        target: a new file.
+    """
+    with source.open("rb") as model, zipfile.ZipFile(model) as archive, target.open("wb") as copy:
+        begin = min(member.header_offset for member in archive.infolist())
+        model.seek(0)
+        while begin > 0 and (block := model.read(min(begin, 1 << 20))):  # of a .tflite: the model itself
+            copy.write(block)
+            begin -= len(block)
+    with zipfile.ZipFile(source) as archive, zipfile.ZipFile(target, "a") as copied:
+        for member in archive.infolist():
+            if member.filename != MEMBER:
+                with archive.open(member) as old, copied.open(member, "w") as new:
+                    shutil.copyfileobj(old, new)
+    attach(info, target)
 
 
 def read(path: Path) -> ModelInfo:

@@ -36,7 +36,7 @@ class Layout:
     least: float
 
     def __post_init__(self) -> None:
-        values = len(_decoded("layout", self.typical))
+        values = len(decoded("layout", self.typical))
         expect(values == THUMBNAIL**2, "out of distribution: layout", f"{THUMBNAIL**2} numbers", values)
         sound = isinstance(self.least, float) and math.isfinite(self.least)
         expect(sound, "out of distribution: layout: least", "a finite number", self.least)
@@ -47,7 +47,7 @@ class Layout:
         Args:
             images: uint8 (N, H, W, C), sides of 16 pixels or more.
         """
-        return to_length_one(thumbnails(images)) @ to_length_one(_decoded("layout", self.typical)[None])[0]
+        return to_length_one(thumbnails(images)) @ to_length_one(decoded("layout", self.typical)[None])[0]
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class OutOfDistribution:
         for name, numbers in (("variances", self.variances), ("residual, threshold", (self.residual, self.threshold))):
             sound = bool(numbers) and all(map(_above_zero, numbers))
             expect(sound, f"out of distribution: {name}", "finite numbers above 0", numbers)
-        width, values = len(_decoded("mean", self.mean)), len(_decoded("components", self.components))
+        width, values = len(decoded("mean", self.mean)), len(decoded("components", self.components))
         expect(width > len(self.variances), "out of distribution: mean", "more numbers than components", width)
         wanted = width * len(self.variances)
         expect(values == wanted, "out of distribution: components", f"{wanted} numbers", values)
@@ -95,8 +95,8 @@ class OutOfDistribution:
     @cached_property
     def arrays(self) -> tuple[np.ndarray, np.ndarray]:
         """The mean, float32 (D,), and the components, float32 (K, D)."""
-        mean = _decoded("mean", self.mean)
-        return mean, _decoded("components", self.components).reshape(-1, len(mean))
+        mean = decoded("mean", self.mean)
+        return mean, decoded("components", self.components).reshape(-1, len(mean))
 
     def score(self, features: np.ndarray) -> np.ndarray:
         """Return float64 (N,), 0 and above, higher where the features (N, D) are more unlike those of training.
@@ -106,13 +106,29 @@ class OutOfDistribution:
         Raises:
             UserError: another number of features.
         """
+        along, beyond = self._parts(features)
+        return (np.square(along) @ (1 / np.array(self.variances)) + beyond / self.residual) / self.width
+
+    def coordinates(self, features: np.ndarray) -> np.ndarray:
+        """Return where features (N, D) lie, float64 (N, K + 1), each of variance about 1 in training.
+
+        Along each component, in standard deviations; the last is the log of the squared distance along all others.
+
+        Raises:
+            UserError: another number of features.
+        """
+        along, beyond = self._parts(features)
+        distance = np.log(np.maximum(beyond / (self.residual * (self.width - len(self.variances))), 1e-6))
+        return np.column_stack([along / np.sqrt(self.variances), distance])
+
+    def _parts(self, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return scaled features along the components, (N, K), and their squared distance along all others, (N,)."""
         mean, components = self.arrays
         fits = features.ndim == 2 and features.shape[1] == len(mean)
         expect(fits, "features", f"{len(mean)} for each image", features.shape)
         centred = to_length_one(features) - mean
         along = centred @ components.T
-        beyond = np.maximum(np.square(centred).sum(axis=1) - np.square(along).sum(axis=1), 0)
-        return (np.square(along) @ (1 / np.array(self.variances)) + beyond / self.residual) / len(mean)
+        return along, np.maximum(np.square(centred).sum(axis=1) - np.square(along).sum(axis=1), 0)
 
     def unlike(self, features: np.ndarray, images: np.ndarray) -> np.ndarray:
         """Return which images count as of another kind, bool (N,), by features (N, D) and uint8 pixels (N, H, W, C)."""
@@ -142,7 +158,12 @@ def encoded(values: np.ndarray) -> str:
     return base64.b64encode(np.asarray(values, HALF).tobytes()).decode()
 
 
-def _decoded(name: str, text: Any) -> np.ndarray:
+def decoded(name: str, text: Any) -> np.ndarray:
+    """Return the numbers of `encoded`, float32 (N,).
+
+    Raises:
+        UserError: text that is no base64, or numbers that are not finite.
+    """
     try:
         values = np.frombuffer(base64.b64decode(text, validate=True), HALF).astype(np.float32)
     except (binascii.Error, ValueError, TypeError):

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
 
 from kmedtl.edge.model_info import ModelInfo
 from kmedtl.edge.predictor import Prediction
@@ -49,7 +50,8 @@ def _json(predictions: Iterable[Prediction], info: ModelInfo | None) -> Iterator
 
 def _json_lines(predictions: Iterable[Prediction], info: ModelInfo | None) -> Iterator[str]:
     for row in predictions:
-        yield shown_json(json.dumps(_document(row, info), ensure_ascii=False)) + "\n"
+        when = {"time": datetime.now(UTC).isoformat(timespec="seconds")}  # of the answer: `kmedtl drift` shows it
+        yield shown_json(json.dumps(_document(row, info) | when, ensure_ascii=False)) + "\n"
 
 
 def _document(row: Prediction, info: ModelInfo | None) -> dict[str, object]:

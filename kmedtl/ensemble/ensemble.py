@@ -87,6 +87,7 @@ def ensemble(folders: Sequence[Path], method: str) -> Ensemble:
         kmedtl=kmedtl.__version__,
         synthetic=any(member.info.synthetic for member in members),
         out_of_distribution=None,  # each member has its own; the table holds what most of them say
+        validation=None,
         metrics={},
         parity={},
     )

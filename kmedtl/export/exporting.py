@@ -24,6 +24,7 @@ from kmedtl.export.survival import survives
 from kmedtl.recipe import Recipe
 from kmedtl.statistics.out_of_distribution import PASSED
 from kmedtl.system.progress import progress
+from kmedtl.tasks.look import look_of
 from kmedtl.tasks.task import Examples, Fit, Task
 
 FORMAT_OF = {file: format for format, file in FILES.items()} | {NATIVE: "keras"}
@@ -108,18 +109,14 @@ def export(subject: TrainedModel, folder: Path, formats: Collection[str], thorou
 def _fitted_anew(subject: TrainedModel, runtime: ModelFile) -> tuple[Fit, ModelInfo]:
     """Return what validation says of a file: its decoder, and from when on an image is unlike."""
     known, info = subject.validation, subject.info
-    outputs = runtime(*known.inputs)
-    fit = subject.task.fit_decoder(
-        subject.question,
-        subject.recipe.evaluation,
-        replace(known.examples, outputs=outputs).shifted(known.held_out),
-        subject.recipe.seed,
-        subject.fit.decoder,
-    )
+    outputs, settings = runtime(*known.inputs), subject.recipe.evaluation
+    seen = replace(known.examples, outputs=outputs).shifted(known.held_out)
+    fit = subject.task.fit_decoder(subject.question, settings, seen, subject.recipe.seed, subject.fit.decoder)
     kind = info.out_of_distribution
     if kind is not None:
         kind = replace(kind, threshold=float(np.quantile(kind.score(outputs[FEATURES]), PASSED, method="higher")))
-    return fit, replace(info, decoder=fit.decoder, out_of_distribution=kind)
+    looked = look_of(seen, fit.decoder, settings.operating_point, kind)
+    return fit, replace(info, decoder=fit.decoder, out_of_distribution=kind, validation=looked)
 
 
 def _compared(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -97,9 +96,19 @@ def prepare_recipe(recipe: Recipe) -> Prepared:
     return with_targets(prepare_images(recipe), recipe)
 
 
-def prepare_images(recipe: Recipe) -> Prepared:
-    """List, decode and audit the images of a recipe, as far as its task can use them; see `prepare`."""
-    return prepare(recipe.data, recipe.seed, labels_of(recipe.task), partial(ask, recipe), recipe.tabular)
+def prepare_images(recipe: Recipe, check: Callable[[Any, Manifest], None] = lambda asked, listed: None) -> Prepared:
+    """List, decode and audit the images of a recipe, as far as its task can use them; see `prepare`.
+
+    Args:
+        check: refuses a question or a list of images before they are decoded.
+    """
+
+    def checked(manifest: Manifest) -> tuple[Any, Manifest]:
+        question, usable = ask(recipe, manifest)
+        check(question, usable)
+        return question, usable
+
+    return prepare(recipe.data, recipe.seed, labels_of(recipe.task), checked, recipe.tabular)
 
 
 def ask(recipe: Recipe, manifest: Manifest) -> tuple[Any, Manifest]:

@@ -14,13 +14,14 @@ import numpy as np
 import pandas as pd
 
 from kmedtl.data import splits
+from kmedtl.data.manifest import Manifest
 from kmedtl.data.pipeline import Pipeline
 from kmedtl.data.pseudonyms import pseudonym
 from kmedtl.data.tabular import field_input
 from kmedtl.edge import model_info
 from kmedtl.edge.shapes import FEATURES, check_fits
 from kmedtl.ensemble.members import trained_on
-from kmedtl.errors import UserError
+from kmedtl.errors import UserError, nearest
 from kmedtl.explain.overlay import jpeg
 from kmedtl.export.runtimes import open_runtime
 from kmedtl.recipe import Recipe
@@ -111,6 +112,7 @@ def validate(
     groups: Sequence[str] = (),
     limit: int | None = None,
     same_patients: bool = True,
+    asked: Collection[str] = (),
 ) -> Validation:
     """Judge a run, or a file of it, on every image of another source.
 
@@ -120,19 +122,26 @@ def validate(
         groups: columns to judge by; none: the run's, as far as the source has them.
         limit: about so many images, whole patients.
         same_patients: patients of the same name in both sources are the same.
+        asked: names of figures that must be there.
 
     Raises:
-        UserError: a source that cannot be read or answers another question, and patients whom the run was trained on.
+        UserError: a source that cannot be read or answers another question, a figure that is not there, and patients
+            whom the run was trained on; before images are decoded, unless a limit leaves most of them out.
     """
-    prepared = _prepared(run, settings(_recipe_for(run, source)))
+    there = _of_own_test(run)
+    for name in asked:
+        if name not in there:
+            raise UserError(f"--at-least {name}: no such figure. {nearest(name, there)}")
+    early = same_patients and not limit
+    prepared = _prepared(run, settings(_recipe_for(run, source)), early)
     table = splits.limit(prepared.table, limit, run.recipe.seed) if limit else prepared.table
-    if same_patients:
+    if same_patients and not early:
         _refuse_seen(run, source, table)
     known = groups or [name for name in run.recipe.evaluation.groups if name in table]
     check_columns(table, known)
     part = _pipeline(run, prepared, table)
     examples, unlike = _answered(run, part, [*known, *run.task.columns])
-    told, figures = _table(run, part, examples, unlike), _figures(run, examples, unlike)
+    told, figures = _table(run, part, examples, unlike), _figures(run, examples, unlike, there)
     return Validation(
         source=prepared.manifest.source_name,
         headline=next(iter(figures)),
@@ -149,11 +158,17 @@ def validate(
     )
 
 
-def _figures(run: FinishedRun, examples: Examples, unlike: np.ndarray | None) -> dict[str, Figure]:
-    """Return every figure here and of the test of the run's own model, by the decoder of each."""
+def _of_own_test(run: FinishedRun) -> dict[str, Estimate]:
+    """Return every figure of the test of the run's own model, by its decoder."""
     own, mine = run.examples("test"), run.predictions[run.predictions["split"] == "test"]
+    return _estimates(run, own, model_info.read(run.folder).decoder, mine[UNLIKE].to_numpy() == 1)
+
+
+def _figures(
+    run: FinishedRun, examples: Examples, unlike: np.ndarray | None, there: Mapping[str, Estimate]
+) -> dict[str, Figure]:
+    """Return every figure here beside that of the run's own test."""
     here = _estimates(run, examples, run.info.decoder, unlike)
-    there = _estimates(run, own, model_info.read(run.folder).decoder, mine[UNLIKE].to_numpy() == 1)
     return {name: _figure(found, there[name]) for name, found in here.items() if name in there}
 
 
@@ -188,21 +203,26 @@ def _classes_of(run: FinishedRun) -> tuple[str, ...]:
     return tuple(getattr(run.question, "classes", ()) or getattr(run.question, "grades", ()))
 
 
-def _prepared(run: FinishedRun, recipe: Recipe) -> Prepared:
+def _prepared(run: FinishedRun, recipe: Recipe, same_patients: bool) -> Prepared:
     """Return the source's images with what is known of them, as the run understood its question.
 
     Raises:
-        UserError: none that can be read, or other classes than the run's.
+        UserError: none that can be read, other classes than the run's, or patients whom it was trained on.
     """
-    prepared = prepare_images(recipe)
+
+    def check(question: Any, manifest: Manifest) -> None:
+        expected, found = _classes_of(run), tuple(getattr(question, "classes", ()))
+        if expected and found and expected != found:
+            raise UserError(
+                f"{recipe.data.source}: expected the classes that {run.folder} knows: {', '.join(expected)}. Received: "
+                f"{', '.join(found)}; rename them, or give --labels, or --set data.columns."
+            )
+        if same_patients:
+            _refuse_seen(run, recipe.data.source, manifest.table)
+
+    prepared = prepare_images(recipe, check)
     if not len(prepared.table):
         raise UserError(f"{recipe.data.source}: none of its images could be read; see `kmedtl audit`.")
-    expected, found = _classes_of(run), tuple(getattr(prepared.question, "classes", ()))
-    if expected and found and expected != found:
-        raise UserError(
-            f"{recipe.data.source}: expected the classes that {run.folder} knows: {', '.join(expected)}. Received: "
-            f"{', '.join(found)}; rename them, or give --labels, or --set data.columns."
-        )
     question = run.task.again(run.question, prepared.question)
     known = run.task.targets(question, recipe.data, prepared.manifest, prepared.table)
     audited = replace(prepared.audit, warnings=(*prepared.audit.warnings, *known.notes))

@@ -2,7 +2,8 @@
 
 import json
 import math
-from dataclasses import asdict
+import time
+from dataclasses import asdict, replace
 
 import keras
 import numpy as np
@@ -14,7 +15,7 @@ from kmedtl import config
 from kmedtl.edge import model_info
 from kmedtl.edge.tasks import EDGE_TASKS
 from kmedtl.heads.build import build_model
-from kmedtl.recipe import Backbone, Stage, Training
+from kmedtl.recipe import Backbone, Evaluation, Stage, Training
 from kmedtl.system.titles import title
 from kmedtl.tasks import TASKS
 from kmedtl.tasks.predictions import examples_of, read_arrays, read_predictions, write_predictions
@@ -29,6 +30,22 @@ def row(request):
 
 def same(one, other):
     return one.keys() == other.keys() and all(np.allclose(one[name], other[name], atol=1e-6) for name in one)
+
+
+def test_10_000_answers_are_judged_in_5_seconds(row):
+    """As `kmedtl validate` judges them. Masks take a few milliseconds each, which is less than answering them does."""
+    if "mask" in row.task.moves.values():
+        pytest.skip("masks are judged pixel by pixel")
+    decoder, settings = row.fit.decoder, Evaluation(groups=("sex",))
+    many = row.blurred.of(np.random.default_rng(0).integers(0, IMAGES, 10_000))
+    names = np.arange(10_000).astype(str).astype(object)
+    many = replace(many, ids=names, patients=np.repeat(names[:5000], 2))
+    start = time.process_time()
+    row.task.figures(row.question, settings, many, decoder)
+    row.task.calibration(settings, many, decoder, 0)
+    row.task.table(row.question, many, decoder)
+    row.task.cases(row.question, many, decoder, 12)
+    assert time.process_time() - start < 5
 
 
 def test_each_task_is_in_the_contract():

@@ -33,6 +33,28 @@ class Slice(NamedTuple):
     spacing: tuple[float, float, float]
 
 
+@dataclass(frozen=True)
+class OneScore:
+    """The one number of an image by which a decoder decides, and the decoders that would decide by it otherwise.
+
+    Attributes:
+        names: what is decided below the threshold, and from it on.
+        output: of the model, whose one column is the score; its targets are 1, 0 or −1, unknown.
+        log_odds: from scores (N,) to calibrated log-odds of the second name, float64 (N,), finite.
+        threshold: log-odds from which on it is decided.
+        line: (a, b, threshold) → the decoder whose log-odds are a · those of now + b; a is above 0.
+        aligned: (scores, log-odds, threshold) → the decoder that puts these scores (M,), rising, at these log-odds
+            (M,), never falling, and what is between them between.
+    """
+
+    names: tuple[str, str]
+    output: str
+    log_odds: Callable[[np.ndarray], np.ndarray]
+    threshold: float
+    line: Callable[[float, float, float], Any]
+    aligned: Callable[[np.ndarray, np.ndarray, float], Any]
+
+
 class Answer(Protocol):
     """What a model says of one image."""
 
@@ -73,6 +95,8 @@ class EdgeTask:
             None: the task answers images alone.
         takes_volumes: whether a D is of volumes; images are then no input of its model.
         labels: from the answer for a volume to the number of each voxel's structure from 1 on, uint8 (slices, H, W).
+        one_score: from a D to the one score by which it decides; None: it decides by none, or by several, so that it
+            cannot be adapted to another hospital.
         in_words: from a D to what a person should know of an answer: (heading, sentence), what comes out first.
     """
 
@@ -90,3 +114,4 @@ class EdgeTask:
     of_volume: Callable[[Any, int, Iterator[Slice]], Any] | None = None
     takes_volumes: Callable[[Any], bool] = lambda decoder: False
     labels: Callable[[Any], np.ndarray] | None = None
+    one_score: Callable[[Any], OneScore | None] = lambda decoder: None

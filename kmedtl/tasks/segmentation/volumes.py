@@ -23,8 +23,8 @@ def judged_together(groups: pd.DataFrame) -> list[np.ndarray]:
     alone = np.where(volume == "", np.arange(len(groups)).astype(str), "\0" + volume)
     order = pd.to_numeric(groups["frame"], errors="coerce").fillna(0).to_numpy()
     codes, names = pd.factorize(alone)
-    each = [np.flatnonzero(codes == number) for number in range(len(names))]
-    return [rows[np.argsort(order[rows], kind="stable")] for rows in each]
+    rows = np.lexsort((order, codes))
+    return np.split(rows, np.cumsum(np.bincount(codes, minlength=len(names)))[:-1])
 
 
 def stacks(array: np.ndarray, together: list[np.ndarray]) -> list[np.ndarray]:

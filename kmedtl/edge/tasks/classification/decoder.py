@@ -11,10 +11,10 @@ import numpy as np
 
 from kmedtl.edge.tasks.classification.calibration import Calibration, probabilities
 from kmedtl.edge.tasks.classification.labels import LabelKind, columns, findings_of
+from kmedtl.edge.tasks.classification.one_score import LOGITS, one_score
 from kmedtl.edge.tasks.task import Cell, EdgeTask, Measurement, Outputs
 from kmedtl.errors import expect
 
-LOGITS = "logits"
 NOTHING = "none"  # the decision where no finding is called
 MOST = 6  # findings that are listed one by one
 
@@ -162,7 +162,7 @@ def _in_words(decoder: ClassDecoder) -> list[tuple[str, str]]:
         "multi_label": f"a probability of each of {len(decoder.classes)} findings, 0 to 1: {names}",
     }[decoder.labels]
     method = decoder.calibration.method
-    calibrated = "as the network gives them" if method == "none" else f"calibrated on validation ({method})"
+    calibrated = "as the network gives them" if method == "none" else f"calibrated ({method})"
     return [("Comes out", f"{probabilities_of}; {calibrated}"), ("Decides", _decides(decoder))]
 
 
@@ -195,4 +195,5 @@ CLASSIFICATION = EdgeTask(
     context=lambda decoder: {"thresholds": dict(zip(decoder.findings, decoder.thresholds, strict=False))},
     explained=_explained,
     in_words=_in_words,
+    one_score=one_score,
 )
