@@ -18,6 +18,7 @@ from typing import IO, Any
 from kmedtl import config
 from kmedtl.edge.fields import Fields
 from kmedtl.edge.out_of_distribution import OutOfDistribution
+from kmedtl.edge.pooling import Pooling
 from kmedtl.edge.tasks import Decoder, edge_task_of
 from kmedtl.edge.tasks.task import EdgeTask
 from kmedtl.errors import UserError, expect
@@ -55,6 +56,8 @@ class ModelInfo:
             `kmedtl.backbones.weights_card.WeightsCard`.
         fields: what the model takes beside an image, in the order of its input `fields`; empty: the image alone.
         neighbours: of slices of volumes: how many on each side are channels of the image that the model takes.
+        slices: how the outputs for the slices of a volume become those that the decoder is of, see
+            `kmedtl.edge.pooling`; "": it is of images, or of whole volumes as `EdgeTask.of_volume` answers them.
 
     Raises:
         UserError: a value that no model has, or values that contradict each other.
@@ -84,6 +87,7 @@ class ModelInfo:
     weights: Mapping[str, Any] = field(default_factory=dict)
     fields: Fields = ()
     neighbours: int = 0
+    slices: Pooling = ""
 
     def __post_init__(self) -> None:
         expect(1 <= self.size <= LARGEST_SIZE, "size", f"1 to {LARGEST_SIZE} pixels", self.size)
@@ -103,6 +107,11 @@ class ModelInfo:
     def task(self) -> EdgeTask:
         """The row that says what the decoder means."""
         return edge_task_of(self.decoder)
+
+    @property
+    def takes_volumes(self) -> bool:
+        """Whether it answers volumes, and no images."""
+        return bool(self.slices) or self.task.takes_volumes(self.decoder)
 
     @property
     def reading(self) -> Reading:

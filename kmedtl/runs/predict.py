@@ -12,7 +12,7 @@ from kmedtl.edge.fields import Values
 from kmedtl.edge.given_fields import Given, check_names, given_fields
 from kmedtl.edge.inputs import gathered
 from kmedtl.edge.output_formats import GAPS
-from kmedtl.edge.predictor import Model, Prediction, answer_pixels, predict_files
+from kmedtl.edge.predictor import NO_IMAGES, Model, Prediction, answer_pixels, predict_files
 from kmedtl.errors import UserError
 from kmedtl.images.pixels import UnreadableImageError
 from kmedtl.images.read_image import from_array
@@ -101,6 +101,8 @@ def _files(paths: Sequence[str | Path]) -> Iterator[str]:
 
 def _of_array(model: Model, name: str, image: np.ndarray, known: Values) -> Prediction:
     size = image.shape[1], image.shape[0]
+    if model.info and model.info.takes_volumes:
+        return Prediction(name, error=NO_IMAGES)
     try:
         return answer_pixels(model, name, from_array(image, model.reading), size, known=known)
     except UnreadableImageError as error:
