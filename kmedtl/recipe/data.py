@@ -47,6 +47,9 @@ class Data:
         pixel_offset: what was added to the values of such images, other than DICOM, before they were stored: 32768
             where Hounsfield units lie in an unsigned 16-bit PNG.
         frames: of multi-frame DICOM images: `middle`, `all` (each an image of its own) or a number from 0 on.
+        series: whether DICOM files are `images`, or slices of `volumes`, which their SeriesInstanceUID tells apart;
+            `auto`: volumes where every image of the source says where in the patient it lies, with five files a series
+            or more, labelled alike (`kmedtl.data.sources.series_rows`).
         neighbours: of slices of volumes: how many on each side the model sees beside the slice, as channels in their
             order, 0 or 1; 1 takes channels: 3.
         slices: how the answers for the slices of a volume become one, where a task answers for a volume as a whole:
@@ -96,6 +99,7 @@ class Data:
     pixel_offset: float = 0.0
     aspect: Aspect = "stretch"
     frames: int | Literal["middle", "all"] = "middle"
+    series: Literal["auto", "images", "volumes"] = "auto"
     neighbours: int = 0
     slices: Literal["mean", "max"] = "mean"
     structures: Mapping[str, Any] = field(default_factory=dict)

@@ -58,7 +58,12 @@ def answers(model: Model, images: Images, fields: Known = None) -> pd.DataFrame:
             for number, (image, beside) in enumerate(zip(arrays, known, strict=True))
         ]
     elif len(paths) == len(listed):
-        found = [seen.prediction for seen in predict_files(model, list(_files(paths)), _given(model, fields))]
+        found = [
+            seen.prediction
+            for seen in predict_files(
+                model, list(_files(paths, model.info is not None and model.info.takes_volumes)), _given(model, fields)
+            )
+        ]
     else:
         kinds = {np.ndarray if isinstance(image, np.ndarray) else type(image) for image in listed}
         received = ", ".join(sorted(kind.__name__ for kind in kinds))
@@ -90,10 +95,10 @@ def _given(model: Model, fields: Known) -> Given:
     return given
 
 
-def _files(paths: Sequence[str | Path]) -> Iterator[str]:
+def _files(paths: Sequence[str | Path], volumes: bool) -> Iterator[str]:
     for path in map(str, paths):
         if Path(path).is_dir():
-            with gathered([path]) as places:
+            with gathered([path], volumes=volumes) as places:
                 yield from places
         else:
             yield path

@@ -12,6 +12,7 @@ from kmedtl.cli import main
 from kmedtl.config import build, to_dict
 from kmedtl.edge.cli import main as main_of_edge
 from kmedtl.errors import UserError
+from kmedtl.images.read_volume import read_volume
 from kmedtl.recipe import (
     Backbone,
     Data,
@@ -26,7 +27,7 @@ from kmedtl.recipe import (
 from kmedtl.runner import run
 from kmedtl.runs.prepare import prepare_recipe
 from tests.conftest import made_for_all
-from tests.images.volume_files import nifti_bytes, nifti_image, save_bytes
+from tests.images.volume_files import nifti_bytes, nifti_image, save_all, save_bytes, series
 
 AFFINE = np.diag([0.8, 0.9, 2.5, 1.0])
 SLICES, DARK = 7, 2  # of each volume, and those of them that show nothing
@@ -181,3 +182,18 @@ def test_slices_of_a_volume_have_one_label(source, tmp_path):
     pd.DataFrame(rows).to_csv(tmp_path / "t.csv", index=False)
     with pytest.raises(UserError, match="its slices have different labels"):
         prepare_recipe(replace(RECIPE, data=replace(RECIPE.data, source=str(tmp_path / "t.csv"))))
+
+
+@pytest.mark.slow
+def test_the_scanner_answers_a_dicom_series_as_the_same_volume_in_nifti(finished, source, tmp_path, capsys):
+    (path, *_) = sorted((source / "lesion").iterdir())
+    volume = read_volume(path)
+    slices = series(values=volume.values.astype(np.int16))
+    for data in slices:
+        data.PixelSpacing = list(volume.spacing[1:])
+    save_all(slices, tmp_path / "scans" / "one")
+    model = str(finished / "model_float32.tflite")
+    assert main_of_edge(["predict", model, str(path), str(tmp_path / "scans"), "--format", "json"]) == 0
+    nifti, dicom = json.loads(capsys.readouterr().out)
+    assert dicom["image"] == str(tmp_path / "scans" / "one")
+    assert dicom["probabilities"]["lesion"] == pytest.approx(nifti["probabilities"]["lesion"], abs=1e-6)
