@@ -165,7 +165,7 @@ def _trained_model(
     def sample(count: int) -> ModelInputs:
         return training.sample(count, recipe.seed)
 
-    validation, test = (LabelledImages(part.inputs, part.examples) for part in answers.values())
+    validation, test = (LabelledImages(part.inputs, part.examples, part.bags) for part in answers.values())
     validation = replace(validation, held_out=joined.held_out)
     task, headline = task_of(recipe.task), evaluation.headline
     return TrainedModel(joined.model, info, recipe, task, question, fit, headline, sample, validation, test)
@@ -193,7 +193,8 @@ def _explained(
 
     method = recipe.evaluation.explain
     images, fields = test.inputs
-    return explained(model, choose, test.examples, images, method, hidden, own if task.gallery else None, fields)
+    shown = test.telling_slice if test.bags.rule else None
+    return explained(model, choose, test.examples, images, method, hidden, own if task.gallery else None, fields, shown)
 
 
 def _describe_model(
@@ -213,6 +214,7 @@ def _describe_model(
         pixel_offset=recipe.data.pixel_offset,
         aspect=recipe.data.reading.aspect,
         neighbours=recipe.data.neighbours,
+        slices=training.pooling,
         out_of_distribution=kind,
         weights=config.to_dict(card) if card else {},
         fields=training.fields.encoding if training.fields else (),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from kmedtl.errors import UserError
 if TYPE_CHECKING:
     import numpy as np
 
+    from kmedtl.edge.tasks.task import Outputs
     from kmedtl.recipe import Data
 
 HELP = "judge a run on corrupted test images, as another hospital might send them"
@@ -66,10 +66,14 @@ def command(options: argparse.Namespace) -> int:
         images = reopen.test_images(run, options.limit, print)
         runtime = open_runtime(run.model)
         check_fits(run.model, runtime.shapes, run.info)
-        test = run.examples("test").in_order_of(images.table["id"])
-        pixels, beside = images.inputs()
+        bags, (pixels, beside) = images.bags, images.inputs()
+        test = run.examples("test").in_order_of(bags.table(images.table)["id"])
+
+        def answered(seen: np.ndarray) -> Outputs:
+            return bags.outputs(runtime(seen, beside))
+
         found = shift(
-            partial(runtime, fields=beside), pixels, test, run.info.decoder, options.severities, run.recipe.seed,
+            answered, pixels, test, run.info.decoder, options.severities, run.recipe.seed,
             reference,
         )  # fmt: skip
         notice = SYNTHETIC if run.info.synthetic else ""

@@ -11,11 +11,13 @@ import pandas as pd
 import tensorflow as tf
 
 from kmedtl.data.augment import augmentation, bordering, mixer
+from kmedtl.data.bags import Bags, bags_of
 from kmedtl.data.in_memory import ImagesInMemory
 from kmedtl.data.manifest import UNKNOWN, UNKNOWN_MASK
 from kmedtl.data.sampling import balanced, strata_of
 from kmedtl.data.store import Store
 from kmedtl.data.tabular import FieldInput
+from kmedtl.edge.pooling import Pooling
 from kmedtl.edge.shapes import ModelInputs
 
 SHUFFLE_BUFFER = 2048  # images; the store's own order is shuffled already
@@ -51,6 +53,7 @@ class Pipeline:
             and bottom right in pixels.
         fields: what is known beside the images, in the same order; None: the model takes none. Batches are then of
             (images, fields) where otherwise of images.
+        pooling: how outputs of slices become those of volumes; "": each image is answered by itself.
     """
 
     store: Store | ImagesInMemory
@@ -59,6 +62,7 @@ class Pipeline:
     batch_size: int
     moves: Mapping[str, Moving] = field(default_factory=dict)
     fields: FieldInput | None = None
+    pooling: Pooling = ""
 
     @property
     def steps(self) -> int:
@@ -125,12 +129,22 @@ class Pipeline:
         """Return every image as uint8 (N, size, size, C), in the table's order."""
         return np.stack([image for image, _ in self._selected().as_numpy_iterator()])
 
+    @property
+    def bags(self) -> Bags:
+        """Which rows are answered together."""
+        return bags_of(self.table, self.pooling)
+
     def weights(self, class_weights: str) -> np.ndarray:
-        """Return float32 (N,): 1, or for `balanced` what makes every stratum count the same."""
+        """Return float32 (N,): 1, or for `balanced` what makes every stratum count the same.
+
+        Of slices it is what makes every volume count the same, or every stratum by its volumes.
+        """
+        each = self.bags.weights
         if class_weights == "none":
-            return np.ones(len(self.table), np.float32)
-        strata, inverse, counts = np.unique(self.table["stratum"], return_inverse=True, return_counts=True)
-        return (len(self.table) / (len(strata) * counts))[inverse].astype(np.float32)
+            return each.astype(np.float32)
+        strata, inverse = np.unique(self.table["stratum"], return_inverse=True)
+        shares = len(self.table) / (len(strata) * np.bincount(inverse, each))
+        return (each * shares[inverse]).astype(np.float32)
 
     def _selected(self) -> tf.data.Dataset:
         """Return (image, row of the table) in the store's order."""
@@ -180,6 +194,7 @@ def pipelines(
     targets: Callable[[pd.DataFrame], Mapping[str, np.ndarray]],
     moves: Mapping[str, Moving] | None = None,
     fields: Callable[[pd.DataFrame, str], FieldInput] | None = None,
+    pooling: Pooling = "",
 ) -> dict[str, Pipeline]:
     """Return a pipeline for each split of `table` (a manifest's, with the columns `record` and `split`).
 
@@ -187,10 +202,13 @@ def pipelines(
         targets: from a part of the table to what is true of its images, by the name of the model's output.
         moves: which of them move with the image.
         fields: from a part of the table and the name of its split to what is known beside its images; None: nothing.
+        pooling: as of `Pipeline`.
     """
     parts = {str(split): part.sort_values("record").reset_index(drop=True) for split, part in table.groupby("split")}
     return {
-        split: Pipeline(store, part, targets(part), batch_size, moves or {}, fields(part, split) if fields else None)
+        split: Pipeline(
+            store, part, targets(part), batch_size, moves or {}, fields(part, split) if fields else None, pooling
+        )
         for split, part in parts.items()
     }
 

@@ -118,8 +118,9 @@ def prepare(table: pd.DataFrame, reading: Reading) -> Store:
 
 def files_of(table: pd.DataFrame) -> list[File]:
     """Return a manifest's files in the order in which a store holds them: shuffled, but by nothing except their ids."""
+    stamps = {path: stamp(path) for path in table["path"].unique()}
     columns = zip(table["id"], table["path"], table["frame"], strict=True)
-    files = [File(name, path, frame, stamp(path)) for name, path, frame in columns]
+    files = [File(name, path, frame, stamps[path]) for name, path, frame in columns]
     return sorted(files, key=_order)
 
 

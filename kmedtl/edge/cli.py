@@ -45,7 +45,7 @@ def add_predict_options(parser: argparse.ArgumentParser) -> None:
         "images",
         nargs="*",
         metavar="IMAGE",
-        help="PNG, JPEG, TIFF, DICOM or NIfTI files, folders, '-' for one from stdin",
+        help="PNG, JPEG, TIFF, DICOM or NIfTI files, folders (also of a DICOM series), '-' for one from stdin",
     )
     parser.add_argument("--files-from", metavar="FILE", help="read names of images, one a line; '-' for stdin")
     parser.add_argument("--format", choices=("table", "json", "jsonl", "csv"), default="table")

@@ -18,12 +18,13 @@ STDIN = "-"
 
 
 @contextmanager
-def gathered(named: Sequence[str], listed_in: str | None = None) -> Iterator[dict[str, str]]:
+def gathered(named: Sequence[str], listed_in: str | None = None, volumes: bool = False) -> Iterator[dict[str, str]]:
     """Yield where each image lies, by the name it is answered under; an image of stdin lies in a file meanwhile.
 
     Args:
         named: files; folders, of which all images count, in order of their names; `-` for an image through stdin.
         listed_in: a file with the name of a file or folder a line; `-` for stdin.
+        volumes: of a folder NIfTI files count, and each folder that holds DICOM files, as the series that they are.
 
     Raises:
         UserError: no image at all, a folder without one, a list that cannot be read, or stdin wanted twice.
@@ -40,7 +41,7 @@ def gathered(named: Sequence[str], listed_in: str | None = None) -> Iterator[dic
         yield {
             path: _from_stdin(stdin) if path == STDIN else path
             for name in names
-            for path in ([STDIN] if name == STDIN else _files(name))
+            for path in ([STDIN] if name == STDIN else _volumes(name) if volumes else _files(name))
         }
 
 
@@ -65,6 +66,18 @@ def _files(name: str) -> list[str]:
     if len(images) < len(files):
         print(f"{shown(name)}: {len(files) - len(images)} files that are no images are left out.", file=sys.stderr)
     return images
+
+
+def _volumes(name: str) -> list[str]:
+    folder = Path(name)
+    if not folder.is_dir():
+        return [name]
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    found = dict.fromkeys(path if is_nifti(path) else path.parent for path in files if is_nifti(path) or is_dicom(path))
+    if not found:
+        received = _counted(files) or "an empty folder"
+        raise UserError(f"{name}: expected a folder with NIfTI files or DICOM series. Received: {received}.")
+    return [str(path) for path in found]
 
 
 def _counted(files: Sequence[Path]) -> str:

@@ -21,6 +21,7 @@ from kmedtl.edge.adaptation.lineage import Adaptation
 from kmedtl.edge.adaptation.reference import Reference
 from kmedtl.edge.fields import Fields
 from kmedtl.edge.out_of_distribution import OutOfDistribution
+from kmedtl.edge.pooling import Pooling
 from kmedtl.edge.tasks import Decoder, edge_task_of
 from kmedtl.edge.tasks.task import EdgeTask
 from kmedtl.errors import UserError, expect
@@ -58,6 +59,8 @@ class ModelInfo:
             `kmedtl.backbones.weights_card.WeightsCard`.
         fields: what the model takes beside an image, in the order of its input `fields`; empty: the image alone.
         neighbours: of slices of volumes: how many on each side are channels of the image that the model takes.
+        slices: how the outputs for the slices of a volume become those that the decoder is of, see
+            `kmedtl.edge.pooling`; "": it is of images, or of whole volumes as `EdgeTask.of_volume` answers them.
         validation: how validation looked to this file, which tells another hospital's images; None: nothing tells them.
         adapted: what `kmedtl adapt` did, the latest last; empty: the decoder is as validation chose it.
 
@@ -89,6 +92,7 @@ class ModelInfo:
     weights: Mapping[str, Any] = field(default_factory=dict)
     fields: Fields = ()
     neighbours: int = 0
+    slices: Pooling = ""
     validation: Reference | None = None
     adapted: tuple[Adaptation, ...] = ()
 
@@ -110,6 +114,11 @@ class ModelInfo:
     def task(self) -> EdgeTask:
         """The row that says what the decoder means."""
         return edge_task_of(self.decoder)
+
+    @property
+    def takes_volumes(self) -> bool:
+        """Whether it answers volumes, and no images."""
+        return bool(self.slices) or self.task.takes_volumes(self.decoder)
 
     @property
     def reading(self) -> Reading:

@@ -51,7 +51,8 @@ def answer(model: Model, options: argparse.Namespace) -> int:
     if options.window:
         model = _by_window(model, options)
     steps = [make(Path(folder), model) for make, folder in _wanted(options) if folder]
-    with gathered(options.images, options.files_from) as places:
+    takes_volumes = model.info is not None and model.info.takes_volumes
+    with gathered(options.images, options.files_from, takes_volumes) as places:
         predictions = _kept(_predictions(model, places, given, steps), answered)
         with _written(options.out) as write:
             for text in WRITERS[options.format](predictions, model.info):

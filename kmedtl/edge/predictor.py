@@ -6,21 +6,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from kmedtl.edge.fields import Fields, Values, encode, gaps
 from kmedtl.edge.given_fields import Given
 from kmedtl.edge.model_info import ModelInfo
+from kmedtl.edge.pooling import pooled
 from kmedtl.edge.shapes import FEATURES
 from kmedtl.edge.tasks.task import Answer, Outputs, Slice
+from kmedtl.images.background import is_background, without_say
 from kmedtl.images.decode import Facts, decode_all
 from kmedtl.images.pixels import UnreadableImageError
 from kmedtl.images.reading import Reading
 from kmedtl.images.slices import is_volume, slice_grid
 
-NO_VOLUMES = "a volume, and the model answers images"
+NO_VOLUMES, NO_IMAGES = "a volume, and the model answers images", "an image, and the model answers volumes"
 NOTHING: Mapping[str, object] = MappingProxyType({})  # is known beside an image
 
 
@@ -129,8 +131,8 @@ def predict_files(model: Model, paths: Sequence[str], given: Given | None = None
             yield _answer_volume(model, path, known)
             continue
         facts, pixels = next(decoded)
-        if pixels is not None and model.info and model.info.task.takes_volumes(model.info.decoder):
-            yield ImageResult(Prediction(path, error="an image, and the model answers volumes"), facts, None, known)
+        if pixels is not None and model.info and model.info.takes_volumes:
+            yield ImageResult(Prediction(path, error=NO_IMAGES), facts, None, known)
             continue
         if pixels is None:
             yield ImageResult(Prediction(path, error=facts.error), facts, None, known)
@@ -166,10 +168,14 @@ def answer_pixels(
         spacing: distances between its rows and between its columns then, in mm; 0: unknown.
         known: what is known beside the image, by the names of the model's fields.
     """
-    found = _answered(model, name, pixels, size, spacing, known)
-    if not model.fields:
+    return _with_gaps(_answered(model, name, pixels, size, spacing, known), model.fields, known)
+
+
+def _with_gaps(found: Prediction, fields: Fields, known: Values) -> Prediction:
+    """Return the prediction with the fields that nothing is known of; of a model without fields as it is."""
+    if not fields:
         return found
-    missing, unseen = gaps(model.fields, known)
+    missing, unseen = gaps(fields, known)
     return replace(found, fields_missing=missing, fields_unseen=unseen)
 
 
@@ -192,42 +198,72 @@ def _answered(
 def _answer_volume(model: Model, path: str, known: Values) -> ImageResult:
     """Return the answer for a volume as for an image: its slices go through the model one at a time.
 
-    Of a model that tells images of another kind, the score is the median of the slices, and the volume is of another
-    kind where most of them are.
+    What a task does not answer of volumes itself is decoded of the slices' outputs, pooled as in the run; slices of
+    background have no say, as there. Of a model that tells images of another kind, the score is the median of the
+    slices, and the volume is of another kind where most of them are.
 
     Args:
         known: what is known beside it, by the names of the model's fields.
     """
     try:
-        return ImageResult(_of_volume(model, path, known), Facts(), None, known)
+        found = _of_volume(model, path, known)
+        return ImageResult(_with_gaps(found, model.fields, known), Facts(), None, known)
     except UnreadableImageError as error:
         return ImageResult(Prediction(path, error=str(error)), Facts(error=str(error)), None, known)
 
 
 def _of_volume(model: Model, path: str, known: Values) -> Prediction:
     info = model.info
-    if info is None or info.task.of_volume is None or not info.task.takes_volumes(info.decoder):
+    if info is None or not info.takes_volumes:
         raise UnreadableImageError(NO_VOLUMES)
-    seen: list[tuple[float, bool]] = []
-    answer = info.task.of_volume(info.decoder, slice_grid(path).count, _slices(model, path, known, seen))
-    if not seen:
+    asked = _asked(model, path, known)
+    if info.slices:
+        every = list(asked)
+        mute = without_say(np.array([one.dark for one in every]), np.zeros(len(every), int))
+        used = [one for one, out in zip(every, mute, strict=True) if not out]
+        outputs = {name: np.concatenate([one.slice.outputs[name] for one in used]) for name in used[0].slice.outputs}
+        (answer,) = info.task.decode(pooled(outputs, np.zeros(len(used), int), info.slices), info.decoder)
+    else:
+        assert info.task.of_volume is not None  # as of every task whose decoders are of volumes
+        used = []
+        answer = info.task.of_volume(info.decoder, slice_grid(path).count, _noted(asked, used))
+    if any(one.unlike is None for one in used):
         return Prediction(path, answer)
-    scores, unlike = zip(*seen, strict=True)
-    return Prediction(path, answer, float(np.median(scores)), bool(np.mean(unlike) > 0.5))
+    scores, unlike = np.median([one.score for one in used]), np.mean([bool(one.unlike) for one in used])
+    return Prediction(path, answer, float(scores), bool(unlike > 0.5))
 
 
-def _slices(model: Model, path: str, known: Values, seen: list[tuple[float, bool]]) -> Iterator[Slice]:
-    """Yield what the model puts out for each slice; note in `seen` its score, and whether it is of another kind."""
+class _Asked(NamedTuple):
+    """What a model says of a slice: how far it is from those of training, and whether too far, where it can tell; and
+    whether the slice is background.
+    """
+
+    slice: Slice
+    score: float | None
+    unlike: bool | None
+    dark: bool
+
+
+def _noted(asked: Iterator[_Asked], used: list[_Asked]) -> Iterator[Slice]:
+    """Yield slices, and note of each all but its outputs, which may be large."""
+    for one in asked:
+        yield one.slice
+        used.append(one._replace(slice=one.slice._replace(outputs={})))
+
+
+def _asked(model: Model, path: str, known: Values) -> Iterator[_Asked]:
+    """Yield what the model says of each slice; one at a time goes through it."""
     kind = model.info.out_of_distribution if model.info else None
     wanted = [(path, index) for index in range(slice_grid(path).count)]
     for facts, pixels in decode_all(wanted, model.reading):
         if pixels is None:
             raise UnreadableImageError(facts.error)
-        outputs = model.outputs(pixels[None], known)
+        outputs = dict(model.outputs(pixels[None], known))
         if not all(np.isfinite(found).all() for found in outputs.values()):
             raise UnreadableImageError("the model answers with what is no number")
-        features = outputs.get(FEATURES)
+        features, score, unlike = outputs.pop(FEATURES, None), None, None
         if kind is not None and features is not None:
-            seen.append((float(kind.score(features)[0]), bool(kind.unlike(features, pixels[None])[0])))
+            score, unlike = float(kind.score(features)[0]), bool(kind.unlike(features, pixels[None])[0])
         spacing = facts.slice_spacing, facts.row_spacing, facts.column_spacing
-        yield Slice(outputs, facts.width, facts.height, spacing)
+        told = Slice(outputs, facts.width, facts.height, spacing)
+        yield _Asked(told, score, unlike, bool(is_background(pixels[None])[0]))

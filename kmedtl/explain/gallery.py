@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -22,22 +23,30 @@ def explained(
     hidden: Collection[str] = (),
     own: Callable[[Examples, Sequence[Case], np.ndarray], tuple[np.ndarray, np.ndarray]] | None = None,
     fields: np.ndarray | None = None,
+    shown: Callable[[int, str, int], tuple[int, str]] | None = None,
 ) -> list[ExampleImage]:
     """Return a picture of each case, with the map of the output and column that it is of.
 
     Args:
         choose: examples → their cases.
-        images: uint8 (N, H, W, C), in the order of the examples.
+        images: uint8 (N, H, W, C), in the order of the examples, unless `shown` finds theirs.
         method: a key of `METHODS`.
         hidden: ids that are not shown.
         own: (examples, cases, their pixels) → the task's own pictures and maps, in the place of images and method; a
             map of NaN is left to the method.
         fields: what is known beside the images, float32 (N, D), where the model takes it.
+        shown: (row of examples, output, column) → the image that stands for it and which it is, where examples are
+            volumes.
     """
-    visible = ~np.isin(examples.ids, list(hidden))
-    examples, inputs = examples.of(visible), ModelInputs(images, fields).of(visible)
+    visible = np.flatnonzero(~np.isin(examples.ids, list(hidden)))
+    examples = examples.of(visible)
     cases = choose(examples)
-    pixels, beside = inputs.of(np.array([case.row for case in cases], int))
+    rows = [int(visible[case.row]) for case in cases]
+    if shown:
+        found = [shown(row, case.output, case.column) for row, case in zip(rows, cases, strict=True)]
+        rows = [row for row, _ in found]
+        cases = [replace(case, caption=f"{case.caption}. {one}") for case, (_, one) in zip(cases, found, strict=True)]
+    pixels, beside = ModelInputs(images, fields).of(np.array(rows, int))
     pictures, maps = pixels, np.full(pixels.shape[:3], np.nan, np.float32)
     if own and cases:
         pictures, maps = own(examples, cases, pixels)

@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from kmedtl.data.bags import Bags
 from kmedtl.edge import model_info
 from kmedtl.edge.litert import LiteRTModel
 from kmedtl.edge.model_info import ModelInfo
@@ -36,12 +37,16 @@ class LabelledImages:
     """Images of a split, with what is known of them and what the model put out.
 
     Attributes:
+        inputs: a row an image or slice.
+        examples: a row an image or volume.
+        bags: which slices are of which volume.
         held_out: by output what is added to a file's outputs, (N, …), so that they are as if nothing in the model had
             been fitted to these images; see `kmedtl.runs.fusion`. Empty: nothing was.
     """
 
     inputs: ModelInputs
     examples: Examples
+    bags: Bags
     held_out: Outputs = field(default_factory=dict)
 
 
@@ -97,7 +102,7 @@ def export(subject: TrainedModel, folder: Path, formats: Collection[str], thorou
             rows.append(aborted(path, subject.headline, subject.task.drift_titles))
             continue
         runtime = open_runtime(path)
-        outputs = runtime(*subject.test.inputs)
+        outputs = subject.test.bags.outputs(runtime(*subject.test.inputs))
         fit, info = (subject.fit, subject.info) if format in AS_TRAINED else _fitted_anew(subject, runtime)
         row = _compared(subject, subject.test, path, format, outputs, fit)
         row = replace(row, made=_told(chosen) if format == "int8" else "")
@@ -110,7 +115,7 @@ def _fitted_anew(subject: TrainedModel, runtime: ModelFile) -> tuple[Fit, ModelI
     """Return what validation says of a file: its decoder, and from when on an image is unlike."""
     known, info = subject.validation, subject.info
     outputs, settings = runtime(*known.inputs), subject.recipe.evaluation
-    seen = replace(known.examples, outputs=outputs).shifted(known.held_out)
+    seen = replace(known.examples, outputs=known.bags.outputs(outputs)).shifted(known.held_out)
     fit = subject.task.fit_decoder(subject.question, settings, seen, subject.recipe.seed, subject.fit.decoder)
     kind = info.out_of_distribution
     if kind is not None:
@@ -134,7 +139,7 @@ def _on_validation(subject: TrainedModel, file: bytes, path: Path) -> Parity:
         return aborted(path, subject.headline, subject.task.drift_titles)
     runtime, known = LiteRTModel(path), subject.validation
     fit, _ = _fitted_anew(subject, runtime)
-    return _compared(subject, known, path, "int8", runtime(*known.inputs), fit)
+    return _compared(subject, known, path, "int8", known.bags.outputs(runtime(*known.inputs)), fit)
 
 
 def _told(attempts: list[QuantizationAttempt]) -> str:

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import sys
 import tempfile
 from collections.abc import Callable, Iterable
@@ -133,9 +134,15 @@ def _contents(folder: Path, names: Iterable[str] | None = None) -> dict[str, Any
 
 
 def stamp(path: str | Path) -> str:
-    """Return what changes when a file does, its permissions included; a file that is not there has a stamp too."""
+    """Return what changes when a file does, its permissions included; a file that is not there has a stamp too.
+
+    That of a folder is made of the stamps of what lies right in it.
+    """
     try:
         status = Path(path).stat()
+        if stat.S_ISDIR(status.st_mode):
+            inside = "\n".join(f"{file.name} {stamp(file)}" for file in sorted(Path(path).iterdir()))
+            return hashlib.sha256(inside.encode(errors="surrogateescape")).hexdigest()
     except OSError:
         return "absent"
     return "-".join(map(str, (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)))

@@ -72,5 +72,7 @@ def multiplications(model: keras.Model) -> float:
 
 def _examples(job: TrainingJob, outputs: Mapping[str, np.ndarray]) -> Examples:
     part = job.data["val"]
-    ids, patients = (part.table[name].to_numpy(object) for name in ("id", "patient"))
-    return Examples(ids, patients, part.targets, outputs, part.table[list(job.task.columns)])
+    bags, targets = part.bags, part.bags.known(part.targets)
+    table = bags.table(part.table)
+    ids, patients = (table[name].to_numpy(object) for name in ("id", "patient"))
+    return Examples(ids, patients, targets, bags.outputs(outputs), table[list(job.task.columns)])

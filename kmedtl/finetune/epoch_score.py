@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from kmedtl.data.pipeline import Pipeline
 from kmedtl.edge.tasks.task import Outputs
 from kmedtl.finetune.job import TrainingJob
 from kmedtl.finetune.shifted_validation import corrupted_rows
@@ -20,14 +21,15 @@ def validation_metrics(job: TrainingJob, outputs: Mapping[str, Outputs]) -> dict
     Args:
         outputs: of each split but the training images.
     """
-    targets = job.data["val"].targets
-    figures = job.task.score(job.question, outputs["val"], targets)
+    bags = job.data["val"].bags
+    found, targets = bags.outputs(outputs["val"]), bags.known(job.data["val"].targets)
+    figures = job.task.score(job.question, found, targets)
     return {
-        "val_loss": mean_loss(job.losses(), targets, outputs["val"]),
+        "val_loss": mean_loss(job.losses(), targets, found),
         "figures": {f"val_{name}": value for name, value in figures.items()},
         "score": _worst(job, outputs["shift"])
         if job.training.select == "worst_shift"
-        else job.task.select(job.question, job.training, outputs["val"], targets),
+        else job.task.select(job.question, job.training, found, targets),
     }
 
 
@@ -39,10 +41,12 @@ def mean_loss(losses: Mapping[str, keras.losses.Loss], targets: Targets, outputs
 def _worst(job: TrainingJob, outputs: Outputs) -> float:
     """Return the lowest headline figure over the corruptions of `shifted`."""
     shifted = job.data["shift"]
-    return min(
-        next(iter(job.task.score(job.question, _part(outputs, rows), _part(shifted.targets, rows)).values()))
-        for rows in corrupted_rows(shifted)
-    )
+    return min(_headline(job, shifted.of(rows), _part(outputs, rows)) for rows in corrupted_rows(shifted))
+
+
+def _headline(job: TrainingJob, part: Pipeline, outputs: Outputs) -> float:
+    figures = job.task.score(job.question, part.bags.outputs(outputs), part.bags.known(part.targets))
+    return next(iter(figures.values()))
 
 
 def _part(arrays: Mapping[str, np.ndarray], rows: np.ndarray) -> dict[str, np.ndarray]:

@@ -35,6 +35,7 @@ def shifted(validation: Pipeline, seed: int, images: int = 150) -> Pipeline:
         {name: np.concatenate([array] * len(corruptions)) for name, array in targets.items()},
         validation.batch_size,
         fields=repeated,
+        pooling=validation.pooling,
     )
 
 

@@ -137,8 +137,12 @@ def _waiting(decoded: _Decoded, index: int) -> Answer | Failure:
 
 
 def _digest(path: str) -> str:
-    from hashlib import file_digest  # brings OpenSSL, 4 MB, which a process that only predicts can do without
+    """Return SHA-256 of a file, or of the files of a folder, hexadecimal."""
+    from hashlib import file_digest, sha256  # brings OpenSSL, 4 MB, which a process that only predicts can do without
 
+    if Path(path).is_dir():
+        files = sorted(file for file in Path(path).iterdir() if file.is_file())
+        return sha256("\n".join(_digest(str(file)) for file in files).encode()).hexdigest()
     with open(path, "rb") as content:
         return file_digest(content, "sha256").hexdigest()
 

@@ -51,6 +51,27 @@ def read_series(files: Sequence[Path]) -> Stored:
         UnreadableImageError: a file that cannot be read, which is told by its number in `files`, or files that are no
             one evenly spaced volume, and why.
     """
+    tags = _series_tags(files)
+    order, affine = _order(tags)
+    return _filled(tags, affine, "dicom_series", (_slice(files[index], 1 + index, len(files)) for index in order))
+
+
+def blank_series(files: Sequence[Path]) -> Stored:
+    """Return what `read_series` does as far as the headers say it: its voxels are 0, uint8, and take no room.
+
+    Raises:
+        UnreadableImageError: as of `read_series`, as far as the headers tell.
+    """
+    return _blank(_series_tags(files), "dicom_series")
+
+
+def _blank(tags: Sequence[SliceTags], kind: Kind) -> Stored:
+    _, affine = _order(tags)
+    values = np.broadcast_to(np.uint8(0), (len(tags), *tags[0].size))
+    return Stored(values, affine, 0, _modality(tags), kind)
+
+
+def _series_tags(files: Sequence[Path]) -> list[SliceTags]:
     tags = []
     for number, path in enumerate(progress(files, "Reading headers", unit="file"), 1):
         with _counted(number, len(files)), readable(path), opened(path, stop_before_pixels=True) as data:
@@ -59,8 +80,7 @@ def read_series(files: Sequence[Path]) -> Stored:
     copies = len(tags) - len({(one.instance, one.position) for one in tags})
     if copies:  # else they would look like time points
         raise refusal("doubled slices", "each slice once", f"{copies} copies of slices", "Take the copies out")
-    order, affine = _order(tags)
-    return _filled(tags, affine, "dicom_series", (_slice(files[index], 1 + index, len(files)) for index in order))
+    return tags
 
 
 def read_frames(path: Path) -> Stored:
@@ -70,23 +90,35 @@ def read_frames(path: Path) -> Stored:
         UnreadableImageError: the file cannot be read, or its frames are no one evenly spaced volume, and why.
     """
     with readable(path), opened(path) as data:
-        _check_kind(data)
-        count = _frames(data)
-        if "PerFrameFunctionalGroupsSequence" not in data:
-            raise refusal(
-                "frames without positions", "an enhanced multi-frame file, or a folder of slices",
-                f"{count} frame{'s' if count > 1 else ''}, and nothing says where",
-                "Give the folder of a series; films and single slices are read as images",
-            )  # fmt: skip
-        frames = [tags_of_frame(data, number) for number in range(count)]
-        tags = []
-        for number, frame in enumerate(frames, 1):
-            with _counted(number, count):
-                tags.append(_slice_tags(frame))
+        frames, tags = _frame_tags(data)
         order, affine = _order(tags)
         check_pixel_tags(data)
         slices = (_values(stored_values(data, index), frames[index]) for index in order)
         return _filled(tags, affine, "dicom_frames", slices)
+
+
+def blank_frames(path: Path) -> Stored:
+    """Return of an enhanced file what `blank_series` does of files."""
+    with readable(path), opened(path, stop_before_pixels=True) as data:
+        return _blank(_frame_tags(data)[1], "dicom_frames")
+
+
+def _frame_tags(data: pydicom.Dataset) -> tuple[list[pydicom.Dataset], list[SliceTags]]:
+    """Return the tags of each frame, functional groups laid over, and what they say of its slice."""
+    _check_kind(data)
+    count = _frames(data)
+    if "PerFrameFunctionalGroupsSequence" not in data:
+        raise refusal(
+            "frames without positions", "an enhanced multi-frame file, or a folder of slices",
+            f"{count} frame{'s' if count > 1 else ''}, and nothing says where",
+            "Give the folder of a series; films and single slices are read as images",
+        )  # fmt: skip
+    frames = [tags_of_frame(data, number) for number in range(count)]
+    tags = []
+    for number, frame in enumerate(frames, 1):
+        with _counted(number, count):
+            tags.append(_slice_tags(frame))
+    return frames, tags
 
 
 def is_multi_frame(path: Path) -> bool:
@@ -123,8 +155,11 @@ def _filled(tags: Sequence[SliceTags], affine: np.ndarray, kind: Kind, slices: I
         raise refusal("values", "something imaged", "padding alone", "Export the series again")
     if padding.any():
         values[padding] = np.nanmin(values)
-    modality = tags[0].modality
-    return Stored(values, affine, 0, modality if modality in MODALITIES else "", kind)
+    return Stored(values, affine, 0, _modality(tags), kind)
+
+
+def _modality(tags: Sequence[SliceTags]) -> str:
+    return tags[0].modality if tags[0].modality in MODALITIES else ""
 
 
 def _order(tags: Sequence[SliceTags]) -> tuple[np.ndarray, np.ndarray]:

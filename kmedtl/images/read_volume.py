@@ -72,8 +72,32 @@ def _stored(path: Path) -> Stored:
     raise refusal("not a volume", VOLUME_FORMATS, f"another file, {path.suffix or 'no suffix'}", "Convert it to NIfTI")
 
 
+def read_blank_volume(path: str | Path) -> Stored:
+    """Return what a file's or a folder's headers say of its voxels, which are 0, uint8, and take no room.
+
+    Raises:
+        UnreadableImageError, UserError: as of `read_volume`, as far as headers tell.
+    """
+    path = Path(path)
+    if path.is_dir():
+        from kmedtl.images.dicom_series import blank_frames, blank_series, is_multi_frame
+
+        files = _series_in(path)
+        return blank_frames(files[0]) if len(files) == 1 and is_multi_frame(files[0]) else blank_series(files)
+    from kmedtl.images.nifti import read_blank
+
+    return read_blank(path)
+
+
 def _of_folder(folder: Path) -> Stored:
     from kmedtl.images.dicom_series import is_multi_frame, read_frames, read_series
+
+    files = _series_in(folder)
+    return read_frames(files[0]) if len(files) == 1 and is_multi_frame(files[0]) else read_series(files)
+
+
+def _series_in(folder: Path) -> tuple[Path, ...]:
+    """Return the files of the one series in a folder."""
     from kmedtl.images.dicom_tree import series_in
 
     tree = series_in(folder)
@@ -90,9 +114,7 @@ def _of_folder(folder: Path) -> Stored:
             "several series" if tree.series else "no series", "one DICOM series in a folder", received, remedy
         )
     (files,) = tree.series.values()
-    if len(files) == 1 and is_multi_frame(files[0]):
-        return read_frames(files[0])
-    return read_series(files)
+    return files
 
 
 def _check_grid(mask: Volume, like: Volume) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,11 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from kmedtl.images.file_kinds import is_nifti
-from kmedtl.images.nifti import read_blank
 from kmedtl.images.pixels import UnreadableImageError
 from kmedtl.images.read_image import Picture, from_array
+from kmedtl.images.read_volume import read_blank_volume
 from kmedtl.images.reading import Reading
-from kmedtl.images.volume import Volume, arranged, refusal, spacing_of
+from kmedtl.images.volume import Kind, Volume, arranged, refusal, spacing_of
 from kmedtl.images.volume_window import HounsfieldWindow, PercentileWindow, VolumeWindow, levels
 
 MODE, BITS = "VOLUME", 16  # what stands for the mode and the depth of a slice
@@ -29,30 +30,33 @@ class SliceGrid:
 
 
 def is_volume(path: str | Path) -> bool:
-    """Tell by its suffix whether a file is sliced where images are wanted: NIfTI is, DICOM files are images."""
-    return is_nifti(Path(path))
+    """Tell whether a path is sliced where images are wanted: NIfTI is by its suffix, and so are folders, of a series.
+
+    DICOM files are images.
+    """
+    return is_nifti(Path(path)) or os.path.isdir(path)
 
 
 def slice_grid(path: str | Path) -> SliceGrid:
-    """Return what the header of a NIfTI file says of the slices that `read_volume` cuts it into; no voxel is read.
+    """Return what the headers of a volume say of the slices that `read_volume` cuts it into; no voxel is read.
 
     Raises:
         UnreadableImageError, UserError: as of `read_volume`, as far as headers tell.
     """
-    stored = read_blank(Path(path))
+    stored = read_blank_volume(path)
     return SliceGrid(stored.values.shape[stored.sliced], spacing_of(stored.affine)[stored.sliced])
 
 
 def blank_volume(path: str | Path) -> Volume:
-    """Return a NIfTI file's volume with values of 0, uint8: where its voxels lie, for labels to be written there.
+    """Return a volume with values of 0, uint8: where its voxels lie, for labels to be written there.
 
     Raises:
         UnreadableImageError, UserError: as of `slice_grid`.
     """
-    return arranged(read_blank(Path(path)))
+    return arranged(read_blank_volume(path))
 
 
-def window_of(reading: Reading) -> VolumeWindow:
+def window_of(reading: Reading, kind: Kind) -> VolumeWindow:
     """Return the part of a volume's values that is seen: a window with numbers, in Hounsfield units, or percentiles.
 
     Raises:
@@ -60,7 +64,8 @@ def window_of(reading: Reading) -> VolumeWindow:
     """
     window = reading.window
     if window.center is not None and window.width is not None:
-        return HounsfieldWindow(window.center + reading.pixel_offset, window.width)
+        offset = reading.pixel_offset if kind == "nifti" else 0.0
+        return HounsfieldWindow(window.center + offset, window.width)
     if window.name:
         remedy = "Set data.window.center and data.window.width, or neither"
         raise refusal("the window", "numbers, or percentiles of each volume", f"the name {window.name}", remedy)
@@ -73,7 +78,7 @@ def pictures(volume: Volume, reading: Reading, indices: Iterable[int]) -> Iterat
     Raises:
         UnreadableImageError: an index beyond the volume, or as of `levels` and `window_of`.
     """
-    shown = levels(volume, window_of(reading))
+    shown = levels(volume, window_of(reading, volume.kind))
     count, height, width = shown.shape
     between, rows, columns = volume.spacing
     for index in indices:

@@ -47,8 +47,14 @@ class Data:
         pixel_offset: what was added to the values of such images, other than DICOM, before they were stored: 32768
             where Hounsfield units lie in an unsigned 16-bit PNG.
         frames: of multi-frame DICOM images: `middle`, `all` (each an image of its own) or a number from 0 on.
+        series: whether DICOM files are `images`, or slices of `volumes`, which their SeriesInstanceUID tells apart;
+            `auto`: volumes where every image of the source says where in the patient it lies, with five files a series
+            or more, labelled alike (`kmedtl.data.sources.series_rows`).
         neighbours: of slices of volumes: how many on each side the model sees beside the slice, as channels in their
             order, 0 or 1; 1 takes channels: 3.
+        slices: how the answers for the slices of a volume become one, where a task answers for a volume as a whole:
+            `mean` of their outputs, or `max`, the largest of each; slices of background have no say. See
+            `kmedtl.edge.pooling`.
         structures: name → what marks it in masks: a pixel's value, such as 255; a colour, such as "#ff0000"; or a
             pattern of mask files' names, such as `*_lung*`, of which every pixel above 0 counts. Files that fit no
             pattern go by the values; of DICOM Segmentations values are the numbers of segments, and patterns may also
@@ -93,7 +99,9 @@ class Data:
     pixel_offset: float = 0.0
     aspect: Aspect = "stretch"
     frames: int | Literal["middle", "all"] = "middle"
+    series: Literal["auto", "images", "volumes"] = "auto"
     neighbours: int = 0
+    slices: Literal["mean", "max"] = "mean"
     structures: Mapping[str, Any] = field(default_factory=dict)
     missing_masks: Literal["refuse", "empty", "leave_out"] = "refuse"
     soft_masks: Literal["refuse", "threshold"] = "refuse"

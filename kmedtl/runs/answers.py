@@ -10,9 +10,11 @@ import keras
 import numpy as np
 import pandas as pd
 
+from kmedtl.data.bags import Bags
 from kmedtl.data.pipeline import Pipeline
 from kmedtl.edge.out_of_distribution import OutOfDistribution
 from kmedtl.edge.shapes import FEATURES, ModelInputs
+from kmedtl.edge.tasks.task import Outputs
 from kmedtl.explain.features import outputs_and_features
 from kmedtl.recipe import Recipe
 from kmedtl.statistics.out_of_distribution import fit, fit_layout
@@ -24,28 +26,41 @@ KNOWN_IMAGES = 1000  # of training, that tell what kind of image the model knows
 
 @dataclass(frozen=True)
 class Answers:
-    """What a model answers for N images.
+    """What a model answers for a split's images, or for its volumes by their slices.
 
     Attributes:
-        table: of the split.
-        inputs: what the model is given.
-        features: of the last layer but one, float32 (N, D).
-        examples: targets and outputs.
+        table: of the split, a row an image or slice.
+        inputs: what the model is given, likewise.
+        features: of the last layer but one, float32 (N, D), likewise.
+        examples: targets and outputs of images or volumes.
+        bags: which slices are of which volume.
+        outputs: of each image or slice.
     """
 
     table: pd.DataFrame
     inputs: ModelInputs
     features: np.ndarray
     examples: Examples
+    bags: Bags
+    outputs: Outputs
+
+    def telling_slice(self, volume: int, output: str, column: int) -> tuple[int, str]:
+        """Return the row of the slice of a volume of which a number of an output is highest, and how it is called."""
+        rows = np.flatnonzero(self.bags.of == volume)
+        row = int(rows[self.outputs[output][rows, column].argmax()])
+        return row, f"Shown is slice {self.table['frame'].iloc[row]}, of the highest output"
 
 
 def answers_of(model: keras.Model, part: Pipeline, recipe: Recipe) -> Answers:
     """Return the model's answers for a split."""
     inputs = part.inputs()
     outputs = outputs_and_features(model, *inputs)
-    ids, patients = (part.table[name].to_numpy(object) for name in ("id", "patient"))
-    groups = part.table[[*recipe.evaluation.groups, *task_of(recipe.task).columns]]
-    return Answers(part.table, inputs, outputs[FEATURES], Examples(ids, patients, part.targets, outputs, groups))
+    bags = part.bags
+    table = bags.table(part.table)
+    ids, patients = (table[name].to_numpy(object) for name in ("id", "patient"))
+    groups = table[[*recipe.evaluation.groups, *task_of(recipe.task).columns]]
+    examples = Examples(ids, patients, bags.known(part.targets), bags.outputs(outputs), groups)
+    return Answers(part.table, inputs, outputs[FEATURES], examples, bags, outputs)
 
 
 def known_images(model: keras.Model, training: Pipeline, validation: Answers, seed: int) -> OutOfDistribution:
@@ -70,8 +85,8 @@ def predictions_of(
 
 
 def _table(answers: Answers, known: OutOfDistribution, recipe: Recipe, question: Any, decoder: Any) -> pd.DataFrame:
-    images = answers.table[["id", "patient", "split"]].reset_index(drop=True)
+    images = answers.bags.table(answers.table)[["id", "patient", "split"]].reset_index(drop=True)
     columns = task_of(recipe.task).table(question, answers.examples, decoder)
     groups = answers.examples.groups.reset_index(drop=True)
-    unlike = known.unlike(answers.features, answers.inputs.images)
+    unlike = answers.bags.most(known.unlike(answers.features, answers.inputs.images))
     return pd.concat([images, columns, groups], axis=1).assign(unlike_training=unlike.astype(int))

@@ -13,6 +13,7 @@ from kmedtl.data.tabular import DROPPED, FieldInput, field_input, learned_fields
 from kmedtl.recipe import Recipe
 from kmedtl.runs.prepare import Prepared
 from kmedtl.runs.result import SYNTHETIC
+from kmedtl.runs.volumes import pooling_of
 from kmedtl.system.printable import shown
 from kmedtl.system.text_tables import shortened
 from kmedtl.tasks import task_of
@@ -38,12 +39,13 @@ def divided(recipe: Recipe, data: Prepared, table: pd.DataFrame) -> tuple[pd.Dat
         return field_input(fields, part, DROPPED if split == "train" else 0.0)
 
     parts = pipelines(
-        data.store, table, recipe.data.batch_size, data.targets.of, task.moves, beside if fields else None
-    )
-    task.check(data.question, {split: part.targets for split, part in parts.items()})
-    validation = parts["val"]
-    patients = validation.table["patient"].to_numpy(object)
-    task.check_validation(data.question, recipe.evaluation, validation.targets, patients)
+        data.store, table, recipe.data.batch_size, data.targets.of, task.moves, beside if fields else None,
+        pooling_of(recipe, table),
+    )  # fmt: skip
+    targets = {split: part.bags.known(part.targets) for split, part in parts.items()}
+    task.check(data.question, targets)
+    patients = parts["val"].bags.table(parts["val"].table)["patient"].to_numpy(object)
+    task.check_validation(data.question, recipe.evaluation, targets["val"], patients)
     return table, parts
 
 

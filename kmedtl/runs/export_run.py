@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from kmedtl.data import sources
+from kmedtl.data.bags import Bags
 from kmedtl.data.manifest import Manifest
 from kmedtl.data.tabular import encoded
 from kmedtl.edge.model_info import ModelInfo
@@ -25,6 +26,7 @@ from kmedtl.export.provenance import hashes
 from kmedtl.export.runtimes import load_keras
 from kmedtl.files.csv_tables import read_csv
 from kmedtl.files.json_files import write_json
+from kmedtl.images.background import is_background, without_say
 from kmedtl.images.decode import decode_all
 from kmedtl.images.reading import Reading
 from kmedtl.report.page import drift_cell
@@ -131,12 +133,16 @@ def _times(row: Parity, measured: Mapping[tuple[str, int], Footprint]) -> list[s
 def _examples(
     run: FinishedRun, model: keras.Model, manifest: Manifest, split: str, log: Callable[[str], None]
 ) -> LabelledImages:
-    """Return a split's images, from their files, and the model's answers to those that can still be read."""
-    examples = run.examples(split)
-    files = manifest.table.set_index("id").reindex(examples.ids)
-    there = files["path"].notna().to_numpy(copy=True)
-    readable, inputs = _inputs(run.info, files[there])
-    there[there] = readable
+    """Return a split's images or volumes, from their files, and the model's answers to those that can be read."""
+    examples, rule = run.examples(split), run.info.slices
+    whose = pd.Index(examples.ids).get_indexer(manifest.table["volume" if rule else "id"])
+    order = np.argsort(whose, kind="stable")[(whose < 0).sum() :]
+    readable, inputs = _inputs(run.info, manifest.table.iloc[order])
+    whose = whose[order][readable]
+    if rule:
+        seen = ~without_say(is_background(inputs.images), whose)
+        inputs, whose = inputs.of(seen), whose[seen]
+    there = np.isin(np.arange(len(examples.ids)), whose)
     absent = examples.ids[~there]
     if len(absent):
         missing = f"{len(absent)} of the run's {len(there)} {split} images, first: {absent[0]}"
@@ -145,10 +151,11 @@ def _examples(
         log(f"Note: {manifest.source} has no longer {missing}; the others are used.")
     # Answered anew: what a run folder keeps of large outputs is rounded.
     kept = examples.of(there)
-    answered = replace(kept, outputs=outputs_and_features(model, *inputs))
+    bags = Bags(pd.factorize(whose)[0], rule)
+    answered = replace(kept, outputs=bags.outputs(outputs_and_features(model, *inputs)))
     cross_fitted = split == "val" and bool(run.recipe.tabular) and not FUSIONS[run.recipe.fusion].in_training
     held_out = {name: kept.outputs[name] - answered.outputs[name] for name in kept.outputs if name != FEATURES}
-    return LabelledImages(inputs, answered, held_out if cross_fitted else {})
+    return LabelledImages(inputs, answered, bags, held_out if cross_fitted else {})
 
 
 def _inputs(info: ModelInfo, table: pd.DataFrame) -> tuple[np.ndarray, ModelInputs]:

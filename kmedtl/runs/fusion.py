@@ -79,22 +79,24 @@ def join(
         return Joined(model)
     fusion, train = FUSIONS[recipe.fusion], data["train"]
     losses = task_of(recipe.task).network().losses(question, None, recipe.training, False)
+    known = train.bags.known(train.targets)
     linear = {
-        name: fit_linear(_beside(train), train.targets[name], loss, model.output[name].shape[-1])
+        name: fit_linear(_beside(train), known[name], loss, model.output[name].shape[-1])
         for name, loss in losses.items()
     }
-    image = {split: fusion.alone(model, data[split]) for split in JUDGED}
+    image = {split: data[split].bags.outputs(fusion.alone(model, data[split])) for split in JUDGED}
     fields = {split: _put_out(linear, _beside(data[split])) for split in JUDGED}
     joined = fusion.join(Joined(model, image=image, fields=fields), linear, losses, data["val"], recipe.seed)
     if joined.weights:
         told = " + ".join(f"{weight:.2f} · {name}" for name, weight in joined.weights.items())
-        log(f"Fields: {told}, stacked on {len(data['val'].table)} validation images.")
+        log(f"Fields: {told}, stacked on {len(data['val'].bags.first)} validation images.")
     return joined
 
 
 def _beside(part: Pipeline) -> np.ndarray:
+    """Return the fields of each image or volume, float32 (N, D)."""
     assert part.beside is not None  # as of every split of a recipe that names fields
-    return part.beside
+    return part.beside[part.bags.first]
 
 
 def _of_pixels(model: keras.Model, part: Pipeline) -> Outputs:
@@ -115,10 +117,11 @@ def _stacked(joined: Joined, linear: Linear, losses: Losses, validation: Pipelin
 
     What the decoder is fitted on is cross-fitted: each patient's outputs are joined by weights that the others chose.
     """
-    folds = _folds(validation.table["patient"].to_numpy(str), seed)
+    bags, known = validation.bags, validation.bags.known(validation.targets)
+    folds = _folds(bags.table(validation.table)["patient"].to_numpy(str), seed)
     additions, held_out, weights = {}, {}, {}
     for name, loss in losses.items():
-        image, fields, targets = joined.image["val"][name], joined.fields["val"][name], validation.targets[name]
+        image, fields, targets = joined.image["val"][name], joined.fields["val"][name], known[name]
         scale, share, shift = fit_sum(image, fields, targets, loss)
         apart = np.empty_like(image)
         for fold in set(folds.tolist()):

@@ -12,7 +12,7 @@ from kmedtl.edge.fields import Values
 from kmedtl.edge.given_fields import Given, check_names, given_fields
 from kmedtl.edge.inputs import gathered
 from kmedtl.edge.output_formats import GAPS
-from kmedtl.edge.predictor import Model, Prediction, answer_pixels, predict_files
+from kmedtl.edge.predictor import NO_IMAGES, Model, Prediction, answer_pixels, predict_files
 from kmedtl.errors import UserError
 from kmedtl.images.pixels import UnreadableImageError
 from kmedtl.images.read_image import from_array
@@ -58,7 +58,12 @@ def answers(model: Model, images: Images, fields: Known = None) -> pd.DataFrame:
             for number, (image, beside) in enumerate(zip(arrays, known, strict=True))
         ]
     elif len(paths) == len(listed):
-        found = [seen.prediction for seen in predict_files(model, list(_files(paths)), _given(model, fields))]
+        found = [
+            seen.prediction
+            for seen in predict_files(
+                model, list(_files(paths, model.info is not None and model.info.takes_volumes)), _given(model, fields)
+            )
+        ]
     else:
         kinds = {np.ndarray if isinstance(image, np.ndarray) else type(image) for image in listed}
         received = ", ".join(sorted(kind.__name__ for kind in kinds))
@@ -90,10 +95,10 @@ def _given(model: Model, fields: Known) -> Given:
     return given
 
 
-def _files(paths: Sequence[str | Path]) -> Iterator[str]:
+def _files(paths: Sequence[str | Path], volumes: bool) -> Iterator[str]:
     for path in map(str, paths):
         if Path(path).is_dir():
-            with gathered([path]) as places:
+            with gathered([path], volumes=volumes) as places:
                 yield from places
         else:
             yield path
@@ -101,6 +106,8 @@ def _files(paths: Sequence[str | Path]) -> Iterator[str]:
 
 def _of_array(model: Model, name: str, image: np.ndarray, known: Values) -> Prediction:
     size = image.shape[1], image.shape[0]
+    if model.info and model.info.takes_volumes:
+        return Prediction(name, error=NO_IMAGES)
     try:
         return answer_pixels(model, name, from_array(image, model.reading), size, known=known)
     except UnreadableImageError as error:

@@ -17,6 +17,7 @@ from kmedtl.audit.volumes import volume_notes
 from kmedtl.backbones import registry
 from kmedtl.backbones.weights import card_of
 from kmedtl.data import sources, store
+from kmedtl.data.bags import check_known
 from kmedtl.data.manifest import BETWEEN, SIZES, SPACINGS, Labels, Manifest, check_order
 from kmedtl.data.store import Store
 from kmedtl.data.tabular import with_columns
@@ -24,6 +25,7 @@ from kmedtl.ensemble.teacher import check_teacher
 from kmedtl.errors import UserError
 from kmedtl.recipe import Backbone, Data, Recipe
 from kmedtl.runs.train import check_network
+from kmedtl.runs.volumes import pooling_of, without_background
 from kmedtl.statistics.groups import check_columns
 from kmedtl.tasks import needs_labels, task_of
 from kmedtl.tasks.task import KnownTargets
@@ -108,7 +110,14 @@ def prepare_images(recipe: Recipe, check: Callable[[Any, Manifest], None] = lamb
         check(question, usable)
         return question, usable
 
-    return prepare(recipe.data, recipe.seed, labels_of(recipe.task), checked, recipe.tabular)
+    found = prepare(recipe.data, recipe.seed, labels_of(recipe.task), checked, recipe.tabular)
+    return _with_seen_slices(found, recipe)
+
+
+def _with_seen_slices(data: Prepared, recipe: Recipe) -> Prepared:
+    """Return the images; of volumes that are answered as a whole without slices of background, and what is told."""
+    table, told = without_background(recipe, data.store, data.table)
+    return replace(data, table=table, audit=replace(data.audit, warnings=(*data.audit.warnings, *told)))
 
 
 def ask(recipe: Recipe, manifest: Manifest) -> tuple[Any, Manifest]:
@@ -141,7 +150,7 @@ def look(recipe: Recipe) -> Prepared:
 
     found = prepare(data, recipe.seed, "wanted" if labelled else "unasked", asked, recipe.tabular)
     try:
-        return with_targets(found, recipe) if found.question else found
+        return with_targets(_with_seen_slices(found, recipe), recipe) if found.question else found
     except UserError as error:
         warnings = (_refused(error, found.manifest), *found.audit.warnings)
         return replace(found, audit=replace(found.audit, warnings=warnings))
@@ -163,6 +172,8 @@ def with_targets(data: Prepared, recipe: Recipe) -> Prepared:
         UserError: what the task cannot use, such as masks of another size than their image.
     """
     known = task_of(recipe.task).targets(data.question, recipe.data, data.manifest, data.table)
+    if rule := pooling_of(recipe, data.table):
+        check_known(data.table, known.of(data.table), rule, data.manifest.source)
     audited = replace(data.audit, warnings=(*data.audit.warnings, *known.notes))
     table = data.table if known.strata is None else data.table.assign(stratum=known.strata)
     return replace(data, audit=audited, table=table, targets=known, question=known.question or data.question)

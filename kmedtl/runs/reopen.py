@@ -66,9 +66,10 @@ def test_images(run: FinishedRun, limit: int | None, log: Callable[[str], None])
     """
     judged = run.predictions[run.predictions["split"] == "test"].set_index("id")[["patient"]]
     examples = run.examples("test")
-    found = prepare_images(run.recipe)
-    table = found.table[found.table["id"].isin(judged.index)].assign(split="test")
-    absent = judged.index.difference(pd.Index(table["id"]))
+    found, pooling = prepare_images(run.recipe), run.info.slices
+    name = "volume" if pooling else "id"  # that an answer goes by
+    table = found.table[found.table[name].isin(judged.index)].assign(split="test")
+    absent = judged.index.difference(pd.Index(table[name]))
     if len(absent):
         missing = f"{len(absent)} of the run's {len(judged)} test images, first: {absent[0]}"
         if len(table) < 2:
@@ -79,7 +80,7 @@ def test_images(run: FinishedRun, limit: int | None, log: Callable[[str], None])
         log(f"Note: {run.recipe.data.source} has no longer {missing}; the others are judged.")
     if limit:
         table = splits.limit(table, limit, run.recipe.seed)
-    table = table.drop(columns="patient").join(judged, on="id").sort_values("record", ignore_index=True)
-    targets = examples.in_order_of(table["id"]).targets
+    table = table.drop(columns="patient").join(judged, on=name).sort_values("record", ignore_index=True)
+    targets = examples.in_order_of(table[name]).targets
     fields = field_input(run.info.fields, table) if run.info.fields else None
-    return Pipeline(found.store, table, targets, run.recipe.data.batch_size, fields=fields)
+    return Pipeline(found.store, table, targets, run.recipe.data.batch_size, fields=fields, pooling=pooling)

@@ -181,8 +181,8 @@ def _estimates(run: FinishedRun, examples: Examples, decoder: Any, unlike: np.nd
 
 
 def _table(run: FinishedRun, part: Pipeline, examples: Examples, unlike: np.ndarray | None) -> pd.DataFrame:
-    """Return a row an image, with the columns of predictions.csv."""
-    images = part.table[["id", "patient"]].reset_index(drop=True)
+    """Return a row an image or volume, with the columns of predictions.csv."""
+    images = part.bags.table(part.table)[["id", "patient"]].reset_index(drop=True)
     answers = run.task.table(run.question, examples, run.info.decoder).reset_index(drop=True)
     told = pd.concat([images, answers, examples.groups.reset_index(drop=True)], axis=1)
     return told if unlike is None else told.assign(**{UNLIKE: unlike.astype(int)})
@@ -248,7 +248,7 @@ def _pipeline(run: FinishedRun, prepared: Prepared, table: pd.DataFrame) -> Pipe
     assert prepared.targets is not None  # known since `_prepared`
     fields = field_input(run.info.fields, table) if run.info.fields else None
     batch = run.recipe.data.batch_size
-    return Pipeline(prepared.store, table, prepared.targets.of(table), batch, fields=fields)
+    return Pipeline(prepared.store, table, prepared.targets.of(table), batch, fields=fields, pooling=run.info.slices)
 
 
 def _answered(run: FinishedRun, part: Pipeline, columns: Sequence[str]) -> tuple[Examples, np.ndarray | None]:
@@ -263,9 +263,12 @@ def _answered(run: FinishedRun, part: Pipeline, columns: Sequence[str]) -> tuple
         if kind is not None and features is not None:
             unlike.append(kind.unlike(features, pixels))
     outputs = {name: np.concatenate([one[name] for one in found]) for name in found[0]}
-    ids, patients = (part.table[name].to_numpy(object) for name in ("id", "patient"))
-    examples = Examples(ids, patients, part.targets, outputs, part.table[list(dict.fromkeys(columns))])
-    return examples, np.concatenate(unlike) if unlike else None
+    bags = part.bags
+    table = bags.table(part.table)
+    ids, patients = (table[name].to_numpy(object) for name in ("id", "patient"))
+    groups = table[list(dict.fromkeys(columns))]
+    examples = Examples(ids, patients, bags.known(part.targets), bags.outputs(outputs), groups)
+    return examples, bags.most(np.concatenate(unlike)) if unlike else None
 
 
 def _batches(part: Pipeline) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
@@ -309,7 +312,7 @@ def _worst(run: FinishedRun, part: Pipeline, examples: Examples, hidden: Collect
     if not cases:
         return
     rows = [case.row for case in cases]
-    pixels = _pixels(part, visible[rows])
+    pixels = _pixels(part, part.bags.middle(part.table["frame"])[visible[rows]])
     pictures = task.gallery(question, seen, decoder, cases, pixels)[0] if task.gallery else pixels
     for case, picture in zip(cases, pictures, strict=True):
         yield Shown(str(seen.ids[case.row]), jpeg(picture), case.why, case.caption)

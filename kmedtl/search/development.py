@@ -16,6 +16,7 @@ from kmedtl.data.store import files_of, folder_of, open_store
 from kmedtl.errors import expect
 from kmedtl.recipe import Data, Recipe, Task
 from kmedtl.runs.prepare import prepare_recipe, refuse
+from kmedtl.runs.volumes import pooling_of
 from kmedtl.tasks import task_of
 from kmedtl.tasks.task import Targets
 
@@ -65,6 +66,8 @@ def development(recipe: Recipe) -> Development:
     expect(not recipe.tabular, "tabular", "nothing in a search, whose trials see the image alone", list(recipe.tabular))
     found = prepare_recipe(recipe)
     refuse(found, recipe)
+    pooling = pooling_of(recipe, found.table)
+    expect(not pooling, "data.source", "images in a search, or volumes that are segmented", "volumes with labels")
     table = splits.split(found.manifest, found.table, recipe.data.validation, recipe.data.test, recipe.seed)
     if recipe.data.train_limit:
         table = splits.limit_training(table, recipe.data.train_limit, recipe.seed)

@@ -10,7 +10,12 @@ from kmedtl.images.dicom import read_tags
 from kmedtl.images.file_kinds import is_dicom
 from kmedtl.images.workers import Failure, Job, in_workers
 
-IDENTIFIERS = ("PatientID", "SOPInstanceUID", "StudyInstanceUID")  # needed to find labels, never written
+IDENTIFIERS = (
+    "PatientID",
+    "SOPInstanceUID",
+    "StudyInstanceUID",
+    "SeriesInstanceUID",
+)  # needed to find labels, never written
 COLUMNS = {"study": "StudyInstanceUID", "site": "InstitutionName"}
 # Coded tags and the values that the standard gives them; anything else may be free text, and is not taken over.
 VIEWS = frozenset({
@@ -24,11 +29,14 @@ MODALITIES = frozenset({
 })  # fmt: skip
 NAMES = (
     *IDENTIFIERS, "ViewPosition", "InstitutionName", "ImageLaterality", "Laterality", "Modality", "NumberOfFrames",
+    "ImagePositionPatient", "ImageType",
 )  # fmt: skip
 # Columns that mark a DICOM row until `rows.finish` takes them out; no table has such.
 FRAMES = "\0frames"
 INSTITUTION = "\0institution"
 OBJECT = "\0object"  # what a DICOM object is that is no image
+PLACED = "\0placed"  # whether a file says where in the patient it lies
+SCOUT = "\0scout"  # whether it is a localizer
 NO_IMAGES = frozenset({"SEG", "RTDOSE", "RTSTRUCT", "RTPLAN", "RTIMAGE", "SR", "PR", "KO", "REG", "DOC", "AU", "ECG"})
 SECONDS = 5.0  # for one header
 
@@ -60,6 +68,8 @@ def _columns(header: dict[str, str] | Failure) -> dict:
         "view": _coded(tags["ViewPosition"], VIEWS),
         "laterality": _coded(tags["ImageLaterality"] or tags["Laterality"], SIDES),
         "modality": _coded(tags["Modality"], MODALITIES),
+        PLACED: bool(tags["ImagePositionPatient"]),
+        SCOUT: "LOCALIZER" in tags["ImageType"].upper(),
         FRAMES: int(frames) if frames.isdigit() and int(frames) else 1,
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path, PureWindowsPath
 
+from kmedtl.data.pseudonyms import FORM
 from kmedtl.data.sources.listing import Listing, list_folder
 from kmedtl.errors import UserError
 from kmedtl.images.file_kinds import is_nifti
@@ -41,7 +42,7 @@ class FileFinder:
         """
         text = PureWindowsPath(name).as_posix() if "\\" in name else name
         for base in self._bases:
-            if (base / text).is_file():
+            if (base / text).is_file() or _is_series(base / text):
                 return base / text
         if self.listing is None:
             self.listing = list_folder(self._table.parent)
@@ -70,6 +71,11 @@ class FileFinder:
         for file in (*listing.images, *self._masks, *volumes):
             for name in {file.name.casefold(), file.stem.casefold()}:
                 self._by_name.setdefault(name, []).append(file)
+
+
+def _is_series(path: Path) -> bool:
+    """Tell whether a path is a folder of links to the files of a DICOM series, as a manifest of kmedtl's names it."""
+    return FORM.fullmatch(path.name) is not None and path.is_dir()
 
 
 def _sharing_most(files: list[Path], wanted: Path) -> list[Path]:

@@ -48,9 +48,10 @@ def from_folder(root: Path, data: Data, labels: Labels = "needed") -> Manifest:
     table = _table_inside(listing)
     if table:
         return tables.from_table(table, data, listing, tuple(_notes(listing, table)), labels)
-    files = volumes.volumes_in(listing)
-    if files and not listing.images:
-        return volumes.from_files(files, listing, data, labels)
+    files = volumes.volumes_in(listing) if not listing.images else ()
+    if files and labels == "unasked":
+        return volumes.from_files(files, listing, data)
+    listing = volumes.as_images(files, listing)
     within = wrappers(listing, data.classes)
     check_tops(listing, within, data.classes)
     places = read_places(listing, (*listing.images, *listing.unread), within, data.classes)
@@ -72,6 +73,8 @@ def from_folder(root: Path, data: Data, labels: Labels = "needed") -> Manifest:
         if places[file].label
     ]
     loose = len(listing.images) - len(found)
+    if not found and files and labels == "wanted":
+        return volumes.from_files(files, listing, data)
     if not found and listing.images and labels == "wanted":
         return _without_classes(listing, data, places, split_by)
     if not found:
@@ -102,6 +105,7 @@ def from_tree(root: Path, data: Data, labels: Labels = "needed") -> Manifest:
         UserError: a table that cannot be read, or that labels none of the images.
     """
     listing = list_folder(root)
+    listing = volumes.as_images(volumes.volumes_in(listing) if not listing.images else (), listing)
     masks = listing.masks.of_images()
     found = dicom_tags.add([_unlabelled(file, root, masks) for file in listing.images])
     path = expanded(data.labels).absolute()

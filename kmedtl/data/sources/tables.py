@@ -21,7 +21,7 @@ from kmedtl.data.sources.names import split_of
 from kmedtl.errors import UserError, nearest
 from kmedtl.recipe import Data
 
-KEYS = ("SOPInstanceUID", "StudyInstanceUID", "PatientID", "path")
+KEYS = ("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "PatientID", "path")
 MAY_BE_BLANK = ("patient", "split", "mask", "site", "frame", "volume")
 NONE_FOUND = "No Finding"
 POLICIES = {"ignore": UNKNOWN, "ones": 1.0, "zeros": 0.0}

@@ -11,6 +11,7 @@ from kmedtl.data.matching import patients_of
 from kmedtl.data.pseudonyms import hide_file, pseudonym
 from kmedtl.data.sources import dicom_tags
 from kmedtl.data.sources.labels import one_spelling
+from kmedtl.data.sources.series_rows import as_volumes
 from kmedtl.data.sources.volume_rows import GRID, NAME, slices_of, with_slices
 from kmedtl.errors import UserError
 from kmedtl.recipe import Data
@@ -19,7 +20,7 @@ MAX_FRAMES = 10_000  # a file that claims more is read at its middle frame, whic
 # Columns of a DICOM row that say nothing of who it is; the findings besides.
 HARMLESS = frozenset({
     "id", "path", "label", "patient", "split", "mask", "site", "frame", "study", "view", "laterality", "sex", "age",
-    "patientsex", "patientage", "modality",
+    "patientsex", "patientage", "modality", "volume", "position",
 })  # fmt: skip
 
 
@@ -47,7 +48,8 @@ def finish(
     Raises:
         UserError: rows that contradict themselves, or of which not one has a label.
     """
-    rows = with_slices(dicom_tags.add(rows))
+    rows, told_of_series = as_volumes(dicom_tags.add(rows), data, source, findings)
+    rows = with_slices(rows)
     objects = Counter(kind for row in rows if (kind := row.get(dicom_tags.OBJECT) or _index(row)))
     rows = [row for row in rows if not (row.get(dicom_tags.OBJECT) or _index(row))]
     several = sum(row.get(dicom_tags.FRAMES, 1) > 1 for row in rows) if data.frames == "middle" else 0
@@ -72,7 +74,7 @@ def finish(
         masks=masks,
         unlabelled=len(rows) - len(kept),
         hidden=tuple(sorted(hidden)),
-        notes=(*notes, *_notes(objects, several), *spelling_notes),
+        notes=(*notes, *told_of_series, *_notes(objects, several), *spelling_notes),
     )
 
 
@@ -158,7 +160,8 @@ def _hide(image: dict, findings: Sequence[str], keep_ids: bool) -> set[str]:
     is_dicom_row = image.pop(dicom_tags.FRAMES, None) is not None
     image.pop(NAME, None)
     image.pop(GRID, None)
-    image.pop(dicom_tags.OBJECT, None)
+    for name in (dicom_tags.OBJECT, dicom_tags.PLACED, dicom_tags.SCOUT):
+        image.pop(name, None)
     institution = image.pop(dicom_tags.INSTITUTION, None)
     for name in dicom_tags.IDENTIFIERS:
         image.pop(name, None)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
+from kmedtl.images.file_kinds import is_nifti
 from kmedtl.images.nifti import load_nibabel
 from kmedtl.images.pixels import UnreadableImageError
 from kmedtl.images.slices import SliceGrid, is_volume, slice_grid
-from kmedtl.images.workers import Failure
+from kmedtl.images.workers import Failure, Job, in_workers
 from kmedtl.system.progress import progress
 
 NAME = "\0name"  # of the file in its source, where a row's id is another
+SECONDS = 60.0  # for the headers of a series
 GRID = "\0slices"  # of a row: the slices of its volume, or why they are not known
 
 
@@ -23,8 +26,13 @@ def with_slices(rows: Sequence[dict]) -> list[dict]:
     paths = list(dict.fromkeys(row["path"] for row in rows if is_volume(row["path"])))
     if not paths:
         return list(rows)
-    load_nibabel()
-    grids = {path: _grid(path) for path in progress(paths, "Reading headers of volumes", unit="file", delay=2)}
+    if any(is_nifti(Path(path)) for path in paths):
+        load_nibabel()
+    job = Job(_grid, SECONDS, ("kmedtl.images.dicom_series",))
+    series = [path for path in paths if not is_nifti(Path(path))]
+    grids = dict(zip(series, in_workers(job, series, "Reading headers of series"), strict=True))
+    files = [path for path in paths if path not in grids]
+    grids |= {path: _grid(path) for path in progress(files, "Reading headers of volumes", unit="file", delay=2)}
     return [
         row | {"volume": row.get("volume") or row.get(NAME, row["id"]), GRID: grids[row["path"]]}
         if row["path"] in grids

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from kmedtl.data.manifest import ORPHANS, Labels, Manifest
+from kmedtl.data.manifest import ORPHANS, Manifest
 from kmedtl.data.sources import to_manifest
 from kmedtl.data.sources.listing import Listing
 from kmedtl.data.sources.mask_owners import owners_of
 from kmedtl.data.sources.names import containers, is_mask_folder, masked_stem, split_of
-from kmedtl.errors import UserError
 from kmedtl.images.file_kinds import is_nifti
 from kmedtl.recipe import Data
 
@@ -20,7 +20,27 @@ def volumes_in(listing: Listing) -> tuple[Path, ...]:
     return tuple(file for file in listing.unread if is_nifti(file))
 
 
-def from_files(files: Sequence[Path], listing: Listing, data: Data, labels: Labels) -> Manifest:
+def as_images(files: Sequence[Path], listing: Listing) -> Listing:
+    """Return a listing in which volumes stand where images do, their masks set aside; without volumes as it is.
+
+    Args:
+        files: as of `volumes_in`.
+    """
+    masks = {mask: (volume,) for volume, each in masks_of(files, listing.root).items() for mask in each}
+    folders = {file: _mask_folder(file, listing.root) for file in files if file not in masks}
+    orphans = [file for file, folder in folders.items() if folder is not None]
+    found = replace(
+        listing.masks,
+        folders=listing.masks.folders | {folder.name for folder in folders.values() if folder is not None},
+        owners={**listing.masks.owners, **masks},
+        orphans=(*listing.masks.orphans, *orphans),
+    )
+    images = tuple(file for file, folder in folders.items() if folder is None)
+    unread = tuple(file for file in listing.unread if file not in {*files})
+    return replace(listing, images=(*listing.images, *images), masks=found, unread=unread)
+
+
+def from_files(files: Sequence[Path], listing: Listing, data: Data) -> Manifest:
     """Read `images/NAME.nii.gz` and `labels/NAME.nii.gz`, `NAME.nii.gz` and `NAME_mask.nii.gz`, or the Decathlon's
     `imagesTr`, `labelsTr` and `imagesTs`, of which the last has no masks and is left out.
 
@@ -28,17 +48,11 @@ def from_files(files: Sequence[Path], listing: Listing, data: Data, labels: Labe
 
     Args:
         files: as of `volumes_in`.
-        labels: as of `kmedtl.data.sources.load`.
 
     Raises:
-        UserError: as of `to_manifest.finish`; no nibabel; labels that are needed, which no volume has.
+        UserError: as of `to_manifest.finish`; no nibabel.
     """
     root = listing.root
-    if labels == "needed":
-        raise UserError(
-            f"{root}: expected images with classes. Received: {len(files)} NIfTI files, of which masks alone are "
-            "learned; ask for these by task.kind=segmentation, or save their slices as PNG or DICOM in class folders."
-        )
     masks = masks_of(files, root)
     of_masks = {mask for each in masks.values() for mask in each}
     orphans = [file for file in files if file not in of_masks and _mask_folder(file, root) is not None]

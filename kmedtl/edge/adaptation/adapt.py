@@ -89,6 +89,8 @@ def _known(path: Path, info: ModelInfo) -> tuple[Reference, OneScore]:
         raise UserError(
             f"{path}: expected a yes-or-no question, which is decided by one score. Received: another task."
         )
+    if info.takes_volumes:
+        raise UserError(f"{path}: expected a model of images. Received: one of volumes, which adapt cannot read yet.")
     if info.adapted:
         raise UserError(
             f"{path}: was adapted before, so nothing tells how validation looks to it; adapt its parent, "

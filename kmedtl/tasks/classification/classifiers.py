@@ -58,8 +58,9 @@ def fit_classifier(
 ) -> keras.Model:
     """Return a model whose logits come from a classifier that was fitted to the training images as they are.
 
-    The features are those that the model pools, standardised. The classifier's setting is the one with the best AUC in
-    a cross-validation on the training images in which no patient straddles folds; `log` receives it.
+    The features are those that the model pools, standardised; of a volume the mean of those of its slices. The
+    classifier's setting is the one with the best AUC in a cross-validation on the training images in which no patient
+    straddles folds; `log` receives it.
 
     - `logistic`, `svm` (linear): scale and coefficients are folded into the model's own `logits` layer.
     - `knn`: weighted votes of the nearest training images, see `vote_weights`. With the finding's share p of the votes
@@ -74,11 +75,11 @@ def fit_classifier(
         UserError: several findings, or too few patients of a class to cross-validate.
     """
     train = data["train"]
-    targets = train.targets[LOGITS]
+    bags, targets = train.bags, train.bags.known(train.targets)[LOGITS]
     if targets.shape[1] != 1:
         raise UserError(f"schedule {schedule}: expected one finding. Received: {targets.shape[1]}; set a stage.")
-    features, labels = features_of(model, train), targets[:, 0].astype(int)
-    folds = patient_folds(labels, groups(train.table).to_numpy(), seed)
+    features, labels = bags.outputs({LOGITS: features_of(model, train)})[LOGITS], targets[:, 0].astype(int)
+    folds = patient_folds(labels, groups(bags.table(train.table)).to_numpy(), seed)
     value = _choose(schedule, features, labels, folds, seed, log)
     chain = make_pipeline(StandardScaler(), CLASSIFIERS[schedule].make(value, seed)).fit(features, labels)
     return _with_neighbours(model, chain, features, labels) if schedule == "knn" else _with_coefficients(model, chain)

@@ -194,12 +194,16 @@ def test_a_folder_of_nothing_but_other_formats_names_them(tmp_path):
         load(tmp_path)
 
 
-def test_volumes_have_no_classes_yet(tmp_path):
-    for label in "ab":
-        (tmp_path / label).mkdir()
-        (tmp_path / label / "v.nii").write_bytes(b"x")
-    with pytest.raises(UserError, match=r"expected images with classes\. Received: 2 NIfTI files"):
-        load(tmp_path)
+def test_volumes_have_classes_as_images_have_and_masks_are_none(tmp_path):
+    for name in ("a/v.nii", "b/v.nii", "b/v_mask.nii", "b/masks/w.nii"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    found = load(tmp_path)
+    assert found.table[["id", "volume", "label"]].values.tolist() == [
+        ["a/v.nii", "a/v.nii", 0],
+        ["b/v.nii", "b/v.nii", 1],
+    ]
+    assert found.classes == ("a", "b")
 
 
 def test_pipes_and_sockets_are_named_and_never_opened(tmp_path):

@@ -1,0 +1,86 @@
+"""Slices that are answered together, as one volume. An image is a bag of itself, so nobody need ask which it is.
+
+Slices stay rows of table, store and cache of the frozen part; a volume's label is that of each of its slices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from kmedtl.edge.pooling import Pooling, pooled
+from kmedtl.edge.tasks.task import Outputs
+from kmedtl.errors import UserError
+
+
+@dataclass(frozen=True)
+class Bags:
+    """Which of N rows are answered together.
+
+    Attributes:
+        of: int (N,): the bag of each row, numbered in the order of their first rows.
+        rule: how their outputs become one; "": each row is a bag.
+    """
+
+    of: np.ndarray
+    rule: Pooling
+
+    @property
+    def first(self) -> np.ndarray:
+        """The first row of each bag, int (V,)."""
+        return np.unique(self.of, return_index=True)[1]
+
+    def middle(self, frames: pd.Series) -> np.ndarray:
+        """Return the row of each bag whose frame, a number as text, is the middle one, int (V,)."""
+        order = np.argsort(pd.to_numeric(frames, errors="coerce").fillna(0).to_numpy(), kind="stable")
+        each = (order[self.of[order] == bag] for bag in range(len(self.first)))
+        return np.array([rows[len(rows) // 2] for rows in each], int)
+
+    @property
+    def weights(self) -> np.ndarray:
+        """What makes each bag count the same, float64 (N,), of mean 1: the more rows in a bag, the less each."""
+        counts = np.bincount(self.of)
+        return len(self.of) / len(counts) / counts[self.of]
+
+    def outputs(self, outputs: Outputs) -> dict[str, np.ndarray]:
+        """Return the outputs of the bags, (V, …), of those of the rows."""
+        return pooled(outputs, self.of, self.rule) if self.rule else dict(outputs)
+
+    def known(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Return what is known of each bag, (V, …), of arrays that say the same of all of its rows."""
+        return {name: array[self.first] for name, array in arrays.items()} if self.rule else dict(arrays)
+
+    def most(self, found: np.ndarray) -> np.ndarray:
+        """Return which bags are what most of their rows are, bool (V,)."""
+        return np.bincount(self.of, found) > np.bincount(self.of) / 2
+
+    def table(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Return a row a bag, which goes by the name of its volume."""
+        if not self.rule:
+            return table
+        first = table.iloc[self.first].reset_index(drop=True)
+        return first.assign(id=first["volume"])
+
+
+def bags_of(table: pd.DataFrame, rule: Pooling) -> Bags:
+    """Return the bags of a part of a manifest's table: its volumes, or with the rule "" its rows."""
+    return Bags(pd.factorize(table["volume"])[0] if rule else np.arange(len(table)), rule)
+
+
+def check_known(table: pd.DataFrame, targets: Mapping[str, np.ndarray], rule: Pooling, source: str) -> None:
+    """Refuse slices that disagree with others of their volume: its label would be none.
+
+    Raises:
+        UserError: the first such volume.
+    """
+    bags = bags_of(table, rule)
+    for array in targets.values():
+        apart = (array != array[bags.first][bags.of]).reshape(len(array), -1).any(axis=1)
+        if apart.any():
+            raise UserError(
+                f"{source}: {table['volume'][apart].iloc[0]}: its slices have different labels; give a volume one, or "
+                "save the slices as images."
+            )
