@@ -44,13 +44,13 @@ def adapt(options: argparse.Namespace, open_model: Callable[[Path], Model]) -> i
     path = options.model
     info = _adaptable(path, options)
     look, score = _known(path, info)
+    images, labels = _listed(options.data, options.labels)
     site = options.site or f"site-{token_hex(4)}"
     target = options.out or path.with_name(f"{path.stem}-{site}{path.suffix}")
     if os.path.lexists(target):
         raise UserError(f"{target}: exists already; choose another --out or remove it.")
     given = given_fields(options.fields, info.fields)
     model, kind = open_model(path), info.out_of_distribution
-    images, labels = _listed(options.data, options.labels)
     with gathered(images) as places:
         seen, unlike = seen_by(model, score, kind, list(places.values()), given, labels)
     decision = decide(look, score, seen, options.prevalence)
@@ -86,6 +86,8 @@ def _adaptable(path: Path | None, options: argparse.Namespace) -> ModelInfo:
 
 def _listed(data: str, labels: Path | None) -> tuple[list[str], Path | None]:
     """Return the images that `--data` means, and the table of their labels: itself, where it is one that has them."""
+    if not Path(data).exists():
+        raise UserError(f"--data: {data}: no such file or folder; expected a folder of images, or a CSV of paths.")
     if Path(data).suffix.lower() != ".csv":
         return [data], labels
     images, columns = listed_in(Path(data), "--data")

@@ -165,6 +165,7 @@ def test_where_both_shifted_it_takes_labels_or_a_prevalence(model, site, tmp_pat
         ({}, ["--labels", "LABELS"], "--labels: expected 25 labelled images or more"),
         ({}, ["--prevalence", "1.5"], "--prevalence: expected a share above 0 and below 1"),
         ({}, ["--out", "MODEL"], "exists already"),
+        ({}, ["--data", "nowhere"], "--data: nowhere: no such file or folder"),
         ({"validation": None}, [], "does not say how its validation looked"),
         (
             {
