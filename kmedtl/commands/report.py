@@ -29,6 +29,8 @@ def command(options: argparse.Namespace) -> int:
     print(f"Report:     {page}")
     if card.is_file():
         print(f"Model card: {card}")
+    for validation in sorted(options.run.glob("*/validation.html")):
+        print(f"Validation: {validation}")
     if options.pdf:
         from kmedtl.report import browser
 

@@ -88,7 +88,7 @@ def add_inspect_options(parser: argparse.ArgumentParser) -> None:
 def add_adapt_options(parser: argparse.ArgumentParser, what: str) -> None:
     """Add what `kmedtl.edge.adaptation.adapt.adapt` reads."""
     parser.add_argument("model", type=Path, nargs="?", metavar="MODEL", help=what)
-    parser.add_argument("--data", metavar="SITE", help="images of the other hospital: a folder, or a file")
+    parser.add_argument("--data", metavar="SITE", help="images of the other hospital: a folder, or a CSV of paths")
     parser.add_argument(
         "--labels",
         type=Path,

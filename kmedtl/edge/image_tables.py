@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,6 +25,35 @@ def rows_by_image(path: Path, names: Sequence[str], option: str, instead: str = 
     Raises:
         UserError: a table that cannot be read, or has no such column.
     """
+    columns, image, rows = _read(path, option, instead)
+    mine = {column: own_name(column, names) for column in columns if own_name(column, names) in names}
+    if not mine:
+        raise UserError(f"{option}: {path}: expected columns {', '.join(names)}. Received: {', '.join(columns)}.")
+    found: dict[str, list[Values]] = {}
+    for row in rows:
+        values = {name: (row[column] or "").strip() for column, name in mine.items()}
+        for key in keys_of(row[image] or ""):
+            meant = found.setdefault(key, [])
+            meant += [] if values in meant else [values]
+    return found
+
+
+def listed_in(path: Path, option: str) -> tuple[list[str], list[str]]:
+    """Return the images that a CSV lists, in its order, and its columns; a path in it is as seen from its folder.
+
+    Raises:
+        UserError: a table that cannot be read, or names an image twice.
+    """
+    columns, image, rows = _read(path, option, "")
+    names = [str(path.parent / (row[image] or "").strip()) for row in rows]
+    twice = next((name for name, count in Counter(names).items() if count > 1), None)
+    if twice:
+        raise UserError(f"{option}: {path}: names {twice} more than once; leave one row.")
+    return names, columns
+
+
+def _read(path: Path, option: str, instead: str) -> tuple[list[str], str, list[dict[str, str]]]:
+    """Return the columns of a CSV, the one that names the image, and its rows."""
     try:
         if path.stat().st_size > LARGEST:
             raise UserError(f"{option}: {path}: expected a table of {LARGEST} bytes at most.")
@@ -37,16 +67,7 @@ def rows_by_image(path: Path, names: Sequence[str], option: str, instead: str = 
         ) from None
     columns = list(reader.fieldnames or ())
     image = next((own for own in columns for name in IMAGES if own.strip().casefold() == name), columns[0])
-    mine = {column: own_name(column, names) for column in columns if own_name(column, names) in names}
-    if not mine:
-        raise UserError(f"{option}: {path}: expected columns {', '.join(names)}. Received: {', '.join(columns)}.")
-    found: dict[str, list[Values]] = {}
-    for row in rows:
-        values = {name: (row[column] or "").strip() for column, name in mine.items()}
-        for key in keys_of(row[image] or ""):
-            meant = found.setdefault(key, [])
-            meant += [] if values in meant else [values]
-    return found
+    return columns, image, rows
 
 
 def own_name(name: str, names: Sequence[str]) -> str:

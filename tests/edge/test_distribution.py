@@ -102,6 +102,8 @@ def test_a_scanner_without_tensorflow_answers(scanner, model, tmp_path):
     answer = json.loads(done.stdout)
     assert answer["decision"] == "BRIGHT"
     assert Path(answer["explanation"]).is_file()
+    done = run(scanner, "-m", "kmedtl.edge", "adapt", model, "--data", image)
+    assert "does not say how its validation looked" in done.stderr
     done = run(scanner, "-m", "kmedtl.edge", "predict", model, image, "--dicom-report", tmp_path)
     assert done.stderr.strip().endswith("pip install highdicom")
 

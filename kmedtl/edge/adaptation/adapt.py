@@ -17,8 +17,9 @@ from kmedtl.edge.adaptation.decide import Decision, Site, decide
 from kmedtl.edge.adaptation.evidence import IN_WORDS
 from kmedtl.edge.adaptation.lineage import Adaptation, parent_of, sha256
 from kmedtl.edge.adaptation.reference import Reference
-from kmedtl.edge.adaptation.site import seen_by
+from kmedtl.edge.adaptation.site import LABEL, seen_by
 from kmedtl.edge.given_fields import given_fields
+from kmedtl.edge.image_tables import listed_in
 from kmedtl.edge.inputs import gathered
 from kmedtl.edge.model_info import ModelInfo
 from kmedtl.edge.out_of_distribution import OutOfDistribution
@@ -43,14 +44,15 @@ def adapt(options: argparse.Namespace, open_model: Callable[[Path], Model]) -> i
     path = options.model
     info = _adaptable(path, options)
     look, score = _known(path, info)
+    images, labels = _listed(options.data, options.labels)
     site = options.site or f"site-{token_hex(4)}"
     target = options.out or path.with_name(f"{path.stem}-{site}{path.suffix}")
     if os.path.lexists(target):
         raise UserError(f"{target}: exists already; choose another --out or remove it.")
     given = given_fields(options.fields, info.fields)
     model, kind = open_model(path), info.out_of_distribution
-    with gathered([options.data]) as places:
-        seen, unlike = seen_by(model, score, kind, list(places.values()), given, options.labels)
+    with gathered(images) as places:
+        seen, unlike = seen_by(model, score, kind, list(places.values()), given, labels)
     decision = decide(look, score, seen, options.prevalence)
     print("\n".join([*_told(seen, decision), *decision.reasons]))
     if decision.decoder is None:
@@ -80,6 +82,16 @@ def _adaptable(path: Path | None, options: argparse.Namespace) -> ModelInfo:
     if path.suffix not in SUFFIXES:
         raise UserError(f"{path}: expected a {' or '.join(SUFFIXES)} file; others answer by what is built into them.")
     return info
+
+
+def _listed(data: str, labels: Path | None) -> tuple[list[str], Path | None]:
+    """Return the images that `--data` means, and the table of their labels: itself, where it is one that has them."""
+    if not Path(data).exists():
+        raise UserError(f"--data: {data}: no such file or folder; expected a folder of images, or a CSV of paths.")
+    if Path(data).suffix.lower() != ".csv":
+        return [data], labels
+    images, columns = listed_in(Path(data), "--data")
+    return images, labels or (Path(data) if LABEL in map(str.casefold, columns) else None)
 
 
 def _known(path: Path, info: ModelInfo) -> tuple[Reference, OneScore]:

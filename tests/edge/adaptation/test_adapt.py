@@ -69,8 +69,8 @@ def site(tmp_path):
         known = np.random.default_rng(seed).permutation(IMAGES)[:labelled]
         with (tmp_path / "labels.csv").open("w", newline="") as file:
             rows = csv.writer(file)
-            rows.writerow(["image", "label", "patient"])
-            rows.writerows([f"{row:03d}", ("DARK", "BRIGHT")[labels[row]], f"p{row}"] for row in known)
+            rows.writerow(["path", "label", "patient"])
+            rows.writerows([f"site/{row:03d}.png", ("DARK", "BRIGHT")[labels[row]], f"p{row}"] for row in known)
         return folder, labels
 
     return write
@@ -128,6 +128,7 @@ def test_where_nothing_shifted_nothing_is_written(model, site, tmp_path, capsys)
     assert [path.name for path in tmp_path.glob("*.tflite")] == ["model.tflite"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("given", [None, 0.15])
 def test_more_healthy_people_change_probabilities_and_no_decision(model, site, tmp_path, given, capsys):
     folder, _ = site(share=0.15)
@@ -139,6 +140,7 @@ def test_more_healthy_people_change_probabilities_and_no_decision(model, site, t
     assert model_info.read(out).decoder.thresholds[0] < model_info.read(model).decoder.thresholds[0]
 
 
+@pytest.mark.slow
 def test_where_both_shifted_it_takes_labels_or_a_prevalence(model, site, tmp_path, capsys):
     folder, labels = site(share=0.15, brighter=30, labelled=60)
     ask = ["adapt", str(model), "--data", str(folder)]
@@ -163,6 +165,7 @@ def test_where_both_shifted_it_takes_labels_or_a_prevalence(model, site, tmp_pat
         ({}, ["--labels", "LABELS"], "--labels: expected 25 labelled images or more"),
         ({}, ["--prevalence", "1.5"], "--prevalence: expected a share above 0 and below 1"),
         ({}, ["--out", "MODEL"], "exists already"),
+        ({}, ["--data", "nowhere"], "--data: nowhere: no such file or folder"),
         ({"validation": None}, [], "does not say how its validation looked"),
         (
             {
@@ -182,6 +185,14 @@ def test_what_cannot_be_adapted_is_refused_in_a_line(changed, more, message, mod
     assert kmedtl_edge(["adapt", str(path), "--data", str(folder), *(names.get(word, word) for word in more)]) == 2
     told = capsys.readouterr().err
     assert message in told.splitlines()[-1]
+
+
+def test_a_table_of_paths_brings_its_labels(model, site, tmp_path, capsys):
+    site(brighter=30, labelled=60)
+    assert kmedtl_edge(["adapt", str(model), "--data", str(tmp_path / "labels.csv"), "--site", "b"]) == 0
+    assert "60 images, 60 of them labelled: the acquisition shifted: calibration and threshold from 60 labels" in (
+        capsys.readouterr().out
+    )
 
 
 def test_a_model_that_was_never_adapted_has_no_parent(model, capsys):
