@@ -12,7 +12,7 @@ from kmedtl import config
 if TYPE_CHECKING:
     from kmedtl.recipe import Recipe
 
-SOURCE = "phantom, tfds:NAME, a folder of class folders, a CSV or Parquet manifest, or an .npz file"
+SOURCE = "phantom, phantom_ct, tfds:NAME, a folder of class folders, a CSV or Parquet manifest, or an .npz file"
 SHORTCUTS = {
     "data.source": "data",
     "data.labels": "labels",

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from kmedtl.backbones.blocks import Block
+from kmedtl.data.bags import Bags, bags_of
 from kmedtl.data.pipeline import Pipeline, Variation
 from kmedtl.data.sampling import strata_of
 from kmedtl.errors import UserError
@@ -47,6 +48,11 @@ class FeaturePipeline:
     @property
     def steps(self) -> int:
         return -(-len(self.table) // self.batch_size)
+
+    @property
+    def bags(self) -> Bags:
+        """Each image by itself: a search refuses volumes that are answered as a whole."""
+        return bags_of(self.table, "")
 
     def images(self) -> list[np.ndarray]:
         """Return float32 arrays, one an input of the head, in the table's order."""

@@ -133,6 +133,18 @@ def test_a_recipe_runs_from_its_data_set_as_downloaded_to_a_report(case, tmp_pat
     assert {path.name for path in out.iterdir()} >= set(WRITTEN)
 
 
+@pytest.mark.slow
+def test_nodules_on_ct_run_offline(tmp_path, capsys):
+    little = [word for setting in (*LITTLE[:2], "data.size=32", *LITTLE[6:]) for word in ("--set", setting)]
+    out = tmp_path / "run"
+    assert main(["run", "lung_nodule_ct", "--data", "phantom_ct:24", "--out", str(out), *little]) == 0
+    assert "SYNTHETIC IMAGES" in capsys.readouterr().out
+    table = pd.read_csv(out / "predictions.csv")
+    assert table["id"].is_unique
+    assert json.loads((out / "metrics.json").read_text())["test"]["images"] == (table["split"] == "test").sum()
+    assert json.loads((out / "kmedtl.json").read_text())["slices"] == "mean"
+
+
 def test_malaria_reads_what_tensorflow_datasets_prepared(tmp_path, monkeypatch):
     import tensorflow_datasets as tfds
 

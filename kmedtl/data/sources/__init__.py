@@ -11,7 +11,7 @@ from kmedtl.errors import UserError
 from kmedtl.recipe import Data
 from kmedtl.system.home import expanded
 
-KINDS = "phantom, tfds:NAME, a folder of class folders, a .csv or .parquet manifest, or an .npz file"
+KINDS = "phantom, phantom_ct, tfds:NAME, a folder of class folders, a .csv or .parquet manifest, or an .npz file"
 
 
 def load(data: Data, seed: int, labels: Labels = "needed") -> Manifest:
@@ -56,6 +56,10 @@ def _load(data: Data, seed: int, labels: Labels) -> Manifest:
         from kmedtl.data.phantom.source import phantom_manifest
 
         return phantom_manifest(data.source, data.classes, seed, data.columns)
+    if kind == "phantom_ct":
+        from kmedtl.data.phantom.volumes import phantom_volumes
+
+        return phantom_volumes(data.source, data.classes, seed)
     if kind == "tfds":
         from kmedtl.data.sources.tfds import from_catalogue
 
