@@ -109,7 +109,8 @@ def from_tree(root: Path, data: Data, labels: Labels = "needed") -> Manifest:
     masks = listing.masks.of_images()
     found = dicom_tags.add([_unlabelled(file, root, masks) for file in listing.images])
     path = expanded(data.labels).absolute()
-    key, findings, cells, label_notes = tables.read_labels(path, data, labels)
+    known = {key: {row.get(key, "") for row in found} - {""} for key in tables.KEYS}
+    key, findings, cells, label_notes = tables.read_labels(path, data, known, labels)
     if key == "path":
         finder = FileFinder(root / path.name, listing)
         cells = _by_file(cells, finder, path)

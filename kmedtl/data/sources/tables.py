@@ -7,7 +7,7 @@ a class of which each row has exactly one (as ISIC writes them).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,9 +61,13 @@ def _beside(listing: Listing, files: Sequence[Path]) -> tuple[int, int]:
 
 
 def read_labels(
-    path: Path, data: Data, labels: Labels = "needed"
+    path: Path, data: Data, known: Mapping[str, Collection[str]], labels: Labels = "needed"
 ) -> tuple[str, tuple[str, ...], dict[str, dict], tuple[str, ...]]:
     """Read the labels of images that lie elsewhere.
+
+    Args:
+        known: by which of `KEYS` the images go: what each has there.
+        labels: as of `kmedtl.data.sources.load`.
 
     Returns:
         What they go by (one of `KEYS`), the findings of a multi-label table, the cells of each key, and notes.
@@ -74,12 +78,14 @@ def read_labels(
     if not path.is_file() or path.suffix.lower() not in SUFFIXES:
         raise UserError(f"data.labels: expected a table ({', '.join(SUFFIXES)}). Received: {path}.")
     table = open_table(path, data, KEYS)
-    key = next((name for name in KEYS if name in table.columns), None)
-    if key is None:
+    keys = [name for name in KEYS if name in table.columns]
+    if not keys:
         raise UserError(
             f"{path}: no column says which image a row is about; expected one of {', '.join(KEYS)}. "
             f"It has {', '.join(table.columns)}; name one: --set 'data.columns={{path: COLUMN}}'."
         )
+    fitting = (name for name in keys if name == "path" or any(cells[name] in known[name] for cells in table.rows))
+    key = next(fitting, keys[0])
     findings, labelled, label_notes = _labelled(table, data) if labels != "unasked" else ((), table.rows, [])
     by_key: dict[str, dict] = {}
     for cells, where in zip(labelled, table.places, strict=True):

@@ -203,6 +203,13 @@ def test_the_salt_is_made_once_and_nobody_else_may_read_it(archive, tmp_path, mo
     assert list(sources.load(Data(str(archive), labels=labels), seed=0).table["id"]) == list(first["id"])
 
 
+def test_a_key_that_no_image_has_gives_way_to_one_that_they_have(archive, tmp_path):
+    rows = [f"9.9.{number},MRN-{number},{label(2 * number)}" for number in range(10)]
+    (tmp_path / "labels.csv").write_text("\n".join(["SeriesInstanceUID,PatientID,label", *rows]))
+    found = sources.load(Data(str(archive), labels=str(tmp_path / "labels.csv")), seed=0)
+    assert len(found.table) == 20
+
+
 @pytest.mark.parametrize(("frames", "count"), [("middle", 12), ("all", 16), (0, 12)])
 def test_frames_become_images(tmp_path, frames, count):
     for number in range(12):
