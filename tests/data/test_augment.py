@@ -106,7 +106,7 @@ def test_the_border_is_a_variation_of_a_pipeline(images, border):
     assert Variation().is_none
 
 
-@pytest.mark.parametrize("border", ["none", "mask", "crop"])
+@pytest.mark.parametrize("border", ["none", *(pytest.param(name, marks=pytest.mark.slow) for name in ("mask", "crop"))])
 @pytest.mark.parametrize("preset", PRESETS)
 def test_masks_and_boxes_move_with_their_image(preset, border):
     """A bright patch, its masks and its box are varied alike; what is unknown of the last image stays so."""
