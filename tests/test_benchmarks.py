@@ -3,6 +3,7 @@
 import ast
 import importlib
 import os
+import re
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -26,6 +27,14 @@ for script in sys.argv[1:]:
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_what_a_script_imports_is_there(name):
     assert missing_names(FOLDER / name) == []
+
+
+def test_the_page_says_of_every_script_what_it_shows():
+    page = (FOLDER / "README.md").read_text(encoding="utf-8")
+    assert {row.split(".py")[0].strip("| `") for row in page.splitlines() if row.startswith("| `")} == {
+        name.removesuffix(".py") for name in SCRIPTS
+    }
+    assert [link for link in re.findall(r"\]\(([^)]+)\)", page) if not (FOLDER / link).exists()] == []
 
 
 def test_a_name_that_is_gone_is_noticed(tmp_path):
