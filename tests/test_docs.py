@@ -165,6 +165,13 @@ def test_the_readme_is_short_and_its_links_lead_somewhere():
     assert [link for link in links if not (DOCS.parent / link).exists()] == []
 
 
+def test_what_the_readme_prints_of_a_result_is_there(trained, capsys):
+    result, _ = trained
+    *_, last = re.search(r"```python\n(.*?)```", (DOCS.parent / "README.md").read_text(), re.DOTALL)[1].splitlines()
+    exec(last, {"result": result})
+    assert capsys.readouterr().out == f"{result.evaluation.estimates['auc']}\n"
+
+
 def test_the_citation_has_the_fields_of_its_format_and_the_packages_version():
     cited = yaml.safe_load((DOCS.parent / "CITATION.cff").read_text(encoding="utf-8"))
     assert cited["cff-version"] == "1.2.0"

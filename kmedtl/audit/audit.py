@@ -279,7 +279,7 @@ def _warnings(found: Audit, manifest: Manifest, table: pd.DataFrame) -> Iterator
             yield f"{len(telling) - MOST_TELLING} more can be read from {place}: audit.json has their AUCs."
     if found.duplicates:
         files = sum(map(len, found.duplicates))
-        yield f"{files} files hold only {len(found.duplicates)} pictures, byte for byte; copies share a split."
+        yield f"Files that are copies, byte for byte: {files}, of {len(found.duplicates)} pictures; they share a split."
     patient_of = table.set_index("id")["patient"]
     strangers = [group for group in found.near_duplicates if patient_of[list(group)].nunique() > 1]
     if strangers:
@@ -303,7 +303,8 @@ def _warnings(found: Audit, manifest: Manifest, table: pd.DataFrame) -> Iterator
     if found.unlabelled:
         yield f"Images without a label that were left out: {found.unlabelled}."
     if not manifest.patients_known:
-        yield "No patient ids: each image counts as a patient of its own, so leakage can't be excluded."
+        each = "volume" if (manifest.table["volume"] != "").all() else "image"
+        yield f"No patient ids: each {each} counts as a patient of its own, so leakage can't be excluded."
 
 
 def _ids(groups: list[pd.DataFrame]) -> tuple[tuple[str, ...], ...]:

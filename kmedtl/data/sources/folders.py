@@ -51,7 +51,7 @@ def from_folder(root: Path, data: Data, labels: Labels = "needed") -> Manifest:
     files = volumes.volumes_in(listing) if not listing.images else ()
     if files and labels == "unasked":
         return volumes.from_files(files, listing, data)
-    listing = volumes.as_images(files, listing)
+    as_found, listing = listing, volumes.as_images(files, listing)
     within = wrappers(listing, data.classes)
     check_tops(listing, within, data.classes)
     places = read_places(listing, (*listing.images, *listing.unread), within, data.classes)
@@ -74,7 +74,7 @@ def from_folder(root: Path, data: Data, labels: Labels = "needed") -> Manifest:
     ]
     loose = len(listing.images) - len(found)
     if not found and files and labels == "wanted":
-        return volumes.from_files(files, listing, data)
+        return volumes.from_files(files, as_found, data)
     if not found and listing.images and labels == "wanted":
         return _without_classes(listing, data, places, split_by)
     if not found:

@@ -59,6 +59,8 @@ def test_a_folder_of_volumes_becomes_slices_with_their_masks(layout, tmp_path):
     assert (first["volume"], first["frame"], first["position"]) == (image.format("v01"), "1", 2.5)
     assert found.table.groupby("volume")["patient"].nunique().tolist() == [1, 1, 1]
     assert (found.masks, found.ignored, found.patients_known) == (3, 0, False)
+    unasked = sources.load(replace(DATA, source=str(tmp_path)), 7, "wanted")  # as an audit without a recipe
+    assert (len(unasked.table), unasked.masks, unasked.ignored) == (len(found.table), 3, 0)
 
 
 def test_the_decathlons_test_volumes_have_no_masks_and_are_left_out(tmp_path):
