@@ -25,7 +25,20 @@ def written(recipe: Recipe, reasons: Mapping[str, str], unknown: Sequence[str]) 
     lines += ["# Could not be known:"] if unknown else []
     for sentence in unknown:
         lines += _comment(sentence, "#   - ", "#     ")
-    return "\n".join([*lines, *_mapping(to_dict(recipe, defaults=False), "", 0, reasons), ""])
+    values = _with_reasons(to_dict(recipe, defaults=False), to_dict(recipe), "", reasons)
+    return "\n".join([*lines, *_mapping(values, "", 0, reasons), ""])
+
+
+def _with_reasons(brief: Mapping[str, Any], whole: Mapping[str, Any], path: str, reasons: Mapping[str, str]) -> dict:
+    """Return the settings that differ from the defaults, and those that were chosen to be the default."""
+    found = {}
+    for key, value in whole.items():
+        place = f"{path}.{key}" if path else key
+        if isinstance(value, Mapping) and any(name.startswith(f"{place}.") for name in reasons):
+            found[key] = _with_reasons(brief.get(key, {}), value, place, reasons)
+        elif key in brief or place in reasons:
+            found[key] = brief.get(key, value)
+    return found
 
 
 def _mapping(values: Mapping[str, Any], path: str, depth: int, reasons: Mapping[str, str]) -> list[str]:

@@ -95,6 +95,14 @@ def test_rare_classes_and_groups_are_seen_in_a_table(tmp_path, monkeypatch):
     prepare_run(recipes.read(tmp_path / "other.yaml"))
 
 
+def test_a_choice_that_is_the_default_stands_with_its_reason_as_well(tmp_path, monkeypatch):
+    write_image_folder(tmp_path / "chest")
+    monkeypatch.chdir(tmp_path)
+    assert main(["new", "mine", "--data", "chest"]) == 0
+    lines = (tmp_path / "mine.yaml").read_text().splitlines()
+    assert lines[lines.index("  augment: xray") - 1] == "  # named like it: 'chest'"
+
+
 @pytest.mark.parametrize(("folder", "kind"), [("severity", "ordinal"), ("tissue", "classification")])
 def test_numbers_are_grades_where_a_name_says_so_and_else_a_question(folder, kind, tmp_path, monkeypatch):
     for number in range(12):
