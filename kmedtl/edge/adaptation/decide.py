@@ -77,12 +77,8 @@ def decide(
     if found.kind == "nothing":
         return Decision("nothing", None, "", found.reasons)
     if found.kind == "prevalence":
-        share = found.share.value if prevalence is None else prevalence
-        shift, source = shift_of(look.share, share), "estimated" if prevalence is None else "given"
-        decoder = score.line(1.0, shift, _threshold(look, score.threshold, score.threshold, shift, share))
-        return Decision(
-            "prevalence", decoder, f"probabilities for a prevalence of {share:.2f} ({source})", found.reasons
-        )
+        share, source = (found.share.value, "estimated") if prevalence is None else (prevalence, "given")
+        return _at_share(look, score, found, share, source)
     if found.kind == "both" and prevalence is None:
         raise UserError(_refusal(look, found))
     share = _mixed(found, look.share if prevalence is None else prevalence)
@@ -163,6 +159,11 @@ def _of_prevalence(look: Reference, score: OneScore, found: Verdict, share: floa
     if found.kind == "nothing":
         reason = "The labels do not object to calibration and threshold either."
         return Decision("nothing", None, "", (*found.reasons, reason))
+    return _at_share(look, score, found, share, source)
+
+
+def _at_share(look: Reference, score: OneScore, found: Verdict, share: float, source: str) -> Decision:
+    """Return the old calibration with its probabilities for another share of the finding."""
     shift = shift_of(look.share, share)
     decoder = score.line(1.0, shift, _threshold(look, score.threshold, score.threshold, shift, share))
     return Decision("prevalence", decoder, f"probabilities for a prevalence of {share:.2f} ({source})", found.reasons)

@@ -10,7 +10,6 @@ from kmedtl.errors import UserError, expect
 
 DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 HASH = re.compile(r"[0-9a-f]{64}")
-BLOCK = 1 << 20  # bytes
 
 
 @dataclass(frozen=True)
@@ -50,13 +49,10 @@ class Adaptation:
 
 def sha256(path: Path) -> str:
     """Return the SHA-256 of a file."""
-    from hashlib import sha256  # its library takes a scanner megabytes
+    from hashlib import file_digest  # its library takes a scanner megabytes
 
-    digest = sha256()
     with path.open("rb") as file:
-        while block := file.read(BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
+        return file_digest(file, "sha256").hexdigest()
 
 
 def parent_of(path: Path, adapted: tuple[Adaptation, ...]) -> list[str]:
