@@ -38,7 +38,8 @@ def kinds_of_masks(table: pd.DataFrame) -> dict[str, str]:
 
 def _kinds(image: str, masks: Iterable[str]) -> dict[Kind, list[str]]:
     """Return the masks of an image by their kinds."""
-    own, found = Path(image), {}
+    own = Path(image)
+    found: dict[Kind, list[str]] = {}
     for mask in map(Path, masks):
         folder = "" if mask.parent == own.parent else mask.parent.name.casefold()
         words = tuple(word for word in _words(mask) if word not in _words(own))
