@@ -23,7 +23,7 @@ SIZE = 8
 FAMILIES = {  # one a family → the last block that is kept, where those above repeat what is below
     "EfficientNetLite0": "block3", "ConvNeXtTiny": "stage1", "DenseNet121": "conv3", "EfficientNetB0": "block3",
     "EfficientNetV2B0": "block4", "InceptionV3": "mixed4", "InceptionResNetV2": "mixed_6a", "MobileNet": "",
-    "MobileNetV2_035": "", "MobileNetV3Small": "", "NASNetMobile": "stage2", "ResNet50": "conv3",
+    "MobileNetV2_035": "", "MobileNetV3Small": "", "NASNetMobile": "", "ResNet50": "conv3",
     "ResNet50V2": "conv3", "VGG16": "", "Xception": "block5",
 }  # fmt: skip
 KNOTS = ((0.0, 0.1), (1.0, 0.9))
