@@ -78,7 +78,7 @@ def recipe_of(task):
         STAGES,
         task=SETTINGS[task],
         data=replace(DATA, columns=COLUMNS.get(task, {})),
-        backbone=Backbone("Tiny", "random"),
+        backbone=Backbone("MobileNet", "random", truncate_at="block3"),
         head=HEADS.get(task, Head()),
         evaluation=Evaluation(cases=1, resamples=100, groups=("sex",)),
         export=Export(("float32", "int8"), calibration_images=16),
