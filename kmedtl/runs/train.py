@@ -13,6 +13,7 @@ from kmedtl.backbones.blocks import HEAD, Block, block_map
 from kmedtl.backbones.build import check_backbone
 from kmedtl.data.patches import random_patches, tiles
 from kmedtl.data.pipeline import Pipeline
+from kmedtl.edge.pooling import ATTENTION
 from kmedtl.ensemble.soups import average_weights
 from kmedtl.ensemble.teacher import with_teacher_targets
 from kmedtl.errors import UserError
@@ -118,7 +119,13 @@ def build(recipe: Recipe, question: Any, fields: int = 0) -> tuple[keras.Model, 
     network = task_of(recipe.task).network()
     data = recipe.data
     model = build_model(
-        recipe.backbone, recipe.head, data.size, data.channels, lambda found: network.outputs(question, found), fields
+        recipe.backbone,
+        recipe.head,
+        data.size,
+        data.channels,
+        lambda found: network.outputs(question, found),
+        fields,
+        attends=data.slices == ATTENTION and not recipe.task.is_local,
     )
     blocks = block_map(model, recipe.backbone.name)
     for stage in recipe.stages:
