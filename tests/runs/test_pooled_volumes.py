@@ -100,6 +100,20 @@ def test_a_run_judges_volumes(finished):
 
 
 @pytest.mark.slow
+def test_a_run_tells_its_slices(finished):
+    told, answers = pd.read_csv(finished / "slices.csv"), pd.read_csv(finished / "predictions.csv")
+    assert set(told["id"]) == set(answers.loc[answers["split"] == "test", "id"])
+    assert told.groupby("id")["frame"].agg(list).tolist() == [[1, 2, 3, 4, 5]] * told["id"].nunique()
+    assert told["position"].to_numpy() == pytest.approx(2.5 * told["frame"])
+    assert told.groupby("id")["share"].sum().to_numpy() == pytest.approx(1)
+    pooled = (told["logits"] * told["share"]).groupby(told["id"]).sum()
+    assert pooled.to_numpy() == pytest.approx(answers.set_index("id")["logit"][pooled.index], abs=1e-4)
+    assert told["marked"].isna().all()  # there are no masks
+    assert list((finished / "plots").glob("slices-*"))
+    assert 'id="slices"' in (finished / "report.html").read_text()
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["model_float32.tflite", "."])
 def test_files_answer_volumes_as_the_run_did(model, finished, source, capsys):
     table = pd.read_csv(finished / "predictions.csv").set_index("id")
