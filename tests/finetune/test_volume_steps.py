@@ -67,6 +67,7 @@ def job_on_volumes(rule, training=None):
     return job_of(model, block_map(model, "Tiny"), data, "none", training or Training(), 1, "multi_label")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rule", "output"), [("attention", ATTENTION), ("max", "logits")])
 def test_a_volume_teaches_which_of_its_slices_tells(rule, output):
     job = job_on_volumes(rule)
