@@ -42,6 +42,7 @@ from kmedtl.runs.fusion import Joined, join
 from kmedtl.runs.prepare import Prepared, prepare_run
 from kmedtl.runs.result import Result
 from kmedtl.runs.resume import begin
+from kmedtl.runs.slices import slices_of
 from kmedtl.runs.tracking import log_result
 from kmedtl.runs.train import train
 from kmedtl.tasks import task_of
@@ -127,6 +128,7 @@ def _run_split(
     known = known_images(model, parts["train"], validation, recipe.seed)
     looked = look_of(validation.examples, fit.decoder, recipe.evaluation.operating_point, known)
     info = replace(_describe_model(recipe, manifest, fit.decoder, known, parts["train"]), validation=looked)
+    tiles = tuple(_explained(model, test, recipe, question, fit, hidden))
     subject = _trained_model(joined, info, recipe, question, fit, evaluation, parts["train"], given)
     result = Result(
         recipe=recipe,
@@ -140,11 +142,12 @@ def _run_split(
         fit=fit,
         evaluation=evaluation,
         parity=export(subject, folder, recipe.export.formats),
-        tiles=tuple(_explained(model, test, recipe, question, fit, hidden)),
+        tiles=tiles,
         samples=tuple(_samples(parts["train"], manifest, recipe, question, hidden)),
         environment=environment(start),
         audit_page=audit_page,
         alone=alone,
+        slices=slices_of(test, tiles, recipe.data.reading),
         ablation=ablation(joined, recipe, question, parts, {name: one.examples for name, one in answers.items()}, fit),
     )
     results.write(result, folder)

@@ -27,6 +27,7 @@ from kmedtl.report import card, page
 from kmedtl.runs.ablation import Ablation
 from kmedtl.runs.alone import Alone
 from kmedtl.runs.environment import when
+from kmedtl.runs.slices import SliceAnswers
 from kmedtl.statistics.confidence import Estimate, wilson
 from kmedtl.system.printable import shown
 from kmedtl.system.text_tables import aligned
@@ -58,6 +59,7 @@ class Result:
         audit_page: where the audit is, seen from the report.
         alone: of several tasks: name → what it reaches alone.
         ablation: what image and fields reach without each other; None: there were no fields.
+        slices: what the slices of the test's volumes say; None: images were answered.
     """
 
     recipe: Recipe
@@ -77,6 +79,7 @@ class Result:
     arrays: Arrays = field(default_factory=dict)
     alone: Mapping[str, Alone] = field(default_factory=dict)
     ablation: Ablation | None = None
+    slices: SliceAnswers | None = None
 
     @property
     def task(self) -> Task:
@@ -103,6 +106,8 @@ def write(result: Result, folder: Path) -> None:
     history = result.trained.history if result.trained else []
     write_csv(pd.DataFrame([epoch.row() for epoch in history]), folder / "history.csv")
     write_predictions(result.predictions, result.arrays, folder)
+    if result.slices:
+        write_csv(result.slices.table, folder / "slices.csv")
     write_json(folder / "metrics.json", _metrics(result))
     write_json(folder / "environment.json", result.environment)
     model_info.attach(result.info, folder)
@@ -119,6 +124,7 @@ def summary(result: Result, folder: Path) -> str:
         *task.lines(result.recipe.evaluation, result.fit, evaluation),
         *(f"  {name} asked alone: {one}" for name, one in result.alone.items()),
         *(f"  {name} alone: {one}" for name, one in (result.ablation.alone.items() if result.ablation else ())),
+        *(result.slices.lines() if result.slices else ()),
         f"  Flagged as unlike the training images: {result.unlike_training}",
         "",
         *aligned(
@@ -161,6 +167,7 @@ def _metrics(result: Result) -> dict[str, Any]:
         **result.task.document(result.fit, result.evaluation),
         **({"alone": {name: one.document() for name, one in result.alone.items()}} if result.alone else {}),
         **({"tabular": result.ablation.document()} if result.ablation else {}),
+        **({"slices": result.slices.document()} if result.slices else {}),
         "unlike_training": asdict(result.unlike_training),
         "parity": [row.document() for row in result.parity],
     }

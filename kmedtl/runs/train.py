@@ -9,14 +9,16 @@ from typing import Any
 
 import keras
 
-from kmedtl.backbones.blocks import HEAD, Block, block_map, unfreeze
+from kmedtl.backbones.blocks import HEAD, Block, block_map, set_trainable, unfreeze
 from kmedtl.backbones.build import check_backbone
 from kmedtl.data.patches import random_patches, tiles
 from kmedtl.data.pipeline import Pipeline
+from kmedtl.edge.pooling import ATTENTION
 from kmedtl.ensemble.soups import average_weights
 from kmedtl.ensemble.teacher import with_teacher_targets
 from kmedtl.errors import UserError
 from kmedtl.finetune import stages
+from kmedtl.finetune.batch_norm import adapt
 from kmedtl.finetune.block_importance import check_stage
 from kmedtl.finetune.checkpoint import Checkpoint
 from kmedtl.finetune.distribution import devices, is_plain
@@ -50,6 +52,9 @@ def train(
     with devices(recipe.training), tracking(recipe, folder) as after_epoch:
         learned, parts = on_patches(recipe, data, log)
         model, blocks = build(learned, question, fields)
+        if recipe.head.standardise:
+            set_trainable(model, blocks, HEAD)
+            adapt(model, blocks[-1:], parts["train"])
         planned = plan_stages(learned, len(parts["train"].table), blocks, log)
         job = training_job(learned, model, blocks, parts, question, log)
         trained = stages.fine_tune(replace(job, after_epoch=after_epoch, folder=folder), planned)
@@ -122,7 +127,13 @@ def build(recipe: Recipe, question: Any, fields: int = 0) -> tuple[keras.Model, 
     network = task_of(recipe.task).network()
     data = recipe.data
     model = build_model(
-        recipe.backbone, recipe.head, data.size, data.channels, lambda found: network.outputs(question, found), fields
+        recipe.backbone,
+        recipe.head,
+        data.size,
+        data.channels,
+        lambda found: network.outputs(question, found),
+        fields,
+        attends=data.slices == ATTENTION and not recipe.task.is_local,
     )
     blocks = block_map(model, recipe.backbone.name)
     for stage in recipe.stages:
