@@ -9,8 +9,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from kmedtl.edge.tasks.mask_parts import tidied
 from kmedtl.edge.tasks.task import Cell, EdgeTask, Measurement, Outputs, Slice
-from kmedtl.errors import UserError, expect
+from kmedtl.errors import expect
 from kmedtl.images.marks import LONGEST, is_name
 from kmedtl.images.placement import placement, to_file
 
@@ -30,6 +31,7 @@ class MaskDecoder:
         structures: their names, in the order of the output's channels.
         thresholds: of each structure, a level of 0–254.
         smallest: of each structure: connected parts of fewer pixels of the model are dropped.
+        largest, filled: of each structure: the largest part alone is kept, holes are filled; (): of none.
         tolerance: up to so far apart, in `unit`, two borders agree.
         aspect: how a file's image lies in the model's square, as of `kmedtl.images.reading.Reading`.
         unit: of distances in the figures of the run: `mm`, where every image of it said how far apart its pixels are,
@@ -47,6 +49,8 @@ class MaskDecoder:
     aspect: Literal["stretch", "keep"] = "stretch"
     unit: Unit = "px"
     volumes: bool = False
+    largest: tuple[bool, ...] = ()
+    filled: tuple[bool, ...] = ()
     kind: Literal["segmentation"] = "segmentation"
 
     def __post_init__(self) -> None:
@@ -59,7 +63,25 @@ class MaskDecoder:
         expect(all(0 <= one < HIGHEST for one in self.thresholds), "thresholds", "levels of 0 to 254", self.thresholds)
         expect(len(self.smallest) == count, "smallest", f"{count}, one a structure", self.smallest)
         expect(all(one >= 0 for one in self.smallest), "smallest", "0 pixels or more", self.smallest)
+        for name in ("largest", "filled"):
+            expect(len(getattr(self, name)) in (0, count), name, f"{count}, one a structure", getattr(self, name))
         expect(0 < self.tolerance <= 100, "tolerance", "above 0, at most 100", self.tolerance)
+
+    @property
+    def tidies(self) -> bool:
+        """Whether any part is dropped or any hole filled."""
+        return any((*self.smallest, *self.largest, *self.filled))
+
+    def tidied(self, masks: np.ndarray, grown: float) -> np.ndarray:
+        """Return masks, bool (…, M), without the parts that are dropped and with holes filled.
+
+        Args:
+            grown: how many pixels here are one of the model's, which `smallest` counts.
+        """
+        if not self.tidies:
+            return masks
+        no = (False,) * len(self.structures)
+        return tidied(masks, [one * grown for one in self.smallest], self.largest or no, self.filled or no)
 
 
 def _decision(decoder: MaskDecoder, sizes: Sequence[int] | None) -> str | None:
@@ -228,29 +250,7 @@ def called(levels: np.ndarray, decoder: MaskDecoder, grown: float = 1.0) -> np.n
     Args:
         grown: how many pixels here are one of the model's, which `smallest` counts.
     """
-    found = levels > np.asarray(decoder.thresholds, np.uint8)
-    for number, smallest in enumerate(decoder.smallest):
-        if smallest:
-            found[..., number] = without_specks(found[..., number], smallest * grown)
-    return found
-
-
-def without_specks(mask: np.ndarray, smallest: float) -> np.ndarray:
-    """Return a mask, bool (h, w) or of a volume (d, h, w), without its connected parts of fewer than `smallest` pixels.
-
-    Pixels that touch at corners are connected.
-
-    Raises:
-        UserError: SciPy is not installed.
-    """
-    try:
-        from scipy import ndimage  # slow to import, and only segmentations need it
-    except ImportError:
-        raise UserError("masks without small parts need SciPy: pip install 'kmedtl-edge[masks]'") from None
-    labels, _ = ndimage.label(mask, np.ones((3,) * mask.ndim))
-    sizes = np.bincount(labels.ravel())
-    sizes[0] = 0
-    return sizes[labels] >= max(1, smallest)
+    return decoder.tidied(levels > np.asarray(decoder.thresholds, np.uint8), grown)
 
 
 def _decode(outputs: Outputs, decoder: MaskDecoder) -> list[MaskAnswer]:
@@ -293,10 +293,9 @@ def of_volume(decoder: MaskDecoder, count: int, slices: Iterator[Slice]) -> Volu
         planes = [to_file(levels[..., number], width, height, decoder.aspect) for number in range(levels.shape[-1])]
         above = np.stack(planes, axis=-1).astype(np.int16) - thresholds
         labels[index] = np.where(above.max(axis=-1) > 0, above.argmax(axis=-1) + 1, 0)
-    for number, smallest in enumerate(decoder.smallest, 1):
-        if smallest:
-            mask = labels == number
-            labels[mask & ~without_specks(mask, smallest * grown)] = 0
+    numbers = np.arange(1, len(decoder.structures) + 1, dtype=np.uint8)
+    if decoder.tidies:
+        labels = (decoder.tidied(labels[..., None] == numbers, grown) * numbers).max(axis=-1)
     return VolumeAnswer(decoder, labels, voxel)
 
 
@@ -318,14 +317,27 @@ def _columns(decoder: MaskDecoder) -> Sequence[str]:
     return [f"{name}_{unit}" for name in decoder.structures for unit in units]
 
 
-def _in_words(decoder: MaskDecoder) -> list[tuple[str, str]]:
-    unit = "voxels" if decoder.volumes else "pixels"
-    rules = [
-        f"{name} from a probability of {(threshold + 0.5) / HIGHEST:.3f}"
-        + (f", parts of {smallest} {unit} of the model or more" if smallest else "")
-        for name, threshold, smallest in zip(decoder.structures, decoder.thresholds, decoder.smallest, strict=True)
+def rules(decoder: MaskDecoder) -> list[str]:
+    """Return what is called each structure, in words."""
+    return [
+        f"{name} from a probability of {(threshold + 0.5) / HIGHEST:.3f}{of_parts(decoder, number)}"
+        for number, (name, threshold) in enumerate(zip(decoder.structures, decoder.thresholds, strict=True))
     ]
-    return [("Comes out", f"masks of {', '.join(decoder.structures)}"), ("Called", "; ".join(rules))]
+
+
+def of_parts(decoder: MaskDecoder, number: int) -> str:
+    """Return which parts of a structure are kept, in words that follow others; empty where nothing is changed."""
+    unit, smallest = "voxels" if decoder.volumes else "pixels", decoder.smallest[number]
+    words = (
+        f", parts of {smallest} {unit} of the model or more" if smallest else "",
+        ", its largest part alone" if decoder.largest and decoder.largest[number] else "",
+        ", holes filled" if decoder.filled and decoder.filled[number] else "",
+    )
+    return "".join(words)
+
+
+def _in_words(decoder: MaskDecoder) -> list[tuple[str, str]]:
+    return [("Comes out", f"masks of {', '.join(decoder.structures)}"), ("Called", "; ".join(rules(decoder)))]
 
 
 SEGMENTATION = EdgeTask(

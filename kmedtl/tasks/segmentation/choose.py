@@ -1,21 +1,71 @@
-"""What validation chooses of masks: thresholds, and the smallest part that is kept."""
+"""What validation chooses of masks: thresholds, the parts that are kept, and whether holes are filled."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
-from kmedtl.edge.tasks.segmentation import HIGHEST, MIDDLE
-from kmedtl.statistics.overlap import components
+from kmedtl.edge.tasks.mask_parts import holes, kept_parts
+from kmedtl.edge.tasks.segmentation import HIGHEST, MIDDLE, MaskDecoder
+from kmedtl.statistics.overlap import components, dice
 
 Masks = np.ndarray | Sequence[np.ndarray]  # of images, (N, H, W), or of volumes of any size, (D, H, W) each
 LEVELS = HIGHEST + 1  # how many a probability may have
 NEAR = 0.002  # of mean Dice, within which thresholds are as good
+PartRules = tuple[bool, bool]  # the largest part alone, holes filled
+PART_RULES: tuple[PartRules, ...] = ((False, False), (False, True), (True, False), (True, True))
 SMALLEST = (0, 8, 16, 32, 64, 128, 256)  # sizes of a component that may be the smallest kept, in pixels
 SMALLEST_IN_VOLUMES = (0, 16, 64, 256, 1024, 4096)  # the same, in voxels of the model's grid
+
+
+@dataclass(frozen=True)
+class StructureRules:
+    """What is called one structure, as of `kmedtl.edge.tasks.segmentation.MaskDecoder`."""
+
+    threshold: int
+    smallest: int
+    largest: bool
+    filled: bool
+
+
+def rules_of(decoder: MaskDecoder, number: int) -> StructureRules:
+    """Return what a decoder calls the structure of a channel."""
+    parts = (bool(rule and rule[number]) for rule in (decoder.largest, decoder.filled))
+    return StructureRules(decoder.thresholds[number], decoder.smallest[number], *parts)
+
+
+def with_rules(plain: MaskDecoder, chosen: Sequence[StructureRules]) -> MaskDecoder:
+    """Return a decoder with the rules of each structure."""
+    return replace(
+        plain,
+        thresholds=tuple(one.threshold for one in chosen),
+        smallest=tuple(one.smallest for one in chosen),
+        largest=tuple(one.largest for one in chosen),
+        filled=tuple(one.filled for one in chosen),
+    )
+
+
+def choose_rules(
+    reference: Masks, levels: Masks, sizes: Sequence[int], known_before: StructureRules | None = None
+) -> StructureRules:
+    """Return the threshold, and by it the smallest part, then whether one part is kept and holes are filled.
+
+    Args:
+        reference, levels: as of `choose_threshold`.
+        sizes: as of `choose_smallest`.
+        known_before: each rule of it stays where it is as good.
+    """
+    before = known_before
+    threshold = choose_threshold(reference, levels, before.threshold if before else None)
+    called = [one > threshold for one in levels]
+    smallest = choose_smallest(reference, called, before.smallest if before else None, sizes)
+    kept = [kept_parts(one, smallest) for one in called]
+    largest, filled = choose_parts(reference, kept, (before.largest, before.filled) if before else None)
+    return StructureRules(threshold, smallest, largest, filled)
 
 
 def choose_threshold(reference: Masks, levels: Masks, known_before: int | None = None) -> int:
@@ -119,3 +169,34 @@ def _scores_by_smallest(reference: np.ndarray, called: np.ndarray, smallest: Seq
     kept = sizes >= np.array(smallest)[:, None]
     whole = kept @ sizes + np.count_nonzero(reference)
     return np.where(whole > 0, 2 * (kept @ hits) / np.maximum(whole, 1), 1.0)
+
+
+def choose_parts(reference: Masks, called: Masks, known_before: PartRules | None = None) -> PartRules:
+    """Return whether the largest part of one structure is kept alone, and whether its holes are filled.
+
+    Either is done where mean Dice, counted as in `choose_smallest`, gains 0.002 or more by it.
+
+    Args:
+        reference, called: bool.
+        known_before: stays where it is within 0.002 of the best.
+    """
+    if not any(one.any() for one in reference):
+        return known_before or PART_RULES[0]
+    scores = {
+        rule: np.mean([_score(known, _by_rule(mask, rule)) for known, mask in zip(reference, called, strict=True)])
+        for rule in PART_RULES
+    }
+    if known_before is not None and scores[known_before] >= max(scores.values()) - NEAR:
+        return known_before
+    alone = [rule for rule in PART_RULES if scores[rule] >= scores[PART_RULES[0]] + NEAR]
+    return max(alone, key=lambda rule: scores[rule], default=PART_RULES[0])
+
+
+def _by_rule(mask: np.ndarray, rule: PartRules) -> np.ndarray:
+    largest, filled = rule
+    kept = kept_parts(mask, largest=largest)
+    return kept | holes(kept) if filled else kept
+
+
+def _score(reference: np.ndarray, kept: np.ndarray) -> float:
+    return dice(reference, kept) if reference.any() else float(not kept.any())

@@ -22,9 +22,10 @@ from kmedtl.tasks.segmentation.choose import (
     SMALLEST,
     SMALLEST_IN_VOLUMES,
     best_dice,
-    choose_smallest,
-    choose_threshold,
+    choose_rules,
     miss_shares,
+    rules_of,
+    with_rules,
 )
 from kmedtl.tasks.segmentation.columns import wide
 from kmedtl.tasks.segmentation.figures import evaluation_of, image_figures
@@ -231,32 +232,40 @@ def _too_few(miss_rate: float, name: str, patients: int) -> UserError:
 def fit_decoder(
     question: MaskQuestion, settings: Settings, validation: Examples, seed: int, decoder: MaskDecoder | None = None
 ) -> Fit:
-    """Choose the threshold and the smallest part of each structure on validation, of volumes in three dimensions.
+    """Choose what is called each structure on validation, of volumes in three dimensions.
 
-    The threshold has the best mean Dice; with `settings.miss_rate` it is the highest that keeps the share of missed
-    pixels (conformal risk control), and no part is dropped, which would miss more. Those of `decoder` stay where they
-    are as good, to 0.002 of Dice.
+    The threshold has the best mean Dice, and by it parts are dropped and holes filled; with `settings.miss_rate` it is
+    the highest that keeps the share of missed pixels (conformal risk control), and all parts are kept, as dropping them
+    would miss more. What `decoder` says stays where it is as good, to 0.002 of Dice.
 
     Raises:
         UserError: too few patients with a structure to keep the asked miss rate.
     """
     levels = levels_of(validation.outputs) * inside(validation, question)
-    reference, thresholds, smallest = validation.targets[MASK] > 0, [], []
-    together = judged_together(validation.groups)
-    for number, name in enumerate(question.structures):
-        known, seen = reference[..., number], levels[..., number]
-        if settings.miss_rate is not None:
-            shares = miss_shares(known, seen, validation.patients)
-            found = controlled_threshold(shares, settings.miss_rate)
-            if found is None:
-                raise _too_few(settings.miss_rate, name, len(shares))
-            thresholds.append(found)
-            smallest.append(0)
-        else:
-            before = (decoder.thresholds[number], decoder.smallest[number]) if decoder else (None, None)
-            masks, maps = stacks(known, together), stacks(seen, together)
-            thresholds.append(choose_threshold(masks, maps, before[0]))
-            sizes = SMALLEST_IN_VOLUMES if len(together) < len(known) else SMALLEST
-            smallest.append(choose_smallest(masks, [one > thresholds[-1] for one in maps], before[1], sizes))
+    reference = validation.targets[MASK] > 0
     plain = plain_decoder(question)
-    return Fit(replace(plain, thresholds=tuple(thresholds), smallest=tuple(smallest)))
+    if settings.miss_rate is not None:
+        by_name = zip(question.structures, np.moveaxis(reference, -1, 0), np.moveaxis(levels, -1, 0), strict=True)
+        thresholds = [_controlled(settings.miss_rate, *one, validation.patients) for one in by_name]
+        return Fit(replace(plain, thresholds=tuple(thresholds)))
+    together = judged_together(validation.groups)
+    sizes = SMALLEST_IN_VOLUMES if len(together) < len(reference) else SMALLEST
+    chosen = [
+        choose_rules(
+            stacks(reference[..., number], together),
+            stacks(levels[..., number], together),
+            sizes,
+            rules_of(decoder, number) if decoder else None,
+        )
+        for number in range(len(question.structures))
+    ]
+    return Fit(with_rules(plain, chosen))
+
+
+def _controlled(miss_rate: float, name: str, reference: np.ndarray, levels: np.ndarray, patients: np.ndarray) -> int:
+    """Return the threshold of a structure by `evaluation.miss_rate`."""
+    shares = miss_shares(reference, levels, patients)
+    found = controlled_threshold(shares, miss_rate)
+    if found is None:
+        raise _too_few(miss_rate, name, len(shares))
+    return found

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from kmedtl.edge.tasks.segmentation import HIGHEST
+from kmedtl.edge.tasks.segmentation import HIGHEST, of_parts
 from kmedtl.files.plot_style import SOFT, series, single, square
 from kmedtl.tasks.segmentation.evaluation import UNITS
 from kmedtl.tasks.task import Evaluation, Picture, ReportParts, Section
@@ -66,8 +66,12 @@ def report(result: Any) -> ReportParts:
     """Return templates and what they read, of a `kmedtl.runs.result.Result`."""
     decoder, evaluation = result.fit.decoder, result.evaluation
     called = [
-        {"name": name, "probability": (threshold + 0.5) / HIGHEST, "smallest": smallest}
-        for name, threshold, smallest in zip(decoder.structures, decoder.thresholds, decoder.smallest, strict=True)
+        {
+            "name": name,
+            "probability": (threshold + 0.5) / HIGHEST,
+            "parts": of_parts(decoder, number).removeprefix(", ") or "all",
+        }
+        for number, (name, threshold) in enumerate(zip(decoder.structures, decoder.thresholds, strict=True))
     ]
     context = {
         "decoder": decoder,

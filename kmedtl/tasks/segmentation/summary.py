@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from kmedtl.edge.tasks.segmentation import HIGHEST
+from kmedtl.edge.tasks.segmentation import rules
 from kmedtl.recipe import Evaluation as Settings
 from kmedtl.tasks.segmentation.evaluation import UNITS
 from kmedtl.tasks.summary import estimate_lines
@@ -24,17 +24,12 @@ def document(fit: Fit, evaluation: Evaluation) -> dict[str, Any]:
 def lines(settings: Settings, fit: Fit, evaluation: Evaluation) -> list[str]:
     """Return what the terminal shows."""
     decoder = fit.decoder
-    unit = "voxels" if decoder.volumes else "px"
-    chosen = [
-        f"{name} from a probability of {(threshold + 0.5) / HIGHEST:.3f}, smallest part {smallest} {unit}"
-        for name, threshold, smallest in zip(decoder.structures, decoder.thresholds, decoder.smallest, strict=True)
-    ]
     by = [f"  {name}: Dice {part['dice']}, surface Dice {part['surface_dice']}" for name, part in evaluation.by.items()]
     distances = f"  Distances are in {UNITS[decoder.unit]}; borders agree up to {decoder.tolerance:g} apart."
     return [
         *estimate_lines(evaluation, 0.0),
         distances,
-        f"  Chosen on validation: {'; '.join(chosen)}",
+        f"  Chosen on validation: {'; '.join(rules(decoder))}",
         *by,
         *_empty(evaluation),
     ]

@@ -12,7 +12,7 @@ from kmedtl.edge.tasks.segmentation import MIDDLE
 from kmedtl.statistics import overlap
 from kmedtl.statistics.confidence import mean_patients, of_mean, on_logit_scale, wilson
 from kmedtl.statistics.risk_control import controlled_threshold
-from kmedtl.tasks.segmentation.choose import SMALLEST, choose_smallest, choose_threshold, miss_shares
+from kmedtl.tasks.segmentation.choose import SMALLEST, choose_parts, choose_smallest, choose_threshold, miss_shares
 from kmedtl.tasks.segmentation.figures import dice_gain, evaluation_of, image_figures
 
 SIDE = 32
@@ -335,6 +335,27 @@ def test_nothing_is_dropped_where_that_helps_nothing():
     assert choose_smallest(reference, reference) == 0
     assert choose_smallest(reference, np.zeros_like(reference)) == 0
     assert choose_smallest(np.zeros_like(reference), reference) == 0  # which tells nothing of real parts
+
+
+def test_one_part_is_kept_and_holes_are_filled_where_validation_gains():
+    reference = np.zeros((4, SIDE, SIDE), bool)
+    reference[:, 2:10, 2:10] = True
+    hole, second = reference.copy(), reference.copy()
+    hole[:, 5:7, 5:7] = False
+    second[:, 12:15, 12:15] = True
+    assert choose_parts(reference, hole) == (False, True)
+    assert choose_parts(reference, second) == (True, False)
+    both = second.copy()
+    both[:, 5:7, 5:7] = False
+    assert choose_parts(reference, both) == (True, True)
+    assert choose_parts(reference, reference) == (False, False)
+    assert choose_parts(second, second) == (False, False)  # two parts are true
+    assert choose_parts(hole, hole) == (False, False)  # and so is a hole
+    assert choose_parts(reference, reference, (True, True)) == (True, True)  # known before, and as good
+    assert choose_parts(np.zeros_like(reference), second) == (False, False)
+    few = reference.copy()
+    few[0, 5, 5] = False
+    assert choose_parts(reference, few) == (False, False)  # a gain below 0.002
 
 
 def test_miss_shares_are_those_of_each_patients_pixels():

@@ -7,15 +7,15 @@ import pandas as pd
 import pytest
 
 from kmedtl.data.manifest import BETWEEN, SIZES, SPACINGS
-from kmedtl.edge.tasks.segmentation import MASK
-from kmedtl.images.placement import to_square
+from kmedtl.edge.tasks.segmentation import MASK, of_volume, rules
+from kmedtl.images.placement import placement, to_square
 from kmedtl.recipe import Evaluation
 from kmedtl.statistics import overlap
 from kmedtl.tasks import TASKS
 from kmedtl.tasks.segmentation.evaluation import masks_of, per_image
 from kmedtl.tasks.segmentation.question import MaskQuestion, plain_decoder
 from kmedtl.tasks.segmentation.report import limits
-from kmedtl.tasks.segmentation.volumes import judged_together
+from kmedtl.tasks.segmentation.volumes import judged_together, on_own_grid
 from kmedtl.tasks.task import Examples, TableSettings
 
 ROW, STRUCTURES = TASKS["segmentation"], ("front", "back")
@@ -93,3 +93,24 @@ def test_parts_are_dropped_in_three_dimensions_where_validation_gains():
     assert masks.any()
     _, _, clean = volumes()
     assert ROW.fit_decoder(QUESTION, Evaluation(), clean, 7).decoder.smallest == (0, 0)
+
+
+def test_a_scanner_tidies_a_volume_as_the_evaluation_does():
+    _, seen, examples = volumes(count=1, speck=True)
+    hollow = seen[0].copy()
+    hollow[3, 11:13, 6], hollow[0, 0, 0, 1] = False, False
+    hollow[..., 1] &= ~hollow[..., 0]
+    decoder = replace(plain_decoder(QUESTION), smallest=(2, 2), largest=(True, False), filled=(True, False))
+    order = np.argsort(examples.groups["frame"].astype(int).to_numpy())
+    square = np.stack([to_square(one, SIZE, "keep") for one in hollow])
+    logits = np.where(square, 6.0, -6.0).astype(np.float32)
+    examples = replace(examples.of(order), outputs={MASK: logits})
+    expected = on_own_grid(
+        masks_of(examples, QUESTION, decoder), placement(WIDTH, HEIGHT, SIZE, "keep"), WIDTH, HEIGHT, "keep"
+    )
+    slices = iter([({MASK: one[None]}, WIDTH, HEIGHT, SPACING) for one in logits])
+    answer = of_volume(decoder, COUNT, slices)
+    assert np.array_equal(answer.labels[..., None] == [1, 2], expected)
+    assert expected[3, 11:13, 6, 0].all()
+    assert not expected[0, 0, 0].any()
+    assert sum("largest part alone, holes filled" in line for line in rules(decoder)) == 1
