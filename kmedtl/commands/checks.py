@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kmedtl.data.kinds import KINDS, MADE
 from kmedtl.errors import UserError
 from kmedtl.system.home import expanded
 
 if TYPE_CHECKING:
     from kmedtl.recipe import Data, Recipe
-
-MADE = ("phantom", "phantom_ct", "tfds")  # sources that are no files
 
 
 def check_run(path: Path, what: str = "a run folder") -> None:
@@ -37,8 +36,6 @@ def check_source(data: Data, given: str = "") -> None:
         return
     source = expanded(data.source).absolute()
     if not source.exists():
-        from kmedtl.data.sources import KINDS
-
         raise UserError(f"{source}: no such folder or file; expected {KINDS}{given}.")
     if data.labels and not expanded(data.labels).exists():
         raise UserError(f"data.labels: {data.labels}: no such file; expected a CSV of labels.")

@@ -7,14 +7,14 @@ import os
 from pathlib import Path
 
 from kmedtl.commands.checks import check_source
-from kmedtl.commands.options import SOURCE
+from kmedtl.data.kinds import KINDS
 
 HELP = "look at images and write a recipe for them, a reason beside each choice"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", help="of the recipe; it is written to NAME.yaml")
-    parser.add_argument("--data", metavar="SOURCE", required=True, help=SOURCE)
+    parser.add_argument("--data", metavar="SOURCE", required=True, help=KINDS)
     parser.add_argument("--labels", metavar="FILE", default="", help="a CSV of labels for a folder of any depth")
     parser.add_argument("--target", metavar="COLUMN", default="", help="the column of a number to be predicted")
     parser.add_argument("--out", type=Path, metavar="FILE", help="the recipe's file (default: NAME.yaml)")

@@ -8,11 +8,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kmedtl import config
+from kmedtl.data.kinds import KINDS
 
 if TYPE_CHECKING:
     from kmedtl.recipe import Recipe
 
-SOURCE = "phantom, phantom_ct, tfds:NAME, a folder of class folders, a CSV or Parquet manifest, or an .npz file"
 SHORTCUTS = {
     "data.source": "data",
     "data.labels": "labels",
@@ -28,7 +28,7 @@ SHORTCUTS = {
 def add_recipe(parser: argparse.ArgumentParser, more: str = "") -> None:
     """Add the recipe itself, and what changes its settings."""
     parser.add_argument("recipe", metavar="RECIPE", help=f"a name of `kmedtl recipes`, or a YAML file{more}")
-    parser.add_argument("--data", metavar="SOURCE", help=SOURCE)
+    parser.add_argument("--data", metavar="SOURCE", help=KINDS)
     parser.add_argument("--backbone", metavar="NAME", help="a name of `kmedtl backbones`")
     parser.add_argument("--size", type=int, metavar="PIXELS", help="side of the square that the model sees")
     add_limit(parser)
@@ -38,7 +38,7 @@ def add_recipe(parser: argparse.ArgumentParser, more: str = "") -> None:
 
 def add_source(parser: argparse.ArgumentParser) -> None:
     """Add a source of images, and how it is read."""
-    parser.add_argument("data", metavar="SOURCE", help=SOURCE)
+    parser.add_argument("data", metavar="SOURCE", help=KINDS)
     parser.add_argument("--recipe", metavar="RECIPE", help="read the images as this recipe does")
     _add_reading(parser)
 

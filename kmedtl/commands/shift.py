@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import kmedtl
 from kmedtl.commands.checks import check_source, check_source_of
-from kmedtl.commands.options import SOURCE, add_quiet
+from kmedtl.commands.options import add_quiet
+from kmedtl.data.kinds import KINDS
 from kmedtl.errors import UserError
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--severities", type=_severities, metavar="1-5", default="1-5", help="a range or one of 1 to 5 (default: 1-5)"
     )
-    parser.add_argument("--match", metavar="SOURCE", help="take the reference histogram from these images: " + SOURCE)
+    parser.add_argument("--match", metavar="SOURCE", help="take the reference histogram from these images: " + KINDS)
     parser.add_argument("--limit", type=int, metavar="N", help="about N test images: whole patients, stratified")
     parser.add_argument("--out", type=Path, metavar="DIR", help="a new folder (default: RUN/shift)")
     add_quiet(parser)

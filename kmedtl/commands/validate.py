@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import kmedtl
 from kmedtl.commands.checks import check_run, check_source
-from kmedtl.commands.options import SOURCE, add_limit, add_quiet, names
+from kmedtl.commands.options import add_limit, add_quiet, names
+from kmedtl.data.kinds import KINDS
 
 if TYPE_CHECKING:
     from kmedtl.runs.validate import Validation
@@ -22,7 +23,7 @@ MISSED = 3  # a figure is below what `--at-least` asks
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", type=Path, help="run folder, or one of its models, as RUN/model_int8.tflite")
-    parser.add_argument("--data", metavar="SOURCE", required=True, help=f"labelled images: {SOURCE}")
+    parser.add_argument("--data", metavar="SOURCE", required=True, help=f"labelled images: {KINDS}")
     parser.add_argument("--labels", metavar="FILE", help="a table of their labels, joined by name")
     parser.add_argument("--groups", type=names, default=[], metavar="COLUMNS", help="judge by these, as sex,site")
     parser.add_argument(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -31,18 +31,18 @@ _TYPE_2 = (
 
 
 @contextmanager
-def header_of(source: Path, what: str) -> Iterator[pydicom.Dataset]:
-    """Yield the header of an image, with what DICOM wants to be there, if empty, to make `what` of meanwhile.
+def headers_of(sources: Sequence[Path], what: str) -> Iterator[list[pydicom.Dataset]]:
+    """Yield the headers of images, with what DICOM wants to be there, if empty, to make `what` of meanwhile.
 
     Raises:
-        UnreadableImageError: the file does not say what to refer to, or highdicom cannot make it of that header. The
-            reason never quotes the header.
+        UnreadableImageError: a file does not say what to refer to, or highdicom cannot make it of these headers. The
+            reason never quotes a header.
     """
     logging.getLogger("pydicom").setLevel(logging.CRITICAL)  # it quotes the header too
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # highdicom's quote the patient's name
         try:
-            yield _identity(source)
+            yield [_identity(source) for source in sources]
         except InvalidDicomError:
             raise UnreadableImageError("no DICOM file, or one without its header") from None
         except _REFUSALS as error:

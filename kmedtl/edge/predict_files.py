@@ -24,6 +24,7 @@ from kmedtl.edge.inputs import gathered
 from kmedtl.edge.model_info import ModelInfo
 from kmedtl.edge.output_formats import WRITERS
 from kmedtl.edge.predictor import ImageResult, Model, Prediction, predict_files
+from kmedtl.edge.tasks.task import VolumeLabels
 from kmedtl.errors import UserError
 from kmedtl.images.file_kinds import is_dicom
 from kmedtl.images.pixels import UnreadableImageError
@@ -179,10 +180,14 @@ def _stem(place: str) -> str:
 def _write_labels(prediction: Prediction, place: str, path: Path, info: ModelInfo) -> str:
     from kmedtl.images.nifti_write import write_nifti  # nibabel is slow to import
 
-    assert info.task.labels is not None  # as of every model that answers volumes
     with room_on(path.parent, "make room, or name another folder"):
-        write_nifti(info.task.labels(prediction.answer), blank_volume(place), path)
+        write_nifti(_labels(prediction, info).voxels, blank_volume(place), path)
     return str(path)
+
+
+def _labels(prediction: Prediction, info: ModelInfo) -> VolumeLabels:
+    assert info.task.labels is not None  # as of every model that answers volumes with masks
+    return info.task.labels(prediction.answer)
 
 
 def _with_masks(model: Model, option: str) -> tuple[ModelInfo, Callable[[Any], Mapping[str, np.ndarray]]]:
@@ -234,11 +239,13 @@ def _dicom_segs(folder: Path, model: Model) -> Step:
     _make(folder)
 
     def add(prediction: Prediction, place: Path, picture: Picture) -> Prediction:
-        return replace(
-            prediction, dicom_seg=segmentation_object.write(place, masks_of(prediction.answer), info, folder)
-        )
+        if place.is_dir():
+            made = segmentation_object.write_volume(place, _labels(prediction, info), info, folder)
+        else:
+            made = segmentation_object.write(place, masks_of(prediction.answer), info, folder)
+        return replace(prediction, dicom_seg=made)
 
-    return _for_a_study(add, "DICOM segmentation")
+    return _for_a_study(add, "DICOM segmentation", of_series=True)
 
 
 def _dicom_reports(folder: Path, model: Model) -> Step:
@@ -262,12 +269,16 @@ def _check_highdicom(option: str) -> None:
         raise UserError(f"{option}: needs the package highdicom: pip install highdicom")
 
 
-def _for_a_study(add: Callable[[Prediction, Path, Picture], Prediction], what: str) -> Step:
-    """Return the step that adds to answers for DICOM files what a PACS takes, and says why there is none for others."""
+def _for_a_study(add: Callable[[Prediction, Path, Picture], Prediction], what: str, of_series: bool = False) -> Step:
+    """Return the step that adds to answers for DICOM files what a PACS takes, and says why there is none for others.
+
+    Args:
+        of_series: folders, each a series, are answered as well.
+    """
 
     def step(prediction: Prediction, place: str, picture: Picture) -> Prediction:
         try:
-            if not is_dicom(Path(place)):
+            if not ((of_series and Path(place).is_dir()) or is_dicom(Path(place))):
                 raise UnreadableImageError("no DICOM file, so there is no study to report to")
             return add(prediction, Path(place), picture)
         except UnreadableImageError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import highdicom as hd
@@ -10,9 +10,14 @@ import numpy as np
 import pydicom
 from pydicom.sr.codedict import codes
 
-from kmedtl.edge.dicom_objects import SERIES, coded, device, header_of, saved, title
+from kmedtl.edge.dicom_objects import SERIES, coded, device, headers_of, saved, title
 from kmedtl.edge.model_info import ModelInfo
+from kmedtl.edge.tasks.task import VolumeLabels
+from kmedtl.images.dicom_series import slice_order
 from kmedtl.images.pixels import UnreadableImageError
+from kmedtl.images.read_volume import series_files
+from kmedtl.images.slices import blank_volume
+from kmedtl.images.volume import as_stored
 
 
 def write(source: Path, masks: Mapping[str, np.ndarray], info: ModelInfo, folder: Path) -> str:
@@ -27,19 +32,44 @@ def write(source: Path, masks: Mapping[str, np.ndarray], info: ModelInfo, folder
     Raises:
         UnreadableImageError: the file does not say what to refer to, or has several frames.
     """
-    with header_of(source, "segmentation") as image:
+    with headers_of([source], "segmentation") as (image,):
         if int(image.get("NumberOfFrames") or 1) > 1:
             raise UnreadableImageError("it has several frames, of which a mask is of one")
-        return saved(_segmentation(image, masks, info), folder)
+        planes = np.stack([mask > 0 for mask in masks.values()], axis=-1)[None]
+        return saved(_segmentation([image], planes.astype(np.uint8), masks, info, omit_empty_frames=False), folder)
 
 
-def _segmentation(image: pydicom.Dataset, masks: Mapping[str, np.ndarray], info: ModelInfo) -> hd.seg.Segmentation:
-    planes = np.stack([mask > 0 for mask in masks.values()], axis=-1)[None]
+def write_volume(source: Path, labels: VolumeLabels, info: ModelInfo, folder: Path) -> str:
+    """Write the labels of a DICOM series as one Segmentation of its slices, those where nothing is left out.
+
+    Args:
+        source: a folder with one series, of files or one enhanced file.
+        labels: of the volume that `kmedtl.images.read_volume` reads there.
+        folder: as of `write`.
+
+    Raises:
+        UnreadableImageError: as of `write`, or no one series.
+    """
+    files = series_files(source)
+    in_file = as_stored(labels.voxels, blank_volume(source).grid)
+    planes = np.empty_like(in_file)
+    planes[slice_order(files)] = in_file
+    with headers_of(files, "segmentation") as images:
+        return saved(_segmentation(images, planes, labels.structures, info, omit_empty_frames=True), folder)
+
+
+def _segmentation(
+    images: Sequence[pydicom.Dataset],
+    planes: np.ndarray,
+    structures: Iterable[str],
+    info: ModelInfo,
+    omit_empty_frames: bool,
+) -> hd.seg.Segmentation:
     return hd.seg.Segmentation(
-        [image],
-        planes.astype(np.uint8),
+        images,
+        planes,
         hd.seg.SegmentationTypeValues.BINARY,
-        _descriptions(masks, info),
+        _descriptions(structures, info),
         series_instance_uid=hd.UID(),
         series_number=SERIES + 2,
         sop_instance_uid=hd.UID(),
@@ -48,7 +78,7 @@ def _segmentation(image: pydicom.Dataset, masks: Mapping[str, np.ndarray], info:
         manufacturer_model_name=info.recipe[:64],
         software_versions=info.kmedtl,
         device_serial_number=str(device(info)),
-        omit_empty_frames=False,
+        omit_empty_frames=omit_empty_frames,
         content_label="KMEDTL",
         content_description=title(info),
         series_description=title(info),

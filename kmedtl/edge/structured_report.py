@@ -13,7 +13,7 @@ import pydicom
 from highdicom.sr import CodedConcept
 from pydicom.sr.codedict import codes
 
-from kmedtl.edge.dicom_objects import SERIES, coded, device, header_of, saved, title
+from kmedtl.edge.dicom_objects import SERIES, coded, device, headers_of, saved, title
 from kmedtl.edge.model_info import ModelInfo
 from kmedtl.edge.predictor import Prediction
 from kmedtl.edge.tasks.task import Answer
@@ -29,7 +29,7 @@ def write(source: Path, prediction: Prediction, info: ModelInfo, heat_map: np.nd
     Raises:
         UnreadableImageError: the file does not say what to refer to.
     """
-    with header_of(source, "report") as image:
+    with headers_of([source], "report") as (image,):
         report, capture = _report(image, prediction, info), _capture(image, heat_map, info)
         return saved(report, folder), saved(capture, folder)
 

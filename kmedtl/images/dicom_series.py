@@ -65,6 +65,18 @@ def blank_series(files: Sequence[Path]) -> Stored:
     return _blank(_series_tags(files), "dicom_series")
 
 
+def slice_order(files: Sequence[Path]) -> np.ndarray:
+    """Return which file, or which frame of the one enhanced file, each slice of the volume comes from.
+
+    Raises:
+        UnreadableImageError: as of `blank_series`.
+    """
+    if len(files) > 1:
+        return _order(_series_tags(files))[0]
+    with readable(files[0]), opened(files[0], stop_before_pixels=True) as data:
+        return _order(_frame_tags(data)[1])[0]
+
+
 def _blank(tags: Sequence[SliceTags], kind: Kind) -> Stored:
     _, affine = _order(tags)
     values = np.broadcast_to(np.uint8(0), (len(tags), *tags[0].size))

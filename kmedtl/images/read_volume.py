@@ -82,7 +82,7 @@ def read_blank_volume(path: str | Path) -> Stored:
     if path.is_dir():
         from kmedtl.images.dicom_series import blank_frames, blank_series, is_multi_frame
 
-        files = _series_in(path)
+        files = series_files(path)
         return blank_frames(files[0]) if len(files) == 1 and is_multi_frame(files[0]) else blank_series(files)
     from kmedtl.images.nifti import read_blank
 
@@ -92,12 +92,16 @@ def read_blank_volume(path: str | Path) -> Stored:
 def _of_folder(folder: Path) -> Stored:
     from kmedtl.images.dicom_series import is_multi_frame, read_frames, read_series
 
-    files = _series_in(folder)
+    files = series_files(folder)
     return read_frames(files[0]) if len(files) == 1 and is_multi_frame(files[0]) else read_series(files)
 
 
-def _series_in(folder: Path) -> tuple[Path, ...]:
-    """Return the files of the one series in a folder."""
+def series_files(folder: Path) -> tuple[Path, ...]:
+    """Return the files of the one DICOM series in a folder, by their paths.
+
+    Raises:
+        UnreadableImageError: damaged files, no series, or several.
+    """
     from kmedtl.images.dicom_tree import series_in
 
     tree = series_in(folder)

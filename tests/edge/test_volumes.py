@@ -10,9 +10,11 @@ import pytest
 from kmedtl.edge import model_info
 from kmedtl.edge.cli import main
 from kmedtl.edge.tasks.segmentation import plain
+from kmedtl.images.dicom_seg import source_image
+from kmedtl.images.masks import read_mask
 from kmedtl.images.read_volume import read_mask_volume, read_volume
 from tests.edge.conftest import INFO
-from tests.images.volume_files import nifti_bytes, nifti_image, save_bytes
+from tests.images.volume_files import enhanced, nifti_bytes, nifti_image, save, save_all, save_bytes, series
 
 AFFINE = np.array([[0, -0.9, 0, 12], [0.8, 0, 0, -7], [0, 0, 2.5, 3], [0, 0, 0, 1]])  # rows and columns change places
 
@@ -71,3 +73,37 @@ def test_volumes_and_images_are_not_taken_for_each_other(volume_model, mask_mode
         code, (found,), _ = answers(capsys, model, path)
         assert code == 2
         assert message in found["error"]
+
+
+@pytest.mark.parametrize("stored", ["files", "one enhanced file"])
+def test_labels_of_a_series_are_a_segmentation_that_refers_to_its_slices(stored, volume_model, tmp_path, capsys):
+    pydicom = pytest.importorskip("pydicom")
+    pytest.importorskip("highdicom")
+    order = (2, 0, 3, 4, 7, 5, 6, 1)
+    folder = tmp_path / "in"
+    save_all([series()[number] for number in order], folder) if stored == "files" else save(
+        enhanced(order), folder / "a.dcm"
+    )
+    wanted = ["--masks", tmp_path / "masks", "--dicom-seg", tmp_path / "segs"]
+    code, (found,), said = answers(capsys, volume_model, folder, *wanted)
+    assert code == 0, said
+    labels = read_mask_volume(found["masks"][0], read_volume(folder))
+    made = pydicom.dcmread(found["dicom_seg"])
+    assert made.NumberOfFrames == labels.any(axis=(1, 2)).sum() > 0
+    assert [segment.SegmentLabel for segment in made.SegmentSequence] == ["bright"]
+    marked = np.zeros_like(labels)
+    for place, image in sources(pydicom, folder, stored):
+        marked[place] = read_mask(found["dicom_seg"], {"bright": 1}, image=image).marked["bright"]
+    assert np.array_equal(marked, labels)
+    assert len({one.tobytes() for one in labels}) > 2  # so that slices that changed places would be seen
+
+
+def sources(pydicom, folder, stored):
+    """Return which slice, from the feet up, each image of a segmentation is."""
+    if stored == "files":
+        files = [(float(pydicom.dcmread(file).ImagePositionPatient[2]), file) for file in folder.iterdir()]
+        return [(place, source_image(str(file), None)) for place, (_, file) in enumerate(sorted(files))]
+    (file,) = folder.iterdir()
+    groups = pydicom.dcmread(file).PerFrameFunctionalGroupsSequence
+    heights = [float(group.PlanePositionSequence[0].ImagePositionPatient[2]) for group in groups]
+    return [(place, source_image(str(file), int(frame))) for place, frame in enumerate(np.argsort(heights))]

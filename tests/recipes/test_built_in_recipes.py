@@ -151,6 +151,34 @@ def test_nodules_on_ct_run_offline(tmp_path, capsys):
     assert metrics["slices"]["pointing"]["volumes"] == len(ill)
 
 
+@pytest.mark.slow
+def test_alzheimer_runs_offline_with_age_and_sex(tmp_path, capsys):
+    little = [word for setting in ("backbone.truncate_at=", *LITTLE) for word in ("--set", setting)]
+    out = tmp_path / "run"
+    assert main(["run", "alzheimer", "--data", "phantom_brain:24", "--out", str(out), *little]) == 0
+    assert "SYNTHETIC IMAGES" in capsys.readouterr().out
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert metrics["headline"] == "auc"
+    assert (
+        metrics["test"]["images"] == pd.read_csv(out / "predictions.csv").query("split == 'test'")["patient"].nunique()
+    )
+    info = json.loads((out / "kmedtl.json").read_text())
+    assert {field["name"] for field in info["fields"]["fields"]} == {"age", "sex"}
+    assert info["slices"] == "mean"
+
+
+@pytest.mark.slow
+def test_liver_and_tumor_run_offline(tmp_path, capsys):
+    little = [word for setting in LITTLE for word in ("--set", setting)]
+    out = tmp_path / "run"
+    assert main(["run", "liver_tumor", "--data", "phantom_liver:12", "--out", str(out), *little]) == 0
+    assert "SYNTHETIC IMAGES" in capsys.readouterr().out
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert metrics["headline"] == "dice"
+    assert set(metrics["by"]) >= {"liver", "tumor"}
+    assert metrics["test"]["images"] == metrics["test"]["patients"] == 3  # volumes
+
+
 def test_malaria_reads_what_tensorflow_datasets_prepared(tmp_path, monkeypatch):
     import tensorflow_datasets as tfds
 

@@ -6,7 +6,6 @@ Nobody's body is in it: what a model scores on these volumes says nothing about 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
@@ -15,6 +14,7 @@ from scipy import ndimage
 from kmedtl.data.phantom.anatomy import LUNG_APEX, LUNG_BASE, Patient, draw_patient
 from kmedtl.data.phantom.bones import cage_half_width, rib_profile
 from kmedtl.data.phantom.grid import FIELD, ball, smoothstep
+from kmedtl.data.phantom.scan import Scan, Scanner, Space, space_of
 from kmedtl.data.phantom.vessels import STEPS
 
 LABELS = ("NO NODULE", "NODULE")
@@ -24,49 +24,7 @@ NODULE = (1.0, 1.5)  # cm, radius: at most 3 cm across
 SOFT = 0.25  # cm, over which one tissue becomes another
 
 
-@dataclass(frozen=True)
-class Scanner:
-    """A CT scanner: the distance of its slices in mm, the deviation of its noise in HU, and its blur in pixels."""
-
-    spacing: float
-    noise: float
-    blur: float
-
-
 SCANNERS: Mapping[str, Scanner] = MappingProxyType({"A": Scanner(5.0, 28.0, 0.3), "B": Scanner(7.0, 12.0, 0.7)})
-
-
-@dataclass(frozen=True)
-class Scan:
-    """One synthetic CT with what is known of it.
-
-    Attributes:
-        values: HU, int16 (slices, size, size): slices to the head, rows to the back, columns to the patient's left.
-        mask: uint8, likewise, 1 where the nodule is.
-        spacing: between slices, rows and columns in mm.
-        diameter: of the nodule in mm; 0: there is none.
-    """
-
-    patient: str
-    values: np.ndarray
-    mask: np.ndarray
-    spacing: tuple[float, float, float]
-    label: str
-    diameter: float
-    scanner: str
-    age: int
-    sex: str
-
-
-@dataclass(frozen=True)
-class Space:
-    """Where voxels lie in the patient's frame, in cm at adult scale: `y` (slices, 1, 1), `depth` (1, size, 1) from the
-    middle to the back, `x` (1, 1, size) to the left.
-    """
-
-    y: np.ndarray
-    depth: np.ndarray
-    x: np.ndarray
 
 
 def scan_of(number: int, seed: int, size: int = 96) -> Scan:
@@ -79,8 +37,7 @@ def scan_of(number: int, seed: int, size: int = 96) -> Scan:
     patient = draw_patient(rng)
     scanner = SCANNERS[patient.scanner]
     step = scanner.spacing / 10 / patient.scale
-    axis = (np.arange(size) - (size - 1) / 2) * (FIELD / size)
-    space = Space(np.arange(TOP, BOTTOM, step)[::-1, None, None], axis[:, None], axis[None, None, :])
+    space = space_of(TOP, BOTTOM, step, FIELD, size)
     lung = _lung(patient, space)
     nodule, diameter = _nodule(patient, space, lung, rng) if rng.random() < 0.5 else (np.zeros_like(lung), 0.0)
     tissue = _tissue(patient, space, lung, nodule, rng)
@@ -93,10 +50,12 @@ def scan_of(number: int, seed: int, size: int = 96) -> Scan:
         mask=(nodule > 0.5).astype(np.uint8),
         spacing=(scanner.spacing, pixel, pixel),
         label=LABELS[diameter > 0],
-        diameter=diameter * patient.scale * 10,
-        scanner=patient.scanner,
-        age=patient.age,
-        sex=patient.sex,
+        known={
+            "sex": patient.sex,
+            "site": patient.scanner,
+            "diameter": round(diameter * patient.scale * 10, 1),
+            "age": patient.age,
+        },
     )
 
 

@@ -1,16 +1,19 @@
-"""The synthetic CT as a source: NIfTI files with their masks in the cache folder, and a manifest of their slices."""
+"""Synthetic volumes as sources: NIfTI files with their masks in the cache folder, and a manifest of their slices."""
 
 from __future__ import annotations
 
 import gzip
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
 
 from kmedtl.data.manifest import Manifest, check_classes, from_rows
-from kmedtl.data.phantom.ct import LABELS, Scan, scan_of
+from kmedtl.data.phantom import brain, ct, liver
+from kmedtl.data.phantom.scan import Scan
 from kmedtl.data.sources.volume_rows import GRID, slices_of, with_slices
 from kmedtl.errors import UserError
 from kmedtl.files.cache import cache_folder, made_once
@@ -23,31 +26,49 @@ VERSION = 1  # of what is rendered
 TABLE = "scans.csv"
 
 
+@dataclass(frozen=True)
+class Phantom:
+    """A kind of synthetic volume: `scan_of` takes the number of a person and a seed."""
+
+    labels: tuple[str, ...]
+    scan_of: Callable[[int, int], Scan]
+
+
+PHANTOMS: Mapping[str, Phantom] = MappingProxyType(
+    {
+        "phantom_ct": Phantom(ct.LABELS, ct.scan_of),
+        "phantom_liver": Phantom(liver.LABELS, liver.scan_of),
+        "phantom_brain": Phantom(brain.LABELS, brain.scan_of),
+    }
+)
+
+
 def phantom_volumes(source: str, classes: Sequence[str], seed: int) -> Manifest:
-    """Return the manifest of `phantom_ct` or `phantom_ct:PATIENTS`, a scan of each: a row a slice.
+    """Return the manifest of one of `PHANTOMS`, or of `NAME:PATIENTS`, a scan of each: a row a slice.
 
     Raises:
         UserError: a number of patients that is none, no nibabel, or a cache folder that cannot be written.
     """
-    _, _, count = source.partition(":")
+    name, _, count = source.partition(":")
+    phantom = PHANTOMS[name]
     if count and not (count.isdigit() and FEWEST <= int(count) <= MOST):
         raise UserError(
-            f"data.source: expected phantom_ct:PATIENTS with {FEWEST} to {MOST} patients. Received: {source!r}."
+            f"data.source: expected {name}:PATIENTS with {FEWEST} to {MOST} patients. Received: {source!r}."
         )
-    check_classes(classes, LABELS, source)
+    check_classes(classes, phantom.labels, source)
     load_nibabel()
     patients = int(count or PATIENTS)
 
     def render_into(folder: Path) -> None:
         bar = progress(range(patients), "Rendering scans", unit="scan")
-        write_csv(pd.DataFrame([_save(scan_of(number, seed), folder) for number in bar]), folder / TABLE)
+        write_csv(pd.DataFrame([_save(phantom.scan_of(number, seed), folder) for number in bar]), folder / TABLE)
 
-    folder = made_once(cache_folder() / "phantom" / f"ct{patients}_seed{seed}_v{VERSION}", render_into)
+    folder = made_once(cache_folder() / "phantom" / f"{name}{patients}_seed{seed}_v{VERSION}", render_into)
     table = read_csv(folder / TABLE, keep_default_na=False)
-    known = [row | {name: str(folder / row[name]) for name in ("path", "mask")} for row in table.to_dict("records")]
+    known = [row | {one: str(folder / row[one]) for one in ("path", "mask")} for row in table.to_dict("records")]
     rows = [one for row in with_slices(known) for one in slices_of(row)]
-    rows = [{name: value for name, value in row.items() if name != GRID} for row in rows]
-    return from_rows(rows, classes, source, synthetic=True)
+    rows = [{one: value for one, value in row.items() if one != GRID} for row in rows]
+    return from_rows(rows, classes or phantom.labels, source, synthetic=True)
 
 
 def _save(scan: Scan, folder: Path) -> dict:
@@ -59,5 +80,4 @@ def _save(scan: Scan, folder: Path) -> dict:
         image = load_nibabel().Nifti1Image(voxels.transpose(2, 1, 0), affine)
         image.header.set_xyzt_units("mm")
         (folder / name).write_bytes(gzip.compress(image.to_bytes(), 3, mtime=0))
-    known = {"label": scan.label, "site": scan.scanner, "diameter": round(scan.diameter, 1), "age": scan.age}
-    return {"id": names["path"], "patient": scan.patient, "sex": scan.sex, **known, **names}
+    return {"id": names["path"], "patient": scan.patient, "label": scan.label, **scan.known, **names}

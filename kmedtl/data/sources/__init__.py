@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from kmedtl.data.kinds import KINDS, VOLUMES
 from kmedtl.data.manifest import Labels, Manifest
 from kmedtl.data.splits import limit
 from kmedtl.errors import UserError
 from kmedtl.recipe import Data
 from kmedtl.system.home import expanded
-
-KINDS = "phantom, phantom_ct, tfds:NAME, a folder of class folders, a .csv or .parquet manifest, or an .npz file"
 
 
 def load(data: Data, seed: int, labels: Labels = "needed") -> Manifest:
@@ -56,7 +55,7 @@ def _load(data: Data, seed: int, labels: Labels) -> Manifest:
         from kmedtl.data.phantom.source import phantom_manifest
 
         return phantom_manifest(data.source, data.classes, seed, data.columns)
-    if kind == "phantom_ct":
+    if kind in VOLUMES:
         from kmedtl.data.phantom.volumes import phantom_volumes
 
         return phantom_volumes(data.source, data.classes, seed)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from kmedtl.edge.tasks.mask_parts import tidied
-from kmedtl.edge.tasks.task import Cell, EdgeTask, Measurement, Outputs, Slice
+from kmedtl.edge.tasks.task import Cell, EdgeTask, Measurement, Outputs, Slice, VolumeLabels
 from kmedtl.errors import expect
 from kmedtl.images.marks import LONGEST, is_name
 from kmedtl.images.placement import placement, to_file
@@ -299,9 +299,9 @@ def of_volume(decoder: MaskDecoder, count: int, slices: Iterator[Slice]) -> Volu
     return VolumeAnswer(decoder, labels, voxel)
 
 
-def _labels(answer: VolumeAnswer) -> np.ndarray:
+def _labels(answer: VolumeAnswer) -> VolumeLabels:
     assert answer.labels is not None  # of a volume that was read
-    return answer.labels
+    return VolumeLabels(answer.labels, answer.decoder.structures)
 
 
 def _blank(decoder: MaskDecoder) -> MaskAnswer | VolumeAnswer:

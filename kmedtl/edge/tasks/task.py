@@ -76,6 +76,14 @@ class Answer(Protocol):
 
 
 @dataclass(frozen=True)
+class VolumeLabels:
+    """The number of each voxel's structure from 1 on in the order of `structures`, 0 of none: uint8 (slices, H, W)."""
+
+    voxels: np.ndarray
+    structures: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class EdgeTask:
     """The NumPy half of a task, a row of `kmedtl.edge.tasks.EDGE_TASKS`; D is its decoder, a frozen dataclass.
 
@@ -94,7 +102,7 @@ class EdgeTask:
         of_volume: from a D, how many slices a volume has, and a `Slice` of each in order to the answer for the volume;
             None: the task answers images alone.
         takes_volumes: whether a D is of volumes; images are then no input of its model.
-        labels: from the answer for a volume to the number of each voxel's structure from 1 on, uint8 (slices, H, W).
+        labels: from the answer for a volume to what is written of it.
         one_score: from a D to the one score by which it decides; None: it decides by none, or by several, so that it
             cannot be adapted to another hospital.
         in_words: from a D to what a person should know of an answer: (heading, sentence), what comes out first.
@@ -113,5 +121,5 @@ class EdgeTask:
     masks: Callable[[Any], Mapping[str, np.ndarray]] | None = None
     of_volume: Callable[[Any, int, Iterator[Slice]], Any] | None = None
     takes_volumes: Callable[[Any], bool] = lambda decoder: False
-    labels: Callable[[Any], np.ndarray] | None = None
+    labels: Callable[[Any], VolumeLabels] | None = None
     one_score: Callable[[Any], OneScore | None] = lambda decoder: None
