@@ -2,10 +2,14 @@
 
     python benchmarks/volumes.py pooling [--patients 120] [--seeds 7 8 9] [--out DIR]
     python benchmarks/volumes.py size [--volumes 25 50 100] [--slices 200]
+    python benchmarks/volumes.py volume RUN
 
 `pooling`: the recipe lung_nodule_ct with each rule of `data.slices`, all else alike; each seed draws other synthetic
 people, another split and another head. A finished run in DIR is not run again. `size`: seconds and peak memory of the
 same recipe on volumes of noise, from files to a judged model, each count in a process of its own.
+
+`volume`: RUN is of the recipe hippocampus; the volume of all that its masks mark, in ml, by regression from the same
+images in the same splits, against that of RUN's predicted masks.
 """
 
 from __future__ import annotations
@@ -21,12 +25,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from kmedtl.images.nifti import load_nibabel
+from kmedtl.images.read_volume import read_volume
+from kmedtl.recipe import Backbone, Export, Head, Recipe, Regression, Stage, read
 from kmedtl.recipes.lung_nodule_ct import RECIPE
 from kmedtl.statistics.confidence import Estimate
 from kmedtl.system.memory import bound_arenas
 from kmedtl.system.native_logs import quiet_stderr
+from kmedtl.tasks.regression.figures import evaluation_of
 
 RULES = ("mean", "attention", "max")
 CHILD = "import sys; from kmedtl.cli import main; sys.exit(main(sys.argv[1:]))"
@@ -36,7 +44,6 @@ def pooling(options: argparse.Namespace) -> None:
     """Print a line for each rule and seed: AUC of the test, and whether the slice that tells most has the nodule."""
     bound_arenas()
     with quiet_stderr():
-        from kmedtl.recipe import Export
         from kmedtl.runner import run
     out = options.out or Path(tempfile.mkdtemp(prefix="volumes-"))
     for seed in options.seeds:
@@ -79,6 +86,53 @@ def _write_volume(path: Path, number: int, slices: int) -> None:
     nibabel.save(nibabel.Nifti1Image(values, np.diag([3.0, 3.0, 5.0, 1.0])), path)
 
 
+def volume(options: argparse.Namespace) -> None:
+    """Print how far the volume by regression and that of the predicted masks are off the masks' own, and which less."""
+    with quiet_stderr():
+        from kmedtl.runner import run
+    recipe = read(options.of / "recipe.yaml")
+    slices = pd.read_csv(options.of / "predictions.csv").query("split == 'test'")
+    manifest = pd.read_csv(options.of / "manifest.csv").drop_duplicates("volume")
+    table = pd.DataFrame(
+        {
+            "path": manifest["path"],
+            "patient": manifest["volume"],
+            "split": manifest["split"],
+            "ml": [_marked_ml(path) for path in manifest["mask"]],
+        }
+    )
+    with tempfile.TemporaryDirectory(prefix="volumes-") as folder:
+        table.to_csv(Path(folder) / "volumes.csv", index=False)
+        data = replace(
+            recipe.data, source=str(Path(folder) / "volumes.csv"), structures={}, augment="none", keep_ids=True
+        )
+        asked = Recipe(
+            "hippocampal_volume",
+            (Stage("head", train="head", epochs=100, lr=3e-3, weight_decay=0.1, views=1),),
+            task=Regression("ml", "ml"),
+            data=replace(data, slices="mean"),
+            backbone=Backbone(truncate_at="block6"),
+            head=Head(standardise=True),
+            export=Export(formats=()),
+            seed=recipe.seed,
+        )
+        run(asked, Path(folder) / "run", log=lambda text: None)
+        answers = pd.read_csv(Path(folder) / "run" / "predictions.csv").query("split == 'test'")
+    columns = [name for name in slices if name.endswith(".volume_predicted")]
+    measured = slices.drop_duplicates("volume").set_index("volume")[columns].sum(axis=1)
+    truth = table.set_index("patient")["ml"]
+    for name, found in (("regression", answers.set_index("patient")["prediction"]), ("masks", measured)):
+        both = pd.DataFrame({"truth": truth, "predicted": found}).dropna()
+        judged = evaluation_of(both.assign(low=both["predicted"], high=both["predicted"]), both.index.to_numpy())
+        told = ("r2", "mae", "bias", "lower_limit", "upper_limit")
+        print(f"{name}: " + ", ".join(f"{one} {judged.estimates[one]}" for one in told), flush=True)
+
+
+def _marked_ml(path: str) -> float:
+    mask = read_volume(path)
+    return float((mask.values > 0).sum() * np.prod(mask.spacing) / 1000)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True)
@@ -91,6 +145,9 @@ def main() -> None:
     many.add_argument("--volumes", type=int, nargs="+", default=(25, 50, 100))
     many.add_argument("--slices", type=int, default=200)
     many.set_defaults(run=size)
+    measured = commands.add_parser("volume")
+    measured.add_argument("of", metavar="RUN", type=Path)
+    measured.set_defaults(run=volume)
     options = parser.parse_args()
     options.run(options)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,9 +11,8 @@ import pandas as pd
 from kmedtl.data.manifest import OWN, Manifest
 from kmedtl.edge import fields as encodings
 from kmedtl.edge.fields import CategoryField, Field, Fields, NumberField
-from kmedtl.edge.given_fields import DICOM_TAGS, from_headers
+from kmedtl.edge.given_fields import DICOM_TAGS, dicom_file, from_headers
 from kmedtl.errors import UserError, expect, nearest
-from kmedtl.images.file_kinds import is_dicom
 
 ANSWERS = ("id", "path", "patient", "split", "label", "mask", "frame")  # columns that are no fields
 MOST_CATEGORIES = 100  # more are names of something
@@ -80,10 +78,9 @@ def with_columns(manifest: Manifest, kinds: Kinds, forbidden: Sequence[str] = ()
             raise UserError(f"tabular.{name}: expected a column that holds neither the answer nor who it is of.")
     absent = [name for name in kinds if name not in table]
     tagged = [name for name in absent if name.casefold() in DICOM_TAGS]
-    dicom = np.array([is_dicom(Path(path)) for path in table["path"]]) if tagged else np.zeros(len(table), bool)
-    if dicom.any():
-        headers = iter(from_headers(table.loc[dicom, "path"].tolist(), tagged))
-        told = [next(headers) if is_one else {} for is_one in dicom]
+    of = {path: dicom_file(path) for path in table["path"].unique()} if tagged else {}
+    if any(of.values()):
+        told = from_headers([of[path] for path in table["path"]], tagged)
         table = table.assign(**{name: [header.get(name, "") for header in told] for name in tagged})
         absent = [name for name in absent if name not in tagged]
     if absent:

@@ -47,22 +47,33 @@ def check_names(given: Sequence[str], names: Sequence[str]) -> None:
             raise UserError(f"--fields: the model has no field '{name}'. {nearest(name, names)}")
 
 
-def from_headers(places: Sequence[str], names: Sequence[str]) -> list[dict[str, str]]:
-    """Return the fields of `DICOM_TAGS` of each DICOM file, "" where its header does not say."""
+def dicom_file(place: str) -> str:
+    """Return the DICOM file whose header tells of an image, of a series the first in its folder; "" of other images."""
+    path = Path(place)
+    if path.is_dir():
+        return next((str(file) for file in sorted(path.rglob("*")) if file.is_file() and is_dicom(file)), "")
+    return place if path.is_file() and is_dicom(path) else ""
+
+
+def from_headers(files: Sequence[str], names: Sequence[str]) -> list[dict[str, str]]:
+    """Return the fields of `DICOM_TAGS` of DICOM files, as of `dicom_file`: "" where a header does not say.
+
+    Of "", which stands for no such file, nothing is known.
+    """
     from kmedtl.images.dicom import read_tags  # slow to import, and needed for DICOM files alone
 
     tags = {name: DICOM_TAGS[name.casefold()] for name in names if name.casefold() in DICOM_TAGS}
     job = Job(partial(read_tags, names=tuple(tags.values())), SECONDS, ("kmedtl.images.dicom",))
-    headers = in_workers(job, list(places), "Reading DICOM headers")
+    each = list(dict.fromkeys(filter(None, files)))  # slices have one in common
+    headers = dict(zip(each, in_workers(job, each, "Reading DICOM headers"), strict=True))
     # Of what a worker died of nothing is known; the reader of pixels will say why.
-    known = [header if isinstance(header, dict) else {} for header in headers]
-    return [{name: header.get(tag, "") for name, tag in tags.items()} for header in known]
+    known = {file: header for file, header in headers.items() if isinstance(header, dict)}
+    return [{name: known.get(file, {}).get(tag, "") for name, tag in tags.items()} if file else {} for file in files]
 
 
 def _of_headers(names: Sequence[str], places: Sequence[str]) -> list[Values]:
-    dicom = [place for place in places if names and Path(place).is_file() and is_dicom(Path(place))]
-    known = dict(zip(dicom, from_headers(dicom, names), strict=True)) if dicom else {}
-    return [known.get(place, {}) for place in places]
+    files = [dicom_file(place) if names else "" for place in places]
+    return [*from_headers(files, names)] if any(files) else [{} for _ in places]
 
 
 def _said(option: str, names: Sequence[str]) -> dict[str, str]:

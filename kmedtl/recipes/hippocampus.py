@@ -29,7 +29,7 @@ RECIPE = Recipe(
     ),
     backbone=Backbone("Tiny", "random"),
     head=Head("unet"),
-    stages=(Stage("all", train="all", epochs=12, lr=4e-3, batch_norm="train", views=0),),
+    stages=(Stage("all", train="all", epochs=20, lr=4e-3, batch_norm="train", views=0),),
 )
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from kmedtl.data.tabular import field_input, learned_fields, with_columns
 from kmedtl.edge.fields import absent
 from kmedtl.errors import UserError
 from tests.images.test_dicom import write
+from tests.images.volume_files import save_all, series
 
 KINDS = {"age": "number", "sex": "category"}
 TABLE = pd.DataFrame({"age": [30.0, 50, np.nan, 70], "sex": ["F", "m", "", " M "]})
@@ -29,6 +30,16 @@ def test_columns_come_from_dicom_headers_where_the_source_has_none(tmp_path):
         with_columns(manifest, {"colour": "category"})
     with pytest.raises(UserError, match="neither the answer"):
         with_columns(manifest, {"weight": "number"}, ["weight"])
+
+
+def test_slices_of_a_series_have_the_fields_of_its_files_headers(tmp_path):
+    rows = []
+    for number, age in enumerate(("071Y", "")):
+        folder = save_all(series(PatientAge=age, PatientSex="FM"[number]), tmp_path / str(number))
+        shared = {"path": str(folder), "patient": str(number), "label": "AB"[number], "volume": str(number)}
+        rows += [shared | {"id": f"{number}#{frame}", "frame": str(frame)} for frame in range(3)]
+    table = with_columns(from_rows(rows, (), "scans"), KINDS).table
+    assert table[["age", "sex"]].to_numpy().tolist() == [["071Y", "F"]] * 3 + [["", "M"]] * 3
 
 
 def test_statistics_and_categories_are_those_of_the_table():

@@ -7,6 +7,7 @@ from kmedtl.edge.fields import CategoryField, NumberField, absent, encode, gaps,
 from kmedtl.edge.given_fields import given_fields
 from kmedtl.errors import UserError
 from tests.images.test_dicom import write
+from tests.images.volume_files import save_all, series
 
 FIELDS = (NumberField("age", 50, 10), CategoryField("sex", ("f", "m")), CategoryField("site", ("left arm", "2")))
 UNKNOWN = [0, 1, 0, 0, 1, 0, 0, 1]
@@ -57,10 +58,14 @@ def test_a_table_is_looked_up_by_path_name_and_stem(tmp_path, separator):
 def test_dicom_headers_say_what_nobody_else_does(tmp_path):
     path = write(tmp_path / "film.dcm", np.zeros((8, 8), np.uint16), PatientAge="054Y", PatientSex="F")
     (tmp_path / "film.png").write_bytes(b"no DICOM")
-    known, nothing = given_fields(None, FIELDS)([str(path), str(tmp_path / "film.png")])
+    folder = save_all(series(PatientAge="030Y"), tmp_path / "series")
+    (tmp_path / "nothing").mkdir()
+    places = [str(path), str(tmp_path / "film.png"), str(folder), str(tmp_path / "nothing")]
+    known, nothing, of_series, empty = given_fields(None, FIELDS)(places)
     assert encode(FIELDS, [known])[0, :4] == pytest.approx([0.4, 0, 1, 0])
     assert gaps(FIELDS, known) == (("site",), ())
-    assert nothing == {}
+    assert nothing == empty == {}
+    assert (of_series["age"], of_series["sex"]) == ("030Y", "")
 
 
 @pytest.mark.parametrize(
