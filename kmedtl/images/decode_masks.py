@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
@@ -13,12 +13,13 @@ import numpy as np
 from kmedtl.images.file_kinds import DICOM_SUFFIXES, is_dicom
 from kmedtl.images.marks import Mark, SourceImage, marks_of
 from kmedtl.images.mask_values import MaskValues
-from kmedtl.images.masks import MOST_VALUES, UNKNOWN, ImageMasks, Soft, marked_in, read_masks, united
+from kmedtl.images.masks import MOST_VALUES, UNKNOWN, ImageMasks, MaskFile, Soft, marked_in, read_masks, united
 from kmedtl.images.pixels import UnreadableImageError
 from kmedtl.images.read_image import read_image
 from kmedtl.images.read_volume import read_mask_volume, read_volume
 from kmedtl.images.reading import Reading
 from kmedtl.images.slices import MEMORY, is_volume
+from kmedtl.images.volume import Volume
 from kmedtl.images.workers import MAX_MEMORY, Failure, Job, in_workers
 
 SECONDS = 60.0  # for the masks of one image, which may be hundreds, or of one volume
@@ -82,21 +83,27 @@ def _of_volume(
     try:
         like = read_volume(images[0].path)
         paths = [path for path in images[0].masks if marks_of(path, structures)]
-        labels = {path: read_mask_volume(path, like) for path in paths}
-        return [MaskAnswer(_of_slice(labels, image.frame or 0, structures, reading)) for image in images]
+        slices = {path: _slices_of(path, structures, images[0].path, like) for path in paths}
+        return [
+            MaskAnswer(united({path: of(image.frame or 0) for path, of in slices.items()}, structures, reading))
+            for image in images
+        ]
     except UnreadableImageError as error:
         return Failure(str(error))
     except MemoryError:
         return Failure("needs more memory than there is")
 
 
-def _of_slice(
-    labels: Mapping[str, np.ndarray], index: int, structures: Mapping[str, Mark], reading: Reading
-) -> ImageMasks:
-    values = {path: MaskValues(each[index], is_colour=False, full=0, lossy=False) for path, each in labels.items()}
-    return united(
-        {path: marked_in(one, marks_of(path, structures)) for path, one in values.items()}, structures, reading
-    )
+def _slices_of(path: str, structures: Mapping[str, Mark], source: str, like: Volume) -> Callable[[int], MaskFile]:
+    """Return what gives the mask of a slice of a volume."""
+    if is_dicom(Path(path)):
+        from kmedtl.images.dicom_seg import is_segmentation  # pydicom is slow to import, and most sets have none
+        from kmedtl.images.seg_volume import masks_of_slices
+
+        if is_segmentation(path):
+            return masks_of_slices(Path(path), structures, Path(source), like).__getitem__
+    labels, marks = read_mask_volume(path, like), marks_of(path, structures)
+    return lambda index: marked_in(MaskValues(labels[index], is_colour=False, full=0, lossy=False), marks)
 
 
 def decode(image: MaskedImage, structures: Mapping[str, Mark], reading: Reading, soft: Soft) -> MaskAnswer | Failure:

@@ -17,6 +17,7 @@ import pydicom
 from kmedtl.images.dicom import check_pixel_tags, opened, padding_in, stored_values
 from kmedtl.images.dicom_luts import modality_values, numbers, tags_of_frame
 from kmedtl.images.dicom_seg import SEGMENTATION
+from kmedtl.images.marks import SourceImage
 from kmedtl.images.pixels import UnreadableImageError
 from kmedtl.images.read_image import readable
 from kmedtl.images.slice_stack import stack
@@ -71,10 +72,23 @@ def slice_order(files: Sequence[Path]) -> np.ndarray:
     Raises:
         UnreadableImageError: as of `blank_series`.
     """
+    return _order(_tags(files))[0]
+
+
+def slice_images(files: Sequence[Path]) -> list[SourceImage]:
+    """Return what segmentations call the image that each slice of the volume comes from, as `slice_order`."""
+    tags = _tags(files)
+    return [
+        SourceImage(tags[index].instance, 1 + index if len(files) == 1 else 1) for index in _order(tags)[0].tolist()
+    ]
+
+
+def _tags(files: Sequence[Path]) -> list[SliceTags]:
+    """Return the tags of the files of a series, or of the frames of the one enhanced file."""
     if len(files) > 1:
-        return _order(_series_tags(files))[0]
+        return _series_tags(files)
     with readable(files[0]), opened(files[0], stop_before_pixels=True) as data:
-        return _order(_frame_tags(data)[1])[0]
+        return _frame_tags(data)[1]
 
 
 def _blank(tags: Sequence[SliceTags], kind: Kind) -> Stored:

@@ -146,13 +146,18 @@ def arranged(stored: Stored, plane: Plane | None = None) -> Volume:
         if turned:
             affine[:, 3] += affine[:, axis] * (stored.values.shape[axes[axis]] - 1)
             affine[:, axis] *= -1
-    values = np.ascontiguousarray(stored.values.transpose(axes)[_turning(flipped)])
     first, second, third = stored.values.shape
     grid = FileGrid(
         (first, second, third), stored.affine, (axes[0], axes[1], axes[2]), (flipped[0], flipped[1], flipped[2]),
         stored.header,
     )  # fmt: skip
+    values = np.ascontiguousarray(as_arranged(stored.values, grid))
     return Volume(values, affine, plane, stored.modality, stored.kind, grid)
+
+
+def as_arranged(values: np.ndarray, grid: FileGrid) -> np.ndarray:
+    """Return what a file stores, of `grid.shape`, in the order of the volume's voxels, (slices, H, W)."""
+    return values.transpose(grid.axes)[_turning(grid.flipped)]
 
 
 def as_stored(values: np.ndarray, grid: FileGrid) -> np.ndarray:

@@ -10,13 +10,14 @@ import contextlib
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from kmedtl.data.pseudonyms import pseudonym
 from kmedtl.data.sources import dicom_tags
 from kmedtl.errors import UserError
 from kmedtl.files.cache import cache_folder, stamp
+from kmedtl.images.file_kinds import is_dicom
 from kmedtl.recipe import Data
 
 FEWEST = 5  # files a series, on average, that are taken as slices where nobody says what they are
@@ -28,7 +29,8 @@ def as_volumes(rows: Sequence[dict], data: Data, source: str, findings: Sequence
 
     `data.series` says which. `auto` takes files for volumes where all images of the source are DICOM files that say
     where they lie in the patient, `FEWEST` a series or more on average, the files of each are labelled alike, and none
-    has a mask or a frame of its own. Series of localizers are left out.
+    has a frame or a mask of its own; a DICOM Segmentation of several files is one of their volume. Series of localizers
+    are left out.
 
     Args:
         rows: with the tags of `dicom_tags.add`.
@@ -60,6 +62,11 @@ def as_volumes(rows: Sequence[dict], data: Data, source: str, findings: Sequence
     return [*made, *(row for row in rows if row.get(dicom_tags.OBJECT))], notes
 
 
+def _masks(images: Iterable[dict]) -> Iterator[str]:
+    """Yield the masks of images, as often as they are one's."""
+    return (mask for row in images for mask in row.get("mask", "").split("|") if mask)
+
+
 def _by_series(images: Iterable[dict]) -> dict[str, list[dict]]:
     """Return the rows of each series; a file that does not say belongs to the one series of its folder, if it is one.
 
@@ -85,7 +92,8 @@ def _by_series(images: Iterable[dict]) -> dict[str, list[dict]]:
 def _look_like_volumes(images: Sequence[dict], series: dict[str, list[dict]], named: Sequence[str]) -> bool:
     told = [row for row in images if row.get("SeriesInstanceUID")]
     return (
-        all(dicom_tags.FRAMES in row and not row.get("mask") and not row.get("frame") for row in images)
+        all(dicom_tags.FRAMES in row and not row.get("frame") for row in images)
+        and all(count > 1 and is_dicom(Path(mask)) for mask, count in Counter(_masks(images)).items())
         and all(row[dicom_tags.PLACED] for row in told)
         and len(told) >= FEWEST * len(series)
         and not any(len(values) > 1 for files in series.values() for values in _known(files, named).values())
@@ -111,6 +119,7 @@ def _row(name: str, files: Sequence[dict], named: Sequence[str], source: str) ->
             "them agree, or set data.series=images."
         )
     told = {column: values.pop() for column, values in known.items()}
+    told["mask"] = "|".join(dict.fromkeys(_masks(files)))
     return files[0] | told | {"id": name, "path": _linked([row["path"] for row in files]), dicom_tags.FRAMES: 1}
 
 

@@ -8,12 +8,14 @@ import pytest
 
 from kmedtl.data import sources, store
 from kmedtl.data.manifest import write
+from kmedtl.data.mask_store import prepare_masks
 from kmedtl.errors import UserError
 from kmedtl.images.read_image import from_array
 from kmedtl.images.read_volume import read_volume
 from kmedtl.images.volume_window import PercentileWindow, levels
 from kmedtl.recipe import Data
 from tests.data.sources.test_volumes import save_volume
+from tests.images.test_dicom_seg import write_seg
 from tests.images.test_odd_volumes import changed, placed, tilted
 from tests.images.volume_files import SECRETS, SHAPE, save, save_all, series, stored_values, uid
 
@@ -91,6 +93,26 @@ def test_files_are_images_where_that_is_said_or_not_plain(tree, tmp_path):
     assert (listed(tmp_path).table["volume"] == "").all()
     with pytest.raises(UserError, match=r"expected one label a DICOM series .* Received: several in p-"):
         listed(tmp_path, series="volumes")
+
+
+def test_segmentations_of_series_are_masks_of_volumes_and_one_of_an_image_is_not(tmp_path):
+    for number in range(3):
+        images = series(SeriesInstanceUID=uid(2, number), PatientID=f"MRN-{number}")
+        for place, data in enumerate(images):
+            data.SOPInstanceUID = uid(1, 100 * number + place)
+        save_all(images, tmp_path / "all" / f"p{number}")
+        frames = [(1, stored_values()[place] > 100, [uid(1, 100 * number + place)]) for place in (2, 3)]
+        write_seg(tmp_path / "all" / "masks" / f"seg{number}.dcm", frames)
+    found = listed(tmp_path / "all", "unasked", structures={"lesion": 1})
+    assert found.table["volume"].nunique() == 3
+    assert found.masks == 3
+    assert (found.table.groupby("volume")["mask"].nunique() == 1).all()
+    masks = prepare_masks(found.table, replace(DATA, structures={"lesion": 1}))
+    area = masks.facts.set_index("id")["area_lesion"].reindex(found.table["id"]).to_numpy().reshape(3, -1)
+    assert (area > 0).tolist() == [[place in (2, 3) for place in range(SHAPE[0])]] * 3
+    write_seg(tmp_path / "all" / "masks" / "seg0.dcm", [(1, stored_values()[2] > 100, [uid(1, 2)])])
+    alone = listed(tmp_path / "all", "unasked", structures={"lesion": 1})
+    assert (alone.table["volume"] == "").all()
 
 
 def test_a_series_beside_nifti_or_films_is_refused(tmp_path):
