@@ -107,7 +107,8 @@ def test_segmentations_of_series_are_masks_of_volumes_and_one_of_an_image_is_not
     assert found.table["volume"].nunique() == 3
     assert found.masks == 3
     assert (found.table.groupby("volume")["mask"].nunique() == 1).all()
-    masks = prepare_masks(found.table, replace(DATA, structures={"lesion": 1}))
+    sized = found.table.assign(width=SHAPE[2], height=SHAPE[1])
+    masks = prepare_masks(sized, replace(DATA, structures={"lesion": 1}))
     area = masks.facts.set_index("id")["area_lesion"].reindex(found.table["id"]).to_numpy().reshape(3, -1)
     assert (area > 0).tolist() == [[place in (2, 3) for place in range(SHAPE[0])]] * 3
     write_seg(tmp_path / "all" / "masks" / "seg0.dcm", [(1, stored_values()[2] > 100, [uid(1, 2)])])
