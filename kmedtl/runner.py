@@ -218,6 +218,7 @@ def _describe_model(
         aspect=recipe.data.reading.aspect,
         neighbours=recipe.data.neighbours,
         slices=training.pooling,
+        views=training.views,
         out_of_distribution=kind,
         weights=config.to_dict(card) if card else {},
         fields=training.fields.encoding if training.fields else (),

@@ -36,9 +36,12 @@ def load(data: Data, seed: int, labels: Labels = "needed") -> Manifest:
 
 def _check_volumes(manifest: Manifest, data: Data) -> None:
     """Refuse images beside volumes, and neighbours of what has none."""
-    slices = int((manifest.table["volume"] != "").sum())
-    if 0 < slices < len(manifest.table):
-        others = len(manifest.table) - slices
+    table = manifest.table
+    if data.views and (table["examination"] == "").any():
+        raise UserError(f"data.views: expected a folder or a table of examinations. Received: {manifest.source}.")
+    slices = int((table["volume"] != "").sum())
+    others = len(table) - slices
+    if slices and others and (data.neighbours or not data.views):
         raise UserError(f"{manifest.source}: expected volumes alone, or images alone. Received: both, {others} images.")
     if data.neighbours and not slices:
         raise UserError("data.neighbours: expected volumes. Received: images, which have no neighbours; set it to 0.")
