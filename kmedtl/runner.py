@@ -45,6 +45,7 @@ from kmedtl.runs.resume import begin
 from kmedtl.runs.slices import slices_of
 from kmedtl.runs.tracking import log_result
 from kmedtl.runs.train import train
+from kmedtl.runs.views import views_of
 from kmedtl.tasks import task_of
 from kmedtl.tasks.look import look_of
 from kmedtl.tasks.task import Case, Evaluation, Examples, Fit
@@ -148,6 +149,7 @@ def _run_split(
         audit_page=audit_page,
         alone=alone,
         slices=slices_of(test, tiles, recipe.data.reading),
+        views=views_of(test, recipe, question, fit),
         ablation=ablation(joined, recipe, question, parts, {name: one.examples for name, one in answers.items()}, fit),
     )
     results.write(result, folder)

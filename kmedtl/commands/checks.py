@@ -11,7 +11,7 @@ from kmedtl.system.home import expanded
 if TYPE_CHECKING:
     from kmedtl.recipe import Data, Recipe
 
-MADE = ("phantom", "phantom_ct", "tfds")  # sources that are no files
+MADE = ("phantom", "phantom_ct", "phantom_views", "tfds")  # sources that are no files
 
 
 def check_run(path: Path, what: str = "a run folder") -> None:

@@ -12,7 +12,10 @@ from kmedtl import config
 if TYPE_CHECKING:
     from kmedtl.recipe import Recipe
 
-SOURCE = "phantom, phantom_ct, tfds:NAME, a folder of class folders, a CSV or Parquet manifest, or an .npz file"
+SOURCE = (
+    "phantom, phantom_ct, phantom_views, tfds:NAME, a folder of class folders, a CSV or Parquet manifest, or an .npz "
+    "file"
+)
 SHORTCUTS = {
     "data.source": "data",
     "data.labels": "labels",

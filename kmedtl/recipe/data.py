@@ -24,8 +24,9 @@ class Data:
     """Where the images come from and how they are read and divided.
 
     Attributes:
-        source: `phantom[:PATIENTS]` or `phantom_ct[:PATIENTS]` (synthetic films, or CT volumes), a folder of class
-            folders, a CSV or Parquet manifest, an `.npz` in MedMNIST's layout, or `tfds:NAME[/CONFIG]`.
+        source: `phantom[:PATIENTS]`, `phantom_ct[:PATIENTS]` or `phantom_views[:PATIENTS]` (synthetic films, CT
+            volumes, or two views of a thorax), a folder of class folders, a CSV or Parquet manifest, an `.npz` in
+            MedMNIST's layout, or `tfds:NAME[/CONFIG]`.
         labels: a CSV with a label (or a column a finding) for each SOPInstanceUID, StudyInstanceUID, PatientID or path;
             the source is then a folder of any depth, such as a DICOM archive.
         columns: kmedtl's names of columns → the table's, such as `{path: image_id, label: dx, patient: lesion_id}`;

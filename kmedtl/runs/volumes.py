@@ -56,7 +56,8 @@ def check_settings(recipe: Recipe, table: pd.DataFrame) -> None:
         expect(task.is_local or slices != ATTENTION, "data.slices", "mean or max beside images", slices)
         return
     expect(task.needs == "vector", "task", "no masks beside answers for whole volumes", task.kind)
-    expect(not recipe.distill, "distill", "nothing beside volumes: a teacher answers slices", recipe.distill)
+    together = "examinations: a teacher answers images" if views else "volumes: a teacher answers slices"
+    expect(not recipe.distill, "distill", f"nothing beside {together}", recipe.distill)
     if schedule in CLASSIFIERS:
         expect(schedule in LINEAR, "schedule", f"{' or '.join(LINEAR)}, or one that trains, beside volumes", schedule)
         expect(recipe.data.slices == "mean", "data.slices", f"mean beside schedule={schedule}", recipe.data.slices)

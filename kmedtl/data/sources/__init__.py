@@ -11,7 +11,10 @@ from kmedtl.errors import UserError
 from kmedtl.recipe import Data
 from kmedtl.system.home import expanded
 
-KINDS = "phantom, phantom_ct, tfds:NAME, a folder of class folders, a .csv or .parquet manifest, or an .npz file"
+KINDS = (
+    "phantom, phantom_ct, phantom_views, tfds:NAME, a folder of class folders, a .csv or .parquet manifest, or an .npz "
+    "file"
+)
 
 
 def load(data: Data, seed: int, labels: Labels = "needed") -> Manifest:
@@ -39,6 +42,9 @@ def _check_volumes(manifest: Manifest, data: Data) -> None:
     table = manifest.table
     if data.views and (table["examination"] == "").any():
         raise UserError(f"data.views: expected a folder or a table of examinations. Received: {manifest.source}.")
+    if data.views and set(data.views) != set(table["view"]):
+        there = ", ".join(sorted(set(table["view"])))
+        raise UserError(f"data.views: expected {there}, as {manifest.source} has. Received: {', '.join(data.views)}.")
     slices = int((table["volume"] != "").sum())
     others = len(table) - slices
     if slices and others and (data.neighbours or not data.views):
@@ -63,6 +69,10 @@ def _load(data: Data, seed: int, labels: Labels) -> Manifest:
         from kmedtl.data.phantom.volumes import phantom_volumes
 
         return phantom_volumes(data.source, data.classes, seed)
+    if kind == "phantom_views":
+        from kmedtl.data.phantom.views import phantom_views
+
+        return phantom_views(data.source, data.classes, seed)
     if kind == "tfds":
         from kmedtl.data.sources.tfds import from_catalogue
 

@@ -65,6 +65,8 @@ def with_views(rows: Sequence[dict], data: Data, source: str) -> tuple[list[dict
     if any(row.get("examination") for row in rows):
         kept = [_told(row, views, source) for row in rows]
     else:
+        if isinstance(data.views, Mapping):
+            raise UserError(f"data.views: expected names, [{', '.join(views)}], as {source} is no table with columns.")
         kept = _named(rows, views, source)
     there = {row["view"] for row in kept}
     for view in views:
