@@ -37,7 +37,7 @@ class ViewAblation:
 
     Attributes:
         every: the headline figure of all views that there are.
-        fewer: `without VIEW` and `VIEW alone` → what the same model reaches so.
+        fewer: `without VIEW` and `VIEW alone` → what the same model reaches so, where the test has any such.
         missing: view → the share of the test's examinations without it.
     """
 
@@ -87,9 +87,9 @@ def views_of(test: Answers, recipe: Recipe, question: Any, fit: Fit) -> ViewAbla
         return FewerViews(figures.estimates[figures.headline], gain, len(rows))
 
     one = np.eye(len(views), dtype=bool)
-    without = {f"without {view}": with_only(~one[number]) for number, view in enumerate(views)}
-    alone = {f"{view} alone": with_only(one[number]) for number, view in enumerate(views)}
+    alone = {f"{view} alone": one[number] for number, view in enumerate(views)}
+    without = {f"without {view}": ~one[number] for number, view in enumerate(views)}
+    asked = without | alone if len(views) > 2 else alone  # of two views each is what is left without the other
+    fewer = {name: with_only(seen) for name, seen in asked.items() if (found.there & seen).any()}
     missing = {view: float(1 - found.there[:, number].mean()) for number, view in enumerate(views)}
-    every = headline.estimates[headline.headline]
-    # Of two views each is what is left without the other.
-    return ViewAblation(headline.headline, every, without | alone if len(views) > 2 else alone, missing)
+    return ViewAblation(headline.headline, headline.estimates[headline.headline], fewer, missing)
