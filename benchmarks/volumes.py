@@ -3,6 +3,7 @@
     python benchmarks/volumes.py pooling [--patients 120] [--seeds 7 8 9] [--out DIR]
     python benchmarks/volumes.py size [--volumes 25 50 100] [--slices 200]
     python benchmarks/volumes.py volume RUN
+    python benchmarks/volumes.py views [--patients 300] [--seeds 7] [--out DIR]
 
 `pooling`: the recipe lung_nodule_ct with each rule of `data.slices`, all else alike; each seed draws other synthetic
 people, another split and another head. A finished run in DIR is not run again. `size`: seconds and peak memory of the
@@ -10,6 +11,9 @@ same recipe on volumes of noise, from files to a judged model, each count in a p
 
 `volume`: RUN is of the recipe hippocampus; the volume of all that its masks mark, in ml, by regression from the same
 images in the same splits, against that of RUN's predicted masks.
+
+`views`: two views of a thorax (`phantom_views`) answered together and each alone, by the backbone and head of the
+recipe lung_nodule_ct, which are fitted with the views left out at random.
 """
 
 from __future__ import annotations
@@ -29,6 +33,7 @@ import pandas as pd
 
 from kmedtl.images.nifti import load_nibabel
 from kmedtl.images.read_volume import read_volume
+from kmedtl.images.reading import Window
 from kmedtl.recipe import Backbone, Export, Head, Recipe, Regression, Stage, read
 from kmedtl.recipes.lung_nodule_ct import RECIPE
 from kmedtl.statistics.confidence import Estimate
@@ -58,6 +63,29 @@ def pooling(options: argparse.Namespace) -> None:
             auc, hits = Estimate(**metrics["test"]["auc"]), Estimate(**found["hits"])
             chance = f"by chance {found['chance']:.2f}, {found['volumes']} volumes"
             print(f"seed {seed}, {rule}: AUC {auc}; top slice has the nodule {hits}, {chance}", flush=True)
+
+
+def views(options: argparse.Namespace) -> None:
+    """Print for each seed the AUC of the test with all views and with each alone, and what all of them gain."""
+    bound_arenas()
+    with quiet_stderr():
+        from kmedtl.recipe import Export
+        from kmedtl.runner import run
+    out = options.out or Path(tempfile.mkdtemp(prefix="views-"))
+    for seed in options.seeds:
+        folder = out / f"views-{seed}"
+        if not folder.is_dir():
+            source = {"source": f"phantom_views:{options.patients}", "views": ("frontal", "lateral")}
+            data = replace(RECIPE.data, **source, neighbours=0, window=Window(), slices="mean")
+            recipe = replace(RECIPE, name="views", data=data, export=Export(formats=("int8",)), seed=seed)
+            run(recipe, folder, log=lambda text: None)
+        metrics = json.loads((folder / "metrics.json").read_text())
+        found, int8 = metrics["views"], metrics["parity"][-1]["auc"]
+        print(f"seed {seed}, all: AUC {Estimate(**found['every']['auc'])}; int8 {int8:.3f}; missing {found['missing']}")
+        for name, one in found["fewer"].items():
+            figure, gain = Estimate(**one["auc"]), Estimate(**one["all_minus_this"])
+            told = f"all minus this {gain}, {one['examinations']} examinations"
+            print(f"seed {seed}, {name}: AUC {figure}; {told}", flush=True)
 
 
 def size(options: argparse.Namespace) -> None:
@@ -141,6 +169,11 @@ def main() -> None:
     rules.add_argument("--seeds", type=int, nargs="+", default=(7, 8, 9))
     rules.add_argument("--out", type=Path)
     rules.set_defaults(run=pooling)
+    fused = commands.add_parser("views")
+    fused.add_argument("--patients", type=int, default=300)
+    fused.add_argument("--seeds", type=int, nargs="+", default=(7,))
+    fused.add_argument("--out", type=Path)
+    fused.set_defaults(run=views)
     many = commands.add_parser("size")
     many.add_argument("--volumes", type=int, nargs="+", default=(25, 50, 100))
     many.add_argument("--slices", type=int, default=200)

@@ -45,6 +45,7 @@ from kmedtl.runs.resume import begin
 from kmedtl.runs.slices import slices_of
 from kmedtl.runs.tracking import log_result
 from kmedtl.runs.train import train
+from kmedtl.runs.views import views_of
 from kmedtl.tasks import task_of
 from kmedtl.tasks.look import look_of
 from kmedtl.tasks.task import Case, Evaluation, Examples, Fit
@@ -148,6 +149,7 @@ def _run_split(
         audit_page=audit_page,
         alone=alone,
         slices=slices_of(test, tiles, recipe.data.reading),
+        views=views_of(test, recipe, question, fit),
         ablation=ablation(joined, recipe, question, parts, {name: one.examples for name, one in answers.items()}, fit),
     )
     results.write(result, folder)
@@ -218,6 +220,7 @@ def _describe_model(
         aspect=recipe.data.reading.aspect,
         neighbours=recipe.data.neighbours,
         slices=training.pooling,
+        views=training.views,
         out_of_distribution=kind,
         weights=config.to_dict(card) if card else {},
         fields=training.fields.encoding if training.fields else (),

@@ -303,7 +303,9 @@ def _warnings(found: Audit, manifest: Manifest, table: pd.DataFrame) -> Iterator
     if found.unlabelled:
         yield f"Images without a label that were left out: {found.unlabelled}."
     if not manifest.patients_known:
-        each = "volume" if (manifest.table["volume"] != "").all() else "image"
+        table = manifest.table
+        each = "volume" if (table["volume"] != "").all() else "image"
+        each = "examination" if (table["patient"] == table["examination"]).all() else each
         yield f"No patient ids: each {each} counts as a patient of its own, so leakage can't be excluded."
 
 

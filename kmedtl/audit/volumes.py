@@ -1,4 +1,4 @@
-"""What the audit says of volumes, and which slice stands for all of one."""
+"""What the audit says of volumes and examinations, and which slice stands for all of a volume."""
 
 from __future__ import annotations
 
@@ -45,6 +45,20 @@ def volume_notes(manifest: pd.DataFrame, table: pd.DataFrame, data: Data) -> lis
     if lost:
         found.append(f"Volumes that cannot be read: {len(lost)} of {listed['volume'].nunique()}, first: {lost[0]}.")
     return found
+
+
+def examination_notes(table: pd.DataFrame, data: Data) -> list[str]:
+    """Return a sentence on the examinations of a source, and how many lack each view; none where there are none.
+
+    Args:
+        table: rows that could be read.
+    """
+    if not data.views:
+        return []
+    total = table["examination"].nunique()
+    there = table.groupby("view")["examination"].nunique()
+    lacking = ", ".join(f"{view} of {total - int(there.get(view, 0))}" for view in data.views)
+    return [f"Examinations: {total}, of {', '.join(data.views)}. Missing: {lacking}."]
 
 
 def _seen(data: Data) -> str:

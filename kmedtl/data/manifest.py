@@ -21,7 +21,7 @@ SPLITS = ("train", "val", "test")
 # What becomes of labels: classes that there must be; classes where there are any; texts that nobody asks for.
 Labels = Literal["needed", "wanted", "unasked"]
 BLANK = ("", "nan", "none", "na", "n/a", "<na>", "unknown")  # cells in which nothing is known
-TEXTS = ("split", "mask", "site", "frame", "volume")  # columns that are "" where nothing is known
+TEXTS = ("split", "mask", "site", "frame", "volume", "examination")  # columns that are "" where nothing is known
 SIZES = ("file_width", "file_height")  # of a file's image, in pixels
 SPACINGS = ("file_row_spacing", "file_column_spacing")  # of its rows and its columns, in mm; 0: unknown
 BETWEEN = "file_slice_spacing"  # to the next slice of the volume, in mm; 0: it is no slice
@@ -39,9 +39,11 @@ class Manifest:
     Attributes:
         table: columns `id` (unique text), `path`, `patient`, `split` ("" or one of `SPLITS`), `mask` (paths of several
             are joined by `|`), `site` and `frame` ("" where unknown; of `frame`: the middle one), `volume` ("" of what
-            is no slice of one; slices have their index as `frame`, and `position`, mm from the first), `stratum` (int,
-            what splits are balanced by), the labels, and whatever else the source knows. Labels are one column `label`
-            (class index), or with `multi_label` a column for each class (1, 0, or `UNKNOWN`).
+            is no slice of one; slices have their index as `frame`, and `position`, mm from the first), `examination`
+            ("" of what is answered by itself; images that are answered together have it in common, and of each `view`
+            is one of `data.views`), `stratum` (int, what splits are balanced by), the labels, and whatever else the
+            source knows. Labels are one column `label` (class index), or with `multi_label` a column for each class (1,
+            0, or `UNKNOWN`).
         classes: class names in the order of their index; of two, the second is the finding.
         source: what the user asked for, as text.
         multi_label: an image may show several of the classes, or none.

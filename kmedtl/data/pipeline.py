@@ -54,6 +54,7 @@ class Pipeline:
         fields: what is known beside the images, in the same order; None: the model takes none. Batches are then of
             (images, fields) where otherwise of images.
         pooling: how outputs of slices become those of volumes; "": each image is answered by itself.
+        views: names of the images that an examination may have, which are answered together; empty: there are none.
     """
 
     store: Store | ImagesInMemory
@@ -63,6 +64,7 @@ class Pipeline:
     moves: Mapping[str, Moving] = field(default_factory=dict)
     fields: FieldInput | None = None
     pooling: Pooling = ""
+    views: tuple[str, ...] = ()
 
     @property
     def steps(self) -> int:
@@ -132,7 +134,7 @@ class Pipeline:
     @property
     def bags(self) -> Bags:
         """Which rows are answered together."""
-        return bags_of(self.table, self.pooling)
+        return bags_of(self.table, self.pooling, self.views)
 
     def weights(self, class_weights: str) -> np.ndarray:
         """Return float32 (N,): 1, or for `balanced` what makes every stratum count the same.
@@ -195,6 +197,7 @@ def pipelines(
     moves: Mapping[str, Moving] | None = None,
     fields: Callable[[pd.DataFrame, str], FieldInput] | None = None,
     pooling: Pooling = "",
+    views: tuple[str, ...] = (),
 ) -> dict[str, Pipeline]:
     """Return a pipeline for each split of `table` (a manifest's, with the columns `record` and `split`).
 
@@ -202,12 +205,12 @@ def pipelines(
         targets: from a part of the table to what is true of its images, by the name of the model's output.
         moves: which of them move with the image.
         fields: from a part of the table and the name of its split to what is known beside its images; None: nothing.
-        pooling: as of `Pipeline`.
+        pooling, views: as of `Pipeline`.
     """
     parts = {str(split): part.sort_values("record").reset_index(drop=True) for split, part in table.groupby("split")}
     return {
         split: Pipeline(
-            store, part, targets(part), batch_size, moves or {}, fields(part, split) if fields else None, pooling
+            store, part, targets(part), batch_size, moves or {}, fields(part, split) if fields else None, pooling, views
         )
         for split, part in parts.items()
     }

@@ -45,7 +45,8 @@ def add_predict_options(parser: argparse.ArgumentParser) -> None:
         "images",
         nargs="*",
         metavar="IMAGE",
-        help="PNG, JPEG, TIFF, DICOM or NIfTI files, folders (also of a DICOM series), '-' for one from stdin",
+        help="PNG, JPEG, TIFF, DICOM or NIfTI files, folders (also of a DICOM series), '-' for one from stdin; of "
+        "several images of a patient VIEW=FILE …, a CSV with a column a view, or folders",
     )
     parser.add_argument("--files-from", metavar="FILE", help="read names of images, one a line; '-' for stdin")
     parser.add_argument("--format", choices=("table", "json", "jsonl", "csv"), default="table")

@@ -52,6 +52,15 @@ def listed_in(path: Path, option: str) -> tuple[list[str], list[str]]:
     return names, columns
 
 
+def listed_rows(path: Path, option: str) -> tuple[list[str], str, list[dict[str, str]]]:
+    """Return the columns of a CSV, the one that names what a row is of, and its rows.
+
+    Raises:
+        UserError: a table that cannot be read.
+    """
+    return _read(path, option, "")
+
+
 def _read(path: Path, option: str, instead: str) -> tuple[list[str], str, list[dict[str, str]]]:
     """Return the columns of a CSV, the one that names the image, and its rows."""
     try:

@@ -37,6 +37,10 @@ def _goes_in(info: ModelInfo) -> list[str]:
     if info.takes_volumes:
         how = f"; their outputs pooled by {info.slices}" if info.slices else ""
         parts = [f"the slices of one volume, each as {parts[0]}{how}"]
+    if info.views:
+        seen = f"one image ({info.size} × {info.size} pixels, {kind}, values 0 to 255) or the slices of one volume"
+        how = f"; the slices of a volume pooled by {info.slices}"
+        parts = [f"an examination: of each of {', '.join(info.views)}, as far as there, {seen}{how}"]
     window = info.window
     if window.center is not None and window.width is not None:
         parts.append(f"images of more than 8 bits through the window {window.center:g} ± {window.width / 2:g}")

@@ -31,7 +31,7 @@ def gathered(named: Sequence[str], listed_in: str | None = None, volumes: bool =
     """
     if STDIN in named and (listed_in == STDIN or list(named).count(STDIN) > 1):
         raise UserError("stdin: expected one image or one list. Received: both, or one of them twice.")
-    names = [*named, *(_lines(listed_in) if listed_in else ())]
+    names = [*named, *(lines_of(listed_in) if listed_in else ())]
     if not names:
         raise UserError(
             "images: expected files, folders, '-' for an image from stdin, or --files-from. Received: none."
@@ -45,7 +45,12 @@ def gathered(named: Sequence[str], listed_in: str | None = None, volumes: bool =
         }
 
 
-def _lines(listed_in: str) -> list[str]:
+def lines_of(listed_in: str) -> list[str]:
+    """Return the lines of a file that are not empty; `-` for stdin.
+
+    Raises:
+        UserError: it cannot be read.
+    """
     try:
         text = sys.stdin.read() if listed_in == STDIN else Path(listed_in).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:

@@ -61,6 +61,8 @@ class ModelInfo:
         neighbours: of slices of volumes: how many on each side are channels of the image that the model takes.
         slices: how the outputs for the slices of a volume become those that the decoder is of, see
             `kmedtl.edge.pooling`; "": it is of images, or of whole volumes as `EdgeTask.of_volume` answers them.
+        views: names of the images of an examination in the order of the outputs, which are then as
+            `kmedtl.edge.pooling.contributions` takes them; empty: each image or volume is answered by itself.
         validation: how validation looked to this file, which tells another hospital's images; None: nothing tells them.
         adapted: what `kmedtl adapt` did, the latest last; empty: the decoder is as validation chose it.
 
@@ -93,6 +95,7 @@ class ModelInfo:
     fields: Fields = ()
     neighbours: int = 0
     slices: Pooling = ""
+    views: tuple[str, ...] = ()
     validation: Reference | None = None
     adapted: tuple[Adaptation, ...] = ()
 
@@ -104,6 +107,8 @@ class ModelInfo:
         expect(0 <= self.seed < 2**31, "seed", "a whole number from 0 to 2^31 - 1", self.seed)
         expect(self.value_range == VALUE_RANGE, "value_range", VALUE_RANGE, self.value_range)
         expect(self.normalisation == NORMALISATION, "normalisation", NORMALISATION, self.normalisation)
+        views = len(set(self.views)) == len(self.views) != 1 and (bool(self.slices) or not self.views)
+        expect(views, "views", "two names or more that differ, beside slices, or none", self.views)
         names = [one.name for one in self.fields]
         expect(len(set(names)) == len(names), "fields", "names that differ", names)
         for name, figure in self.metrics.items():
@@ -117,7 +122,7 @@ class ModelInfo:
 
     @property
     def takes_volumes(self) -> bool:
-        """Whether it answers volumes, and no images."""
+        """Whether it answers volumes or examinations, and no images."""
         return bool(self.slices) or self.task.takes_volumes(self.decoder)
 
     @property

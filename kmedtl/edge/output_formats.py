@@ -15,7 +15,14 @@ from kmedtl.system.printable import cell, shown, shown_json
 Writer = Callable[[Iterable[Prediction], ModelInfo | None], Iterator[str]]
 GAPS = ("fields_missing", "fields_unseen")  # of models that take fields beside the image
 # Left out of JSON where there is none.
-ON_REQUEST = ("outputs", "explanation", "masks", "dicom_seg", "dicom_report", *GAPS)
+ON_REQUEST = ("outputs", "explanation", "masks", "dicom_seg", "dicom_report", *GAPS, "views_missing")
+
+
+def gaps_of(info: ModelInfo | None) -> tuple[str, ...]:
+    """Return the columns that say what was missing beside, or among, the images of a model."""
+    if info is None:
+        return ()
+    return (*(GAPS if info.fields else ()), *(("views_missing",) if info.views else ()))
 
 
 def _table(predictions: Iterable[Prediction], info: ModelInfo | None) -> Iterator[str]:
@@ -38,8 +45,12 @@ def _cells(row: Prediction) -> list[str]:
 
 
 def _gaps(row: Prediction) -> str:
-    """Return in words which fields say nothing of the image."""
-    told = {"missing": row.fields_missing, "never seen in training": row.fields_unseen}
+    """Return in words which fields say nothing of the image, and which views are missing."""
+    told = {
+        "missing": row.fields_missing,
+        "never seen in training": row.fields_unseen,
+        "no image of": row.views_missing,
+    }
     parts = [f"{what}: {', '.join(names)}" for what, names in told.items() if names]
     return f"  ({'; '.join(parts)})" if parts else ""
 
@@ -67,7 +78,7 @@ def _csv(predictions: Iterable[Prediction], info: ModelInfo | None) -> Iterator[
     writer = csv.writer(text, lineterminator="\n")
     quoting = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
     names = info.task.columns(info.decoder) if info else ["outputs"]
-    gaps = GAPS if info and info.fields else ()
+    gaps = gaps_of(info)
     writer.writerow(map(cell, ["image", *names, "error", "unlike_training", "out_of_distribution", *gaps]))
     yield _taken(text)
     for row in predictions:

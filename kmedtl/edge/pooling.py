@@ -1,7 +1,10 @@
-"""How the outputs of slices become those of their volumes: here alone, for validation, test and scanner."""
+"""How the outputs of slices become those of their volumes, and those of several images of one patient the outputs of
+their examination: here alone, for validation, test and scanner.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -71,3 +74,69 @@ def pooled(outputs: Outputs, volumes: np.ndarray, rule: Pooling, places: np.ndar
 def _sums(array: np.ndarray, shares: np.ndarray, starts: np.ndarray) -> np.ndarray:
     weighted = array.astype(np.float64) * shares.reshape(-1, *[1] * (array.ndim - 1))
     return np.add.reduceat(weighted, starts).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Views:
+    """Of which view each image of an examination is: of N images int (N,), from 0 to `count` − 1."""
+
+    of: np.ndarray
+    count: int
+
+
+@dataclass(frozen=True)
+class Contributions:
+    """What each view says in the answer for its examination; the answer is the mean over the views.
+
+    Attributes:
+        answered: output → float64 (E, V, …), pooled from the images of each view; of no meaning where there are none.
+        missing: output → likewise, what the network has learned to say where a view is missing.
+        there: bool (E, V): the examination has the view.
+    """
+
+    answered: dict[str, np.ndarray]
+    missing: dict[str, np.ndarray]
+    there: np.ndarray
+
+    def outputs(self, seen: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the outputs of the examinations, float32 (E, …), of the views that are there and `seen`, bool (V,)."""
+        used = (self.there & seen)[..., None]
+        each = {name: np.where(used, found, self.missing[name]) for name, found in self.answered.items()}
+        return {name: found.mean(axis=1).astype(np.float32) for name, found in each.items()}
+
+
+def of_own_view(outputs: Outputs, views: Views) -> dict[str, np.ndarray]:
+    """Return what each image says as one of its own view, float32 (N, K), of outputs (N, 2·V·K).
+
+    A network of V views has for each output of K numbers first what the image says as one of each view, then what
+    stands for each view where it is missing, which is the same of all images. `attention` is no such output.
+    """
+    rows = np.arange(len(views.of))
+    return {
+        name: found if name == ATTENTION else found.reshape(len(found), 2 * views.count, -1)[rows, views.of]
+        for name, found in outputs.items()
+    }
+
+
+def contributions(
+    outputs: Outputs, exams: np.ndarray, rule: Pooling, places: np.ndarray, views: Views
+) -> Contributions:
+    """Return what each view says, of the outputs of images, (N, 2·V·K).
+
+    Images of one view, such as the slices of a volume, are pooled by the rule first.
+
+    Args:
+        exams: int (N,): of which examination each image is, from 0 to E − 1, none left out.
+        places: (N,), of `along` within each view of each examination.
+    """
+    count, first = views.count, np.unique(exams, return_index=True)[1]
+    present, of = np.unique(exams * count + views.of, return_inverse=True)
+    there = np.zeros(len(first) * count, bool)
+    there[present] = True
+    answered, missing = {}, {}
+    for name, found in pooled(of_own_view(outputs, views), of, rule, places).items():
+        each = np.zeros((len(there), found.shape[1]))
+        each[present] = found
+        answered[name] = each.reshape(len(first), count, -1)
+        missing[name] = outputs[name][first].reshape(len(first), 2 * count, -1)[:, count:].astype(np.float64)
+    return Contributions(answered, missing, there.reshape(-1, count))

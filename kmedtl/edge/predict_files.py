@@ -8,7 +8,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from functools import cache, partial
 from importlib.util import find_spec
@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from kmedtl.edge.examinations import Examination, examinations
 from kmedtl.edge.given_fields import Given, given_fields
 from kmedtl.edge.inputs import gathered
 from kmedtl.edge.model_info import ModelInfo
@@ -49,11 +50,14 @@ def answer(model: Model, options: argparse.Namespace) -> int:
     """
     answered: list[Prediction] = []
     given = given_fields(options.fields, model.fields)
+    views = model.info.views if model.info else ()
+    if views:
+        _refuse_pictures(options)
     if options.window:
         model = _by_window(model, options)
     steps = [make(Path(folder), model) for make, folder in _wanted(options) if folder]
     takes_volumes = model.info is not None and model.info.takes_volumes
-    with gathered(options.images, options.files_from, takes_volumes) as places:
+    with _places(options, takes_volumes, views) as places:
         predictions = _kept(_predictions(model, places, given, steps), answered)
         with _written(options.out) as write:
             for text in WRITERS[options.format](predictions, model.info):
@@ -62,6 +66,20 @@ def answer(model: Model, options: argparse.Namespace) -> int:
     if model.info and model.info.synthetic:
         print("Trained on synthetic images: the answers say nothing about patients.", file=sys.stderr)
     return 2 if any(prediction.error for prediction in answered) else 0
+
+
+def _places(
+    options: argparse.Namespace, volumes: bool, views: Sequence[str]
+) -> AbstractContextManager[Mapping[str, str | Examination]]:
+    if views:
+        return nullcontext(examinations(options.images, options.files_from, views))
+    return gathered(options.images, options.files_from, volumes)
+
+
+def _refuse_pictures(options: argparse.Namespace) -> None:
+    for option in ("window", "explain", "dicom_report"):
+        if getattr(options, option):
+            raise UserError(f"--{option.replace('_', '-')}: not of examinations of several images; leave it out.")
 
 
 def _by_window(model: Model, options: argparse.Namespace) -> Model:
@@ -133,9 +151,13 @@ def _wanted(options: argparse.Namespace) -> list[tuple[Callable[[Path, Model], S
     ]
 
 
-def _predictions(model: Model, places: Mapping[str, str], given: Given, steps: list[Step]) -> Iterator[Prediction]:
-    for name, seen in zip(places, predict_files(model, list(places.values()), given), strict=True):
-        yield _told(model, replace(seen, prediction=replace(seen.prediction, image=name)), places[name], steps)
+def _predictions(
+    model: Model, places: Mapping[str, str | Examination], given: Given, steps: list[Step]
+) -> Iterator[Prediction]:
+    found = predict_files(model, list(places.values()), given)
+    for (name, place), seen in zip(places.items(), found, strict=True):
+        named = replace(seen, prediction=replace(seen.prediction, image=name))
+        yield _told(model, named, place, steps) if isinstance(place, str) else named.prediction
 
 
 def _told(model: Model, seen: ImageResult, place: str, steps: list[Step]) -> Prediction:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -10,10 +10,11 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from kmedtl.edge.examinations import Examination
 from kmedtl.edge.fields import Fields, Values, encode, gaps
 from kmedtl.edge.given_fields import Given
 from kmedtl.edge.model_info import ModelInfo
-from kmedtl.edge.pooling import along, pooled
+from kmedtl.edge.pooling import Views, along, contributions, pooled
 from kmedtl.edge.shapes import FEATURES
 from kmedtl.edge.tasks.task import Answer, Outputs, Slice
 from kmedtl.images.background import is_background, without_say
@@ -23,6 +24,9 @@ from kmedtl.images.reading import Reading
 from kmedtl.images.slices import is_volume, slice_grid
 
 NO_VOLUMES, NO_IMAGES = "a volume, and the model answers images", "an image, and the model answers volumes"
+NO_VIEWS = "an examination, and the model answers images"
+NO_EXAMINATION = "an image, and the model answers examinations"
+Decoded = tuple[Facts, np.ndarray | None]  # what is known of a file, and its pixels where it could be read
 NOTHING: Mapping[str, object] = MappingProxyType({})  # is known beside an image
 
 
@@ -75,6 +79,7 @@ class Prediction:
         dicom_report: the DICOM files that tell the answer, likewise.
         fields_missing, fields_unseen: of a model that takes fields beside the image: those of which nothing is known,
             and those whose value it never learned from, which it takes as unknown.
+        views_missing: of a model that answers examinations: those of which there is no image.
     """
 
     image: str
@@ -89,6 +94,7 @@ class Prediction:
     dicom_report: tuple[str, ...] | None = None
     fields_missing: tuple[str, ...] | None = None
     fields_unseen: tuple[str, ...] | None = None
+    views_missing: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -118,21 +124,31 @@ def predict(
         yield seen.prediction
 
 
-def predict_files(model: Model, paths: Sequence[str], given: Given | None = None) -> Iterator[ImageResult]:
+def predict_files(
+    model: Model, places: Sequence[str | Examination], given: Given | None = None
+) -> Iterator[ImageResult]:
     """Yield the prediction for each file, in order, with its pixels; shows a progress bar.
 
     Files are decoded in processes that may die of them (`kmedtl.images.workers`): a damaged one takes neither the time
-    nor the memory of the others. A volume is answered as a whole, slice by slice. `given` is as of `predict`.
+    nor the memory of the others. A volume is answered as a whole, slice by slice, and an examination image by image.
+    `given` is as of `predict`; it knows an examination by its name.
     """
-    beside = given(paths) if given and model.fields else [NOTHING] * len(paths)
-    decoded = decode_all([(path, None) for path in paths if not is_volume(path)], model.reading)
-    for path, known in zip(paths, beside, strict=True):
+    names = [place.name if isinstance(place, Examination) else place for place in places]
+    beside = given(names) if given and model.fields else [NOTHING] * len(names)
+    files = [file for place in places for file in (place.files.values() if isinstance(place, Examination) else [place])]
+    decoded = decode_all([(file, None) for file in files if not is_volume(file)], model.reading)
+    for path, known in zip(places, beside, strict=True):
+        if isinstance(path, Examination):
+            images = {view: next(decoded) for view, file in path.files.items() if not is_volume(file)}
+            yield _answer_whole(model, path, known, images)
+            continue
         if is_volume(path):
-            yield _answer_volume(model, path, known)
+            yield _answer_whole(model, path, known)
             continue
         facts, pixels = next(decoded)
         if pixels is not None and model.info and model.info.takes_volumes:
-            yield ImageResult(Prediction(path, error=NO_IMAGES), facts, None, known)
+            error = NO_EXAMINATION if model.info.views else NO_IMAGES
+            yield ImageResult(Prediction(path, error=error), facts, None, known)
             continue
         if pixels is None:
             yield ImageResult(Prediction(path, error=facts.error), facts, None, known)
@@ -195,8 +211,10 @@ def _answered(
     return Prediction(name, answer, float(score), bool(unlike))
 
 
-def _answer_volume(model: Model, path: str, known: Values) -> ImageResult:
-    """Return the answer for a volume as for an image: its slices go through the model one at a time.
+def _answer_whole(
+    model: Model, place: str | Examination, known: Values, images: Mapping[str, Decoded] = MappingProxyType({})
+) -> ImageResult:
+    """Return the answer for a volume or an examination: its slices and images go through the model one at a time.
 
     What a task does not answer of volumes itself is decoded of the slices' outputs, pooled as in the run; slices of
     background have no say, as there. Of a model that tells images of another kind, the score is the median of the
@@ -205,29 +223,72 @@ def _answer_volume(model: Model, path: str, known: Values) -> ImageResult:
     Args:
         known: what is known beside it, by the names of the model's fields.
     """
+    views = place.files if isinstance(place, Examination) else None
+    missing = None if views is None or not model.info else tuple(one for one in model.info.views if one not in views)
+    name = place.name if isinstance(place, Examination) else place
     try:
-        found = _of_volume(model, path, known)
+        if isinstance(place, str):
+            found = _of_volume(model, place, known)
+        else:
+            found = replace(_of_examination(model, place, known, images), views_missing=missing)
         return ImageResult(_with_gaps(found, model.fields, known), Facts(), None, known)
     except UnreadableImageError as error:
-        return ImageResult(Prediction(path, error=str(error)), Facts(error=str(error)), None, known)
+        failed = Prediction(name, error=str(error), views_missing=missing)
+        return ImageResult(failed, Facts(error=str(error)), None, known)
 
 
 def _of_volume(model: Model, path: str, known: Values) -> Prediction:
     info = model.info
     if info is None or not info.takes_volumes:
         raise UnreadableImageError(NO_VOLUMES)
-    asked = _asked(model, path, known)
+    if info.views:
+        raise UnreadableImageError(NO_EXAMINATION)
     if info.slices:
-        every = list(asked)
-        mute = without_say(np.array([one.dark for one in every]), np.zeros(len(every), int))
-        frames = np.flatnonzero(~mute)
-        used, of = [every[frame] for frame in frames], np.zeros(len(frames), int)
-        outputs = {name: np.concatenate([one.slice.outputs[name] for one in used]) for name in used[0].slice.outputs}
-        (answer,) = info.task.decode(pooled(outputs, of, info.slices, along(frames, of)), info.decoder)
+        used, frames = _seen(model, path, known)
+        of = np.zeros(len(frames), int)
+        (answer,) = info.task.decode(pooled(_outputs(used), of, info.slices, along(frames, of)), info.decoder)
     else:
         assert info.task.of_volume is not None  # as of every task whose decoders are of volumes
         used = []
+        asked = _asked(model, _slices(model, path), known)
         answer = info.task.of_volume(info.decoder, slice_grid(path).count, _noted(asked, used))
+    return _judged(path, answer, used)
+
+
+def _of_examination(model: Model, examination: Examination, known: Values, images: Mapping[str, Decoded]) -> Prediction:
+    info, used, each = model.info, [], []
+    if info is None or not info.views:
+        raise UnreadableImageError(NO_VIEWS)
+    if not examination.files:
+        raise UnreadableImageError(f"no image of {', '.join(info.views)}")
+    for view, path in examination.files.items():
+        try:
+            seen, frames = _seen(model, path, known, images.get(view))
+        except UnreadableImageError as error:
+            raise UnreadableImageError(f"{view}: {error}") from None
+        used += seen
+        each += [(info.views.index(view), frame) for frame in frames]
+    of, frames = np.array(each).T
+    views, together = Views(of, len(info.views)), np.zeros(len(used), int)
+    found = contributions(_outputs(used), together, info.slices, along(frames, of), views)
+    (answer,) = info.task.decode(found.outputs(np.ones(len(info.views), bool)), info.decoder)
+    return _judged(examination.name, answer, used)
+
+
+def _seen(model: Model, path: str, known: Values, image: Decoded | None = None) -> tuple[list[_Asked], np.ndarray]:
+    """Return what the model says of an image, or of a volume's slices that have a say, and which those are, (n,)."""
+    every = list(_asked(model, [image] if image else _slices(model, path), known))
+    dark = np.array([one.dark and not image for one in every])
+    frames = np.flatnonzero(~without_say(dark, np.zeros(len(every), int)))
+    return [every[frame] for frame in frames], frames
+
+
+def _outputs(used: Sequence[_Asked]) -> Outputs:
+    return {name: np.concatenate([one.slice.outputs[name] for one in used]) for name in used[0].slice.outputs}
+
+
+def _judged(path: str, answer: Answer, used: Sequence[_Asked]) -> Prediction:
+    """Return the answer with how far most of what it was made of is from the training images."""
     if any(one.unlike is None for one in used):
         return Prediction(path, answer)
     scores, unlike = np.median([one.score for one in used]), np.mean([bool(one.unlike) for one in used])
@@ -252,11 +313,14 @@ def _noted(asked: Iterator[_Asked], used: list[_Asked]) -> Iterator[Slice]:
         used.append(one._replace(slice=one.slice._replace(outputs={})))
 
 
-def _asked(model: Model, path: str, known: Values) -> Iterator[_Asked]:
-    """Yield what the model says of each slice; one at a time goes through it."""
+def _slices(model: Model, path: str) -> Iterator[Decoded]:
+    yield from decode_all([(path, index) for index in range(slice_grid(path).count)], model.reading)
+
+
+def _asked(model: Model, slices: Iterable[Decoded], known: Values) -> Iterator[_Asked]:
+    """Yield what the model says of each slice, or of the image; one at a time goes through it."""
     kind = model.info.out_of_distribution if model.info else None
-    wanted = [(path, index) for index in range(slice_grid(path).count)]
-    for facts, pixels in decode_all(wanted, model.reading):
+    for facts, pixels in slices:
         if pixels is None:
             raise UnreadableImageError(facts.error)
         outputs = dict(model.outputs(pixels[None], known))

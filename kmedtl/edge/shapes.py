@@ -55,10 +55,11 @@ def check_fits(path: Path, shapes: Shapes, info: ModelInfo) -> None:
         UserError: it takes other images or fields, or answers with other outputs or another number of features.
     """
     known, features = info.out_of_distribution, shapes.outputs.get(FEATURES)
+    each = 2 * len(info.views) or 1  # as `kmedtl.edge.pooling.of_own_view` takes an output apart
     expected = {
         "images of (height, width, channels)": (shapes.image, (info.size, info.size, info.channels)),
         "numbers of fields": (shapes.fields, width(info.fields)),
-        **{name: (shapes.outputs.get(name), wide) for name, wide in info.task.widths(info.decoder).items()},
+        **{name: (shapes.outputs.get(name), wide * each) for name, wide in info.task.widths(info.decoder).items()},
         ATTENTION: (shapes.outputs.get(ATTENTION), KNOTS if info.slices == ATTENTION else None),
         FEATURES: (features, known.width if known and features is not None else features),
     }

@@ -80,7 +80,7 @@ def open_member(folder: Path) -> Member:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{folder}: its files are not as a run wrote them ({reason}); run it again.") from None
     if saved.info.slices:
-        raise UserError(f"{folder}: answers whole volumes, which ensembles and soups cannot use yet.")
+        raise UserError(f"{folder}: answers whole volumes or examinations, which ensembles and soups cannot use yet.")
     if saved.info.fields:
         named = ", ".join(field.name for field in saved.info.fields)
         raise UserError(f"{folder}: takes fields beside the image ({named}), which ensembles and soups cannot use yet.")

@@ -10,6 +10,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from kmedtl.data.bags import Bags
 from kmedtl.edge import model_info
@@ -95,7 +96,11 @@ def export(subject: TrainedModel, folder: Path, formats: Collection[str], thorou
         return chosen[-1].file
 
     decode, decoder, rows = subject.task.network().decode, subject.fit.decoder, []
-    files = write_all(subject.model, folder, None, formats, lambda found: decode(found, decoder), int8)
+
+    def decoded(found: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        return {} if subject.info.views else decode(found, decoder)  # of one image of several there is no answer
+
+    files = write_all(subject.model, folder, None, formats, decoded, int8)
     for path in progress(files, "Exporting", 1 + len(formats), unit="file"):
         format = FORMAT_OF[path.name]
         if format in QUANTIZED and not survives(path.read_bytes()):

@@ -36,6 +36,7 @@ def shifted(validation: Pipeline, seed: int, images: int = 150) -> Pipeline:
         validation.batch_size,
         fields=repeated,
         pooling=validation.pooling,
+        views=validation.views,
     )
 
 

@@ -87,7 +87,8 @@ def _volumes_behind(cut: ModelSplit, cached: dict[str, Activations], train: Pipe
     def epoch(seed: int) -> VolumeEpoch:
         return VolumeEpoch(cached["train"], cut, train, stage, seed)
 
-    trainer, validate = on_volumes(cut.suffix, train.pooling), _validation(cut, cached, train.batch_size)
+    trainer = on_volumes(cut.suffix, train.pooling, len(train.views))
+    validate = _validation(cut, cached, train.batch_size)
     return Source(trainer, epoch, len(epoch(0)), lambda seed, step: epoch(seed).rows(step), validate)
 
 

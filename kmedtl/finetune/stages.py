@@ -55,7 +55,7 @@ def fine_tune(job: TrainingJob, stages: Sequence[Stage]) -> Checkpoint:
     for stage in stages:  # refuse a misspelt one before the first trains
         check_stage(stage, job.blocks)
     if job.data["train"].pooling:
-        check_stages(stages)
+        check_stages(stages, bool(job.data["train"].views))
     data = hashes_of(job.data, job.distilled) if job.folder else {}
     if job.training.select == "worst_shift":
         job = replace(job, data=job.data | {"shift": shifted(job.data["val"], job.seed)})

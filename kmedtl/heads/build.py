@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import keras
 import numpy as np
@@ -19,6 +20,7 @@ from kmedtl.heads.fields import gated, image_side
 from kmedtl.heads.pooling import pooling_of, vector_of
 from kmedtl.heads.slices import slice_attention
 from kmedtl.heads.unet import unet
+from kmedtl.heads.views import linear
 from kmedtl.recipe import Backbone, Head
 
 
@@ -32,6 +34,7 @@ class Features:
         pyramid: stride → the last feature map of that stride, (batch, about size / stride, …, C).
         dense: one feature map from all strides, as the head makes it, (batch, about size / finest stride, …, C).
         fields: what is known beside the image, (batch, D); None: nothing.
+        views: how many images of a patient are answered together; 0: each by itself.
     """
 
     image: KerasTensor
@@ -39,6 +42,11 @@ class Features:
     backbone: str
     head: Head
     fields: KerasTensor | None = None
+    views: int = 0
+
+    def linear(self, width: int, name: str, **options: Any) -> KerasTensor:
+        """Return an output of the vector, float32; see `kmedtl.heads.views.linear`."""
+        return linear(self.vector, width, name, self.views, **options)
 
     @cached_property
     def vector(self) -> KerasTensor:
@@ -63,6 +71,7 @@ def build_model(
     outputs: Callable[[Features], dict[str, KerasTensor]],
     fields: int = 0,
     attends: bool = False,
+    views: int = 0,
 ) -> keras.Model:
     """Return a flat functional model from raw pixels to the outputs of a task.
 
@@ -73,6 +82,7 @@ def build_model(
         fields: how many numbers an image are known beside it; with any there is a second input `fields`, float32
             (N, fields), that gates the vector of the image.
         attends: images are slices, and a further output says how much each counts in its volume.
+        views: as of `Features`; the outputs are then as of `kmedtl.heads.views.linear`.
 
     Raises:
         UserError: an unknown backbone or block, or weights that cannot be had or do not fit.
@@ -80,7 +90,7 @@ def build_model(
     image = keras.Input((size, size, channels), name="image")
     last = build_features(image, backbone.name, backbone.weights, backbone.truncate_at)
     beside = [keras.Input((fields,), name=FIELDS)] if fields else []
-    features = Features(image, last, backbone.name, head, *beside)
+    features = Features(image, last, backbone.name, head, beside[0] if beside else None, views)
     made = outputs(features)
     if attends:
         made = made | {ATTENTION: slice_attention(features.vector, head)}
@@ -105,6 +115,8 @@ def penultimate(model: keras.Model) -> KerasTensor:
     """
     first = image_side(next(output for name, output in model.output.items() if name != ATTENTION))
     last = first._keras_history.operation
+    if isinstance(last, layers.Concatenate):  # of views, of which the first is as of images
+        last = last.input[0]._keras_history.operation
     if isinstance(last, layers.Dense):
         return image_side(last.input)
     pooling = pooling_of(model)

@@ -56,7 +56,9 @@ def with_fields(model: keras.Model, additions: Mapping[str, Addition]) -> keras.
         scaled = layers.Rescaling(additions[name].scale, name=f"{name}_{SCALED}", dtype="float32")(output)
         layer = layers.Dense(output.shape[-1], name=f"{name}_of_fields", dtype="float32")
         outputs[name] = layers.Add(name=f"{name}_{ADDED}", dtype="float32")([scaled, layer(given)])
-        layer.set_weights([additions[name].kernel, additions[name].bias])
+        added = additions[name]
+        times = output.shape[-1] // len(added.bias)  # of several views all alike: their mean has them once
+        layer.set_weights([np.tile(added.kernel, times), np.tile(added.bias, times)])
     return keras.Model([model.inputs[0], fields], outputs, name=model.name)
 
 

@@ -25,8 +25,8 @@ class Data:
 
     Attributes:
         source: `phantom[:PATIENTS]` (synthetic films), or likewise `phantom_ct`, `phantom_liver` or `phantom_brain`
-            (synthetic volumes), a folder of class folders, a CSV or Parquet manifest, an `.npz` in MedMNIST's layout,
-            or `tfds:NAME[/CONFIG]`.
+            (synthetic volumes) or `phantom_views` (two views of a thorax), a folder of class folders, a CSV or Parquet
+            manifest, an `.npz` in MedMNIST's layout, or `tfds:NAME[/CONFIG]`.
         labels: a CSV with a label (or a column a finding) for each SOPInstanceUID, StudyInstanceUID, PatientID or path;
             the source is then a folder of any depth, such as a DICOM archive.
         columns: kmedtl's names of columns → the table's, such as `{path: image_id, label: dx, patient: lesion_id}`;
@@ -56,6 +56,10 @@ class Data:
         slices: how the answers for the slices of a volume become one, where a task answers for a volume as a whole:
             `mean` of their outputs; `attention`, their mean by weights that the network learns to give them (Ilse et
             al., 2018); or `max`, the largest of each; slices of background have no say. See `kmedtl.edge.pooling`.
+        views: images of one patient that are answered together, as one examination, whichever of them there are: `[t1,
+            t2]` of a folder (`CLASS/EXAM/t1.png`, or names that end in `_t1`) or of a table with columns `examination`
+            and `view`; `{t1: COLUMN, t2: COLUMN}` of a table with a row an examination and a column of paths a view, in
+            which an empty cell is a missing image. See `kmedtl.data.sources.examinations`.
         structures: name → what marks it in masks: a pixel's value, such as 255; a colour, such as "#ff0000"; or a
             pattern of mask files' names, such as `*_lung*`, of which every pixel above 0 counts. Files that fit no
             pattern go by the values; of DICOM Segmentations values are the numbers of segments, and patterns may also
@@ -103,6 +107,7 @@ class Data:
     series: Literal["auto", "images", "volumes"] = "auto"
     neighbours: int = 0
     slices: Literal["mean", "attention", "max"] = "mean"
+    views: Mapping[str, str] | tuple[str, ...] = ()
     structures: Mapping[str, Any] = field(default_factory=dict)
     missing_masks: Literal["refuse", "empty", "leave_out"] = "refuse"
     soft_masks: Literal["refuse", "threshold"] = "refuse"
@@ -142,6 +147,11 @@ class Data:
         folds, frames = self.folds, self.frames
         expect(folds == "site" or folds == 0 or 2 <= folds <= 100, "data.folds", "2 to 100, 0 or site", folds)
         expect(isinstance(frames, str) or frames >= 0, "data.frames", "middle, all or 0 and more", frames)
+        names = [name.strip().casefold() for name in self.views]
+        distinct = len(set(names)) == len(names) != 1
+        expect(distinct, "data.views", "two names or more that differ, case aside, or none", list(self.views))
+        for name in self.views:
+            expect(is_name(name), "data.views", f"names of letters, digits, _ and -, {LONGEST} at most", name)
         for name, mark in self.structures.items():
             _check_structure(name, mark)
         for what, values in (("names", map(str.casefold, self.structures)), ("marks", self.structures.values())):

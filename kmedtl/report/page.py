@@ -32,6 +32,7 @@ NAME = "report.html"
 SHARES = {"flips": 1, "pixels_changed": 2}  # figures of drift that are shares → decimals of a percentage
 BEFORE = (Section("summary", "Summary"), Section("data", "Data and audit"), Section("training", "Training"))
 FIELDS = Section("fields", "Image and fields")  # of models that take any
+VIEWS = Section("views", "What each view adds")  # of models that answer examinations
 SLICES = Section("slices", "Slices along the axis")  # of models that answer volumes
 AFTER = (
     Section("explanations", "Explanations"),
@@ -69,7 +70,8 @@ def write(result: Result, folder: Path) -> None:
     result = replace(result, recipe=without_folders(result.recipe))
     task, parts = result.task, result.task.report(result)
     pictures = dict(training.draw(result.trained)) | parts.pictures | dict(slices.draw(result.slices))
-    more = [*([FIELDS] if result.ablation else []), *([SLICES] if result.slices else [])]
+    told = {FIELDS: result.ablation, VIEWS: result.views, SLICES: result.slices}
+    more = [section for section, found in told.items() if found]
     headline = result.trained.history[0].figures if result.trained and result.trained.history else {"": 0}
     addresses = html.save_plots({name: picture.figure for name, picture in pictures.items()}, folder / "plots")
     words = {name: picture.words for name, picture in pictures.items()}

@@ -35,7 +35,7 @@ class Answers:
         inputs: what the model is given, likewise.
         features: of the last layer but one, float32 (N, D), likewise.
         examples: targets and outputs of images or volumes.
-        bags: which slices are of which volume.
+        bags: which slices are of which volume, which images of which examination.
         outputs: of each image or slice.
     """
 
@@ -53,18 +53,30 @@ class Answers:
 
     def telling(self, output: str, column: int) -> np.ndarray:
         """Return what is highest of the slice that tells most of its volume, (N,): its weight, or a number of its
-        output where no slice is weighed.
+        output where no slice is weighed. Of several views it is the output: each view has its own weights.
         """
-        if self.bags.rule == ATTENTION and self.shares is not None:
+        if self.bags.rule == ATTENTION and self.shares is not None and not self.bags.views:
             return self.shares
-        return self.outputs[output][:, column]
+        return self.of_rows[output][:, column]
 
-    def telling_slice(self, volume: int, output: str, column: int) -> tuple[int, str]:
-        """Return the row of the slice that tells most of a volume, and how it is called; see `telling`."""
-        rows = np.flatnonzero(self.bags.of == volume)
-        row = int(rows[self.telling(output, column)[rows].argmax()])
-        why = "weight" if self.bags.rule == ATTENTION else "output"
-        return row, f"Shown is slice {self.table['frame'].iloc[row]}, of the highest {why}"
+    @cached_property
+    def of_rows(self) -> Outputs:
+        """What each image or slice says by itself, (N, …)."""
+        return self.bags.of_rows(self.outputs)
+
+    def telling_slice(self, bag: int, output: str, column: int) -> tuple[int, str, int]:
+        """Return the row of the slice that tells most of a volume, how it is called, and the column of the model's
+        output that says so; of an examination likewise of its images. See `telling`.
+        """
+        rows = np.flatnonzero(self.bags.of == bag)
+        row, views = int(rows[self.telling(output, column)[rows].argmax()]), self.bags.views
+        why = "weight" if self.bags.rule == ATTENTION and not views else "output"
+        known = self.table.iloc[row]
+        shown = f"slice {known['frame']}" if known["volume"] else "the image"
+        if views:
+            shown += f" of {known['view']}"
+            column += int(views.of[row]) * self.of_rows[output].shape[1]
+        return row, f"Shown is {shown}, of the highest {why}", column
 
 
 def answers_of(model: keras.Model, part: Pipeline, recipe: Recipe) -> Answers:

@@ -40,7 +40,7 @@ def divided(recipe: Recipe, data: Prepared, table: pd.DataFrame) -> tuple[pd.Dat
 
     parts = pipelines(
         data.store, table, recipe.data.batch_size, data.targets.of, task.moves, beside if fields else None,
-        pooling_of(recipe, table),
+        pooling_of(recipe, table), tuple(recipe.data.views),
     )  # fmt: skip
     targets = {split: part.bags.known(part.targets) for split, part in parts.items()}
     task.check(data.question, targets)

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from kmedtl.data import sources
-from kmedtl.data.bags import Bags
+from kmedtl.data.bags import bags_of, name_of_bag
 from kmedtl.data.manifest import Manifest
 from kmedtl.data.tabular import encoded
 from kmedtl.edge.model_info import ModelInfo
@@ -134,15 +134,15 @@ def _examples(
     run: FinishedRun, model: keras.Model, manifest: Manifest, split: str, log: Callable[[str], None]
 ) -> LabelledImages:
     """Return a split's images or volumes, from their files, and the model's answers to those that can be read."""
-    examples, rule = run.examples(split), run.info.slices
-    whose = pd.Index(examples.ids).get_indexer(manifest.table["volume" if rule else "id"])
+    examples, rule, views = run.examples(split), run.info.slices, run.info.views
+    whose = pd.Index(examples.ids).get_indexer(manifest.table[name_of_bag(rule, bool(views))])
     order = np.argsort(whose, kind="stable")[(whose < 0).sum() :]
     readable, inputs = _inputs(run.info, manifest.table.iloc[order])
-    whose = whose[order][readable]
-    frames = pd.to_numeric(manifest.table["frame"].iloc[order][readable]).to_numpy() if rule else np.zeros(len(whose))
+    whose, table = whose[order][readable], manifest.table.iloc[order][readable]
     if rule:
-        seen = ~without_say(is_background(inputs.images), whose)
-        inputs, whose, frames = inputs.of(seen), whose[seen], frames[seen]
+        slices = (table["volume"] != "").to_numpy()
+        seen = ~without_say(is_background(inputs.images) & slices, pd.factorize(table["volume"])[0])
+        inputs, whose, table = inputs.of(seen), whose[seen], table[seen]
     there = np.isin(np.arange(len(examples.ids)), whose)
     absent = examples.ids[~there]
     if len(absent):
@@ -152,7 +152,7 @@ def _examples(
         log(f"Note: {manifest.source} has no longer {missing}; the others are used.")
     # Answered anew: what a run folder keeps of large outputs is rounded.
     kept = examples.of(there)
-    bags = Bags(pd.factorize(whose)[0], rule, frames)
+    bags = bags_of(table, rule, views)
     answered = replace(kept, outputs=bags.outputs(outputs_and_features(model, *inputs)))
     cross_fitted = split == "val" and bool(run.recipe.tabular) and not FUSIONS[run.recipe.fusion].in_training
     held_out = {name: kept.outputs[name] - answered.outputs[name] for name in kept.outputs if name != FEATURES}

@@ -80,11 +80,11 @@ def join(
     fusion, train = FUSIONS[recipe.fusion], data["train"]
     losses = task_of(recipe.task).network().losses(question, None, recipe.training, False)
     known = train.bags.known(train.targets)
+    image = {split: data[split].bags.outputs(fusion.alone(model, data[split])) for split in JUDGED}
     linear = {
-        name: fit_linear(_beside(train), known[name], loss, model.output[name].shape[-1])
+        name: fit_linear(_beside(train), known[name], loss, image["val"][name].shape[-1])
         for name, loss in losses.items()
     }
-    image = {split: data[split].bags.outputs(fusion.alone(model, data[split])) for split in JUDGED}
     fields = {split: _put_out(linear, _beside(data[split])) for split in JUDGED}
     joined = fusion.join(Joined(model, image=image, fields=fields), linear, losses, data["val"], recipe.seed)
     if joined.weights:

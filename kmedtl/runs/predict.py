@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from kmedtl.edge.examinations import Examination, check_view, examinations
 from kmedtl.edge.fields import Values
 from kmedtl.edge.given_fields import Given, check_names, given_fields
 from kmedtl.edge.inputs import gathered
-from kmedtl.edge.output_formats import GAPS
+from kmedtl.edge.output_formats import gaps_of
 from kmedtl.edge.predictor import NO_IMAGES, Model, Prediction, answer_pixels, predict_files
 from kmedtl.errors import UserError
 from kmedtl.images.pixels import UnreadableImageError
 from kmedtl.images.read_image import from_array
 from kmedtl.runs.open_model import open_model
 
-Images = str | Path | np.ndarray | Sequence[str | Path | np.ndarray]
+Views = Mapping[str, str | Path]  # of an examination: view → its file
+Images = str | Path | np.ndarray | Views | Sequence[str | Path | np.ndarray | Views]
 
 
 Known = str | Path | Mapping[str, object] | Sequence[Mapping[str, object]] | None
@@ -39,7 +42,8 @@ def answers(model: Model, images: Images, fields: Known = None) -> pd.DataFrame:
 
     Args:
         images: a path or several, folders for all images in them; or arrays: uint8 (N, H, W, C), or a list of gray
-            (H, W) and uint8 RGB (H, W, 3). A single array of two or three dimensions is one image.
+            (H, W) and uint8 RGB (H, W, 3). A single array of two or three dimensions is one image. Of a model that
+            answers examinations a mapping from views to files, or several; or a table or folders of them.
         fields: what is known beside them, of a model that takes it: a mapping such as `{"age": 54, "sex": "F"}` for
             all, or one for each; text or a CSV as `--fields` takes them; None: what DICOM headers say.
 
@@ -48,7 +52,11 @@ def answers(model: Model, images: Images, fields: Known = None) -> pd.DataFrame:
     """
     if isinstance(images, np.ndarray):
         images = list(images) if images.ndim == 4 else [images]
-    listed = [images] if isinstance(images, str | Path) else list(images)
+    listed = [images] if isinstance(images, str | Path | Mapping) else list(images)
+    views = model.info.views if model.info else ()
+    if views and listed and not any(isinstance(image, np.ndarray) for image in listed):
+        exams = list(_examinations(listed, views))
+        return _table(model, [seen.prediction for seen in predict_files(model, exams, _given(model, fields))])
     arrays = [image for image in listed if isinstance(image, np.ndarray)]
     paths = [image for image in listed if isinstance(image, str | Path)]
     if len(arrays) == len(listed):
@@ -69,6 +77,14 @@ def answers(model: Model, images: Images, fields: Known = None) -> pd.DataFrame:
         received = ", ".join(sorted(kind.__name__ for kind in kinds))
         raise UserError(f"images: expected paths alone, or arrays alone. Received: {received}.")
     return _table(model, found)
+
+
+def _examinations(listed: Sequence[Any], views: Sequence[str]) -> Iterator[Examination]:
+    for number, one in enumerate(listed):
+        if isinstance(one, Mapping):
+            yield Examination(str(number), {check_view(view, views): str(file) for view, file in one.items()})
+        else:
+            yield from examinations([str(one)], None, views).values()
 
 
 def _given(model: Model, fields: Known) -> Given:
@@ -122,7 +138,7 @@ def _table(model: Model, found: Sequence[Prediction]) -> pd.DataFrame:
     columns |= {name: [value[number] for value in values] for number, name in enumerate(names)}
     for name in ("error", "unlike_training", "out_of_distribution"):
         columns[name] = [getattr(row, name) for row in found]
-    for name in GAPS if model.fields else ():
+    for name in gaps_of(info):
         columns[name] = [" ".join(getattr(row, name) or ()) for row in found]
     numbers = (
         [name for name in names if all(isinstance(value, float | None) for value in columns[name])] if info else []

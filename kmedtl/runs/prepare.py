@@ -13,7 +13,7 @@ import pandas as pd
 
 from kmedtl.audit.audit import Audit, audit
 from kmedtl.audit.suitability import Mismatch, mismatches
-from kmedtl.audit.volumes import volume_notes
+from kmedtl.audit.volumes import examination_notes, volume_notes
 from kmedtl.backbones import registry
 from kmedtl.backbones.weights import card_of
 from kmedtl.data import sources, store
@@ -174,7 +174,7 @@ def with_targets(data: Prepared, recipe: Recipe) -> Prepared:
     """
     known = task_of(recipe.task).targets(data.question, recipe.data, data.manifest, data.table)
     if rule := pooling_of(recipe, data.table):
-        check_known(data.table, known.of(data.table), rule, data.manifest.source)
+        check_known(data.table, known.of(data.table), rule, data.manifest.source, tuple(recipe.data.views))
     audited = replace(data.audit, warnings=(*data.audit.warnings, *known.notes))
     table = data.table if known.strata is None else data.table.assign(stratum=known.strata)
     return replace(data, audit=audited, table=table, targets=known, question=known.question or data.question)
@@ -205,7 +205,7 @@ def prepare(
     told = images.facts[["id", "width", "height", "row_spacing", "column_spacing", "slice_spacing"]]
     listed = table.merge(told.set_axis(["id", *SIZES, *SPACINGS, BETWEEN], axis=1), on="id")
     used, dropped = _without_copies(listed, manifest) if data.copies == "drop" else (listed, ())
-    of_volumes = volume_notes(manifest.table, listed, data)
+    of_volumes = [*examination_notes(listed, data), *volume_notes(manifest.table, listed, data)]
     warnings = (*audited.warnings, *of_volumes, *(mismatch.text for mismatch in found), *dropped)
     return Prepared(manifest, images, replace(audited, warnings=warnings), listed, used, tuple(found), question)
 

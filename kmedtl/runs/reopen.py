@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from kmedtl.data import splits
+from kmedtl.data.bags import name_of_bag
 from kmedtl.data.pipeline import Pipeline
 from kmedtl.data.tabular import field_input
 from kmedtl.edge.predictor import Model
@@ -67,7 +68,7 @@ def test_images(run: FinishedRun, limit: int | None, log: Callable[[str], None])
     judged = run.predictions[run.predictions["split"] == "test"].set_index("id")[["patient"]]
     examples = run.examples("test")
     found, pooling = prepare_images(run.recipe), run.info.slices
-    name = "volume" if pooling else "id"  # that an answer goes by
+    name = name_of_bag(pooling, bool(run.info.views))  # that an answer goes by
     table = found.table[found.table[name].isin(judged.index)].assign(split="test")
     absent = judged.index.difference(pd.Index(table[name]))
     if len(absent):
@@ -83,4 +84,5 @@ def test_images(run: FinishedRun, limit: int | None, log: Callable[[str], None])
     table = table.drop(columns="patient").join(judged, on=name).sort_values("record", ignore_index=True)
     targets = examples.in_order_of(table[name]).targets
     fields = field_input(run.info.fields, table) if run.info.fields else None
-    return Pipeline(found.store, table, targets, run.recipe.data.batch_size, fields=fields, pooling=pooling)
+    batch = run.recipe.data.batch_size
+    return Pipeline(found.store, table, targets, batch, fields=fields, pooling=pooling, views=run.info.views)

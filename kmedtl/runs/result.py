@@ -28,6 +28,7 @@ from kmedtl.runs.ablation import Ablation
 from kmedtl.runs.alone import Alone
 from kmedtl.runs.environment import when
 from kmedtl.runs.slices import SliceAnswers
+from kmedtl.runs.views import ViewAblation
 from kmedtl.statistics.confidence import Estimate, wilson
 from kmedtl.system.printable import shown
 from kmedtl.system.text_tables import aligned
@@ -60,6 +61,7 @@ class Result:
         alone: of several tasks: name → what it reaches alone.
         ablation: what image and fields reach without each other; None: there were no fields.
         slices: what the slices of the test's volumes say; None: images were answered.
+        views: what each view of the test's examinations adds; None: images were answered by themselves.
     """
 
     recipe: Recipe
@@ -80,6 +82,7 @@ class Result:
     alone: Mapping[str, Alone] = field(default_factory=dict)
     ablation: Ablation | None = None
     slices: SliceAnswers | None = None
+    views: ViewAblation | None = None
 
     @property
     def task(self) -> Task:
@@ -124,6 +127,7 @@ def summary(result: Result, folder: Path) -> str:
         *task.lines(result.recipe.evaluation, result.fit, evaluation),
         *(f"  {name} asked alone: {one}" for name, one in result.alone.items()),
         *(f"  {name} alone: {one}" for name, one in (result.ablation.alone.items() if result.ablation else ())),
+        *(result.views.lines() if result.views else ()),
         *(result.slices.lines() if result.slices else ()),
         f"  Flagged as unlike the training images: {result.unlike_training}",
         "",
@@ -167,6 +171,7 @@ def _metrics(result: Result) -> dict[str, Any]:
         **result.task.document(result.fit, result.evaluation),
         **({"alone": {name: one.document() for name, one in result.alone.items()}} if result.alone else {}),
         **({"tabular": result.ablation.document()} if result.ablation else {}),
+        **({"views": result.views.document()} if result.views else {}),
         **({"slices": result.slices.document()} if result.slices else {}),
         "unlike_training": asdict(result.unlike_training),
         "parity": [row.document() for row in result.parity],

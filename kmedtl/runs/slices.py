@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from kmedtl.data.bags import name_of_bag
 from kmedtl.edge.pooling import ATTENTION
 from kmedtl.edge.shapes import FEATURES
 from kmedtl.explain.overlay import ExampleImage
@@ -57,7 +58,7 @@ class SliceAnswers:
 
     Attributes:
         table: a row a slice that has a say: `id` of its volume, `frame`, `position` in mm, the outputs, `share`, and
-            `marked` (1 or 0; empty where no mask tells).
+            `marked` (1 or 0; empty where no mask tells). Of examinations also the images, and `view`.
         shown: the volumes that the report explains.
         pointing: None where no mask marks anything.
     """
@@ -78,25 +79,28 @@ class SliceAnswers:
 
 
 def slices_of(test: Answers, tiles: Sequence[ExampleImage], reading: Reading) -> SliceAnswers | None:
-    """Return what the slices of the test say; None where images are answered.
+    """Return what the slices of the test say; None where images are answered, or there are no volumes.
 
     Args:
         tiles: the cases of the report, of which the slices are shown.
         reading: how the model sees them; a mark that is too small to be seen so is none.
     """
-    if not test.bags.rule:
+    if not test.bags.rule or not (test.table["volume"] != "").any():
         return None
     marked = _marked(test.table, reading)
     told = pd.Series(marked, dtype="float").where(marked >= 0)
-    table = pd.DataFrame({"id": test.table["volume"], "frame": pd.to_numeric(test.table["frame"])})
+    views, frames = bool(test.bags.views), pd.to_numeric(test.table["frame"]).fillna(0)
+    table = pd.DataFrame({"id": test.table[name_of_bag(test.bags.rule, views)], "frame": frames.astype(int)})
+    table = table.assign(**({"view": test.table["view"]} if views else {}))
     table = table.assign(position=pd.to_numeric(test.table["position"]), **_columns(test), marked=told.astype("Int8"))
-    shown = tuple(_shown(test, tile, table, marked) for tile in tiles)
-    return SliceAnswers(table.sort_values(["id", "frame"], ignore_index=True), shown, _pointing(test, marked))
+    shown = tuple(one for tile in tiles for one in _shown(test, tile, table, marked))
+    order = ["id", *(["view"] if views else []), "frame"]
+    return SliceAnswers(table.sort_values(order, ignore_index=True), shown, _pointing(test, marked))
 
 
 def _columns(test: Answers) -> dict[str, np.ndarray]:
     """Return each output's numbers as columns, and how much a slice counts where the rule says so."""
-    outputs = {name: found for name, found in test.outputs.items() if name not in (FEATURES, ATTENTION)}
+    outputs = {name: found for name, found in test.of_rows.items() if name not in (FEATURES, ATTENTION)}
     columns = {
         f"{name}_{number}" if found.shape[1] > 1 else name: found[:, number]
         for name, found in outputs.items()
@@ -118,17 +122,20 @@ def _marked(table: pd.DataFrame, reading: Reading) -> np.ndarray:
     return marked
 
 
-def _shown(test: Answers, tile: ExampleImage, table: pd.DataFrame, marked: np.ndarray) -> ShownVolume:
-    rows = np.flatnonzero(test.table["volume"] == tile.id)
-    rows = rows[np.argsort(test.bags.frames[rows])]
-    return ShownVolume(
-        tile.id,
-        tile.case.caption,
-        table["position"].to_numpy()[rows],
-        test.outputs[tile.case.output][rows, tile.case.column],
-        None if test.shares is None else test.shares[rows],
-        None if (marked[rows] < 0).any() else marked[rows] == 1,
-    )
+def _shown(test: Answers, tile: ExampleImage, table: pd.DataFrame, marked: np.ndarray) -> Iterator[ShownVolume]:
+    """Yield the volume of a case, or of an examination each of its volumes."""
+    of_case = test.table[(table["id"] == tile.id) & (test.table["volume"] != "")]
+    for name, slices in of_case.groupby("volume", sort=False):
+        rows = slices.index.to_numpy()
+        rows = rows[np.argsort(test.bags.frames[rows])]
+        yield ShownVolume(
+            f"{tile.id}, {slices['view'].iloc[0]}" if test.bags.views else str(name),
+            tile.case.caption,
+            table["position"].to_numpy()[rows],
+            test.of_rows[tile.case.output][rows, tile.case.column],
+            None if test.shares is None else test.shares[rows],
+            None if (marked[rows] < 0).any() else marked[rows] == 1,
+        )
 
 
 def _pointing(test: Answers, marked: np.ndarray) -> SlicePointing | None:

@@ -134,6 +134,7 @@ def build(recipe: Recipe, question: Any, fields: int = 0) -> tuple[keras.Model, 
         lambda found: network.outputs(question, found),
         fields,
         attends=data.slices == ATTENTION and not recipe.task.is_local,
+        views=0 if recipe.task.is_local else len(data.views),
     )
     blocks = block_map(model, recipe.backbone.name)
     for stage in recipe.stages:

@@ -248,7 +248,8 @@ def _pipeline(run: FinishedRun, prepared: Prepared, table: pd.DataFrame) -> Pipe
     assert prepared.targets is not None  # known since `_prepared`
     fields = field_input(run.info.fields, table) if run.info.fields else None
     batch = run.recipe.data.batch_size
-    return Pipeline(prepared.store, table, prepared.targets.of(table), batch, fields=fields, pooling=run.info.slices)
+    targets, info = prepared.targets.of(table), run.info
+    return Pipeline(prepared.store, table, targets, batch, fields=fields, pooling=info.slices, views=info.views)
 
 
 def _answered(run: FinishedRun, part: Pipeline, columns: Sequence[str]) -> tuple[Examples, np.ndarray | None]:

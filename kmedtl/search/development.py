@@ -67,7 +67,8 @@ def development(recipe: Recipe) -> Development:
     found = prepare_recipe(recipe)
     refuse(found, recipe)
     pooling = pooling_of(recipe, found.table)
-    expect(not pooling, "data.source", "images in a search, or volumes that are segmented", "volumes with labels")
+    told = "examinations" if recipe.data.views else "volumes with labels"
+    expect(not pooling, "data.source", "images in a search, or volumes that are segmented", told)
     table = splits.split(found.manifest, found.table, recipe.data.validation, recipe.data.test, recipe.seed)
     if recipe.data.train_limit:
         table = splits.limit_training(table, recipe.data.train_limit, recipe.seed)

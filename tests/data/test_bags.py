@@ -30,6 +30,19 @@ def test_a_volume_is_one_row_in_the_order_of_its_first_slice():
     assert TABLE["id"].iloc[bags.middle].tolist() == ["b#1", "a#1"]
 
 
+def test_an_examination_has_images_of_several_views_and_each_is_pooled_by_itself():
+    table = TABLE.assign(examination=TABLE["volume"], view=["t2", "t1", "t1", "t1", "t1"])
+    bags = bags_of(table, "mean", ("t1", "t2"))
+    assert bags.table(table)["id"].tolist() == ["b", "a"]
+    assert [table["id"].iloc[rows].tolist() for rows in bags.rows] == [["b#0", "b#1", "b#2"], ["a#0", "a#1"]]
+    outputs = {"y": np.array([[90, 3, 0, 0], [1, 90, 0, 8], [5, 90, 0, 0], [7, 90, 0, 0], [3, 90, 0, 8]], np.float32)}
+    assert bags.outputs(outputs)["y"].tolist() == [[(6 + 3) / 2], [(2 + 8) / 2]]
+    assert bags.of_rows(outputs)["y"].tolist() == [[3], [1], [5], [7], [3]]
+    assert bags.shares(outputs).tolist() == [1 / 2, 1 / 4, 1 / 4, 1 / 4, 1 / 4]
+    with pytest.raises(UserError, match="set: b: its images have different labels; give it one"):
+        check_known(table, {"y": np.arange(5)}, "mean", "set", ("t1", "t2"))
+
+
 def test_an_image_is_a_bag_of_itself():
     bags = bags_of(TABLE, "")
     assert bags.table(TABLE) is TABLE

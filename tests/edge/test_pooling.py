@@ -3,7 +3,17 @@
 import numpy as np
 import pytest
 
-from kmedtl.edge.pooling import ATTENTION, KNOTS, along, knots, pooled, shares
+from kmedtl.edge.pooling import (
+    ATTENTION,
+    KNOTS,
+    Views,
+    along,
+    contributions,
+    knots,
+    of_own_view,
+    pooled,
+    shares,
+)
 from kmedtl.images.background import is_background, without_say
 
 VOLUMES = np.array([1, 0, 1, 1, 2])
@@ -61,3 +71,30 @@ def test_slices_of_background_have_no_say_unless_a_volume_has_no_others():
     dark = is_background(pixels)
     assert dark.tolist() == [False, True, True, True]
     assert without_say(dark, np.array([0, 0, 1, 1])).tolist() == [False, True, False, False]
+
+
+EXAMS = np.array([1, 0, 1, 1])
+SEEN = Views(np.array([0, 1, 1, 1]), 2)
+# Of two views and one number: as the one view, as the other; in the place of the one where it is missing, of the other.
+FUSED = {"y": np.array([[1, 90, 7, 9], [90, 2, 7, 9], [90, 4, 7, 9], [90, 6, 7, 9]], np.float32)}
+PLACES = np.full(4, 0.5)
+
+
+@pytest.mark.parametrize(("rule", "second"), [("mean", 5), ("max", 6)])
+def test_an_examination_is_the_mean_of_its_views_and_of_what_stands_for_those_that_are_missing(rule, second):
+    found = contributions(FUSED, EXAMS, rule, PLACES, SEEN)
+    assert found.there.tolist() == [[False, True], [True, True]]
+    assert found.outputs(np.array([True, True]))["y"].tolist() == [[(7 + 2) / 2], [(1 + second) / 2]]
+    assert found.outputs(np.array([True, False]))["y"].tolist() == [[(7 + 9) / 2], [(1 + 9) / 2]]
+    assert of_own_view(FUSED, SEEN)["y"].tolist() == [[1], [2], [4], [6]]
+
+
+def test_the_fused_logit_is_a_linear_layer_on_all_vectors_put_together():
+    random = np.random.default_rng(0)
+    vectors, kernel = random.normal(size=(6, 2, 5)), random.normal(size=(2, 5, 3))
+    outputs = np.einsum("evd,wdk->evwk", vectors, kernel).reshape(12, 6)  # each image as one of either view
+    outputs = {"y": np.concatenate([outputs, np.zeros((12, 6))], axis=1)}
+    views = Views(np.tile([0, 1], 6), 2)
+    found = contributions(outputs, np.repeat(np.arange(6), 2), "mean", np.full(12, 0.5), views)
+    together = vectors.reshape(6, 10) @ kernel.reshape(10, 3) / 2
+    assert found.outputs(np.array([True, True]))["y"] == pytest.approx(together, abs=1e-5)

@@ -10,12 +10,12 @@ import pytest
 from kmedtl.backbones.blocks import block_map
 from kmedtl.data.in_memory import ImagesInMemory
 from kmedtl.data.pipeline import Pipeline
-from kmedtl.edge.pooling import ATTENTION, KNOTS, along, knots, pooled
+from kmedtl.edge.pooling import ATTENTION, KNOTS, Views, along, contributions, knots, pooled
 from kmedtl.errors import UserError
 from kmedtl.finetune.stage_data import sources
 from kmedtl.finetune.stage_plan import plan
 from kmedtl.finetune.stages import fine_tune
-from kmedtl.finetune.volume_steps import SLICES, on_volumes
+from kmedtl.finetune.volume_steps import LEFT_OUT, SLICES, on_volumes, parts_of_epoch
 from kmedtl.heads.build import build_model
 from kmedtl.recipe import Backbone, Head, Stage, Training
 from tests.models import job_of
@@ -36,6 +36,23 @@ def test_the_graph_pools_as_the_scanner_does(rule):
     places = along(frames, VOLUMES)
     found = on_volumes(slices, rule)([*outputs.values(), VOLUMES.astype(np.int32), knots(places)])
     expected = pooled(outputs, VOLUMES, rule, places)
+    assert found["logits"].numpy() == pytest.approx(expected["logits"], abs=1e-5)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_the_graph_fuses_views_as_the_scanner_does(rule):
+    random = np.random.default_rng(0)
+    outputs = {"logits": random.normal(size=(12, 12)).astype(np.float32)}  # of 3 views and 2 numbers
+    outputs["logits"][:, 6:] = outputs["logits"][0, 6:]
+    outputs |= {ATTENTION: random.normal(size=(12, KNOTS)).astype(np.float32) * 3}
+    exams, views = np.repeat([0, 1], 6), Views(np.array([0, 0, 0, 1, 2, 2, 1, 1, 1, 1, 2, 2]), 3)  # the second lacks 0
+    places = along(np.arange(12), exams * 3 + views.of)
+    expected = contributions(outputs, exams, rule, places, views).outputs(np.ones(3, bool))
+    rows, states = np.insert(np.arange(12), 6, 6), np.insert(views.of, 6, 3)  # any row stands for what is missing
+    inputs = {name: keras.Input(array.shape[1:], name=name) for name, array in outputs.items()}
+    given = [*(array[rows] for array in outputs.values()), np.insert(exams * 3 + views.of, 6, 3).astype(np.int32)]
+    given += [knots(places)[rows], states.astype(np.int32)]
+    found = on_volumes(keras.Model(list(inputs.values()), inputs), rule, 3)(given)
     assert found["logits"].numpy() == pytest.approx(expected["logits"], abs=1e-5)
 
 
@@ -92,6 +109,25 @@ def test_a_step_takes_whole_volumes_behind_vectors_and_else_few_slices_of_each(t
     assert volumes.value_counts().tolist() == [of_each] * 24
     assert len(set(np.concatenate(rows))) == 24 * of_each  # no slice twice
     assert max(map(len, rows)) == (160 if train == "head" else 16)  # as many images as a step has, or whole volumes
+
+
+def test_views_are_left_out_at_random_but_never_all_of_an_examination():
+    part = volumes_of(400, 1, slices=2)  # a slice stands for an image here
+    view, names = part.table["frame"].map({"0": "t1", "1": "t2"}), part.table["volume"].to_numpy()
+    part = replace(part, table=part.table.assign(view=view, examination=names), pooling="mean", views=("t1", "t2"))
+    part = part.of(np.flatnonzero((names != "v01") | (view == "t2").to_numpy()))
+    first, again, second = (parts_of_epoch(part.bags, np.random.default_rng(seed)) for seed in (1, 1, 2))
+    states = np.array([[state for _, state in bag] for bag in first])
+    assert [[state for _, state in bag] for bag in again] == states.tolist()
+    assert [[state for _, state in bag] for bag in second] != states.tolist()
+    lone = int(np.flatnonzero(part.bags.table(part.table)["id"] == "v01")[0])
+    assert states[lone].tolist() == [2, 1]
+    assert (states.min(axis=1) < 2).all()
+    assert (states[:, 1] == 3).mean() == pytest.approx(LEFT_OUT, abs=0.05)
+    for bag in first:
+        for rows, state in bag:
+            assert len(rows) == 1
+            assert state >= 2 or part.bags.views.of[rows[0]] == state
 
 
 @pytest.mark.parametrize(

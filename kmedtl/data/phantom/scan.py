@@ -7,6 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kmedtl.errors import UserError
+
+PATIENTS, FEWEST, MOST = 120, 6, 10_000
+
 
 @dataclass(frozen=True)
 class Scanner:
@@ -76,3 +80,17 @@ def space_of(top: float, bottom: float, step: float, field: float, size: int) ->
     """
     axis = (np.arange(size) - (size - 1) / 2) * (field / size)
     return Space(np.arange(top, bottom, step)[::-1, None, None], axis[:, None], axis[None, None, :])
+
+
+def patients_asked(source: str) -> int:
+    """Return how many patients `NAME:PATIENTS` asks for; `NAME` alone for `PATIENTS`.
+
+    Raises:
+        UserError: a number that is none, or out of range.
+    """
+    name, _, count = source.partition(":")
+    if count and not (count.isdigit() and FEWEST <= int(count) <= MOST):
+        raise UserError(
+            f"data.source: expected {name}:PATIENTS with {FEWEST} to {MOST} patients. Received: {source!r}."
+        )
+    return int(count or PATIENTS)

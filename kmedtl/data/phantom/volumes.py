@@ -13,15 +13,13 @@ import pandas as pd
 
 from kmedtl.data.manifest import Manifest, check_classes, from_rows
 from kmedtl.data.phantom import brain, ct, liver
-from kmedtl.data.phantom.scan import Scan
+from kmedtl.data.phantom.scan import Scan, patients_asked
 from kmedtl.data.sources.volume_rows import GRID, slices_of, with_slices
-from kmedtl.errors import UserError
 from kmedtl.files.cache import cache_folder, made_once
 from kmedtl.files.csv_tables import read_csv, write_csv
 from kmedtl.images.nifti import load_nibabel
 from kmedtl.system.progress import progress
 
-PATIENTS, FEWEST, MOST = 120, 6, 10_000
 VERSION = 1  # of what is rendered
 TABLE = "scans.csv"
 
@@ -49,15 +47,10 @@ def phantom_volumes(source: str, classes: Sequence[str], seed: int) -> Manifest:
     Raises:
         UserError: a number of patients that is none, no nibabel, or a cache folder that cannot be written.
     """
-    name, _, count = source.partition(":")
-    phantom = PHANTOMS[name]
-    if count and not (count.isdigit() and FEWEST <= int(count) <= MOST):
-        raise UserError(
-            f"data.source: expected {name}:PATIENTS with {FEWEST} to {MOST} patients. Received: {source!r}."
-        )
+    name = source.partition(":")[0]
+    phantom, patients = PHANTOMS[name], patients_asked(source)
     check_classes(classes, phantom.labels, source)
     load_nibabel()
-    patients = int(count or PATIENTS)
 
     def render_into(folder: Path) -> None:
         bar = progress(range(patients), "Rendering scans", unit="scan")

@@ -35,9 +35,15 @@ def load(data: Data, seed: int, labels: Labels = "needed") -> Manifest:
 
 def _check_volumes(manifest: Manifest, data: Data) -> None:
     """Refuse images beside volumes, and neighbours of what has none."""
-    slices = int((manifest.table["volume"] != "").sum())
-    if 0 < slices < len(manifest.table):
-        others = len(manifest.table) - slices
+    table = manifest.table
+    if data.views and (table["examination"] == "").any():
+        raise UserError(f"data.views: expected a folder or a table of examinations. Received: {manifest.source}.")
+    if data.views and set(data.views) != set(table["view"]):
+        there = ", ".join(sorted(set(table["view"])))
+        raise UserError(f"data.views: expected {there}, as {manifest.source} has. Received: {', '.join(data.views)}.")
+    slices = int((table["volume"] != "").sum())
+    others = len(table) - slices
+    if slices and others and (data.neighbours or not data.views):
         raise UserError(f"{manifest.source}: expected volumes alone, or images alone. Received: both, {others} images.")
     if data.neighbours and not slices:
         raise UserError("data.neighbours: expected volumes. Received: images, which have no neighbours; set it to 0.")
@@ -59,6 +65,10 @@ def _load(data: Data, seed: int, labels: Labels) -> Manifest:
         from kmedtl.data.phantom.volumes import phantom_volumes
 
         return phantom_volumes(data.source, data.classes, seed)
+    if kind == "phantom_views":
+        from kmedtl.data.phantom.views import phantom_views
+
+        return phantom_views(data.source, data.classes, seed)
     if kind == "tfds":
         from kmedtl.data.sources.tfds import from_catalogue
 

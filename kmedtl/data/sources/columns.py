@@ -17,7 +17,8 @@ from kmedtl.images.file_kinds import SUFFIXES as IMAGES
 from kmedtl.recipe import Data
 
 SUFFIXES = (*delimited.SUFFIXES, ".parquet")
-OWN = ("id", "path", "label", "patient", "split", "mask", "site", "frame", "volume")  # what kmedtl itself calls columns
+# What kmedtl itself calls columns.
+OWN = ("id", "path", "label", "patient", "split", "mask", "site", "frame", "volume", "examination")
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ def from_folder(root: Path, data: Data, labels: Labels = "needed") -> Manifest:
     table = _table_inside(listing)
     if table:
         return tables.from_table(table, data, listing, tuple(_notes(listing, table)), labels)
-    files = volumes.volumes_in(listing) if not listing.images else ()
+    files = volumes.volumes_in(listing) if data.views or not listing.images else ()
     if files and labels == "unasked":
         return volumes.from_files(files, listing, data)
     as_found, listing = listing, volumes.as_images(files, listing)
@@ -105,7 +105,8 @@ def from_tree(root: Path, data: Data, labels: Labels = "needed") -> Manifest:
         UserError: a table that cannot be read, or that labels none of the images.
     """
     listing = list_folder(root)
-    listing = volumes.as_images(volumes.volumes_in(listing) if not listing.images else (), listing)
+    files = volumes.volumes_in(listing) if data.views or not listing.images else ()
+    listing = volumes.as_images(files, listing)
     masks = listing.masks.of_images()
     found = dicom_tags.add([_unlabelled(file, root, masks) for file in listing.images])
     path = expanded(data.labels).absolute()

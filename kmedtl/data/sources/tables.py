@@ -14,6 +14,7 @@ from typing import Any
 from kmedtl.data.manifest import UNKNOWN, Labels, Manifest
 from kmedtl.data.sources import to_manifest
 from kmedtl.data.sources.columns import SUFFIXES, Table, open_table
+from kmedtl.data.sources.examinations import of_table
 from kmedtl.data.sources.find_files import FileFinder
 from kmedtl.data.sources.labels import ANSWERS, answer, is_blank
 from kmedtl.data.sources.listing import Listing
@@ -22,7 +23,7 @@ from kmedtl.errors import UserError, nearest
 from kmedtl.recipe import Data
 
 KEYS = ("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "PatientID", "path")
-MAY_BE_BLANK = ("patient", "split", "mask", "site", "frame", "volume")
+MAY_BE_BLANK = ("patient", "split", "mask", "site", "frame", "volume", "examination")
 NONE_FOUND = "No Finding"
 POLICIES = {"ignore": UNKNOWN, "ones": 1.0, "zeros": 0.0}
 
@@ -39,7 +40,8 @@ def from_table(
     Raises:
         UserError: no column `path`, more missing files than `data.max_unreadable`, or a label that cannot be.
     """
-    table = open_table(path, data)
+    wide = tuple(data.views.values()) if isinstance(data.views, Mapping) else ()
+    table = of_table(open_table(path, data, wide), data)
     _check_path(table)
     given = "label" in table.columns or bool(table.findings or data.classes)
     has_labels = labels == "needed" or (labels == "wanted" and given)

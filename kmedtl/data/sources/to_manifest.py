@@ -9,7 +9,7 @@ from pathlib import Path
 from kmedtl.data.manifest import UNKNOWN, Manifest, from_rows
 from kmedtl.data.matching import patients_of
 from kmedtl.data.pseudonyms import hide_file, pseudonym
-from kmedtl.data.sources import dicom_tags
+from kmedtl.data.sources import dicom_tags, examinations
 from kmedtl.data.sources.labels import one_spelling
 from kmedtl.data.sources.series_rows import as_volumes
 from kmedtl.data.sources.volume_rows import GRID, NAME, slices_of, with_slices
@@ -20,7 +20,7 @@ MAX_FRAMES = 10_000  # a file that claims more is read at its middle frame, whic
 # Columns of a DICOM row that say nothing of who it is; the findings besides.
 HARMLESS = frozenset({
     "id", "path", "label", "patient", "split", "mask", "site", "frame", "study", "view", "laterality", "sex", "age",
-    "patientsex", "patientage", "modality", "volume", "position",
+    "patientsex", "patientage", "modality", "volume", "position", "examination",
 })  # fmt: skip
 
 
@@ -48,8 +48,10 @@ def finish(
     Raises:
         UserError: rows that contradict themselves, or of which not one has a label.
     """
-    rows, told_of_series = as_volumes(dicom_tags.add(rows), data, source, findings)
+    rows, told_of_views = examinations.with_views(dicom_tags.add(rows), data, source)
+    rows, told_of_series = as_volumes(rows, data, source, findings)
     rows = with_slices(rows)
+    examinations.check_volumes(rows, source)
     objects = Counter(kind for row in rows if (kind := row.get(dicom_tags.OBJECT) or _index(row)))
     rows = [row for row in rows if not (row.get(dicom_tags.OBJECT) or _index(row))]
     several = sum(row.get(dicom_tags.FRAMES, 1) > 1 for row in rows) if data.frames == "middle" else 0
@@ -61,6 +63,7 @@ def finish(
             f"their names, such as '{_shown(rows[0], data)}'."
         )
     known = _find_patients(kept, data, source, named)
+    kept = examinations.hidden(kept, data.keep_ids)
     images = [image for row in kept for image in _frames(row, data)]
     hidden = {name for image in images for name in _hide(image, findings, data.keep_ids)}
     question = answers(data.classes[0]) if len(data.classes) == 1 else data.classes
@@ -74,7 +77,7 @@ def finish(
         masks=masks,
         unlabelled=len(rows) - len(kept),
         hidden=tuple(sorted(hidden)),
-        notes=(*notes, *told_of_series, *_notes(objects, several), *spelling_notes),
+        notes=(*notes, *told_of_views, *told_of_series, *_notes(objects, several), *spelling_notes),
     )
 
 
@@ -122,7 +125,7 @@ def _find_patients(rows: Sequence[dict], data: Data, source: str, named: bool) -
         elif data.patient_pattern and named:
             row["patient"] = _match(next(matches), row, data, source)
         else:
-            row["patient"] = row.get("volume") or row["id"]
+            row["patient"] = (data.views and row["examination"]) or row.get("volume") or row["id"]
             known = False
     return known
 

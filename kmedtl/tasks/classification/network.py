@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import keras
 import tensorflow as tf
-from keras import KerasTensor, layers
+from keras import KerasTensor
 
 from kmedtl.edge.tasks.classification.calibration import Knots
 from kmedtl.edge.tasks.classification.decoder import LOGITS, ClassDecoder
@@ -20,9 +20,7 @@ from kmedtl.tasks.task import Network, Targets
 
 def outputs(question: ClassQuestion, features: Features, scope: str = "") -> dict[str, KerasTensor]:
     """Return `logits`, float32 (N, findings), above zero where a finding is more likely than not."""
-    vector = features.vector  # before the last layer is made: each draws a seed, in this order
-    # Half precision would tie scores.
-    return {LOGITS: layers.Dense(len(question.findings), name=scope + LOGITS, dtype="float32")(vector)}
+    return {LOGITS: features.linear(len(question.findings), scope + LOGITS)}
 
 
 def losses(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keras
 import tensorflow as tf
-from keras import KerasTensor, layers
+from keras import KerasTensor
 
 from kmedtl.edge.tasks.ordinal import GRADE, GradeDecoder, width
 from kmedtl.heads.build import Features
@@ -16,16 +16,11 @@ from kmedtl.tasks.task import Network, Targets
 
 def outputs(question: GradeQuestion, features: Features, scope: str = "") -> dict[str, KerasTensor]:
     """Return `grade`, float32: logits (N, K − 1) of the cuts or (N, K) of the grades, or a number (N, 1)."""
-    vector, grades = features.vector, len(question.grades)
+    grades = len(question.grades)
     # A number starts in the middle of the grades, or the first steps would only go there.
     start = (grades - 1) / 2 if question.loss == "expected_grade" else 0.0
-    layer = layers.Dense(
-        width(question.loss, grades),
-        bias_initializer=keras.initializers.Constant(start),
-        name=scope + GRADE,
-        dtype="float32",
-    )
-    return {GRADE: layer(vector)}
+    bias = keras.initializers.Constant(start)
+    return {GRADE: features.linear(width(question.loss, grades), scope + GRADE, bias_initializer=bias)}
 
 
 def losses(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keras
 import tensorflow as tf
-from keras import KerasTensor, layers
+from keras import KerasTensor
 
 from kmedtl.edge.tasks.regression import VALUE, NumberDecoder
 from kmedtl.heads.build import Features
@@ -15,8 +15,7 @@ from kmedtl.tasks.task import Network, Targets
 
 def outputs(question: NumberQuestion, features: Features, scope: str = "") -> dict[str, KerasTensor]:
     """Return `value`, float32 (N, 1), in standard deviations of the target from its mean."""
-    vector = features.vector
-    return {VALUE: layers.Dense(1, name=scope + VALUE, dtype="float32")(vector)}
+    return {VALUE: features.linear(1, scope + VALUE)}
 
 
 def losses(
