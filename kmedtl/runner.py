@@ -44,6 +44,8 @@ from kmedtl.runs.result import Result
 from kmedtl.runs.resume import begin
 from kmedtl.runs.tracking import log_result
 from kmedtl.runs.train import train
+from kmedtl.runs.update.images import split
+from kmedtl.runs.update.judge import judge
 from kmedtl.tasks import task_of
 from kmedtl.tasks.look import look_of
 from kmedtl.tasks.task import Case, Evaluation, Examples, Fit
@@ -55,7 +57,7 @@ def run(
     """Carry out a recipe; return what it found and the run folder.
 
     Args:
-        out: the folder to make; None: a new one under `saved_models/`.
+        out: the folder to make; None: a new one under `saved_models/`. That of a rejected update gets another name.
         log: receives what a person reads, a few lines at a time.
         resume: go on with a run that stopped or was killed, after its last epoch; without `out`: with the youngest one
             of the recipe. It ends with the predictions that it would have ended with.
@@ -65,6 +67,8 @@ def run(
     """
     start = Start(now(), resume)
     final = run_folder.choose(out, recipe.name, resume)
+    if recipe.update.run:
+        run_folder.choose(run_folder.rejected(final), recipe.name)
     with run_folder.building(final, resume, log) as folder, deterministic():
         log = run_folder.logged(log, folder)
         begin(recipe, folder)
@@ -74,8 +78,10 @@ def run(
         if recipe.data.folds:
             result = _cross_validate(recipe, data, folder, log, start)
         else:
-            table = splits.split(data.manifest, data.table, recipe.data.validation, recipe.data.test, recipe.seed)
+            table = split(recipe, data.manifest, data.table)
             result, _ = _run_split(recipe, data, table, folder, log, start)
+    if isinstance(result, Result) and result.update and not result.update.record.accepted:
+        final = final.rename(run_folder.rejected(final))
     return result, final
 
 
@@ -127,6 +133,11 @@ def _run_split(
     known = known_images(model, parts["train"], validation, recipe.seed)
     looked = look_of(validation.examples, fit.decoder, recipe.evaluation.operating_point, known)
     info = replace(_describe_model(recipe, manifest, fit.decoder, known, parts["train"]), validation=looked)
+    updated = (
+        judge(recipe, question, parts, manifest.source_name, test.examples, fit.decoder) if recipe.update.run else None
+    )
+    if updated:
+        info = replace(info, updated=(*updated.before, updated.record))
     subject = _trained_model(joined, info, recipe, question, fit, evaluation, parts["train"], given)
     result = Result(
         recipe=recipe,
@@ -145,6 +156,7 @@ def _run_split(
         environment=environment(start),
         audit_page=audit_page,
         alone=alone,
+        update=updated,
         ablation=ablation(joined, recipe, question, parts, {name: one.examples for name, one in answers.items()}, fit),
     )
     results.write(result, folder)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 NAME = "report.html"
 SHARES = {"flips": 1, "pixels_changed": 2}  # figures of drift that are shares → decimals of a percentage
 BEFORE = (Section("summary", "Summary"), Section("data", "Data and audit"), Section("training", "Training"))
+UPDATE = Section("update", "The update")  # of a run that began with another
 FIELDS = Section("fields", "Image and fields")  # of models that take any
 AFTER = (
     Section("explanations", "Explanations"),
@@ -80,7 +81,7 @@ def write(result: Result, folder: Path) -> None:
         fragments=[_fragment(*part, addresses, words) for part in parts.of_tasks],
         at="",
         of="",
-        contents=[*BEFORE, *parts.sections, *([FIELDS] if result.ablation else []), *AFTER],
+        contents=_contents(result, parts),
         asked=", ".join(result.manifest.classes) or task.edge.in_words(result.fit.decoder)[0][1],
         validated=title(next(iter(headline)).removeprefix("val_")),
         pictures=addresses,
@@ -97,6 +98,12 @@ def write(result: Result, folder: Path) -> None:
         colours=[f"rgb({red},{green},{blue})" for red, green, blue in COLOURS],
         **parts.context,
     )
+
+
+def _contents(result: Result, parts: ReportParts) -> list[Section]:
+    summary, *before = BEFORE
+    update, fields = ([UPDATE] if result.update else []), ([FIELDS] if result.ablation else [])
+    return [summary, *update, *before, *parts.sections, *fields, *AFTER]
 
 
 def _fragment(

@@ -27,6 +27,7 @@ from kmedtl.report import card, page
 from kmedtl.runs.ablation import Ablation
 from kmedtl.runs.alone import Alone
 from kmedtl.runs.environment import when
+from kmedtl.runs.update.judge import Judged
 from kmedtl.statistics.confidence import Estimate, wilson
 from kmedtl.system.printable import shown
 from kmedtl.system.text_tables import aligned
@@ -57,6 +58,7 @@ class Result:
         environment: of `kmedtl.runs.environment.environment`.
         audit_page: where the audit is, seen from the report.
         alone: of several tasks: name → what it reaches alone.
+        update: what an update gained over its run; None: it is none.
         ablation: what image and fields reach without each other; None: there were no fields.
     """
 
@@ -77,6 +79,7 @@ class Result:
     arrays: Arrays = field(default_factory=dict)
     alone: Mapping[str, Alone] = field(default_factory=dict)
     ablation: Ablation | None = None
+    update: Judged | None = None
 
     @property
     def task(self) -> Task:
@@ -120,6 +123,7 @@ def summary(result: Result, folder: Path) -> str:
         *(f"  {name} asked alone: {one}" for name, one in result.alone.items()),
         *(f"  {name} alone: {one}" for name, one in (result.ablation.alone.items() if result.ablation else ())),
         f"  Flagged as unlike the training images: {result.unlike_training}",
+        *(["", *result.update.lines] if result.update else []),
         "",
         *aligned(
             [
@@ -160,6 +164,7 @@ def _metrics(result: Result) -> dict[str, Any]:
         "headline": result.evaluation.headline,
         **result.task.document(result.fit, result.evaluation),
         **({"alone": {name: one.document() for name, one in result.alone.items()}} if result.alone else {}),
+        **({"update": result.update.document()} if result.update else {}),
         **({"tabular": result.ablation.document()} if result.ablation else {}),
         "unlike_training": asdict(result.unlike_training),
         "parity": [row.document() for row in result.parity],

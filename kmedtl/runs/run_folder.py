@@ -18,6 +18,7 @@ from kmedtl.system.disk import room_on
 from kmedtl.system.locks import try_lock
 
 LOCK = "lock"
+REJECTED = ".rejected"  # behind the name of an update that is not accepted
 OUTPUT = "output.log"  # what a run says
 
 
@@ -41,6 +42,11 @@ def choose(out: str | Path | None, recipe: str, resume: bool = False) -> Path:
         reason = "is finished already; nothing to resume" if resume else "exists already"
         raise UserError(f"{folder}: {reason}; choose another --out or remove it.")
     return folder
+
+
+def rejected(folder: Path) -> Path:
+    """Return what an update's folder is called where the update is not accepted, so that nobody takes it for one."""
+    return folder.with_name(f"{folder.name}{REJECTED}")
 
 
 @contextlib.contextmanager

@@ -26,6 +26,7 @@ from kmedtl.heads.build import build_model
 from kmedtl.recipe import CLASSIFIERS, SOUPS, Recipe, Stage
 from kmedtl.runs.fusion import in_training
 from kmedtl.runs.tracking import tracking
+from kmedtl.runs.update.start import begin_with_run
 from kmedtl.tasks import task_of
 
 
@@ -50,6 +51,8 @@ def train(
     with devices(recipe.training), tracking(recipe, folder) as after_epoch:
         learned, parts = on_patches(recipe, data, log)
         model, blocks = build(learned, question, fields)
+        if recipe.update.run:
+            begin_with_run(model, recipe)
         planned = plan_stages(learned, len(parts["train"].table), blocks, log)
         job = training_job(learned, model, blocks, parts, question, log)
         trained = stages.fine_tune(replace(job, after_epoch=after_epoch, folder=folder), planned)
@@ -100,6 +103,7 @@ def training_job(
         task_of(recipe.task),
         question,
         distilled=bool(recipe.distill),
+        goes_on=bool(recipe.update.run),
         log=log,
         while_gaining=recipe.schedule == AUTO,
     )
