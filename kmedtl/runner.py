@@ -42,6 +42,7 @@ from kmedtl.runs.fusion import Joined, join
 from kmedtl.runs.prepare import Prepared, prepare_run
 from kmedtl.runs.result import Result
 from kmedtl.runs.resume import begin
+from kmedtl.runs.slices import slices_of
 from kmedtl.runs.tracking import log_result
 from kmedtl.runs.train import train
 from kmedtl.runs.update.images import split
@@ -133,11 +134,15 @@ def _run_split(
     known = known_images(model, parts["train"], validation, recipe.seed)
     looked = look_of(validation.examples, fit.decoder, recipe.evaluation.operating_point, known)
     info = replace(_describe_model(recipe, manifest, fit.decoder, known, parts["train"]), validation=looked)
+<<<<<<< HEAD
     updated = (
         judge(recipe, question, parts, manifest.source_name, test.examples, fit.decoder) if recipe.update.run else None
     )
     if updated:
         info = replace(info, updated=(*updated.before, updated.record))
+=======
+    tiles = tuple(_explained(model, test, recipe, question, fit, hidden))
+>>>>>>> main
     subject = _trained_model(joined, info, recipe, question, fit, evaluation, parts["train"], given)
     result = Result(
         recipe=recipe,
@@ -151,12 +156,16 @@ def _run_split(
         fit=fit,
         evaluation=evaluation,
         parity=export(subject, folder, recipe.export.formats),
-        tiles=tuple(_explained(model, test, recipe, question, fit, hidden)),
+        tiles=tiles,
         samples=tuple(_samples(parts["train"], manifest, recipe, question, hidden)),
         environment=environment(start),
         audit_page=audit_page,
         alone=alone,
+<<<<<<< HEAD
         update=updated,
+=======
+        slices=slices_of(test, tiles, recipe.data.reading),
+>>>>>>> main
         ablation=ablation(joined, recipe, question, parts, {name: one.examples for name, one in answers.items()}, fit),
     )
     results.write(result, folder)

@@ -49,9 +49,8 @@ def small(recipe, source, classes=(), **evaluation):
     data = replace(recipe.data, source=str(source), size=32, classes=classes, patient_pattern=pattern, augment="none")
     stages = (replace(recipe.stages[0], epochs=20, lr=1e-2),)
     export = replace(recipe.export, formats=("float32",))
-    lower = replace(recipe.backbone, truncate_at="block3")
     evaluation = Evaluation(cases=1, resamples=100, **evaluation)
-    return replace(recipe, data=data, backbone=lower, stages=stages, export=export, evaluation=evaluation)
+    return replace(recipe, data=data, stages=stages, export=export, evaluation=evaluation)
 
 
 @pytest.fixture(scope="module")

@@ -38,9 +38,8 @@ def start(recipe, out, *arguments):
 @pytest.fixture
 def light_recipe(small_recipe, tmp_path):
     stages = (replace(small_recipe.stages[0], ema=0.9), *small_recipe.stages[1:])
-    lower = Backbone("MobileNet", "random", truncate_at="block3")
     data = replace(small_recipe.data, size=32)
-    recipe = replace(small_recipe, data=data, backbone=lower, stages=stages, **QUICK)
+    recipe = replace(small_recipe, data=data, stages=stages, **QUICK)
     recipes.write(recipe, tmp_path / "recipe.yaml")
     return recipe
 
@@ -113,7 +112,7 @@ def test_a_run_notices_that_a_mask_has_changed(tmp_path):
         (Stage("head", "head", 3, 1e-3),),
         task=Segmentation(),
         data=data,
-        backbone=Backbone("MobileNet", "random", truncate_at="block3"),
+        backbone=Backbone("Tiny", "random"),
         head=Head("unet", hidden=16),
         **QUICK,
     )

@@ -22,8 +22,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def command(options: argparse.Namespace) -> int:
     from kmedtl.errors import UserError
-    from kmedtl.recipe import Data
-    from kmedtl.system.native_logs import loading_tensorflow
+    from kmedtl.proposal.choices import propose
+    from kmedtl.proposal.facts import look
+    from kmedtl.proposal.writing import written
+    from kmedtl.recipe import Data, Recipe
     from kmedtl.system.printable import shown
 
     path = options.out or Path(f"{options.name}.yaml")
@@ -31,12 +33,6 @@ def command(options: argparse.Namespace) -> int:
         raise UserError(f"{path}: exists already; choose another NAME, or --out.")
     data = Data(source=options.data, labels=options.labels)
     check_source(data)
-    with loading_tensorflow():
-        from kmedtl.proposal.choices import propose
-        from kmedtl.proposal.facts import look
-        from kmedtl.proposal.writing import written
-        from kmedtl.recipe import Recipe
-
     recipe, proposal = propose(options.name, data, look(data, Recipe.seed), options.target)
     try:
         path.write_text(written(recipe, proposal.reasons, proposal.unknown), encoding="utf-8")

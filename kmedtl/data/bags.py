@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from kmedtl.edge.pooling import Pooling, pooled
+from kmedtl.edge.pooling import Pooling, along, pooled, shares
 from kmedtl.edge.tasks.task import Outputs
 from kmedtl.errors import UserError
 
@@ -23,19 +23,22 @@ class Bags:
     Attributes:
         of: int (N,): the bag of each row, numbered in the order of their first rows.
         rule: how their outputs become one; "": each row is a bag.
+        frames: (N,): the index of each slice in its volume.
     """
 
     of: np.ndarray
     rule: Pooling
+    frames: np.ndarray
 
     @property
     def first(self) -> np.ndarray:
         """The first row of each bag, int (V,)."""
         return np.unique(self.of, return_index=True)[1]
 
-    def middle(self, frames: pd.Series) -> np.ndarray:
-        """Return the row of each bag whose frame, a number as text, is the middle one, int (V,)."""
-        order = np.argsort(pd.to_numeric(frames, errors="coerce").fillna(0).to_numpy(), kind="stable")
+    @property
+    def middle(self) -> np.ndarray:
+        """The row of each bag whose frame is the middle one, int (V,)."""
+        order = np.argsort(self.frames, kind="stable")
         each = (order[self.of[order] == bag] for bag in range(len(self.first)))
         return np.array([rows[len(rows) // 2] for rows in each], int)
 
@@ -47,7 +50,16 @@ class Bags:
 
     def outputs(self, outputs: Outputs) -> dict[str, np.ndarray]:
         """Return the outputs of the bags, (V, …), of those of the rows."""
-        return pooled(outputs, self.of, self.rule) if self.rule else dict(outputs)
+        return pooled(outputs, self.of, self.rule, self.places) if self.rule else dict(outputs)
+
+    @property
+    def places(self) -> np.ndarray:
+        """Where slices lie in their volumes, (N,) in 0–1; see `kmedtl.edge.pooling.along`."""
+        return along(self.frames, self.of)
+
+    def shares(self, outputs: Outputs) -> np.ndarray:
+        """Return how much each row counts in the answer for its bag, (N,); see `kmedtl.edge.pooling.shares`."""
+        return shares(outputs, self.of, self.rule, self.places)
 
     def known(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Return what is known of each bag, (V, …), of arrays that say the same of all of its rows."""
@@ -67,7 +79,9 @@ class Bags:
 
 def bags_of(table: pd.DataFrame, rule: Pooling) -> Bags:
     """Return the bags of a part of a manifest's table: its volumes, or with the rule "" its rows."""
-    return Bags(pd.factorize(table["volume"])[0] if rule else np.arange(len(table)), rule)
+    if not rule:
+        return Bags(np.arange(len(table)), rule, np.zeros(len(table)))
+    return Bags(pd.factorize(table["volume"])[0], rule, pd.to_numeric(table["frame"]).to_numpy())
 
 
 def check_known(table: pd.DataFrame, targets: Mapping[str, np.ndarray], rule: Pooling, source: str) -> None:

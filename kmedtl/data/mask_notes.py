@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 
 from kmedtl.data.manifest import Manifest
+from kmedtl.data.mask_kinds import kinds_of_masks
 from kmedtl.data.mask_store import MaskStore
+from kmedtl.images.marks import FOREGROUND
 
 ALL = 0.99  # a share of the image from which on a mask covers everything
 AGREE = 0.75  # of a class's images, from which on those that disagree are named
@@ -26,6 +28,13 @@ def mask_notes(store: MaskStore, manifest: Manifest) -> list[str]:
     if full.any():
         notes.append(f"Masks that cover more than {ALL:.0%} of the image: {int(full.sum())}, first: {ids[full][0]}.")
     notes += _of_several(manifest.table)
+    kinds = kinds_of_masks(manifest.table)
+    if kinds and store.structures == tuple(FOREGROUND):
+        patterns = ", ".join(f'{name}: "{pattern}"' for name, pattern in kinds.items())
+        notes.append(
+            "Masks of several kinds beside one image are taken together, as one structure; to tell them apart, "
+            f"--set 'data.structures={{{patterns}}}'."
+        )
     kept = _kept(store)
     for number, name in enumerate(store.structures):
         marked = areas[:, number] > 0

@@ -36,7 +36,7 @@ def _goes_in(info: ModelInfo) -> list[str]:
     kind = "gray" if info.channels == 1 else "colour"
     parts = [f"one {kind} image, resized to {info.size} × {info.size} pixels, values 0 to 255"]
     if info.takes_volumes:
-        how = f"; answered by the {info.slices} of their outputs" if info.slices else ""
+        how = f"; their outputs pooled by {info.slices}" if info.slices else ""
         parts = [f"the slices of one volume, each as {parts[0]}{how}"]
     window = info.window
     if window.center is not None and window.width is not None:

@@ -13,7 +13,7 @@ import numpy as np
 from kmedtl.edge.fields import Fields, Values, encode, gaps
 from kmedtl.edge.given_fields import Given
 from kmedtl.edge.model_info import ModelInfo
-from kmedtl.edge.pooling import pooled
+from kmedtl.edge.pooling import along, pooled
 from kmedtl.edge.shapes import FEATURES
 from kmedtl.edge.tasks.task import Answer, Outputs, Slice
 from kmedtl.images.background import is_background, without_say
@@ -220,9 +220,10 @@ def _of_volume(model: Model, path: str, known: Values) -> Prediction:
     if info.slices:
         every = list(asked)
         mute = without_say(np.array([one.dark for one in every]), np.zeros(len(every), int))
-        used = [one for one, out in zip(every, mute, strict=True) if not out]
+        frames = np.flatnonzero(~mute)
+        used, of = [every[frame] for frame in frames], np.zeros(len(frames), int)
         outputs = {name: np.concatenate([one.slice.outputs[name] for one in used]) for name in used[0].slice.outputs}
-        (answer,) = info.task.decode(pooled(outputs, np.zeros(len(used), int), info.slices), info.decoder)
+        (answer,) = info.task.decode(pooled(outputs, of, info.slices, along(frames, of)), info.decoder)
     else:
         assert info.task.of_volume is not None  # as of every task whose decoders are of volumes
         used = []

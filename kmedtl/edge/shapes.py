@@ -11,6 +11,7 @@ import numpy as np
 
 from kmedtl.edge.fields import FIELDS, width
 from kmedtl.edge.model_info import MEMBER, ModelInfo
+from kmedtl.edge.pooling import ATTENTION, KNOTS
 from kmedtl.errors import UserError
 
 FEATURES = "features"  # what a model's outputs are made of
@@ -58,6 +59,7 @@ def check_fits(path: Path, shapes: Shapes, info: ModelInfo) -> None:
         "images of (height, width, channels)": (shapes.image, (info.size, info.size, info.channels)),
         "numbers of fields": (shapes.fields, width(info.fields)),
         **{name: (shapes.outputs.get(name), wide) for name, wide in info.task.widths(info.decoder).items()},
+        ATTENTION: (shapes.outputs.get(ATTENTION), KNOTS if info.slices == ATTENTION else None),
         FEATURES: (features, known.width if known and features is not None else features),
     }
     for name, (found, wanted) in expected.items():

@@ -9,7 +9,7 @@ from itertools import chain
 from pathlib import Path
 
 from kmedtl.edge.shapes import ModelInputs
-from kmedtl.export import quantize
+from kmedtl.export import quantize, rounding
 from kmedtl.export.layers import worst_layers
 from kmedtl.export.parity import Parity
 from kmedtl.export.survival import survives
@@ -55,25 +55,30 @@ class Int8Options:
     count: int
 
     @cached_property
+    def rounded(self) -> bytes:
+        """The float32 file with weights of int8, which all ways but TensorFlow's own start from."""
+        return rounding.rounded(self.whole, *self.sample(self.count))
+
+    @cached_property
     def few(self) -> quantize.Ranges:
-        return quantize.ranges_of(self.whole, *self.sample(self.count))
+        return quantize.ranges_of(self.rounded, *self.sample(self.count))
 
     @cached_property
     def many(self) -> quantize.Ranges:
-        return quantize.ranges_of(self.whole, *self.sample(MORE * self.count))
+        return quantize.ranges_of(self.rounded, *self.sample(MORE * self.count))
 
     @cached_property
     def worst(self) -> list[str]:
-        quantized = quantize.by_ranges(self.whole, self.many)
+        quantized = quantize.by_ranges(self.rounded, self.many)
         return worst_layers(self.whole, quantized, *self.sample(self.count)) if survives(quantized) else []
 
     def quick(self) -> Iterator[Way]:
         """Yield what takes seconds: ranges that no calibration image exceeds, of all layers or all but the first."""
-        yield FIRST, lambda: quantize.by_ranges(self.whole, self.few)
-        early = quantize.first_convolutions(self.whole, EARLY)
+        yield FIRST, lambda: quantize.by_ranges(self.rounded, self.few)
+        early = quantize.first_convolutions(self.rounded, EARLY)
         yield (
             f"{FIRST}, the first {EARLY} layers in float",
-            lambda: quantize.by_ranges(self.whole, self.few, in_float=early),
+            lambda: quantize.by_ranges(self.rounded, self.few, in_float=early),
         )
 
     def other_quantizer(self) -> Iterator[Way]:
@@ -82,14 +87,14 @@ class Int8Options:
 
     def remedies(self) -> Iterator[Way]:
         """Yield what is tried next where none of these does, the cheapest first; the last quantizes weights alone."""
-        yield f"litert-quantizer, min–max, {MORE} × the images", lambda: quantize.by_ranges(self.whole, self.many)
-        yield f"litert-quantizer, percentile {SHARE}", lambda: quantize.by_ranges(self.whole, self.many, SHARE)
+        yield f"litert-quantizer, min–max, {MORE} × the images", lambda: quantize.by_ranges(self.rounded, self.many)
+        yield f"litert-quantizer, percentile {SHARE}", lambda: quantize.by_ranges(self.rounded, self.many, SHARE)
         for count in IN_FLOAT:
             yield f"litert-quantizer, min–max, {count} layers in float", partial(self._in_float, count)
         yield "weights only", lambda: quantize.convert(self.saved, optimize=True)
 
     def _in_float(self, count: int) -> bytes:
-        return quantize.by_ranges(self.whole, self.many, in_float=self.worst[:count])
+        return quantize.by_ranges(self.rounded, self.many, in_float=self.worst[:count])
 
 
 def choose(ways: Int8Options, judge: Judge, thorough: bool) -> tuple[QuantizationAttempt, ...]:

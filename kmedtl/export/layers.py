@@ -6,7 +6,7 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
 from kmedtl.edge.shapes import ModelInputs
-from kmedtl.system.native_logs import quiet_stderr
+from kmedtl.export.activations import each_run
 
 IMAGES = 8  # are enough to rank layers
 
@@ -22,9 +22,8 @@ def worst_layers(whole: bytes, quantized: bytes, images: np.ndarray, fields: np.
         images, fields: uint8 (n, size, size, C), and what is known beside them; the first few are used.
     """
     noise: dict[str, float] = {}
-    with quiet_stderr():
-        inputs = ModelInputs(images, fields).of(slice(IMAGES))
-        before, after = (_outputs(file, inputs) for file in (whole, quantized))
+    inputs = ModelInputs(images, fields).of(slice(IMAGES))
+    before, after = (_outputs(file, inputs) for file in (whole, quantized))
     for name, values in before.items():
         if name in after and values.var() > 0:
             noise[name] = float(np.square(after[name] - values).mean() / values.var())
@@ -34,14 +33,8 @@ def worst_layers(whole: bytes, quantized: bytes, images: np.ndarray, fields: np.
 
 def _outputs(model: bytes, inputs: ModelInputs) -> dict[str, np.ndarray]:
     """Return what each layer put out for the images, float32 (n, …), in the order of computation."""
-    interpreter = Interpreter(model_content=model, experimental_preserve_all_tensors=True)
-    interpreter.allocate_tensors()
-    places = {name: found["index"] for name, found in interpreter.get_signature_runner().get_input_details().items()}
     seen: dict[str, list[np.ndarray]] = {}
-    for number in range(len(inputs.images)):
-        for name, given in inputs.of(slice(number, number + 1)).named().items():
-            interpreter.set_tensor(places[name], given)
-        interpreter.invoke()
+    for interpreter in each_run(model, inputs):
         for tensor in interpreter.get_tensor_details():
             if len(tensor["shape"]) > 1 and tensor["shape"][0] == 1 and tensor["dtype"] in (np.float32, np.int8):
                 value = _value(interpreter, tensor)

@@ -16,7 +16,7 @@ from kmedtl.system.progress import progress
 def adapt(model: keras.Model, blocks: Sequence[Block], images: Pipeline) -> None:
     """Give every BatchNorm layer the mean and variance that it sees on these images; scale and offset stay.
 
-    AdaBN (Li et al., Revisiting Batch Normalization, 2018).
+    AdaBN (Li et al., Revisiting Batch Normalization, 2018). Layers of other blocks do as `set_trainable` says.
 
     All layers are adapted in one pass, each batch being normalised by its own statistics as in training; a layer's are
     those of all batches together. Nothing is dropped out meanwhile.

@@ -37,6 +37,11 @@ def devices(training: Training) -> Iterator[None]:
         keras.config.set_dtype_policy(before)
 
 
+def is_plain() -> bool:
+    """Tell whether what is built here is of float32 and on the default device."""
+    return keras.config.dtype_policy().name == "float32" and not tf.distribute.has_strategy()
+
+
 def _strategy(name: str) -> tf.distribute.Strategy:
     gpus = tf.config.list_logical_devices("GPU")
     if name == "tpu":

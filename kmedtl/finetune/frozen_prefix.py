@@ -66,6 +66,13 @@ def cut(model: keras.Model, blocks: Sequence[Block], trainable: Sequence[str]) -
     return ModelSplit(first, keras.Model(model.inputs, ends), suffix, len(last) if fields else None)
 
 
+def at_inputs(model: keras.Model) -> ModelSplit:
+    """Return a model cut before everything: what is handed on are its inputs, such as the augmented images."""
+    handed = [keras.layers.Identity()(one) for one in model.inputs]
+    fields = len(handed) - 1 if given_fields(model) else None
+    return ModelSplit(0, keras.Model(model.inputs, handed), keras.Model(model.inputs, model.output), fields)
+
+
 class Activations:
     """What a prefix hands on for every image and view, in files that vanish with this object.
 

@@ -14,6 +14,8 @@ from kmedtl.data.sampling import strata_of
 from kmedtl.edge.tasks.task import Outputs
 from kmedtl.finetune.frozen_prefix import Activations, CachedEpoch, ModelSplit, cache
 from kmedtl.finetune.stage_plan import Plan
+from kmedtl.finetune.volume_steps import VolumeEpoch, on_volumes
+from kmedtl.recipe import Stage
 
 
 @dataclass(frozen=True)
@@ -23,12 +25,14 @@ class Source:
     Attributes:
         trainer: the model, or its part behind the frozen one; the layers are the model's own.
         epoch: from an epoch's seed to its batches.
+        steps: of an epoch.
         rows: from an epoch's seed and a step to the rows of the training table in that step's batch.
         validate: returns the outputs of every split but the training images, in the order of its table.
     """
 
     trainer: keras.Model
     epoch: Callable[[int], tf.data.Dataset | keras.utils.PyDataset]
+    steps: int
     rows: Callable[[int, int], np.ndarray]
     validate: Callable[[], dict[str, Outputs]]
 
@@ -52,7 +56,8 @@ def sources(
     cuts = [plan.cut for plan in group if plan.cut]  # all of them: where the first one cuts, so do those that share
     cached = cache(cuts, data, first.views, first.variation, first.stage.class_weights, dtype, seed)
     for cut, plan in zip(cuts, group, strict=True):
-        yield _behind(cut, cached.pop(0), data["train"], plan.stage.sampling)
+        behind = _volumes_behind if data["train"].pooling else _behind
+        yield behind(cut, cached.pop(0), data["train"], plan.stage)
 
 
 def _whole(model: keras.Model, plan: Plan, data: dict[str, Pipeline]) -> Source:
@@ -61,23 +66,33 @@ def _whole(model: keras.Model, plan: Plan, data: dict[str, Pipeline]) -> Source:
         # A second model of the same layers: `model` itself is never compiled, so nothing of an optimizer is saved.
         keras.Model(model.inputs, model.output),
         lambda seed: train.epoch(seed, plan.variation, plan.stage.class_weights, plan.stage.sampling),
+        train.steps,
         lambda seed, step: train.rows_of_step(seed, step, plan.stage.sampling),
         lambda: {name: predict_outputs(model, part) for name, part in data.items() if name != "train"},
     )
 
 
-def _behind(cut: ModelSplit, cached: dict[str, Activations], train: Pipeline, sampling: str) -> Source:
-    scorer, batch_size = keras.Model(cut.suffix.inputs, cut.suffix.output), train.batch_size
-    strata = strata_of(train.table, sampling)
+def _behind(cut: ModelSplit, cached: dict[str, Activations], train: Pipeline, stage: Stage) -> Source:
+    batch_size, strata = train.batch_size, strata_of(train.table, stage.sampling)
 
     def epoch(seed: int) -> CachedEpoch:
         fields = None if train.fields is None or cut.fields is None else (cut.fields, train.fields.of_epoch(seed))
         return CachedEpoch(cached["train"], batch_size, seed, strata, fields)
 
+    validate = _validation(cut, cached, batch_size)
+    return Source(cut.suffix, epoch, train.steps, lambda seed, step: epoch(seed).rows(step), validate)
+
+
+def _volumes_behind(cut: ModelSplit, cached: dict[str, Activations], train: Pipeline, stage: Stage) -> Source:
+    def epoch(seed: int) -> VolumeEpoch:
+        return VolumeEpoch(cached["train"], cut, train, stage, seed)
+
+    trainer, validate = on_volumes(cut.suffix, train.pooling), _validation(cut, cached, train.batch_size)
+    return Source(trainer, epoch, len(epoch(0)), lambda seed, step: epoch(seed).rows(step), validate)
+
+
+def _validation(cut: ModelSplit, cached: dict[str, Activations], batch_size: int) -> Callable[[], dict[str, Outputs]]:
+    """Return what asks the suffix for the outputs of every split but the training images, of slices by slice."""
+    scorer = keras.Model(cut.suffix.inputs, cut.suffix.output)
     held = {name: [array[0] for array in part.arrays] for name, part in cached.items() if name != "train"}
-    return Source(
-        cut.suffix,
-        epoch,
-        lambda seed, step: epoch(seed).rows(step),
-        lambda: {name: scorer.predict(arrays, batch_size=batch_size, verbose=0) for name, arrays in held.items()},
-    )
+    return lambda: {name: scorer.predict(arrays, batch_size=batch_size, verbose=0) for name, arrays in held.items()}

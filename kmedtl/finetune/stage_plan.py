@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 from kmedtl.backbones.blocks import select
 from kmedtl.data.pipeline import Variation
+from kmedtl.errors import UserError
 from kmedtl.finetune.block_importance import is_adaptive
-from kmedtl.finetune.frozen_prefix import ModelSplit, cut, size_of
+from kmedtl.finetune.frozen_prefix import ModelSplit, at_inputs, cut, size_of
 from kmedtl.finetune.job import TrainingJob
 from kmedtl.recipe import Stage
 
@@ -56,18 +57,26 @@ def plan(job: TrainingJob, stage: Stage) -> Plan:
     """
     names = select(job.blocks, stage.train)
     variation = Variation(stage.augment or job.preset, stage.mix, stage.border)
-    return Plan(stage, names, variation, cut(job.model, job.blocks, names) if stage.views else None)
+    split = cut(job.model, job.blocks, names) if stage.views else None
+    if split is None and job.data["train"].pooling:
+        split = at_inputs(job.model)  # the images themselves: a step looks slices up by volume
+    return Plan(stage, names, variation, split)
 
 
 def _within_budget(job: TrainingJob, plan: Plan) -> Plan:
-    """Return the plan, without a cut where its activations would exceed the budget."""
+    """Return the plan, without a cut where its activations would exceed the budget.
+
+    Raises:
+        UserError: they would, and images are slices.
+    """
     size, budget = _cache_size(job, plan), job.training.cache_gigabytes
     if size <= budget * 1e9:
         return plan
-    job.log(
-        f"Stage {plan.stage.name}: its frozen part takes {size / 1e9:.1f} GB, more than training.cache_gigabytes="
-        f"{budget:g}; it is computed anew in each epoch, which is slower."
-    )
+    needed = f"its frozen part takes {size / 1e9:.1f} GB, more than training.cache_gigabytes={budget:g}"
+    if job.data["train"].pooling:
+        remedy = "raise that, or lower views or data.size"
+        raise UserError(f"stage {plan.stage.name}: {needed}; volumes are trained from the cache alone: {remedy}.")
+    job.log(f"Stage {plan.stage.name}: {needed}; it is computed anew in each epoch, which is slower.")
     return replace(plan, cut=None)
 
 

@@ -33,6 +33,7 @@ from kmedtl.finetune.same_data import check_same, hashes_of
 from kmedtl.finetune.shifted_validation import shifted
 from kmedtl.finetune.stage_data import Source, sources
 from kmedtl.finetune.stage_plan import Plan, plan_pass
+from kmedtl.finetune.volume_steps import check_stages
 from kmedtl.recipe import Stage
 from kmedtl.statistics.confidence import Estimate
 
@@ -53,6 +54,8 @@ def fine_tune(job: TrainingJob, stages: Sequence[Stage]) -> Checkpoint:
     """
     for stage in stages:  # refuse a misspelt one before the first trains
         check_stage(stage, job.blocks)
+    if job.data["train"].pooling:
+        check_stages(stages)
     data = hashes_of(job.data, job.distilled) if job.folder else {}
     if job.training.select == "worst_shift":
         job = replace(job, data=job.data | {"shift": shifted(job.data["val"], job.seed)})
@@ -75,7 +78,7 @@ def find_rate(job: TrainingJob, stages: Sequence[Stage]) -> RangeTest:
     (planned, *_) = _plan_pass(job, state)
     assert state.shared is not None  # the pass that was just planned
     (source,) = sources(job.model, [planned], job.data, job.training.cache_dtype, state.shared.seed)
-    _toggle(job, planned)
+    _toggle(job, planned, source.steps)
     return _range_test(job, state, source)
 
 
@@ -137,14 +140,14 @@ def _goes_on(job: TrainingJob, state: Checkpoint, once: float, epoch: float) -> 
 
 def _run_stage(job: TrainingJob, state: Checkpoint, planned: Plan, source: Source) -> None:
     state.start_stage(job.model)
-    _toggle(job, planned)
+    _toggle(job, planned, source.steps)
     if state.stage.lr == "auto":
         tested = _range_test(job, state, source)
         state.range_tests[state.stage.name] = tested
         state.resolve(lr=tested.lr)
         job.log(f"Stage {state.stage.name}: lr {state.stage.lr:.1e}, by a range test")
     stage, trainer = state.stage, source.trainer
-    _compile(job, trainer, stage, optimizer(stage, stage.epochs * job.data["train"].steps, trainer, job.blocks))
+    _compile(job, trainer, stage, optimizer(stage, stage.epochs * source.steps, trainer, job.blocks))
     average = MovingAverage(trainer, stage.ema)
     with pulled_to_start(_held(job, trainer) if stage.l2_sp else [], stage.l2_sp):
         state.restore(job.model, trainer, average)
@@ -169,11 +172,11 @@ def _gain(job: TrainingJob, state: Checkpoint, source: Source) -> Estimate:
     return gain
 
 
-def _toggle(job: TrainingJob, planned: Plan) -> None:
+def _toggle(job: TrainingJob, planned: Plan, steps: int) -> None:
     batch_norm: BatchNorm = "trainable" if planned.stage.batch_norm == "train" else "frozen"
     set_trainable(job.model, job.blocks, planned.trainable, batch_norm)
     if batch_norm == "trainable":
-        remember_an_epoch(job.model, job.blocks, job.data["train"].steps)
+        remember_an_epoch(job.model, job.blocks, steps)
 
 
 def _compile(job: TrainingJob, trainer: keras.Model, stage: Stage, optimizer: keras.optimizers.Optimizer) -> None:
@@ -194,10 +197,8 @@ def _range_test(job: TrainingJob, state: Checkpoint, source: Source) -> RangeTes
 def _run_epoch(job: TrainingJob, state: Checkpoint, source: Source, average: MovingAverage) -> None:
     stage, seed, trainer = state.stage, _epoch_seed(job, state), source.trainer
     _reseed(trainer, seed)
-    train = job.data["train"]
-    with EpochBar(
-        stage, state.epochs, train.steps, lambda step: train.table["id"].iloc[source.rows(seed, step)]
-    ) as bar:
+    ids = job.data["train"].table["id"]
+    with EpochBar(stage, state.epochs, source.steps, lambda step: ids.iloc[source.rows(seed, step)]) as bar:
         start = time.perf_counter()
         fitted = trainer.fit(source.epoch(seed), callbacks=[bar, average], epochs=1, shuffle=False, verbose=0)
         seconds = time.perf_counter() - start
@@ -209,7 +210,7 @@ def _run_epoch(job: TrainingJob, state: Checkpoint, source: Source, average: Mov
                 loss=fitted.history["loss"][0],
                 **_judge(job, state, source),
                 seconds=seconds,
-                step_ms=1000 * seconds / train.steps,
+                step_ms=1000 * seconds / source.steps,
             )
             state.record_epoch(epoch, job.model)
         bar.finish(epoch)

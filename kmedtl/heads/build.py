@@ -14,8 +14,10 @@ from kmedtl.backbones.blocks import block_map, pyramid
 from kmedtl.backbones.build import build_features
 from kmedtl.backbones.spec import FEATURES
 from kmedtl.edge.fields import FIELDS
+from kmedtl.edge.pooling import ATTENTION
 from kmedtl.heads.fields import gated, image_side
 from kmedtl.heads.pooling import pooling_of, vector_of
+from kmedtl.heads.slices import slice_attention
 from kmedtl.heads.unet import unet
 from kmedtl.recipe import Backbone, Head
 
@@ -60,6 +62,7 @@ def build_model(
     channels: int,
     outputs: Callable[[Features], dict[str, KerasTensor]],
     fields: int = 0,
+    attends: bool = False,
 ) -> keras.Model:
     """Return a flat functional model from raw pixels to the outputs of a task.
 
@@ -69,6 +72,7 @@ def build_model(
         outputs: from what the backbone finds to the outputs, by name.
         fields: how many numbers an image are known beside it; with any there is a second input `fields`, float32
             (N, fields), that gates the vector of the image.
+        attends: images are slices, and a further output says how much each counts in its volume.
 
     Raises:
         UserError: an unknown backbone or block, or weights that cannot be had or do not fit.
@@ -76,7 +80,10 @@ def build_model(
     image = keras.Input((size, size, channels), name="image")
     last = build_features(image, backbone.name, backbone.weights, backbone.truncate_at)
     beside = [keras.Input((fields,), name=FIELDS)] if fields else []
-    made = outputs(Features(image, last, backbone.name, head, *beside))
+    features = Features(image, last, backbone.name, head, *beside)
+    made = outputs(features)
+    if attends:
+        made = made | {ATTENTION: slice_attention(features.vector, head)}
     return keras.Model([image, *beside] if beside else image, made, name="model")
 
 
@@ -96,7 +103,7 @@ def penultimate(model: keras.Model) -> KerasTensor:
 
     It is what out-of-distribution detection and ensembles look at: of the image alone, where fields come in behind it.
     """
-    first = image_side(next(iter(model.output.values())))
+    first = image_side(next(output for name, output in model.output.items() if name != ATTENTION))
     last = first._keras_history.operation
     if isinstance(last, layers.Dense):
         return image_side(last.input)

@@ -50,6 +50,9 @@ def with_fields(model: keras.Model, additions: Mapping[str, Addition]) -> keras.
     fields = keras.Input((width,), name=FIELDS)
     given, outputs = _given(fields), {}
     for name, output in model.output.items():
+        if name not in additions:  # such as the attention, which no field moves
+            outputs[name] = output
+            continue
         scaled = layers.Rescaling(additions[name].scale, name=f"{name}_{SCALED}", dtype="float32")(output)
         layer = layers.Dense(output.shape[-1], name=f"{name}_of_fields", dtype="float32")
         outputs[name] = layers.Add(name=f"{name}_{ADDED}", dtype="float32")([scaled, layer(given)])

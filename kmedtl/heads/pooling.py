@@ -9,6 +9,9 @@ from kmedtl.recipe import Head
 
 POOLING = "head_pool"  # the layer whose output is one vector an image; only there if pooling has no weights
 
+STANDARD = "head_standard"  # the layer that knows mean and variance of that vector, where a recipe asks for it
+LEAST_VARIANCE = 1e-4  # is added to each: what hardly varies is not blown up
+
 
 def vector_of(features: KerasTensor, head: Head) -> KerasTensor:
     """Return one vector an image (batch, D) of a feature map (batch, h, w, C), dropped out in training."""
@@ -21,7 +24,10 @@ def pooling_of(model: keras.Model) -> keras.Layer | None:
 
 
 def _linear(features: KerasTensor, head: Head) -> KerasTensor:
-    return layers.GlobalAveragePooling2D(name=POOLING)(features)
+    vector = layers.GlobalAveragePooling2D(name=POOLING)(features)
+    if not head.standardise:
+        return vector
+    return layers.BatchNormalization(center=False, scale=False, epsilon=LEAST_VARIANCE, name=STANDARD)(vector)
 
 
 def _mlp(features: KerasTensor, head: Head) -> KerasTensor:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from kmedtl.data.manifest import SPLITS, are_numbers
+from kmedtl.data.mask_kinds import kinds_of_masks
 from kmedtl.errors import UserError, nearest
 from kmedtl.proposal.facts import SourceFacts
 from kmedtl.recipe import (
@@ -235,8 +236,12 @@ def _masks(facts: SourceFacts, has_map: bool, chosen: Proposal) -> None:
             f"Whether the {without} images without a mask show nothing: they do not count for masks; if they do show "
             "nothing, say data.missing_masks=empty."
         )
+    kinds = kinds_of_masks(facts.manifest.table)
+    if kinds:
+        chosen.choose("structures", kinds, "the images have masks of several kinds; take out those you do not ask for")
     chosen.unknown.append(
-        "Which values of the masks mean what: whatever is above 0 is one structure; see data.structures."
+        f"Which values of the masks mean what: whatever is above 0 is {'the structure' if kinds else 'one structure'}; "
+        "see data.structures."
     )
 
 

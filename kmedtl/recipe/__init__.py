@@ -75,12 +75,15 @@ class Head:
         hidden: width of the hidden layer, of the attention's, or of the decoder at its coarsest.
         dropout: rate before the last layer.
         detail: of `unet`: a last step at the image's own size, which fine structures such as vessels need.
+        standardise: of `linear` and `mlp`: each number of the averaged vector loses its mean and is divided by its
+            standard deviation, of the training images before the first stage, so that none moves the head by its scale.
     """
 
     kind: Literal["linear", "mlp", "attention_pool", "unet"] = "linear"
     hidden: int = 128
     dropout: float = 0.2
     detail: bool = False
+    standardise: bool = False
 
     @property
     def gives(self) -> str:
@@ -89,6 +92,8 @@ class Head:
 
     def __post_init__(self) -> None:
         expect(1 <= self.hidden <= 8192, "head.hidden", "1 to 8192", self.hidden)
+        fits = not self.standardise or self.kind in ("linear", "mlp")
+        expect(fits, "head.standardise", "false beside this head.kind", self.kind)
         expect(0 <= self.dropout < 1, "head.dropout", "a rate from 0 to below 1", self.dropout)
 
 

@@ -53,8 +53,8 @@ class Data:
         neighbours: of slices of volumes: how many on each side the model sees beside the slice, as channels in their
             order, 0 or 1; 1 takes channels: 3.
         slices: how the answers for the slices of a volume become one, where a task answers for a volume as a whole:
-            `mean` of their outputs, or `max`, the largest of each; slices of background have no say. See
-            `kmedtl.edge.pooling`.
+            `mean` of their outputs; `attention`, their mean by weights that the network learns to give them (Ilse et
+            al., 2018); or `max`, the largest of each; slices of background have no say. See `kmedtl.edge.pooling`.
         structures: name → what marks it in masks: a pixel's value, such as 255; a colour, such as "#ff0000"; or a
             pattern of mask files' names, such as `*_lung*`, of which every pixel above 0 counts. Files that fit no
             pattern go by the values; of DICOM Segmentations values are the numbers of segments, and patterns may also
@@ -101,7 +101,7 @@ class Data:
     frames: int | Literal["middle", "all"] = "middle"
     series: Literal["auto", "images", "volumes"] = "auto"
     neighbours: int = 0
-    slices: Literal["mean", "max"] = "mean"
+    slices: Literal["mean", "attention", "max"] = "mean"
     structures: Mapping[str, Any] = field(default_factory=dict)
     missing_masks: Literal["refuse", "empty", "leave_out"] = "refuse"
     soft_masks: Literal["refuse", "threshold"] = "refuse"

@@ -20,7 +20,7 @@ from kmedtl.edge.tasks.multi import part_of
 from kmedtl.files import html
 from kmedtl.finetune.checkpoint import Checkpoint
 from kmedtl.recipe import without_folders
-from kmedtl.report import training
+from kmedtl.report import slices, training
 from kmedtl.system.titles import title
 from kmedtl.tasks.summary import no_better_than_chance
 from kmedtl.tasks.task import ReportParts, Section
@@ -33,6 +33,7 @@ SHARES = {"flips": 1, "pixels_changed": 2}  # figures of drift that are shares â
 BEFORE = (Section("summary", "Summary"), Section("data", "Data and audit"), Section("training", "Training"))
 UPDATE = Section("update", "The update")  # of a run that began with another
 FIELDS = Section("fields", "Image and fields")  # of models that take any
+SLICES = Section("slices", "Slices along the axis")  # of models that answer volumes
 AFTER = (
     Section("explanations", "Explanations"),
     Section("files", "Exported files"),
@@ -68,7 +69,8 @@ def write(result: Result, folder: Path) -> None:
     """Write `plots/` and the self-contained `report.html` into `folder`; no path in it tells where the images lie."""
     result = replace(result, recipe=without_folders(result.recipe))
     task, parts = result.task, result.task.report(result)
-    pictures = dict(training.draw(result.trained)) | parts.pictures
+    pictures = dict(training.draw(result.trained)) | parts.pictures | dict(slices.draw(result.slices))
+    more = [*([FIELDS] if result.ablation else []), *([SLICES] if result.slices else [])]
     headline = result.trained.history[0].figures if result.trained and result.trained.history else {"": 0}
     addresses = html.save_plots({name: picture.figure for name, picture in pictures.items()}, folder / "plots")
     words = {name: picture.words for name, picture in pictures.items()}
@@ -81,7 +83,11 @@ def write(result: Result, folder: Path) -> None:
         fragments=[_fragment(*part, addresses, words) for part in parts.of_tasks],
         at="",
         of="",
+<<<<<<< HEAD
         contents=_contents(result, parts),
+=======
+        contents=[*BEFORE, *parts.sections, *more, *AFTER],
+>>>>>>> main
         asked=", ".join(result.manifest.classes) or task.edge.in_words(result.fit.decoder)[0][1],
         validated=title(next(iter(headline)).removeprefix("val_")),
         pictures=addresses,

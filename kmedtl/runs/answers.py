@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import keras
@@ -13,6 +14,7 @@ import pandas as pd
 from kmedtl.data.bags import Bags
 from kmedtl.data.pipeline import Pipeline
 from kmedtl.edge.out_of_distribution import OutOfDistribution
+from kmedtl.edge.pooling import ATTENTION
 from kmedtl.edge.shapes import FEATURES, ModelInputs
 from kmedtl.edge.tasks.task import Outputs
 from kmedtl.explain.features import outputs_and_features
@@ -44,11 +46,25 @@ class Answers:
     bags: Bags
     outputs: Outputs
 
+    @cached_property
+    def shares(self) -> np.ndarray | None:
+        """How much each slice counts in the answer for its volume, (N,); None of a rule by which none has a share."""
+        return None if self.bags.rule in ("", "max") else self.bags.shares(self.outputs)
+
+    def telling(self, output: str, column: int) -> np.ndarray:
+        """Return what is highest of the slice that tells most of its volume, (N,): its weight, or a number of its
+        output where no slice is weighed.
+        """
+        if self.bags.rule == ATTENTION and self.shares is not None:
+            return self.shares
+        return self.outputs[output][:, column]
+
     def telling_slice(self, volume: int, output: str, column: int) -> tuple[int, str]:
-        """Return the row of the slice of a volume of which a number of an output is highest, and how it is called."""
+        """Return the row of the slice that tells most of a volume, and how it is called; see `telling`."""
         rows = np.flatnonzero(self.bags.of == volume)
-        row = int(rows[self.outputs[output][rows, column].argmax()])
-        return row, f"Shown is slice {self.table['frame'].iloc[row]}, of the highest output"
+        row = int(rows[self.telling(output, column)[rows].argmax()])
+        why = "weight" if self.bags.rule == ATTENTION else "output"
+        return row, f"Shown is slice {self.table['frame'].iloc[row]}, of the highest {why}"
 
 
 def answers_of(model: keras.Model, part: Pipeline, recipe: Recipe) -> Answers:

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from scipy.stats import betabinom
 
 from kmedtl.edge.adaptation.evidence import kolmogorov
 from kmedtl.edge.adaptation.reference import Reference
 from kmedtl.edge.model_info import ModelInfo
+from kmedtl.edge.tasks.classification.calibration import log_odds
 from kmedtl.edge.tasks.task import OneScore
 from kmedtl.errors import UserError
 from kmedtl.statistics.out_of_distribution import PASSED, PASSED_LAYOUT
@@ -184,17 +186,12 @@ def _score(path: Path, number: int, document: dict, score: OneScore | None) -> f
         raise UserError(
             f"{path}: line {number}: has no probability of {score.names[1]}; is --model the model that wrote it?"
         )
-    return float(_log_odds(np.array(found)))
+    return float(log_odds(np.array(found), "binary", LEAST))
 
 
 def _unlike(document: dict) -> float:
     told = document.get("out_of_distribution")
     return math.nan if told is None else float(told)
-
-
-def _log_odds(found: np.ndarray) -> np.ndarray:
-    found = np.clip(found, LEAST, 1 - LEAST)
-    return np.log(found / (1 - found))
 
 
 def _of_validation(info: ModelInfo, score: OneScore | None) -> Baseline:
@@ -204,7 +201,7 @@ def _of_validation(info: ModelInfo, score: OneScore | None) -> Baseline:
             "--model: does not say how its validation looked, as of an adapted file, of another question than yes or "
             "no or of an older kmedtl; --first 500 takes the first answers of the log for what is usual."
         )
-    most = -math.log(LEAST / (1 - LEAST))
+    most = float(log_odds(np.array(1.0), "binary", LEAST))
     negative, positive = (
         replace(one, scores=tuple(np.clip(score.log_odds(np.array(one.scores)), -most, most).tolist()))
         for one in (look.negative, look.positive)
@@ -278,16 +275,4 @@ def _p_unlike(found: int, count: int, baseline: Baseline) -> float:
     The beta-binomial distribution, of a share whose prior is flat.
     """
     found, count = round(found / baseline.design), max(1, round(count / baseline.design))
-    a, b = baseline.unlike + 1, baseline.of - baseline.unlike + 1
-    chances: Iterable[float] = (
-        math.exp(
-            math.lgamma(count + 1) - math.lgamma(k + 1) - math.lgamma(count - k + 1)
-            + _log_beta(k + a, count - k + b) - _log_beta(a, b)
-        )
-        for k in range(found, count + 1)
-    )  # fmt: skip
-    return min(1.0, sum(chances))
-
-
-def _log_beta(a: float, b: float) -> float:
-    return math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
+    return float(betabinom.sf(found - 1, count, baseline.unlike + 1, baseline.of - baseline.unlike + 1))

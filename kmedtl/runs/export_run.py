@@ -138,9 +138,10 @@ def _examples(
     order = np.argsort(whose, kind="stable")[(whose < 0).sum() :]
     readable, inputs = _inputs(run.info, manifest.table.iloc[order])
     whose = whose[order][readable]
+    frames = pd.to_numeric(manifest.table["frame"].iloc[order][readable]).to_numpy() if rule else np.zeros(len(whose))
     if rule:
         seen = ~without_say(is_background(inputs.images), whose)
-        inputs, whose = inputs.of(seen), whose[seen]
+        inputs, whose, frames = inputs.of(seen), whose[seen], frames[seen]
     there = np.isin(np.arange(len(examples.ids)), whose)
     absent = examples.ids[~there]
     if len(absent):
@@ -150,7 +151,7 @@ def _examples(
         log(f"Note: {manifest.source} has no longer {missing}; the others are used.")
     # Answered anew: what a run folder keeps of large outputs is rounded.
     kept = examples.of(there)
-    bags = Bags(pd.factorize(whose)[0], rule)
+    bags = Bags(pd.factorize(whose)[0], rule, frames)
     answered = replace(kept, outputs=bags.outputs(outputs_and_features(model, *inputs)))
     cross_fitted = split == "val" and bool(run.recipe.tabular) and not FUSIONS[run.recipe.fusion].in_training
     held_out = {name: kept.outputs[name] - answered.outputs[name] for name in kept.outputs if name != FEATURES}

@@ -26,9 +26,13 @@ from kmedtl.ensemble.teacher import check_teacher
 from kmedtl.errors import UserError
 from kmedtl.recipe import Backbone, Data, Recipe
 from kmedtl.runs.train import check_network
+<<<<<<< HEAD
 from kmedtl.runs.update.images import pictures_of_run, with_images_of
 from kmedtl.runs.update.start import as_asked_before, check_update
 from kmedtl.runs.volumes import pooling_of, without_background
+=======
+from kmedtl.runs.volumes import check_settings, pooling_of, without_background
+>>>>>>> main
 from kmedtl.statistics.groups import check_columns
 from kmedtl.tasks import needs_labels, task_of
 from kmedtl.tasks.task import KnownTargets
@@ -133,8 +137,9 @@ def ask(recipe: Recipe, manifest: Manifest) -> tuple[Any, Manifest]:
     """Return what is asked of a recipe's images, and the manifest of those that can answer, with the recipe's fields.
 
     Raises:
-        UserError: what the data cannot answer, or fields that they do not have.
+        UserError: what the data cannot answer, fields that they do not have, or settings of volumes for images.
     """
+    check_settings(recipe, manifest.table)
     known = with_columns(manifest, recipe.tabular, [getattr(recipe.task, "target", "")])
     question, usable = task_of(recipe.task).ask(recipe.task, recipe.data, known)
     return (as_asked_before(recipe, question) if recipe.update.run else question), usable

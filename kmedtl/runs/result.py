@@ -27,7 +27,11 @@ from kmedtl.report import card, page
 from kmedtl.runs.ablation import Ablation
 from kmedtl.runs.alone import Alone
 from kmedtl.runs.environment import when
+<<<<<<< HEAD
 from kmedtl.runs.update.judge import Judged
+=======
+from kmedtl.runs.slices import SliceAnswers
+>>>>>>> main
 from kmedtl.statistics.confidence import Estimate, wilson
 from kmedtl.system.printable import shown
 from kmedtl.system.text_tables import aligned
@@ -60,6 +64,7 @@ class Result:
         alone: of several tasks: name → what it reaches alone.
         update: what an update gained over its run; None: it is none.
         ablation: what image and fields reach without each other; None: there were no fields.
+        slices: what the slices of the test's volumes say; None: images were answered.
     """
 
     recipe: Recipe
@@ -79,7 +84,11 @@ class Result:
     arrays: Arrays = field(default_factory=dict)
     alone: Mapping[str, Alone] = field(default_factory=dict)
     ablation: Ablation | None = None
+<<<<<<< HEAD
     update: Judged | None = None
+=======
+    slices: SliceAnswers | None = None
+>>>>>>> main
 
     @property
     def task(self) -> Task:
@@ -106,6 +115,8 @@ def write(result: Result, folder: Path) -> None:
     history = result.trained.history if result.trained else []
     write_csv(pd.DataFrame([epoch.row() for epoch in history]), folder / "history.csv")
     write_predictions(result.predictions, result.arrays, folder)
+    if result.slices:
+        write_csv(result.slices.table, folder / "slices.csv")
     write_json(folder / "metrics.json", _metrics(result))
     write_json(folder / "environment.json", result.environment)
     model_info.attach(result.info, folder)
@@ -122,6 +133,7 @@ def summary(result: Result, folder: Path) -> str:
         *task.lines(result.recipe.evaluation, result.fit, evaluation),
         *(f"  {name} asked alone: {one}" for name, one in result.alone.items()),
         *(f"  {name} alone: {one}" for name, one in (result.ablation.alone.items() if result.ablation else ())),
+        *(result.slices.lines() if result.slices else ()),
         f"  Flagged as unlike the training images: {result.unlike_training}",
         *(["", *result.update.lines] if result.update else []),
         "",
@@ -166,6 +178,7 @@ def _metrics(result: Result) -> dict[str, Any]:
         **({"alone": {name: one.document() for name, one in result.alone.items()}} if result.alone else {}),
         **({"update": result.update.document()} if result.update else {}),
         **({"tabular": result.ablation.document()} if result.ablation else {}),
+        **({"slices": result.slices.document()} if result.slices else {}),
         "unlike_training": asdict(result.unlike_training),
         "parity": [row.document() for row in result.parity],
     }

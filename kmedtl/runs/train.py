@@ -9,17 +9,19 @@ from typing import Any
 
 import keras
 
-from kmedtl.backbones.blocks import HEAD, Block, block_map
+from kmedtl.backbones.blocks import HEAD, Block, block_map, set_trainable, unfreeze
 from kmedtl.backbones.build import check_backbone
 from kmedtl.data.patches import random_patches, tiles
 from kmedtl.data.pipeline import Pipeline
+from kmedtl.edge.pooling import ATTENTION
 from kmedtl.ensemble.soups import average_weights
 from kmedtl.ensemble.teacher import with_teacher_targets
 from kmedtl.errors import UserError
 from kmedtl.finetune import stages
+from kmedtl.finetune.batch_norm import adapt
 from kmedtl.finetune.block_importance import check_stage
 from kmedtl.finetune.checkpoint import Checkpoint
-from kmedtl.finetune.distribution import devices
+from kmedtl.finetune.distribution import devices, is_plain
 from kmedtl.finetune.job import TrainingJob
 from kmedtl.finetune.presets import AUTO, stages_of
 from kmedtl.heads.build import build_model
@@ -53,13 +55,20 @@ def train(
         model, blocks = build(learned, question, fields)
         if recipe.update.run:
             begin_with_run(model, recipe)
+        elif recipe.head.standardise:
+            set_trainable(model, blocks, HEAD)
+            adapt(model, blocks[-1:], parts["train"])
         planned = plan_stages(learned, len(parts["train"].table), blocks, log)
         job = training_job(learned, model, blocks, parts, question, log)
         trained = stages.fine_tune(replace(job, after_epoch=after_epoch, folder=folder), planned)
-    whole, _ = build(recipe, question, fields)  # of float32, on one device, at the size of whole images
-    whole.set_weights(model.get_weights())
+        as_built = learned is recipe and is_plain()
+    if not as_built:  # of float32, on one device, at the size of whole images
+        learned_weights = model.get_weights()
+        model, blocks = build(recipe, question, fields)
+        model.set_weights(learned_weights)
+    unfreeze(model, blocks, "all", "trainable")  # what the last stage froze is no business of the file
     schedule = "stages" if planned else recipe.schedule
-    return whole, replace(recipe, stages=tuple(trained.stages), schedule=schedule), trained
+    return model, replace(recipe, stages=tuple(trained.stages), schedule=schedule), trained
 
 
 def on_patches(
@@ -122,7 +131,13 @@ def build(recipe: Recipe, question: Any, fields: int = 0) -> tuple[keras.Model, 
     network = task_of(recipe.task).network()
     data = recipe.data
     model = build_model(
-        recipe.backbone, recipe.head, data.size, data.channels, lambda found: network.outputs(question, found), fields
+        recipe.backbone,
+        recipe.head,
+        data.size,
+        data.channels,
+        lambda found: network.outputs(question, found),
+        fields,
+        attends=data.slices == ATTENTION and not recipe.task.is_local,
     )
     blocks = block_map(model, recipe.backbone.name)
     for stage in recipe.stages:

@@ -313,7 +313,7 @@ def _worst(run: FinishedRun, part: Pipeline, examples: Examples, hidden: Collect
     if not cases:
         return
     rows = [case.row for case in cases]
-    pixels = _pixels(part, part.bags.middle(part.table["frame"])[visible[rows]])
+    pixels = _pixels(part, part.bags.middle[visible[rows]])
     pictures = task.gallery(question, seen, decoder, cases, pixels)[0] if task.gallery else pixels
     for case, picture in zip(cases, pictures, strict=True):
         yield Shown(str(seen.ids[case.row]), jpeg(picture), case.why, case.caption)

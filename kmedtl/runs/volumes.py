@@ -7,7 +7,7 @@ import pandas as pd
 
 from kmedtl.data.bags import bags_of
 from kmedtl.data.store import Store
-from kmedtl.edge.pooling import Pooling
+from kmedtl.edge.pooling import ATTENTION, Pooling
 from kmedtl.errors import expect
 from kmedtl.images.background import RULE, is_background, without_say
 from kmedtl.recipe import CLASSIFIERS, Recipe
@@ -25,14 +25,10 @@ def without_background(recipe: Recipe, images: Store, table: pd.DataFrame) -> tu
     """Return the rows that are used, and what is to be told of the others: slices of background have no say.
 
     A volume of background alone keeps all of its slices; images, and slices that are answered by themselves, all stay.
-
-    Raises:
-        UserError: settings that go with images alone.
     """
     rule = pooling_of(recipe, table)
     if not rule:
         return table, ()
-    _check_settings(recipe)
     batches = images.images().batch(AT_A_TIME).as_numpy_iterator()
     dark = np.concatenate([is_background(pixels) for pixels in batches])[table["record"].to_numpy()]
     left_out = without_say(dark, bags_of(table, rule).of)
@@ -40,9 +36,17 @@ def without_background(recipe: Recipe, images: Store, table: pd.DataFrame) -> tu
     return table[~left_out].reset_index(drop=True), (told,) if left_out.any() else ()
 
 
-def _check_settings(recipe: Recipe) -> None:
-    """Refuse what would take slices for volumes."""
+def check_settings(recipe: Recipe, table: pd.DataFrame) -> None:
+    """Refuse what would take slices for volumes, or images for slices.
+
+    Raises:
+        UserError: such a setting.
+    """
     task, schedule = recipe.task, recipe.schedule
+    if not pooling_of(recipe, table):
+        slices = recipe.data.slices
+        expect(task.is_local or slices != ATTENTION, "data.slices", "mean or max beside images", slices)
+        return
     expect(task.needs == "vector", "task", "no masks beside answers for whole volumes", task.kind)
     expect(not recipe.distill, "distill", "nothing beside volumes: a teacher answers slices", recipe.distill)
     if schedule in CLASSIFIERS:

@@ -16,6 +16,7 @@ from kmedtl.backbones.blocks import Block
 from kmedtl.data.bags import Bags, bags_of
 from kmedtl.data.pipeline import Pipeline, Variation
 from kmedtl.data.sampling import strata_of
+from kmedtl.edge.pooling import Pooling
 from kmedtl.errors import UserError
 from kmedtl.files.cache import made_once
 from kmedtl.finetune.frozen_prefix import CachedEpoch, ModelSplit, cache, cut, size_of
@@ -36,7 +37,7 @@ class Features:
 class FeaturePipeline:
     """What `kmedtl.data.pipeline.Pipeline` is to a model, of features: variation and weights are in them already.
 
-    There are no fields beside the images: a search refuses them.
+    There are no fields beside the images, and no volumes that are answered as a whole: a search refuses them.
     """
 
     features: Features
@@ -44,6 +45,7 @@ class FeaturePipeline:
     targets: Targets
     batch_size: int
     fields: None = None
+    pooling: Pooling = ""
 
     @property
     def steps(self) -> int:
@@ -51,8 +53,7 @@ class FeaturePipeline:
 
     @property
     def bags(self) -> Bags:
-        """Each image by itself: a search refuses volumes that are answered as a whole."""
-        return bags_of(self.table, "")
+        return bags_of(self.table, self.pooling)
 
     def images(self) -> list[np.ndarray]:
         """Return float32 arrays, one an input of the head, in the table's order."""

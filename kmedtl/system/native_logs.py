@@ -40,7 +40,7 @@ def quiet_stderr() -> Iterator[None]:
 def loading_tensorflow() -> Iterator[None]:
     """Say that TensorFlow is being loaded, and keep it quiet and its memory bounded from then on; import it inside."""
     bound_arenas()
-    if not is_quiet():
+    if not is_quiet() and "tensorflow" not in sys.modules:
         print("Loading TensorFlow …", file=sys.stderr)
     with quiet_stderr():
         yield

@@ -14,19 +14,11 @@ import pytest
 from kmedtl.cli import main
 from tests.conftest import write_image_folder
 
-SMALL = ["--data", "phantom:40", "--size", "32", "--set", "backbone.weights=random", "--set", "schedule=untrained"]
-SMALL += [
-    "--set",
-    "training.tensorboard=false",
-    "--set",
-    "stages=[]",
-    "--set",
-    "export.formats=[]",
-    "--set",
-    "evaluation.cases=0",
-    "--set",
-    "evaluation.resamples=100",
-]
+SETTINGS = (
+    "data.size=32", "backbone={name: Tiny, weights: random}", "schedule=untrained",
+    "training.tensorboard=false", "stages=[]", "export.formats=[]", "evaluation.cases=0", "evaluation.resamples=100",
+)  # fmt: skip
+SMALL = ["--data", "phantom:40"] + [word for setting in SETTINGS for word in ("--set", setting)]
 
 
 @pytest.fixture(scope="module")

@@ -27,14 +27,14 @@ def test_a_volume_is_one_row_in_the_order_of_its_first_slice():
     assert bags.known(KNOWN)["y"].tolist() == [[1], [0]]
     assert bags.outputs({"y": np.arange(5.0)[:, None]})["y"].tolist() == [[pytest.approx(5 / 3)], [2.5]]
     assert bags.most(np.array([True, True, True, False, False])).tolist() == [True, False]
-    assert TABLE["id"].iloc[bags.middle(TABLE["frame"])].tolist() == ["b#1", "a#1"]
+    assert TABLE["id"].iloc[bags.middle].tolist() == ["b#1", "a#1"]
 
 
 def test_an_image_is_a_bag_of_itself():
     bags = bags_of(TABLE, "")
     assert bags.table(TABLE) is TABLE
     assert bags.outputs(KNOWN)["y"] is KNOWN["y"]
-    assert bags.middle(pd.Series([""] * 5)).tolist() == [0, 1, 2, 3, 4]
+    assert bags.middle.tolist() == [0, 1, 2, 3, 4]
     assert bags.weights.tolist() == [1] * 5
 
 

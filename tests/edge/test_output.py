@@ -16,7 +16,7 @@ from kmedtl.system import progress as shown
 from kmedtl.system.progress import progress
 
 SMALL = (
-    "data.size=64", "backbone.weights=random", "export.calibration_images=8", "export.formats=[]",
+    "data.size=64", "backbone={name: Tiny, weights: random}", "export.calibration_images=8", "export.formats=[]",
     "stages=[{name: a, train: head, epochs: 2, lr: 1e-3}]",
 )  # fmt: skip
 RUN = ["run", "pneumonia", "--data", "phantom:24", *(part for setting in SMALL for part in ("--set", setting))]

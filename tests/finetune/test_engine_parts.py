@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from sklearn.metrics import roc_auc_score
 
-from kmedtl.backbones.blocks import block_map
+from kmedtl.backbones.blocks import HEAD, block_map, set_trainable
 from kmedtl.data.manifest import UNKNOWN
 from kmedtl.edge.tasks.classification.decoder import LOGITS
 from kmedtl.errors import UserError
@@ -17,10 +17,11 @@ from kmedtl.finetune.block_importance import most_important, relative_gradient_n
 from kmedtl.finetune.epoch_score import validation_metrics
 from kmedtl.finetune.lr_range import range_test
 from kmedtl.finetune.moving_average import MovingAverage
-from kmedtl.recipe import Stage, Training
+from kmedtl.heads.pooling import LEAST_VARIANCE, STANDARD
+from kmedtl.recipe import Head, Stage, Training
 from kmedtl.tasks.classification.score import sensitivity_at
 from tests.finetune.conftest import BACKBONE
-from tests.models import job_of
+from tests.models import build_classifier, job_of
 
 
 @pytest.fixture
@@ -83,6 +84,21 @@ def test_adapted_statistics_are_those_of_the_images(model, images):
     assert all(layer.momentum == 0.99 for layer in norms)
     for weight, old in zip(model.weights, before, strict=True):
         assert ("moving" in weight.path) or np.array_equal(weight, old)
+
+
+def test_a_head_that_standardises_sees_vectors_of_mean_0_and_deviation_1(images):
+    model = build_classifier(BACKBONE, Head(standardise=True), 32, 1, 1)
+    blocks = block_map(model, BACKBONE.name)
+    set_trainable(model, blocks, HEAD)
+    before = {weight.path: weight.numpy() for weight in model.weights}
+    adapt(model, blocks[-1:], images)
+    changed = {weight.path for weight in model.weights if not np.array_equal(weight, before[weight.path])}
+    assert changed == {f"{STANDARD}/moving_mean", f"{STANDARD}/moving_variance"}
+    given, made = (getattr(model.get_layer(STANDARD), side) for side in ("input", "output"))
+    vectors, standard = keras.Model(model.inputs, [given, made]).predict(images.pixels().astype("float32"), verbose=0)
+    assert standard.mean(0) == pytest.approx(0, abs=1e-3)
+    spread = vectors.var(0)
+    assert standard.var(0) == pytest.approx(spread / (spread + LEAST_VARIANCE), abs=1e-2)
 
 
 @pytest.mark.slow

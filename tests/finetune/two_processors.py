@@ -39,9 +39,9 @@ for strategy in ("cpu", "mirrored"):
     with devices(Training(strategy=strategy)):
         used.append(tf.distribute.get_strategy().num_replicas_in_sync)
         keras.utils.set_random_seed(3)
-        model = build_classifier(Backbone("MobileNet", "random", truncate_at="block3"), Head(dropout=0.0), 32, 1, 1)
+        model = build_classifier(Backbone("Tiny", "random"), Head(dropout=0.0), 32, 1, 1)
         before = model.get_weights()
-        blocks = block_map(model, "MobileNet")
+        blocks = block_map(model, "Tiny")
         fine_tune(job_of(model, blocks, data, "none", Training(), 1), STAGES)
         weights.append(model.get_weights())
 moved = max(float(np.abs(a - b).max()) for a, b in zip(weights[0], before, strict=True))

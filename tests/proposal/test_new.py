@@ -1,5 +1,9 @@
 """`kmedtl new`: a recipe for images that nobody described."""
 
+import subprocess
+import sys
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import yaml
@@ -74,6 +78,28 @@ def test_coloured_photographs_with_masks_alone_become_a_segmentation(tmp_path, m
     assert (recipe.data.channels, recipe.data.augment) == (3, "retina")
     assert "named like it: 'retina'" in text
     prepare_run(recipe)
+
+
+def test_masks_of_two_kinds_are_asked_for_each_and_not_as_one(tmp_path, monkeypatch, capsys):
+    for number in range(10):
+        picture(tmp_path / "images" / "images" / f"{number}_training.png", 120, colour=True)
+        for folder, name in (("1st_manual", f"{number}_manual1"), ("mask", f"{number}_training_mask")):
+            (tmp_path / "images" / folder).mkdir(exist_ok=True)
+            mask(tmp_path / "images" / folder / f"{name}.png")
+    recipe, text = proposed(tmp_path, monkeypatch)
+    assert recipe.data.structures == {"1st_manual": "1st_manual/*", "mask": "mask/*"}
+    assert "masks of several kinds" in text
+    prepare_run(recipe)
+    together = replace(recipe, data=replace(recipe.data, structures={}))
+    warned = [note for note in prepare_run(together).audit.warnings if "several kinds" in note]
+    assert len(warned) == 1
+    assert 'data.structures={1st_manual: "1st_manual/*", mask: "mask/*"}' in warned[0]
+
+
+def test_the_phantom_is_looked_at_without_a_native_log(tmp_path):
+    command = [sys.executable, "-m", "kmedtl", "new", "film", "--data", "phantom:12", "--out", str(tmp_path / "f.yaml")]
+    found = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert found.stderr.splitlines() == ["Loading TensorFlow …"]
 
 
 def test_rare_classes_and_groups_are_seen_in_a_table(tmp_path, monkeypatch):

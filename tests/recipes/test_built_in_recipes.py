@@ -135,14 +135,20 @@ def test_a_recipe_runs_from_its_data_set_as_downloaded_to_a_report(case, tmp_pat
 
 @pytest.mark.slow
 def test_nodules_on_ct_run_offline(tmp_path, capsys):
-    little = [word for setting in (*LITTLE[:2], "data.size=32", *LITTLE[6:]) for word in ("--set", setting)]
+    little = [word for setting in ("backbone.truncate_at=", *LITTLE) for word in ("--set", setting)]
     out = tmp_path / "run"
     assert main(["run", "lung_nodule_ct", "--data", "phantom_ct:24", "--out", str(out), *little]) == 0
     assert "SYNTHETIC IMAGES" in capsys.readouterr().out
     table = pd.read_csv(out / "predictions.csv")
     assert table["id"].is_unique
-    assert json.loads((out / "metrics.json").read_text())["test"]["images"] == (table["split"] == "test").sum()
-    assert json.loads((out / "kmedtl.json").read_text())["slices"] == "mean"
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert metrics["test"]["images"] == (table["split"] == "test").sum()
+    assert json.loads((out / "kmedtl.json").read_text())["slices"] == "max"
+    told, ill = pd.read_csv(out / "slices.csv"), table.query("split == 'test' and label == 1")["id"]
+    assert set(told.loc[told["marked"] == 1, "id"]) == set(ill)  # by the phantom's masks
+    top = told.loc[told.groupby("id")["logits"].idxmax()].set_index("id")["marked"]
+    assert metrics["slices"]["pointing"]["hits"]["value"] == pytest.approx(top[ill].mean())
+    assert metrics["slices"]["pointing"]["volumes"] == len(ill)
 
 
 def test_malaria_reads_what_tensorflow_datasets_prepared(tmp_path, monkeypatch):

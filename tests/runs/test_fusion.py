@@ -28,7 +28,7 @@ from tests.conftest import made_for_all
 
 IMAGES = 120
 STAGES = (Stage("head", "head", 6, 2e-2), Stage("last block", "last:1", 1, 1e-3))
-SMALL = {"stages": STAGES, "backbone": Backbone("MobileNet", "random", truncate_at="block3")}
+SMALL = {"stages": STAGES, "backbone": Backbone("Tiny", "random")}
 
 
 def write_films(folder):

@@ -18,6 +18,7 @@ from kmedtl.recipe import (
     Data,
     Evaluation,
     Export,
+    Multi,
     Ordinal,
     Recipe,
     Regression,
@@ -33,7 +34,7 @@ AFFINE = np.diag([0.8, 0.9, 2.5, 1.0])
 SLICES, DARK = 7, 2  # of each volume, and those of them that show nothing
 RECIPE = Recipe(
     "volumes",
-    (Stage("all", train="all", epochs=3, lr=0.01, batch_norm="train", views=0),),
+    (Stage("all", train="all", epochs=3, lr=0.01, batch_norm="train", views=1),),
     data=Data(size=32, channels=3, aspect="keep", batch_size=16, augment="none", validation=0.25, test=0.25),
     backbone=Backbone("Tiny", "random"),
     training=Training(tensorboard=False),
@@ -41,6 +42,7 @@ RECIPE = Recipe(
     export=Export(formats=("float32", "int8"), calibration_images=16),
 )
 TASKS = {"regression": Regression("size"), "ordinal": Ordinal(target="grade")}
+TASKS |= {"multi": Multi(dict(TASKS), alone=False)}
 
 
 def save_set(root, count=32):
@@ -69,7 +71,8 @@ def source(tmp_path_factory):
 @pytest.fixture(scope="module")
 def finished(source, tmp_path_factory):
     def make(folder):
-        recipe = replace(RECIPE, data=replace(RECIPE.data, source=str(source), classes=("healthy", "lesion")))
+        asked = replace(RECIPE.data, source=str(source), classes=("healthy", "lesion"), slices="attention")
+        recipe = replace(RECIPE, data=asked)
         run(recipe, folder / "run", log=lambda text: None)
 
     return made_for_all(tmp_path_factory, "pooled", make) / "run"
@@ -92,8 +95,22 @@ def test_a_run_judges_volumes(finished):
     test = table[table["split"] == "test"]
     assert metrics["test"]["images"] == len(test) == test["id"].nunique()
     assert set(test["id"]) <= {f"{name}/v{number:02}.nii.gz" for name in ("healthy", "lesion") for number in range(32)}
-    assert json.loads((finished / "kmedtl.json").read_text())["slices"] == "mean"
+    assert json.loads((finished / "kmedtl.json").read_text())["slices"] == "attention"
     assert "Shown is slice" in (finished / "report.html").read_text()
+
+
+@pytest.mark.slow
+def test_a_run_tells_its_slices(finished):
+    told, answers = pd.read_csv(finished / "slices.csv"), pd.read_csv(finished / "predictions.csv")
+    assert set(told["id"]) == set(answers.loc[answers["split"] == "test", "id"])
+    assert told.groupby("id")["frame"].agg(list).tolist() == [[1, 2, 3, 4, 5]] * told["id"].nunique()
+    assert told["position"].to_numpy() == pytest.approx(2.5 * told["frame"])
+    assert told.groupby("id")["share"].sum().to_numpy() == pytest.approx(1)
+    pooled = (told["logits"] * told["share"]).groupby(told["id"]).sum()
+    assert pooled.to_numpy() == pytest.approx(answers.set_index("id")["logit"][pooled.index], abs=1e-4)
+    assert told["marked"].isna().all()  # there are no masks
+    assert list((finished / "plots").glob("slices-*"))
+    assert 'id="slices"' in (finished / "report.html").read_text()
 
 
 @pytest.mark.slow
@@ -136,7 +153,7 @@ def test_doors_of_a_finished_run_take_volumes(finished, source, tmp_path, capsys
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("kind", "rule"), [("regression", "max"), ("ordinal", "mean")])
+@pytest.mark.parametrize(("kind", "rule"), [("multi", "max"), ("ordinal", "attention")])
 def test_numbers_and_grades_of_volumes(kind, rule, source, tmp_path):
     data = replace(RECIPE.data, source=str(source / "table.csv"), slices=rule)
     recipe = replace(RECIPE, task=TASKS[kind], data=data, export=Export(formats=()))
@@ -171,6 +188,11 @@ def test_what_takes_slices_for_volumes_is_refused(settings, message, source):
         place[last] = value
     with pytest.raises(UserError, match=message):
         prepare_recipe(build(Recipe, document))
+
+
+def test_attention_over_slices_is_refused_beside_images(image_folder):
+    with pytest.raises(UserError, match=r"data\.slices: expected mean or max beside images"):
+        prepare_recipe(replace(RECIPE, data=replace(RECIPE.data, source=str(image_folder), slices="attention")))
 
 
 def test_slices_of_a_volume_have_one_label(source, tmp_path):

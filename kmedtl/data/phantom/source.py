@@ -16,6 +16,7 @@ from kmedtl.data.phantom.film import LABELS
 from kmedtl.data.quiet_tfds import quiet_tfds
 from kmedtl.errors import UserError
 from kmedtl.files.cache import cache_folder, made_once
+from kmedtl.system.native_logs import loading_tensorflow
 from kmedtl.system.progress import progress
 
 PATIENTS = 320
@@ -41,6 +42,8 @@ def phantom_manifest(
     _, _, count = source.partition(":")
     if count and not (count.isdigit() and 6 <= int(count) <= 100_000):
         raise UserError(f"data.source: expected phantom:PATIENTS with 6 to 100000 patients. Received: {source!r}.")
+    with loading_tensorflow():
+        import tensorflow  # noqa: F401 (TFDS would import it where its native log is seen)
     graded = columns.get("label") == GRADE
     check_classes(classes, GRADES if graded else LABELS, source)
     config = PhantomConfig(patients=int(count or PATIENTS), seed=seed)

@@ -60,7 +60,7 @@ def test_a_run_goes_through_with_images_that_lack_answers(views, tmp_path):
             source=str(tmp_path / "films.csv"), size=32, channels=1, batch_size=16, augment="xray",
             missing_masks="leave_out", structures={"lung": "*_lung*"},
         ),
-        backbone=Backbone("MobileNet", "random", truncate_at="block3"),
+        backbone=Backbone("Tiny", "random"),
         head=Head("unet", hidden=16),
         evaluation=Evaluation(cases=1, resamples=100),
         export=Export(()),

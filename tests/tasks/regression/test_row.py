@@ -135,7 +135,7 @@ def test_either_loss_learns_and_the_scanner_knows_the_unit(loss, brightness, tmp
         (Stage("head", "head", 40, 5e-2, batch_norm="adapt"),),
         task=Regression("level", "HU", loss, 0.5),
         data=Data(str(brightness), size=32, channels=1, batch_size=16, augment="none", keep_ids=True),
-        backbone=Backbone("MobileNet", "random", truncate_at="block3"),
+        backbone=Backbone("Tiny", "random"),
         evaluation=Evaluation(cases=1),
         export=Export(("float32",)),
     )

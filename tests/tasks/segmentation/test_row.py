@@ -290,7 +290,7 @@ def test_a_miss_rate_that_cannot_be_kept_is_refused_before_anything_trains(tmp_p
         (Stage("head", "head", 1, 1e-3),),
         task=Segmentation(),
         data=Data(str(masked(tmp_path / "films", 24)), size=32, channels=1, validation=0.25, test=0.25, augment="none"),
-        backbone=Backbone("MobileNet", "random", truncate_at="block3"),
+        backbone=Backbone("Tiny", "random"),
         head=Head("unet", hidden=16),
         evaluation=Evaluation(miss_rate=0.1),
     )

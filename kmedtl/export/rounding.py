@@ -1,0 +1,180 @@
+"""Weights rounded to int8 so that what layers put out changes least, instead of each weight.
+
+Sources: Frantar & Alistarh, Optimal Brain Compression (2022), section 5; Frantar et al., GPTQ (2023), section 3: a
+weight is rounded, and those that are not yet are moved by what makes up for it best on the inputs that the layer sees.
+Neighbouring pixels are alike, and the three channels of a gray image are the same, so most of the error can be made up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from ai_edge_litert.schema_py_generated import BuiltinOperator, Padding
+from ai_edge_litert.tools import flatbuffer_utils
+
+from kmedtl.edge.shapes import ModelInputs
+from kmedtl.export.activations import each_run
+from kmedtl.system.progress import progress
+
+STEPS = 127  # of a weight on either side of 0
+IMAGES = 32  # are looked at, of those that there are
+AT_ONCE = 8  # of them, whose inputs are held
+PLACES = 64  # of each image, at which a layer's inputs are looked at
+LARGEST = 640  # inputs that make up for each other; a layer with more is divided
+DAMPING = 0.01  # of the inputs' mean square, added to each
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """A layer of a TFLite graph.
+
+    Attributes:
+        input: index of the tensor that goes in, (1, H, W, C).
+        weights: index of that of its weights: (R, h, w, C), or of a depthwise one (1, h, w, C).
+        is_depthwise: each channel has weights of its own.
+        stride: in pixels, down and across.
+        is_padded: with zeros, so that what comes out is as large as what goes in, strides aside.
+        shape: of the weights.
+    """
+
+    input: int
+    weights: int
+    is_depthwise: bool
+    stride: tuple[int, int]
+    is_padded: bool
+    shape: tuple[int, ...]
+
+    @property
+    def groups(self) -> int:
+        """The least number G ≥ 1 of equal parts that its inputs can be divided into, `LARGEST` at most each."""
+        if self.is_depthwise:
+            return self.shape[3]
+        count = int(np.prod(self.shape[1:]))
+        return next(parts for parts in range(-(-count // LARGEST), count + 1) if count % parts == 0)
+
+    def grouped(self, weights: np.ndarray) -> np.ndarray:
+        """Return weights as (G, R, D): those of R outputs for the D inputs of each of G groups."""
+        if self.is_depthwise:
+            return weights.reshape(-1, 1, self.shape[3]).T
+        return weights.reshape(self.shape[0], self.groups, -1).transpose(1, 0, 2)
+
+    def ungrouped(self, weights: np.ndarray) -> np.ndarray:
+        """Return weights (G, R, D) in their shape."""
+        plain = weights.T if self.is_depthwise else weights.transpose(1, 0, 2)
+        return plain.reshape(self.shape)
+
+    def seen(self, values: np.ndarray, random: np.random.Generator) -> np.ndarray:
+        """Return what the layer sees at some places of its input (H, W, C): (G, D, places)."""
+        size = self.shape[1:3]
+        if self.is_padded:
+            sides = zip(values.shape[:2], size, self.stride, strict=True)
+            values = np.pad(values, [*(_padding(*side) for side in sides), (0, 0)])
+        windows = np.lib.stride_tricks.sliding_window_view(values, size, (0, 1))[:: self.stride[0], :: self.stride[1]]
+        rows, columns = (random.integers(0, count, PLACES) for count in windows.shape[:2])
+        found = windows[rows, columns]  # (places, C, h, w)
+        if self.is_depthwise:
+            return found.reshape(PLACES, self.shape[3], -1).transpose(1, 2, 0)
+        return found.transpose(0, 2, 3, 1).reshape(PLACES, self.groups, -1).transpose(1, 2, 0)
+
+
+def rounded(model: bytes, images: np.ndarray, fields: np.ndarray | None = None) -> bytes:
+    """Return a float TFLite file with the weights of all convolutions on the grid of int8, a scale an output channel.
+
+    The largest weight of a channel stays, so a quantizer that takes the scale from it rounds nothing further.
+
+    Args:
+        images, fields: uint8 (n, size, size, C), and what is known beside them: what the layers' inputs are made of.
+    """
+    whole = flatbuffer_utils.read_model_from_bytearray(bytearray(model))
+    layers = list(convolutions(whole))
+    moments = _moments(model, layers, ModelInputs(images, fields).of(slice(IMAGES)))
+    for layer, moment in zip(progress(layers, "Rounding weights", unit="layer"), moments, strict=True):
+        buffer = whole.buffers[whole.subgraphs[0].tensors[layer.weights].buffer]
+        weights = np.frombuffer(bytes(buffer.data), np.float32).reshape(layer.shape)
+        nearest = layer.ungrouped(_rounded(layer.grouped(weights), moment, layer.is_depthwise))
+        buffer.data = np.frombuffer(np.ascontiguousarray(nearest, np.float32).tobytes(), np.uint8)
+    return bytes(flatbuffer_utils.convert_object_to_bytearray(whole))
+
+
+def _moments(model: bytes, layers: Sequence[Convolution], inputs: ModelInputs) -> list[np.ndarray]:
+    """Return the sums of products (G, D, D) of what each layer sees."""
+    random, sums = np.random.default_rng(0), [np.zeros(()) for _ in layers]
+    held: list[list[np.ndarray]] = [[] for _ in layers]
+
+    def add() -> None:
+        for number, some in enumerate(held):
+            seen = np.concatenate(some, axis=2)
+            sums[number] = sums[number] + seen @ seen.transpose(0, 2, 1)
+            some.clear()
+
+    runs = each_run(model, inputs)
+    for count, interpreter in enumerate(progress(runs, "Inputs of layers", len(inputs.images), unit="image"), 1):
+        for some, layer in zip(held, layers, strict=True):
+            some.append(layer.seen(interpreter.get_tensor(layer.input)[0], random))
+        if count % AT_ONCE == 0 or count == len(inputs.images):
+            add()
+    return sums
+
+
+def convolutions(whole: Any) -> Iterator[Convolution]:
+    """Yield those whose weights are float constants that no other layer has."""
+    codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in whole.operatorCodes]
+    graph, taken = whole.subgraphs[0], set()
+    for step in graph.operators:
+        kind = codes[step.opcodeIndex]
+        if kind not in (BuiltinOperator.CONV_2D, BuiltinOperator.DEPTHWISE_CONV_2D):
+            continue
+        place = step.inputs[1]
+        weights, options = graph.tensors[place], step.builtinOptions
+        is_plain = options.dilationHFactor == options.dilationWFactor == 1
+        if whole.buffers[weights.buffer].data is None or weights.buffer in taken or not is_plain:
+            continue
+        taken.add(weights.buffer)
+        yield Convolution(
+            input=int(step.inputs[0]),
+            weights=int(place),
+            is_depthwise=kind == BuiltinOperator.DEPTHWISE_CONV_2D,
+            stride=(options.strideH, options.strideW),
+            is_padded=options.padding == Padding.SAME,
+            shape=tuple(map(int, weights.shape)),
+        )
+
+
+def _padding(side: int, size: int, stride: int) -> tuple[int, int]:
+    """Return how many zeros TensorFlow's SAME puts before and after a side."""
+    count = max((-(-side // stride) - 1) * stride + size - side, 0)
+    return count // 2, count - count // 2
+
+
+def _rounded(weights: np.ndarray, moments: np.ndarray, is_depthwise: bool) -> np.ndarray:
+    """Return weights (G, R, D) on the grid, given the second moments (G, D, D) of their inputs."""
+    size = np.abs(weights).max(axis=2 if is_depthwise else (0, 2), keepdims=True)
+    scale = np.where(size > 0, size / STEPS, 1)[..., 0]
+    stays = np.abs(weights) == size
+    largest_first = np.argsort(-np.diagonal(moments, axis1=1, axis2=2), axis=1)
+    order = largest_first[:, None, :]
+    factors = _factors(np.take_along_axis(np.take_along_axis(moments, order, 2), largest_first[:, :, None], 1))
+    left, stays = np.take_along_axis(weights, order, 2).copy(), np.take_along_axis(stays, order, 2)
+    for column in range(left.shape[2]):
+        exact = left[:, :, column]
+        near = np.clip(np.round(exact / scale), -STEPS, STEPS) * scale
+        given = np.take_along_axis(weights, order[:, :, column : column + 1], 2)[..., 0]
+        near = np.where(stays[:, :, column], given, near).astype(np.float32)
+        error = (exact - near) / factors[:, column, column, None]
+        left[:, :, column] = near
+        left[:, :, column + 1 :] -= error[:, :, None] * factors[:, None, column, column + 1 :]
+    found = np.empty_like(left)
+    np.put_along_axis(found, np.broadcast_to(order, left.shape), left, 2)
+    return found
+
+
+def _factors(moments: np.ndarray) -> np.ndarray:
+    """Return upper triangular factors U, float32 (G, D, D), of the inverse UᵀU of the damped moments."""
+    count = moments.shape[1]
+    damped = moments.astype(np.float64)
+    mean = np.trace(damped, axis1=1, axis2=2) / count
+    damped[:, range(count), range(count)] += np.where(mean > 0, DAMPING * mean, 1.0)[:, None]
+    return np.linalg.cholesky(np.linalg.inv(damped)).transpose(0, 2, 1).astype(np.float32)
