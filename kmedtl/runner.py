@@ -134,15 +134,12 @@ def _run_split(
     known = known_images(model, parts["train"], validation, recipe.seed)
     looked = look_of(validation.examples, fit.decoder, recipe.evaluation.operating_point, known)
     info = replace(_describe_model(recipe, manifest, fit.decoder, known, parts["train"]), validation=looked)
-<<<<<<< HEAD
     updated = (
         judge(recipe, question, parts, manifest.source_name, test.examples, fit.decoder) if recipe.update.run else None
     )
     if updated:
         info = replace(info, updated=(*updated.before, updated.record))
-=======
     tiles = tuple(_explained(model, test, recipe, question, fit, hidden))
->>>>>>> main
     subject = _trained_model(joined, info, recipe, question, fit, evaluation, parts["train"], given)
     result = Result(
         recipe=recipe,
@@ -161,11 +158,8 @@ def _run_split(
         environment=environment(start),
         audit_page=audit_page,
         alone=alone,
-<<<<<<< HEAD
         update=updated,
-=======
         slices=slices_of(test, tiles, recipe.data.reading),
->>>>>>> main
         ablation=ablation(joined, recipe, question, parts, {name: one.examples for name, one in answers.items()}, fit),
     )
     results.write(result, folder)

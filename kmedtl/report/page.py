@@ -83,11 +83,7 @@ def write(result: Result, folder: Path) -> None:
         fragments=[_fragment(*part, addresses, words) for part in parts.of_tasks],
         at="",
         of="",
-<<<<<<< HEAD
-        contents=_contents(result, parts),
-=======
-        contents=[*BEFORE, *parts.sections, *more, *AFTER],
->>>>>>> main
+        contents=[*BEFORE[:1], *([UPDATE] if result.update else []), *BEFORE[1:], *parts.sections, *more, *AFTER],
         asked=", ".join(result.manifest.classes) or task.edge.in_words(result.fit.decoder)[0][1],
         validated=title(next(iter(headline)).removeprefix("val_")),
         pictures=addresses,
@@ -104,12 +100,6 @@ def write(result: Result, folder: Path) -> None:
         colours=[f"rgb({red},{green},{blue})" for red, green, blue in COLOURS],
         **parts.context,
     )
-
-
-def _contents(result: Result, parts: ReportParts) -> list[Section]:
-    summary, *before = BEFORE
-    update, fields = ([UPDATE] if result.update else []), ([FIELDS] if result.ablation else [])
-    return [summary, *update, *before, *parts.sections, *fields, *AFTER]
 
 
 def _fragment(

@@ -26,13 +26,9 @@ from kmedtl.ensemble.teacher import check_teacher
 from kmedtl.errors import UserError
 from kmedtl.recipe import Backbone, Data, Recipe
 from kmedtl.runs.train import check_network
-<<<<<<< HEAD
 from kmedtl.runs.update.images import pictures_of_run, with_images_of
 from kmedtl.runs.update.start import as_asked_before, check_update
-from kmedtl.runs.volumes import pooling_of, without_background
-=======
 from kmedtl.runs.volumes import check_settings, pooling_of, without_background
->>>>>>> main
 from kmedtl.statistics.groups import check_columns
 from kmedtl.tasks import needs_labels, task_of
 from kmedtl.tasks.task import KnownTargets

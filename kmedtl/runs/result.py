@@ -27,11 +27,8 @@ from kmedtl.report import card, page
 from kmedtl.runs.ablation import Ablation
 from kmedtl.runs.alone import Alone
 from kmedtl.runs.environment import when
-<<<<<<< HEAD
-from kmedtl.runs.update.judge import Judged
-=======
 from kmedtl.runs.slices import SliceAnswers
->>>>>>> main
+from kmedtl.runs.update.judge import Judged
 from kmedtl.statistics.confidence import Estimate, wilson
 from kmedtl.system.printable import shown
 from kmedtl.system.text_tables import aligned
@@ -84,11 +81,8 @@ class Result:
     arrays: Arrays = field(default_factory=dict)
     alone: Mapping[str, Alone] = field(default_factory=dict)
     ablation: Ablation | None = None
-<<<<<<< HEAD
     update: Judged | None = None
-=======
     slices: SliceAnswers | None = None
->>>>>>> main
 
     @property
     def task(self) -> Task:
