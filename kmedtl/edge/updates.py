@@ -17,7 +17,7 @@ class UpdateRecord:
         date: of the update, UTC, as 2026-11-27.
         source: what the new images are called.
         images, replayed: how many new images, and of the run's own, it trained on.
-        replay: what of the run's own was learned again: `images`, `features` or `none`.
+        replay: what of the run's own was learned again: `images` or `none`.
         old, new: what the gate found on the run's own test and on that of the new images, in words.
         accepted: whether both were as asked.
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 from kmedtl.errors import expect
 
-Replay = Literal["images", "features", "none"]
+Replay = Literal["images", "none"]
 
 
 @dataclass(frozen=True)
@@ -17,8 +17,7 @@ class Update:
     Attributes:
         run: the run folder whose weights the stages start from, and whose images keep their split; empty: no update.
         replay: what of the run's training images is learned again beside the new ones, so that they are not forgotten:
-            the `images` (Robins, Catastrophic Forgetting, Rehearsal and Pseudorehearsal, 1995); the `features` of the
-            frozen part, which the run stored, where the images are gone; or `none`.
+            the `images` (Robins, Catastrophic Forgetting, Rehearsal and Pseudorehearsal, 1995), or `none`.
         margin: by how much the headline figure may fall on the run's own test at most (non-inferiority).
     """
 
