@@ -38,9 +38,13 @@ class Bags:
     @property
     def middle(self) -> np.ndarray:
         """The row of each bag whose frame is the middle one, int (V,)."""
-        order = np.argsort(self.frames, kind="stable")
-        each = (order[self.of[order] == bag] for bag in range(len(self.first)))
-        return np.array([rows[len(rows) // 2] for rows in each], int)
+        return np.array([rows[len(rows) // 2] for rows in self.rows], int)
+
+    @property
+    def rows(self) -> list[np.ndarray]:
+        """The rows of each bag, in the order of their frames."""
+        order = np.lexsort((self.frames, self.of))
+        return np.split(order, np.cumsum(np.bincount(self.of))[:-1])
 
     @property
     def weights(self) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
@@ -30,19 +30,21 @@ def kinds_of_masks(table: pd.DataFrame) -> dict[str, str]:
     common = {kind for kind, count in images.items() if count >= COMMON * len(masked) and count > 1}
     if not any(len(common & kinds.keys()) > 1 for kinds in found):
         return {}
-    patterns = _patterns(sorted(common))
+    named = _named(sorted(common))
+    patterns = dict(named.values())
     files = [(file, kind) for kinds in found for kind in common & kinds.keys() for file in kinds[kind]]
-    apart = all(list(fitting(file, patterns)) == [name] for file, name in _named(files, sorted(common), patterns))
-    return patterns if apart else {}
+    apart = all(list(fitting(file, patterns)) == [named[kind][0]] for file, kind in files)
+    return patterns if apart and len(patterns) == len(named) else {}
 
 
 def _kinds(image: str, masks: Iterable[str]) -> dict[Kind, list[str]]:
     """Return the masks of an image by their kinds."""
     own = Path(image)
+    its_words = _words(own)
     found: dict[Kind, list[str]] = {}
     for mask in map(Path, masks):
         folder = "" if mask.parent == own.parent else mask.parent.name.casefold()
-        words = tuple(word for word in _words(mask) if word not in _words(own))
+        words = tuple(word for word in _words(mask) if word not in its_words)
         found.setdefault((folder, words), []).append(str(mask))
     return found
 
@@ -51,21 +53,13 @@ def _words(path: Path) -> list[str]:
     return re.findall(r"[^\W\d_]+", path.stem.casefold())
 
 
-def _patterns(kinds: list[Kind]) -> dict[str, str]:
-    """Return structure → pattern, in the order of the kinds: by folders where each has its own, else by names."""
+def _named(kinds: list[Kind]) -> dict[Kind, tuple[str, str]]:
+    """Return kind → structure and pattern: by folders where each kind has its own, else by names."""
     folders = {folder for folder, _ in kinds}
     if "" not in folders and len(folders) == len(kinds):
-        return {_name(folder): f"{folder}/*" for folder, _ in kinds}
-    return {_name("_".join(words) or folder): f"*{'*'.join(words)}*" for folder, words in kinds}
+        return {(folder, words): (_name(folder), f"{folder}/*") for folder, words in kinds}
+    return {(folder, words): (_name("_".join(words) or folder), f"*{'*'.join(words)}*") for folder, words in kinds}
 
 
 def _name(text: str) -> str:
     return re.sub(r"[^\w-]+", "_", text).strip("_-")[:LONGEST]
-
-
-def _named(
-    files: list[tuple[str, Kind]], kinds: list[Kind], patterns: Mapping[str, str]
-) -> Iterable[tuple[str, str | None]]:
-    """Yield each file with the structure of its kind; None where kinds share a name."""
-    names = dict(zip(kinds, patterns, strict=False)) if len(patterns) == len(kinds) else {}
-    return ((file, names.get(kind)) for file, kind in files)

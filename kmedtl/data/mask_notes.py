@@ -28,8 +28,8 @@ def mask_notes(store: MaskStore, manifest: Manifest) -> list[str]:
     if full.any():
         notes.append(f"Masks that cover more than {ALL:.0%} of the image: {int(full.sum())}, first: {ids[full][0]}.")
     notes += _of_several(manifest.table)
-    kinds = kinds_of_masks(manifest.table)
-    if kinds and store.structures == tuple(FOREGROUND):
+    kinds = kinds_of_masks(manifest.table) if store.structures == tuple(FOREGROUND) else {}
+    if kinds:
         patterns = ", ".join(f'{name}: "{pattern}"' for name, pattern in kinds.items())
         notes.append(
             "Masks of several kinds beside one image are taken together, as one structure; to tell them apart, "

@@ -55,13 +55,18 @@ class Int8Options:
     count: int
 
     @cached_property
+    def calibration(self) -> ModelInputs:
+        """The images of the first ways."""
+        return self.sample(self.count)
+
+    @cached_property
     def rounded(self) -> bytes:
         """The float32 file with weights of int8, which all ways but TensorFlow's own start from."""
-        return rounding.rounded(self.whole, *self.sample(self.count))
+        return rounding.rounded(self.whole, *self.calibration)
 
     @cached_property
     def few(self) -> quantize.Ranges:
-        return quantize.ranges_of(self.rounded, *self.sample(self.count))
+        return quantize.ranges_of(self.rounded, *self.calibration)
 
     @cached_property
     def many(self) -> quantize.Ranges:
@@ -70,7 +75,7 @@ class Int8Options:
     @cached_property
     def worst(self) -> list[str]:
         quantized = quantize.by_ranges(self.rounded, self.many)
-        return worst_layers(self.whole, quantized, *self.sample(self.count)) if survives(quantized) else []
+        return worst_layers(self.whole, quantized, *self.calibration) if survives(quantized) else []
 
     def quick(self) -> Iterator[Way]:
         """Yield what takes seconds: ranges that no calibration image exceeds, of all layers or all but the first."""
@@ -83,7 +88,7 @@ class Int8Options:
 
     def other_quantizer(self) -> Iterator[Way]:
         """Yield TensorFlow's own converter, with such ranges as well."""
-        yield "tf.lite, min–max", lambda: quantize.by_converter(self.saved, *self.sample(self.count))
+        yield "tf.lite, min–max", lambda: quantize.by_converter(self.saved, *self.calibration)
 
     def remedies(self) -> Iterator[Way]:
         """Yield what is tried next where none of these does, the cheapest first; the last quantizes weights alone."""

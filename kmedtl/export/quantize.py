@@ -10,6 +10,7 @@ import re
 import warnings
 from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -108,26 +109,29 @@ def _last_layers(model: bytes) -> list[str]:
     """
     outputs = Interpreter(model_content=model).get_signature_runner().get_output_details()
     whole = flatbuffer_utils.read_model_from_bytearray(bytearray(model))
-    codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in whole.operatorCodes]
     graph = whole.subgraphs[0]
-    maker = {output: step for step in graph.operators for output in step.outputs}
+    maker = {output: (step, kind) for step, kind in steps_of(whole) for output in step.outputs}
     todo, found = [one["index"] for name, one in outputs.items() if name != FEATURES], []
     while todo:
         tensor = todo.pop()
-        step = maker.get(tensor)
-        if step is not None:
+        if tensor in maker:
+            step, kind = maker[tensor]
             found.append(graph.tensors[tensor].name.decode())
-            todo += step.inputs if codes[step.opcodeIndex] in SUMS else []
+            todo += step.inputs if kind in SUMS else []
     return found
 
 
 def first_convolutions(model: bytes, count: int) -> list[str]:
     """Return the names of what the first convolutions of a float TFLite file put out, in the order of computation."""
     whole = flatbuffer_utils.read_model_from_bytearray(bytearray(model))
+    outputs = [step.outputs[0] for step, kind in steps_of(whole) if kind in CONVOLUTIONS]
+    return [whole.subgraphs[0].tensors[output].name.decode() for output in outputs[:count]]
+
+
+def steps_of(whole: Any) -> Iterator[tuple[Any, int]]:
+    """Return the operators of a TFLite file, as `flatbuffer_utils` reads it, each with its kind."""
     codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in whole.operatorCodes]
-    graph = whole.subgraphs[0]
-    outputs = [step.outputs[0] for step in graph.operators if codes[step.opcodeIndex] in CONVOLUTIONS]
-    return [graph.tensors[output].name.decode() for output in outputs[:count]]
+    return ((step, codes[step.opcodeIndex]) for step in whole.subgraphs[0].operators)
 
 
 def _each(images: np.ndarray, fields: np.ndarray | None) -> Iterator[dict[str, np.ndarray]]:

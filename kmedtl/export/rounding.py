@@ -17,6 +17,7 @@ from ai_edge_litert.tools import flatbuffer_utils
 
 from kmedtl.edge.shapes import ModelInputs
 from kmedtl.export.activations import each_run
+from kmedtl.export.quantize import CONVOLUTIONS, steps_of
 from kmedtl.system.progress import progress
 
 STEPS = 127  # of a weight on either side of 0
@@ -121,11 +122,9 @@ def _moments(model: bytes, layers: Sequence[Convolution], inputs: ModelInputs) -
 
 def convolutions(whole: Any) -> Iterator[Convolution]:
     """Yield those whose weights are float constants that no other layer has."""
-    codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in whole.operatorCodes]
     graph, taken = whole.subgraphs[0], set()
-    for step in graph.operators:
-        kind = codes[step.opcodeIndex]
-        if kind not in (BuiltinOperator.CONV_2D, BuiltinOperator.DEPTHWISE_CONV_2D):
+    for step, kind in steps_of(whole):
+        if kind not in CONVOLUTIONS:
             continue
         place = step.inputs[1]
         weights, options = graph.tensors[place], step.builtinOptions

@@ -63,7 +63,7 @@ class VolumeEpoch(keras.utils.PyDataset):
         self._activations, self._seed = activations, seed
         self._bags, self._known = train.bags, train.bags.known(train.targets)
         self._weights = _weights(train, stage.class_weights)
-        self._rows = _rows_of_volumes(train)
+        self._rows = self._bags.rows
         self._places = knots(self._bags.places)
         self._fields = None
         if train.fields is not None and cut.fields is not None:
@@ -114,12 +114,6 @@ def check_stages(stages: Iterable[Stage]) -> None:
         expect(stage.mix == "none", f"stage {stage.name}: mix", "none beside volumes", stage.mix)
     if tf.distribute.get_strategy().num_replicas_in_sync > 1:
         raise UserError("training.strategy: expected one device beside volumes, such as cpu. Received: several.")
-
-
-def _rows_of_volumes(train: Pipeline) -> list[np.ndarray]:
-    bags = train.bags
-    order = np.lexsort((bags.frames, bags.of))
-    return np.split(order, np.cumsum(np.bincount(bags.of))[:-1])
 
 
 def _weights(train: Pipeline, class_weights: str) -> np.ndarray:

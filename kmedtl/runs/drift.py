@@ -20,6 +20,7 @@ from kmedtl.edge.adaptation.evidence import kolmogorov
 from kmedtl.edge.adaptation.reference import Reference
 from kmedtl.edge.model_info import ModelInfo
 from kmedtl.edge.tasks.classification.calibration import log_odds
+from kmedtl.edge.tasks.classification.one_score import LEAST
 from kmedtl.edge.tasks.task import OneScore
 from kmedtl.errors import UserError
 from kmedtl.statistics.out_of_distribution import PASSED, PASSED_LAYOUT
@@ -27,7 +28,6 @@ from kmedtl.statistics.out_of_distribution import PASSED, PASSED_LAYOUT
 WINDOW, FALSE_ALARMS = 100, 0.001
 FEWEST = 20  # answers of a window
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)  # of the scores that are drawn
-LEAST = 1e-9  # of a probability, from 0 and from 1
 
 
 @dataclass(frozen=True)

@@ -134,8 +134,8 @@ def _shown(test: Answers, tile: ExampleImage, table: pd.DataFrame, marked: np.nd
 def _pointing(test: Answers, marked: np.ndarray) -> SlicePointing | None:
     """Return how often the slice that tells most is marked: of several outputs by the last number of the first."""
     first = next(iter(test.examples.outputs))
-    scores, of = test.telling(first, -1), test.bags.of
-    rows = [np.flatnonzero(of == volume) for volume in np.flatnonzero(np.bincount(of, marked == 1))]
+    scores = test.telling(first, -1)
+    rows = [each for each in test.bags.rows if (marked[each] == 1).any()]
     if not rows:
         return None
     hits = np.array([marked[each[scores[each].argmax()]] == 1 for each in rows])
