@@ -70,20 +70,23 @@ def run(
     final = run_folder.choose(out, recipe.name, resume)
     if recipe.update.run:
         run_folder.choose(run_folder.rejected(final), recipe.name)
-    with run_folder.building(final, resume, log) as folder, deterministic():
+    result: Result | CrossValidation
+
+    def name() -> Path:
+        turned_down = isinstance(result, Result) and result.info.rejected
+        return run_folder.rejected(final) if turned_down else final
+
+    with run_folder.building(final, resume, log, name) as folder, deterministic():
         log = run_folder.logged(log, folder)
         begin(recipe, folder)
         data = prepare_run(recipe)
         page.write(data.audit, data.store, data.manifest, data.listed, folder)
-        result: Result | CrossValidation
         if recipe.data.folds:
             result = _cross_validate(recipe, data, folder, log, start)
         else:
             table = split(recipe, data.manifest, data.table)
             result, _ = _run_split(recipe, data, table, folder, log, start)
-    if isinstance(result, Result) and result.update and not result.update.record.accepted:
-        final = final.rename(run_folder.rejected(final))
-    return result, final
+    return result, name()
 
 
 def _cross_validate(
@@ -134,9 +137,7 @@ def _run_split(
     known = known_images(model, parts["train"], validation, recipe.seed)
     looked = look_of(validation.examples, fit.decoder, recipe.evaluation.operating_point, known)
     info = replace(_describe_model(recipe, manifest, fit.decoder, known, parts["train"]), validation=looked)
-    updated = (
-        judge(recipe, question, parts, manifest.source_name, test.examples, fit.decoder) if recipe.update.run else None
-    )
+    updated = judge(recipe, question, parts, manifest, test.examples, fit.decoder) if recipe.update.run else None
     if updated:
         info = replace(info, updated=(*updated.before, updated.record))
     tiles = tuple(_explained(model, test, recipe, question, fit, hidden))

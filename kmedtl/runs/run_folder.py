@@ -50,8 +50,13 @@ def rejected(folder: Path) -> Path:
 
 
 @contextlib.contextmanager
-def building(folder: Path, resume: bool = False, log: Callable[[str], None] = print) -> Iterator[Path]:
-    """Yield a folder to write into; it becomes `folder` at the end.
+def building(
+    folder: Path,
+    resume: bool = False,
+    log: Callable[[str], None] = print,
+    name: Callable[[], Path] | None = None,
+) -> Iterator[Path]:
+    """Yield a folder to write into; it becomes `folder` at the end, or what `name` says then.
 
     If the block fails it vanishes, unless it holds the state of a training: then it stays, and `log` receives how to go
     on. The state itself is not part of a finished run.
@@ -65,7 +70,7 @@ def building(folder: Path, resume: bool = False, log: Callable[[str], None] = pr
         try:
             with room_on(folder, "make room, or choose another --out"):
                 yield unfinished
-                unfinished.rename(folder)
+                folder = unfinished.rename(name() if name else folder)
         except BaseException:
             if not any(unfinished.rglob(STATE)):
                 shutil.rmtree(unfinished, ignore_errors=True)

@@ -53,7 +53,7 @@ def from_table(
         kept = [cells.get("split") != without for cells in table.rows]
         table = replace(table, rows=tuple(compress(table.rows, kept)), places=tuple(compress(table.places, kept)))
     given = "label" in table.columns or bool(table.findings or data.classes)
-    has_labels = labels == "needed" or (labels == "wanted" and given)
+    has_labels = labels in ("needed", "some") or (labels == "wanted" and given)
     findings, rows, label_notes = _labelled(table, data) if has_labels else ((), table.rows, [])
     finder = FileFinder(path, listing)
     files = _files(table, finder, data)

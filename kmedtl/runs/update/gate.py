@@ -30,6 +30,7 @@ class Change:
         before, after: of the run, and of the update.
         gain: after minus before, paired by image.
         above: what the gain is to exceed: minus the margin on the old test, 0 on the new one.
+        lent: classes that no new test image shows, for which those of the old test stand.
     """
 
     figure: str
@@ -38,10 +39,14 @@ class Change:
     after: Estimate
     gain: Estimate
     above: float
+    lent: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
-        """`shown` where the whole interval of the gain lies above the bound, `worse` where all of it lies below."""
+        """`shown` where the whole interval of the gain lies above the bound, `worse` where all of it lies below.
+
+        So a loss that is certain, but smaller than the margin, is `shown` to be one that was allowed.
+        """
         if self.gain.low > self.above:
             return "shown"
         return "worse" if self.gain.high < self.above else "not shown"
@@ -63,11 +68,21 @@ class Change:
         if math.isnan(gain.value + gain.low + gain.high):
             return f"{title(self.figure)}: {self.verdict}, as {self.images} images cannot tell it ({gain.method})"
         told = f"{title(self.figure)} {gain.value:+.4f} ({gain.low:+.4f} to {gain.high:+.4f})"
-        said = f"{told}, asked for above {asked}: {self.verdict}"
+        return "; ".join([f"{told}, asked for above {asked}: {self._found}", *self.notes])
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is to be known of a verdict before it is believed."""
+        fell = ("it fell, by less than was allowed",) if self.verdict == "shown" and self.gain.high < 0 else ()
+        strangers = f"no new image shows {', '.join(self.lent)}, so the old ones that do stand beside them: telling the"
+        return (*fell, f"{strangers} sources apart would gain as well") if self.lent else fell
+
+    @property
+    def _found(self) -> str:
         if self.verdict != "not shown":
-            return said
+            return self.verdict
         rest = f"about {self.needed} might do" if self.needed else "more of them would not do"
-        return f"{said} by {self.images} images, {rest}"
+        return f"not shown by {self.images} images, {rest}"
 
     def document(self) -> dict[str, Any]:
         """Return what metrics.json holds."""

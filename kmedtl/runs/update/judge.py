@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from kmedtl.data.manifest import Manifest
 from kmedtl.data.pipeline import Pipeline
 from kmedtl.edge import model_info
 from kmedtl.edge.adaptation.lineage import sha256
@@ -50,38 +51,34 @@ class Judged:
 
 
 def judge(
-    recipe: Recipe, question: Any, data: Mapping[str, Pipeline], source: str, test: Examples, decoder: Any
+    recipe: Recipe, question: Any, data: Mapping[str, Pipeline], manifest: Manifest, test: Examples, decoder: Any
 ) -> Judged:
     """Return what an update gained over its run on the run's test, and on the test of the new images.
 
     Args:
         data: of all splits.
-        source: what the new images are called.
+        manifest: of old and new images.
         test: what the update answered for the test images.
         decoder: what makes answers of that.
     """
     run = Path(recipe.update.run)
     info, task = model_info.read(run), task_of(recipe.task)
     theirs = answers_of(load_keras(run / MODEL, info), data["test"], recipe).examples
-    is_old = _is_of(run, data, "test")[data["test"].bags.first]
-    changes: dict[Part, Change] = {}
-    asked: tuple[tuple[Part, np.ndarray, float], ...] = (
-        ("old", is_old, -recipe.update.margin),
-        ("new", ~is_old, 0.0),
-    )
-    for part, rows, above in asked:
+    bounds, changes = {"old": -recipe.update.margin, "new": 0.0}, {}
+    for part, (rows, lent) in _parts(run, data["test"], manifest).items():
         ours, others = (examples.of(np.flatnonzero(rows)) for examples in (test, theirs))
-        found = task.figures(question, recipe.evaluation, ours, decoder)
+        after = task.figures(question, recipe.evaluation, ours, decoder)
         before = task.figures(question, recipe.evaluation, others, info.decoder)
-        name = found.headline
+        name = after.headline
         gain = task.gain(question, ours, [others], decoder, info.decoder)
-        changes[part] = Change(name, len(ours.ids), before.estimates[name], found.estimates[name], gain, above)
-    trained_on_old = _is_of(run, data, "train")
+        figures = before.estimates[name], after.estimates[name], gain
+        changes[part] = Change(name, len(ours.ids), *figures, bounds[part], lent)
+    trained_on_old = _is_of(run, data["train"], "train")
     record = UpdateRecord(
         parent=sha256(run / MODEL),
         run=run.name,
         date=datetime.now(UTC).date().isoformat(),
-        source=source,
+        source=manifest.source_name,
         images=int((~trained_on_old).sum()),
         replayed=int(trained_on_old.sum()),
         replay=recipe.update.replay,
@@ -92,6 +89,18 @@ def judge(
     return Judged(changes, record, info.updated)
 
 
-def _is_of(run: Path, data: Mapping[str, Pipeline], split: str) -> np.ndarray:
-    """Return which images of a split the run had there, bool (N,)."""
-    return data[split].table["id"].isin(ids_of(run, split)).to_numpy()
+def _parts(run: Path, test: Pipeline, manifest: Manifest) -> dict[Part, tuple[np.ndarray, tuple[str, ...]]]:
+    """Return which answers are of the run's own test and of that of new images, bool (N,), and what the latter borrows.
+
+    Classes that no new image shows are borrowed from the run's test, as hardly a figure is there without them.
+    """
+    first = test.bags.first
+    is_old = _is_of(run, test, "test")[first]
+    members = {name: rows[first] for name, rows in manifest.members(test.table).items()}
+    lent = {name: rows for name, rows in members.items() if not rows[~is_old].any() and rows.any()}
+    return {"old": (is_old, ()), "new": (np.logical_or.reduce([~is_old, *lent.values()]), tuple(lent))}
+
+
+def _is_of(run: Path, images: Pipeline, split: str) -> np.ndarray:
+    """Return which images the run had in a split, bool (N,)."""
+    return images.table["id"].isin(ids_of(run, split)).to_numpy()
