@@ -51,7 +51,7 @@ def with_images_of(
     if fresh.empty:
         raise UserError(f"{new.source}: {run} has all of its images already; nothing is left to learn from.")
     together = pd.concat([fresh, old.table], ignore_index=True)
-    texts = together.select_dtypes(object).columns
+    texts = together.select_dtypes(exclude=["number", "bool"]).columns
     return replace(
         new,
         table=together.fillna(dict.fromkeys(texts, "")),  # a column that one of them lacks
@@ -128,7 +128,7 @@ def _told(run: Path, fresh: pd.DataFrame, old: Manifest, new: Manifest) -> Itera
 
 def _of_run(run: Path, recipe: Recipe, labels: Labels) -> Manifest:
     """Return the run's own images as its manifest lists them; without those of training where they are not replayed."""
-    data = replace(recipe.data, source=str(run / TABLE), labels="", columns={}, limit=None)
+    data = replace(recipe.data, source=str(run / TABLE), labels="", columns={}, patient_pattern="", limit=None)
     without = "" if recipe.update.replay == "images" else "train"
     return from_table(run / TABLE, data, labels=labels, without=without)
 
