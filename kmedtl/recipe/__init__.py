@@ -248,7 +248,8 @@ def _check_update(recipe: Recipe) -> None:
     if not recipe.update.run:
         return
     beside = "beside update.run"
-    expect(recipe.schedule == "stages", "schedule", f"stages {beside}", recipe.schedule)
+    goes_on = recipe.schedule in ("stages", "untrained")  # what begins anew forgets the weights
+    expect(goes_on, "schedule", f"stages {beside}", recipe.schedule)
     expect(recipe.data.folds == 0, "data.folds", f"0 {beside}: the run's patients keep their split", recipe.data.folds)
     expect(recipe.data.patch == 0, "data.patch", f"0 {beside}", recipe.data.patch)
     expect(not recipe.tabular, "tabular", f"no fields {beside}", list(recipe.tabular))

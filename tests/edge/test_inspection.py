@@ -49,7 +49,7 @@ def test_a_file_without_metadata_is_refused(main, bare_model, capsys):
 def test_updates_and_what_their_gate_found_are_told(main, model, info, tmp_path, capsys):
     first = UpdateRecord("a" * 64, "RUN", "2026-11-27", "north", 90, 300, "images", "AUC kept", "AUC rose", True)
     second = replace(first, parent="b" * 64, run="SECOND", replayed=0, replay="none", new="AUC fell", accepted=False)
-    path = shutil.copy(model, tmp_path / "model.tflite")
+    path = shutil.copy(model, tmp_path / "updated.tflite")
     model_info.attach(replace(info, updated=(first, second)), path)
     assert main(["inspect", str(path)]) == 0
     text = capsys.readouterr().out
