@@ -45,6 +45,8 @@ from kmedtl.runs.resume import begin
 from kmedtl.runs.slices import slices_of
 from kmedtl.runs.tracking import log_result
 from kmedtl.runs.train import train
+from kmedtl.runs.update.images import split
+from kmedtl.runs.update.judge import judge
 from kmedtl.runs.views import views_of
 from kmedtl.tasks import task_of
 from kmedtl.tasks.look import look_of
@@ -57,7 +59,7 @@ def run(
     """Carry out a recipe; return what it found and the run folder.
 
     Args:
-        out: the folder to make; None: a new one under `saved_models/`.
+        out: the folder to make; None: a new one under `saved_models/`. That of a rejected update gets another name.
         log: receives what a person reads, a few lines at a time.
         resume: go on with a run that stopped or was killed, after its last epoch; without `out`: with the youngest one
             of the recipe. It ends with the predictions that it would have ended with.
@@ -67,18 +69,25 @@ def run(
     """
     start = Start(now(), resume)
     final = run_folder.choose(out, recipe.name, resume)
-    with run_folder.building(final, resume, log) as folder, deterministic():
+    if recipe.update.run:
+        run_folder.choose(run_folder.rejected(final), recipe.name)
+    result: Result | CrossValidation
+
+    def name() -> Path:
+        turned_down = isinstance(result, Result) and result.info.rejected
+        return run_folder.rejected(final) if turned_down else final
+
+    with run_folder.building(final, resume, log, name) as folder, deterministic():
         log = run_folder.logged(log, folder)
         begin(recipe, folder)
         data = prepare_run(recipe)
         page.write(data.audit, data.store, data.manifest, data.listed, folder)
-        result: Result | CrossValidation
         if recipe.data.folds:
             result = _cross_validate(recipe, data, folder, log, start)
         else:
-            table = splits.split(data.manifest, data.table, recipe.data.validation, recipe.data.test, recipe.seed)
+            table = split(recipe, data.manifest, data.table)
             result, _ = _run_split(recipe, data, table, folder, log, start)
-    return result, final
+    return result, name()
 
 
 def _cross_validate(
@@ -129,6 +138,9 @@ def _run_split(
     known = known_images(model, parts["train"], validation, recipe.seed)
     looked = look_of(validation.examples, fit.decoder, recipe.evaluation.operating_point, known)
     info = replace(_describe_model(recipe, manifest, fit.decoder, known, parts["train"]), validation=looked)
+    updated = judge(recipe, question, parts, manifest, test.examples, fit.decoder) if recipe.update.run else None
+    if updated:
+        info = replace(info, updated=(*updated.before, updated.record))
     tiles = tuple(_explained(model, test, recipe, question, fit, hidden))
     subject = _trained_model(joined, info, recipe, question, fit, evaluation, parts["train"], given)
     result = Result(
@@ -148,6 +160,7 @@ def _run_split(
         environment=environment(start),
         audit_page=audit_page,
         alone=alone,
+        update=updated,
         slices=slices_of(test, tiles, recipe.data.reading),
         views=views_of(test, recipe, question, fit),
         ablation=ablation(joined, recipe, question, parts, {name: one.examples for name, one in answers.items()}, fit),

@@ -67,5 +67,5 @@ def check_recipe(recipe: Recipe) -> None:
     weights = recipe.backbone.weights
     if weights not in ("imagenet", "random") and not expanded(weights).exists():
         raise UserError(f"backbone.weights: {weights}: no such file; expected imagenet, random or a weights file.")
-    for run in (*recipe.soup, *([recipe.distill] if recipe.distill else [])):
+    for run in (*recipe.soup, *filter(None, (recipe.distill, recipe.update.run))):
         check_run(expanded(run))

@@ -56,6 +56,8 @@ def _ways_out(audit: Audit, recipe: Recipe) -> Iterator[str]:
 
 
 def _next_steps(found: Result | CrossValidation, folder: Path) -> list[str]:
+    if isinstance(found, Result) and found.info.rejected:
+        return []
     single = folder / "fold-1" if isinstance(found, CrossValidation) else folder  # folds have a model each
     run, model = shlex.quote(str(folder)), shlex.quote(str(single))
     return [

@@ -11,8 +11,8 @@ from kmedtl.commands.parser import Parser
 # Each is a module of `kmedtl.commands` with `HELP`, `add_options` and `command`; in the order of the help.
 COMMANDS = (
     "run", "new", "show", "search", "lr-find", "audit", "manifest", "store", "predict", "inspect", "shift",
-    "validate", "adapt", "drift", "compare", "ensemble", "evaluate", "export", "report", "recipes", "backbones",
-    "weights", "doctor", "completion",
+    "validate", "adapt", "update", "drift", "compare", "ensemble", "evaluate", "export", "report", "recipes",
+    "backbones", "weights", "doctor", "completion",
 )  # fmt: skip
 
 

@@ -18,8 +18,9 @@ from kmedtl.images.read_image import FORMAT_NAMES
 from kmedtl.recipe.data import last_part
 
 SPLITS = ("train", "val", "test")
-# What becomes of labels: classes that there must be; classes where there are any; texts that nobody asks for.
-Labels = Literal["needed", "wanted", "unasked"]
+# What becomes of labels: classes that each have an image; classes, of which some may have none; classes where there are
+# any; texts that nobody asks for.
+Labels = Literal["needed", "some", "wanted", "unasked"]
 BLANK = ("", "nan", "none", "na", "n/a", "<na>", "unknown")  # cells in which nothing is known
 TEXTS = ("split", "mask", "site", "frame", "volume", "examination")  # columns that are "" where nothing is known
 SIZES = ("file_width", "file_height")  # of a file's image, in pixels
@@ -110,7 +111,7 @@ def from_rows(
         classes: the wanted class names in order; empty: those found, in alphabetical order.
 
     Raises:
-        UserError: no rows, one class only, an unknown class or split, a file or id twice, a name that is not UTF-8.
+        UserError: no rows, an unknown class or split, a file or id twice, a name that is not UTF-8.
     """
     if not rows:
         raise UserError(f"{source}: no labelled images found; expected {FORMAT_NAMES} files.")
@@ -125,7 +126,7 @@ def from_rows(
         table["stratum"] = _rarest(table[list(classes)])
     else:
         classes = tuple(classes) or _in_order(set(table["label"]))
-        _check_classes(table, classes, source)
+        _check_labels(table, classes, source)
         table["label"] = table["label"].map(classes.index).astype("int64")
         table["stratum"] = table["label"]
     table["patient"] = table["patient"].astype(str)
@@ -206,6 +207,20 @@ def check_classes(wanted: Sequence[str], found: Collection[str], source: str) ->
             raise UserError(f"{source}: no image of the class '{name}'. {nearest(name, found)} Correct data.classes.")
 
 
+def check_every_class(manifest: Manifest) -> None:
+    """Refuse images that exclude each other and are all of one class, or none of one of the classes.
+
+    Raises:
+        UserError: the class.
+    """
+    if manifest.multi_label:
+        return
+    found = [name for name, rows in manifest.members(manifest.table).items() if rows.any()]
+    if len(found) < 2:
+        raise UserError(f"{manifest.source}: found only the class '{found[0]}'; a classifier needs at least two.")
+    check_classes(manifest.classes, found, manifest.source)
+
+
 def _check_columns(table: pd.DataFrame, source: str) -> None:
     for split in set(table["split"]) - {"", *SPLITS}:
         raise UserError(f"{source}: unknown split '{split}'; expected {', '.join(SPLITS)} or nothing.")
@@ -237,18 +252,14 @@ def _check_files(table: pd.DataFrame, source: str) -> None:
             raise UserError(f"{source}: {table.loc[twice, 'id'].iloc[0]}: its file or id is in two rows; remove one.")
 
 
-def _check_classes(table: pd.DataFrame, classes: tuple[str, ...], source: str) -> None:
-    found = sorted(set(table["label"]))
-    for label in found:
+def _check_labels(table: pd.DataFrame, classes: tuple[str, ...], source: str) -> None:
+    for label in sorted(set(table["label"])):
         if label not in classes:
             where = table.loc[table["label"] == label, "id"].iloc[0]
             raise UserError(
                 f"{source}: {where} has the label '{label}', which is not one of the classes. "
                 f"{nearest(label, classes)} Correct the label, or set data.classes, to [] for all that there are."
             )
-    if len(found) < 2:
-        raise UserError(f"{source}: found only the class '{found[0]}'; a classifier needs at least two.")
-    check_classes(classes, found, source)
 
 
 def _rarest(targets: pd.DataFrame) -> np.ndarray:

@@ -42,6 +42,25 @@ def split(manifest: Manifest, table: pd.DataFrame, validation: float, test: floa
     return table
 
 
+def split_added(manifest: Manifest, table: pd.DataFrame, validation: float, test: float, seed: int) -> pd.DataFrame:
+    """Return `table` with the column `split` filled where images without one were added to images with one.
+
+    Who has images of both kinds, or shares an image with such a patient, keeps the split that is given; the others are
+    divided as `split` does.
+
+    Raises:
+        UserError: too few patients of a class.
+    """
+    given = table["split"].mask(table["split"] == "")
+    filled = given.fillna(given.groupby(groups(table)).transform("first"))
+    free = filled.isna()
+    if free.any():
+        filled[free] = _divide(table[free], {"test": test, "val": validation}, seed)
+    table = table.assign(split=filled)
+    _check(manifest, table)
+    return table
+
+
 def folds(
     manifest: Manifest, table: pd.DataFrame, by: int | Literal["site"], validation: float, seed: int
 ) -> Iterator[tuple[str, pd.DataFrame]]:

@@ -22,6 +22,7 @@ def lines(path: Path, info: ModelInfo) -> Iterator[str]:
     yield from _told("Knows", [f"it {known} images that are unlike those it was trained on"])
     yield from _told("Measured", _measured(info))
     yield from _told("Was made", _was_made(info))
+    yield from _told("Updated", [text for one in info.updated for text in (str(one), one.reason)])
     yield from _told("Adapted", [str(one) for one in info.adapted])
     yield from _told("Meant for", [info.intended_use])
 

@@ -24,6 +24,7 @@ from kmedtl.edge.out_of_distribution import OutOfDistribution
 from kmedtl.edge.pooling import Pooling
 from kmedtl.edge.tasks import Decoder, edge_task_of
 from kmedtl.edge.tasks.task import EdgeTask
+from kmedtl.edge.updates import UpdateRecord
 from kmedtl.errors import UserError, expect
 from kmedtl.images.reading import Aspect, Reading, Window
 
@@ -65,6 +66,7 @@ class ModelInfo:
             `kmedtl.edge.pooling.contributions` takes them; empty: each image or volume is answered by itself.
         validation: how validation looked to this file, which tells another hospital's images; None: nothing tells them.
         adapted: what `kmedtl adapt` did, the latest last; empty: the decoder is as validation chose it.
+        updated: what `kmedtl update` did, the latest last; empty: the training began with no run.
 
     Raises:
         UserError: a value that no model has, or values that contradict each other.
@@ -98,6 +100,7 @@ class ModelInfo:
     views: tuple[str, ...] = ()
     validation: Reference | None = None
     adapted: tuple[Adaptation, ...] = ()
+    updated: tuple[UpdateRecord, ...] = ()
 
     def __post_init__(self) -> None:
         expect(1 <= self.size <= LARGEST_SIZE, "size", f"1 to {LARGEST_SIZE} pixels", self.size)
@@ -114,6 +117,11 @@ class ModelInfo:
         for name, figure in self.metrics.items():
             sound = len(figure) == 3 and all(map(math.isfinite, figure))
             expect(sound, f"metrics.{name}", "a figure and the two ends of its interval", figure)
+
+    @property
+    def rejected(self) -> str:
+        """Why the last update was not accepted; empty: it was, or there was none."""
+        return self.updated[-1].reason if self.updated and not self.updated[-1].accepted else ""
 
     @property
     def task(self) -> EdgeTask:

@@ -63,6 +63,8 @@ def answer(model: Model, options: argparse.Namespace) -> int:
             for text in WRITERS[options.format](predictions, model.info):
                 write(text)
     _tell_where(options, answered)
+    if model.info and model.info.rejected:
+        print(f"A REJECTED update, use the run that it was made of: {shown(model.info.rejected)}", file=sys.stderr)
     if model.info and model.info.synthetic:
         print("Trained on synthetic images: the answers say nothing about patients.", file=sys.stderr)
     return 2 if any(prediction.error for prediction in answered) else 0

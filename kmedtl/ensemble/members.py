@@ -116,7 +116,8 @@ def trained_on(folder: Path) -> frozenset[str]:
             f"{folder}: expected a run folder whose manifest.csv says who it was trained on; it cannot be read."
         ) from None
     votes, recipe = read_votes(folder), recipes.read(folder / "recipe.yaml")
-    taught_by = [*(votes["members"] if votes else ()), *recipe.soup, *([recipe.distill] if recipe.distill else [])]
+    began_with = filter(None, (recipe.distill, recipe.update.run))
+    taught_by = {*(votes["members"] if votes else ()), *recipe.soup, *began_with}
     own = frozenset(map(pseudonym, table.loc[table["split"] == "train", "patient"].unique()))
     return own.union(*(trained_on(Path(other)) for other in taught_by))
 

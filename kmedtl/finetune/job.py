@@ -27,6 +27,7 @@ class TrainingJob:
         seed: an epoch's order and augmentation follow from it and from the epoch's number alone.
         task, question: what is asked of an image, which decides losses and figures.
         distilled: the targets of `train` hold a teacher's answers behind the labels, as the task's losses take them.
+        goes_on: the head was trained before, so L2-SP holds it as well.
         log: receives what a person should know, such as a stage that does not fit the cache.
         after_epoch: called with each epoch when it is done, and its number counted over all stages.
         while_gaining: a further stage trains only where the one before it gained more on validation than its noise, and
@@ -43,6 +44,7 @@ class TrainingJob:
     task: Task
     question: Any
     distilled: bool = False
+    goes_on: bool = False
     log: Callable[[str], None] = print
     after_epoch: Callable[[Epoch, int], None] = lambda epoch, number: None
     while_gaining: bool = False

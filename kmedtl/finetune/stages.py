@@ -149,7 +149,7 @@ def _run_stage(job: TrainingJob, state: Checkpoint, planned: Plan, source: Sourc
     stage, trainer = state.stage, source.trainer
     _compile(job, trainer, stage, optimizer(stage, stage.epochs * source.steps, trainer, job.blocks))
     average = MovingAverage(trainer, stage.ema)
-    with pulled_to_start(_kernels_of_backbone(job, trainer) if stage.l2_sp else [], stage.l2_sp):
+    with pulled_to_start(_held(job, trainer) if stage.l2_sp else [], stage.l2_sp):
         state.restore(job.model, trainer, average)
         while state.epochs < stage.epochs and not _is_exhausted(job, state):
             _run_epoch(job, state, source, average)
@@ -267,6 +267,7 @@ def _reseed(trainer: keras.Model, seed: int) -> None:
         variable.assign([seed, number])
 
 
-def _kernels_of_backbone(job: TrainingJob, trainer: keras.Model) -> list[keras.Variable]:
-    """Return what L2-SP holds; the head has no start worth keeping."""
-    return [kernel for kernels in trainable_kernels(trainer, job.blocks[:-1]).values() for kernel in kernels]
+def _held(job: TrainingJob, trainer: keras.Model) -> list[keras.Variable]:
+    """Return the kernels that L2-SP holds; a new head has no start worth keeping."""
+    blocks = job.blocks if job.goes_on else job.blocks[:-1]
+    return [kernel for kernels in trainable_kernels(trainer, blocks).values() for kernel in kernels]

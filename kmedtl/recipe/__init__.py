@@ -19,6 +19,7 @@ from kmedtl.recipe.rule import parse_rule
 from kmedtl.recipe.search import Search
 from kmedtl.recipe.stage import Stage, Training
 from kmedtl.recipe.task import Classification, Multi, Ordinal, Regression, Segmentation, Task
+from kmedtl.recipe.update import Update
 
 __all__ = [
     "CLASSIFIERS",
@@ -34,7 +35,7 @@ __all__ = [
     "Ordinal",
     "Recipe",
 ]
-__all__ += ["Regression", "Search", "Segmentation", "Stage", "Task", "Training", "read", "write"]
+__all__ += ["Regression", "Search", "Segmentation", "Stage", "Task", "Training", "Update", "read", "write"]
 
 Schedule = Literal[
     "stages", "auto", "linear_probe", "lp_ft", "gradual", "full", "surgical_first", "bit_hyperrule",
@@ -162,6 +163,7 @@ class Recipe:
             of the image, in training already (FiLM: Perez et al., 2018).
         distill: a run folder, of a model or of an ensemble, whose answers to the training images are learned beside the
             labels; see `training.soft_share`. Empty: labels alone.
+        update: of which finished run this one is the update; of none by default.
         seed: of split, order, augmentation and initial weights.
     """
 
@@ -178,6 +180,7 @@ class Recipe:
     search: Search = field(default_factory=Search)
     soup: tuple[str, ...] = ()
     distill: str = ""
+    update: Update = field(default_factory=Update)
     tabular: Mapping[str, Literal["number", "category"]] = field(default_factory=dict)
     fusion: Fusion = "late"
     seed: int = 7
@@ -204,6 +207,7 @@ class Recipe:
         expect(not (self.data.patch and self.distill), "distill", taught, self.distill)
         names = [stage.name for stage in self.stages]
         expect(len(set(names)) == len(names), "stages", "a name of its own for each", names)
+        _check_update(self)
         expect(0 <= self.seed < 2**31, "seed", "a whole number from 0 to 2^31 - 1", self.seed)
 
 
@@ -239,6 +243,18 @@ def _check_tabular(recipe: Recipe) -> None:
             expect(stage.mix == "none", f"stage {stage.name}: mix", "none beside fusion=gated", stage.mix)
 
 
+def _check_update(recipe: Recipe) -> None:
+    """Refuse what cannot go on from the weights of a finished run, or be judged beside it."""
+    if not recipe.update.run:
+        return
+    beside = "beside update.run"
+    goes_on = recipe.schedule in ("stages", "untrained")  # what begins anew forgets the weights
+    expect(goes_on, "schedule", f"stages {beside}", recipe.schedule)
+    expect(recipe.data.folds == 0, "data.folds", f"0 {beside}: the run's patients keep their split", recipe.data.folds)
+    expect(recipe.data.patch == 0, "data.patch", f"0 {beside}", recipe.data.patch)
+    expect(not recipe.tabular, "tabular", f"no fields {beside}", list(recipe.tabular))
+
+
 def without_folders(recipe: Recipe) -> Recipe:
     """Return the recipe for a page that others read: of each path the last part alone."""
     return replace(
@@ -247,6 +263,7 @@ def without_folders(recipe: Recipe) -> Recipe:
         backbone=replace(recipe.backbone, weights=last_part(recipe.backbone.weights)),
         soup=tuple(map(last_part, recipe.soup)),
         distill=last_part(recipe.distill),
+        update=replace(recipe.update, run=last_part(recipe.update.run)),
     )
 
 

@@ -27,8 +27,9 @@ class Stage:
         layer_decay: each block's rate is that of the block behind it times this, the head's is `lr`; 1: one rate for
             all (Bao et al., BEiT, 2022, appendix; Howard & Ruder, ULMFiT, 2018, section 3.2).
         clip_norm: bound on the norm of a block's gradient (of all together where `layer_decay` is 1); 0: none.
-        l2_sp: strength λ of λ‖w − w₀‖² on the backbone's kernels, w₀ being those the stage starts from, which shrinks
-            towards what was learned before instead of towards 0 (Li et al., L2-SP, 2018, equation 3).
+        l2_sp: strength λ of λ‖w − w₀‖² on the backbone's kernels (in an update, on the head's too), w₀ being those the
+            stage starts from, which shrinks towards what was learned before instead of towards 0 (Li et al., L2-SP,
+            2018, equation 3).
         ema: decay of the moving average of the weights, by the step, which is validated and kept instead of the
             weights themselves (Polyak & Juditsky 1992); 0: none, else such as 0.99.
         interpolate: after the stage, weights (1 − α)·start + α·tuned are validated for each of these α, and the best is

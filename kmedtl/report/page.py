@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 NAME = "report.html"
 SHARES = {"flips": 1, "pixels_changed": 2}  # figures of drift that are shares → decimals of a percentage
 BEFORE = (Section("summary", "Summary"), Section("data", "Data and audit"), Section("training", "Training"))
+UPDATE = Section("update", "The update")  # of a run that began with another
 FIELDS = Section("fields", "Image and fields")  # of models that take any
 VIEWS = Section("views", "What each view adds")  # of models that answer examinations
 SLICES = Section("slices", "Slices along the axis")  # of models that answer volumes
@@ -84,7 +85,7 @@ def write(result: Result, folder: Path) -> None:
         fragments=[_fragment(*part, addresses, words) for part in parts.of_tasks],
         at="",
         of="",
-        contents=[*BEFORE, *parts.sections, *more, *AFTER],
+        contents=[*BEFORE[:1], *([UPDATE] if result.update else []), *BEFORE[1:], *parts.sections, *more, *AFTER],
         asked=", ".join(result.manifest.classes) or task.edge.in_words(result.fit.decoder)[0][1],
         validated=title(next(iter(headline)).removeprefix("val_")),
         pictures=addresses,

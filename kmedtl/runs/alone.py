@@ -52,13 +52,15 @@ def ask_alone(
     folder: Path,
     log: Callable[[str], None],
 ) -> dict[str, Alone]:
-    """Return what each of several tasks reaches alone, by the same stages on the same images; {} of one task.
+    """Return what each of several tasks reaches alone, by the same stages on the same images; {} of one, or an update.
 
     Args:
         data: of all splits, with the targets of all tasks.
         test, fit: what the network that was asked together answered, and what validation chose for it.
         folder: of the run; the training of each has a folder in it.
     """
+    if recipe.update.run:  # whose run was trained together
+        return {}
     found = {}
     for name, part in task_of(recipe.task).apart(recipe, question).items():
         log(f"\n{name}, asked alone")

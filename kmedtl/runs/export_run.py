@@ -11,7 +11,6 @@ import keras
 import numpy as np
 import pandas as pd
 
-from kmedtl.data import sources
 from kmedtl.data.bags import bags_of, name_of_bag
 from kmedtl.data.manifest import Manifest
 from kmedtl.data.tabular import encoded
@@ -31,14 +30,14 @@ from kmedtl.images.decode import decode_all
 from kmedtl.images.reading import Reading
 from kmedtl.report.page import drift_cell
 from kmedtl.runs.fusion import FUSIONS
-from kmedtl.runs.prepare import ask, labels_of
+from kmedtl.runs.prepare import ask, labels_of, loader_of
 from kmedtl.runs.reopen import FinishedRun
+from kmedtl.runs.run_folder import REJECTED
 from kmedtl.system.progress import progress
 from kmedtl.system.text_tables import aligned
 from kmedtl.system.titles import title
 from kmedtl.tasks.task import Fit
 
-REJECTED = ".rejected"
 THREADS = (1, 2)
 TABLE, METRICS = "parity.json", "metrics.json"
 
@@ -70,7 +69,7 @@ def export_run(run: FinishedRun, formats: Sequence[str], folder: Path, log: Call
         UserError: a source without the run's images, a model that does not load.
     """
     data = run.recipe.data
-    _, manifest = ask(run.recipe, sources.load(data, run.recipe.seed, labels_of(run.recipe.task)))
+    _, manifest = ask(run.recipe, loader_of(run.recipe)(data, run.recipe.seed, labels_of(run.recipe.task)))
     listed = read_csv(run.folder / "manifest.csv", keep_default_na=False, dtype=str)
     files = manifest.table.set_index("id")
     training = files.loc[files.index.intersection(pd.Index(listed.loc[listed["split"] == "train", "id"]))]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -25,11 +26,14 @@ from kmedtl.ensemble.teacher import check_teacher
 from kmedtl.errors import UserError
 from kmedtl.recipe import Backbone, Data, Recipe
 from kmedtl.runs.train import check_network
+from kmedtl.runs.update.images import pictures_of_run, with_images_of
+from kmedtl.runs.update.start import as_asked_before, check_update
 from kmedtl.runs.volumes import check_settings, pooling_of, without_background
 from kmedtl.statistics.groups import check_columns
 from kmedtl.tasks import needs_labels, task_of
 from kmedtl.tasks.task import KnownTargets
 
+Loader = Callable[[Data, int, Labels], Manifest]
 SHOWN = 3  # pairs of images that a message names
 
 
@@ -69,6 +73,8 @@ def prepare_run(recipe: Recipe) -> Prepared:
     check_network(recipe)
     if recipe.distill:
         check_teacher(recipe)
+    if recipe.update.run:
+        check_update(recipe)
     data = prepare_recipe(recipe)
     refuse(data, recipe)
     if recipe.distill:
@@ -110,7 +116,10 @@ def prepare_images(recipe: Recipe, check: Callable[[Any, Manifest], None] = lamb
         check(question, usable)
         return question, usable
 
-    found = prepare(recipe.data, recipe.seed, labels_of(recipe.task), checked, recipe.tabular)
+    look = partial(prepare, recipe.data, recipe.seed, labels_of(recipe.task), checked, recipe.tabular)
+    found = look(loader_of(recipe))
+    if recipe.update.run and (known := pictures_of_run(recipe, found.listed)):
+        found = look(partial(with_images_of, recipe, known=known))
     return _with_seen_slices(found, recipe)
 
 
@@ -128,7 +137,8 @@ def ask(recipe: Recipe, manifest: Manifest) -> tuple[Any, Manifest]:
     """
     check_settings(recipe, manifest.table)
     known = with_columns(manifest, recipe.tabular, [getattr(recipe.task, "target", "")])
-    return task_of(recipe.task).ask(recipe.task, recipe.data, known)
+    question, usable = task_of(recipe.task).ask(recipe.task, recipe.data, known)
+    return (as_asked_before(recipe, question) if recipe.update.run else question), usable
 
 
 def look(recipe: Recipe) -> Prepared:
@@ -149,7 +159,8 @@ def look(recipe: Recipe) -> Prepared:
         except UserError as error:
             return None, replace(manifest, notes=(_refused(error, manifest), *manifest.notes))
 
-    found = prepare(data, recipe.seed, "wanted" if labelled else "unasked", asked, recipe.tabular)
+    labels: Labels = "wanted" if labelled else "unasked"
+    found = prepare(data, recipe.seed, labels, asked, recipe.tabular, loader_of(recipe))
     try:
         return with_targets(_with_seen_slices(found, recipe), recipe) if found.question else found
     except UserError as error:
@@ -159,6 +170,11 @@ def look(recipe: Recipe) -> Prepared:
 
 def _refused(error: UserError, manifest: Manifest) -> str:
     return f"A run refuses this: {str(error).replace(manifest.source, manifest.source_name)}"
+
+
+def loader_of(recipe: Recipe) -> Loader:
+    """Return what lists a recipe's images: those of its source and, of an update, those of its run as well."""
+    return partial(with_images_of, recipe) if recipe.update.run else sources.load
 
 
 def labels_of(settings: Any) -> Labels:
@@ -186,6 +202,7 @@ def prepare(
     labels: Labels = "needed",
     ask: Callable[[Manifest], tuple[Any, Manifest]] = lambda manifest: (None, manifest),
     tabular: Mapping[str, str] = MappingProxyType({}),
+    load: Loader = sources.load,
 ) -> Prepared:
     """List, decode and audit what a recipe's `data` asks for.
 
@@ -193,11 +210,12 @@ def prepare(
         labels: as of `kmedtl.data.sources.load`.
         ask: returns what is asked of the images, and those that can answer it.
         tabular: the recipe's fields, which the audit looks at as far as there are such columns.
+        load: lists the images of `data`.
 
     Raises:
         UserError: a source that cannot be used; leakage is reported, not refused.
     """
-    question, manifest = ask(sources.load(data, seed, labels))
+    question, manifest = ask(load(data, seed, labels))
     images = store.prepare(manifest.table, data.reading)
     audited, table = audit(manifest, images, data.max_unreadable, seed, data.same_patients, data.aspect, tabular)
     facts = images.facts[["id", "width", "height", "mode", "bits"]]

@@ -28,6 +28,7 @@ from kmedtl.runs.ablation import Ablation
 from kmedtl.runs.alone import Alone
 from kmedtl.runs.environment import when
 from kmedtl.runs.slices import SliceAnswers
+from kmedtl.runs.update.judge import Judged
 from kmedtl.runs.views import ViewAblation
 from kmedtl.statistics.confidence import Estimate, wilson
 from kmedtl.system.printable import shown
@@ -59,6 +60,7 @@ class Result:
         environment: of `kmedtl.runs.environment.environment`.
         audit_page: where the audit is, seen from the report.
         alone: of several tasks: name → what it reaches alone.
+        update: what an update gained over its run; None: it is none.
         ablation: what image and fields reach without each other; None: there were no fields.
         slices: what the slices of the test's volumes say; None: images were answered.
         views: what each view of the test's examinations adds; None: images were answered by themselves.
@@ -81,6 +83,7 @@ class Result:
     arrays: Arrays = field(default_factory=dict)
     alone: Mapping[str, Alone] = field(default_factory=dict)
     ablation: Ablation | None = None
+    update: Judged | None = None
     slices: SliceAnswers | None = None
     views: ViewAblation | None = None
 
@@ -130,6 +133,7 @@ def summary(result: Result, folder: Path) -> str:
         *(result.views.lines() if result.views else ()),
         *(result.slices.lines() if result.slices else ()),
         f"  Flagged as unlike the training images: {result.unlike_training}",
+        *(["", *result.update.lines] if result.update else []),
         "",
         *aligned(
             [
@@ -170,6 +174,7 @@ def _metrics(result: Result) -> dict[str, Any]:
         "headline": result.evaluation.headline,
         **result.task.document(result.fit, result.evaluation),
         **({"alone": {name: one.document() for name, one in result.alone.items()}} if result.alone else {}),
+        **({"update": result.update.document()} if result.update else {}),
         **({"tabular": result.ablation.document()} if result.ablation else {}),
         **({"views": result.views.document()} if result.views else {}),
         **({"slices": result.slices.document()} if result.slices else {}),

@@ -18,6 +18,7 @@ from kmedtl.system.disk import room_on
 from kmedtl.system.locks import try_lock
 
 LOCK = "lock"
+REJECTED = ".rejected"  # behind the name of an update that is not accepted
 OUTPUT = "output.log"  # what a run says
 
 
@@ -43,9 +44,19 @@ def choose(out: str | Path | None, recipe: str, resume: bool = False) -> Path:
     return folder
 
 
+def rejected(folder: Path) -> Path:
+    """Return what an update's folder is called where the update is not accepted, so that nobody takes it for one."""
+    return folder.with_name(f"{folder.name}{REJECTED}")
+
+
 @contextlib.contextmanager
-def building(folder: Path, resume: bool = False, log: Callable[[str], None] = print) -> Iterator[Path]:
-    """Yield a folder to write into; it becomes `folder` at the end.
+def building(
+    folder: Path,
+    resume: bool = False,
+    log: Callable[[str], None] = print,
+    name: Callable[[], Path] | None = None,
+) -> Iterator[Path]:
+    """Yield a folder to write into; it becomes `folder` at the end, or what `name` says then.
 
     If the block fails it vanishes, unless it holds the state of a training: then it stays, and `log` receives how to go
     on. The state itself is not part of a finished run.
@@ -59,7 +70,7 @@ def building(folder: Path, resume: bool = False, log: Callable[[str], None] = pr
         try:
             with room_on(folder, "make room, or choose another --out"):
                 yield unfinished
-                unfinished.rename(folder)
+                folder = unfinished.rename(name() if name else folder)
         except BaseException:
             if not any(unfinished.rglob(STATE)):
                 shutil.rmtree(unfinished, ignore_errors=True)

@@ -28,6 +28,7 @@ from kmedtl.heads.build import build_model
 from kmedtl.recipe import CLASSIFIERS, SOUPS, Recipe, Stage
 from kmedtl.runs.fusion import in_training
 from kmedtl.runs.tracking import tracking
+from kmedtl.runs.update.start import begin_with_run
 from kmedtl.tasks import task_of
 
 
@@ -52,7 +53,9 @@ def train(
     with devices(recipe.training), tracking(recipe, folder) as after_epoch:
         learned, parts = on_patches(recipe, data, log)
         model, blocks = build(learned, question, fields)
-        if recipe.head.standardise:
+        if recipe.update.run:
+            begin_with_run(model, recipe)
+        elif recipe.head.standardise:
             set_trainable(model, blocks, HEAD)
             adapt(model, blocks[-1:], parts["train"])
         planned = plan_stages(learned, len(parts["train"].table), blocks, log)
@@ -109,6 +112,7 @@ def training_job(
         task_of(recipe.task),
         question,
         distilled=bool(recipe.distill),
+        goes_on=bool(recipe.update.run),
         log=log,
         while_gaining=recipe.schedule == AUTO,
     )

@@ -24,13 +24,14 @@ from kmedtl.ensemble.members import trained_on
 from kmedtl.errors import UserError, nearest
 from kmedtl.explain.overlay import jpeg
 from kmedtl.export.runtimes import open_runtime
-from kmedtl.recipe import Recipe
+from kmedtl.recipe import Recipe, Update
 from kmedtl.runs.prepare import Prepared, prepare_images
 from kmedtl.runs.reopen import FinishedRun
 from kmedtl.statistics.confidence import Estimate, wilson
 from kmedtl.statistics.difference import difference
 from kmedtl.statistics.groups import check_columns
 from kmedtl.system.progress import progress
+from kmedtl.tasks.saved_run import SavedRun
 from kmedtl.tasks.task import Examples
 
 FEWEST = 10  # images of a group that is judged by itself
@@ -133,7 +134,7 @@ def validate(
         if name not in there:
             raise UserError(f"--at-least {name}: no such figure. {nearest(name, there)}")
     early = same_patients and not limit
-    prepared = _prepared(run, settings(_recipe_for(run, source)), early)
+    prepared = _prepared(run, settings(recipe_for(run, source)), early)
     table = splits.limit(prepared.table, limit, run.recipe.seed) if limit else prepared.table
     if same_patients and not early:
         _refuse_seen(run, source, table)
@@ -192,14 +193,14 @@ def _figure(here: Estimate, own: Estimate) -> Figure:
     return Figure(own, here, difference(here, own))
 
 
-def _recipe_for(run: FinishedRun, source: str) -> Recipe:
+def recipe_for(run: SavedRun, source: str) -> Recipe:
     """Return the recipe that reads another source as the run read its own."""
     classes = _classes_of(run) or run.recipe.data.classes
     data = replace(run.recipe.data, source=source, labels="", classes=classes, limit=None, train_limit=None, folds=0)
-    return replace(run.recipe, data=data)
+    return replace(run.recipe, data=data, update=Update())
 
 
-def _classes_of(run: FinishedRun) -> tuple[str, ...]:
+def _classes_of(run: SavedRun) -> tuple[str, ...]:
     return tuple(getattr(run.question, "classes", ()) or getattr(run.question, "grades", ()))
 
 

@@ -64,6 +64,7 @@ def development(recipe: Recipe) -> Development:
         UserError: what a run refuses; fields beside the images, which trials know nothing of yet.
     """
     expect(not recipe.tabular, "tabular", "nothing in a search, whose trials see the image alone", list(recipe.tabular))
+    expect(not recipe.update.run, "update.run", "nothing in a search, which starts from no run", recipe.update.run)
     found = prepare_recipe(recipe)
     refuse(found, recipe)
     pooling = pooling_of(recipe, found.table)

@@ -323,6 +323,7 @@ class Task:
             of theirs, paired by image; all of the same images, in any order.
         plain: Q → the decoder of outputs as they are, such as pooled ones.
         again: (Q of a finished run, Q as another source answers it) → Q by which the run is judged there.
+        goes_on: (Q of a finished run, Q as its images and new ones answer it) → Q by which its network learns on.
         calibration: (evaluation settings, examples, decoder, seed) → figures of how far probabilities are right; {}
             where there are none.
         beside: the figure that a comparison shows beside the headline.
@@ -387,4 +388,5 @@ class Task:
     wrote: Callable[[Sequence[str]], bool] = lambda columns: False
     units: Callable[[Any], Mapping[str, str]] = lambda question: {}
     again: Callable[[Any, Any], Any] = lambda question, here: question
+    goes_on: Callable[[Any, Any], Any] = lambda question, here: here
     calibration: Callable[..., dict[str, Estimate]] = lambda settings, examples, decoder, seed: {}

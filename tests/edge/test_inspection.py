@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+import shutil
+from dataclasses import asdict, replace
 
 import pytest
 
 from kmedtl.cli import main as kmedtl
+from kmedtl.edge import model_info
 from kmedtl.edge.cli import main as kmedtl_edge
+from kmedtl.edge.updates import UpdateRecord
+from kmedtl.errors import UserError
 
 PROGRAMS = pytest.mark.parametrize("main", [kmedtl, kmedtl_edge])
 
@@ -39,3 +43,24 @@ def test_it_is_told_in_words_that_fit_a_screen(main, model, capsys):
 def test_a_file_without_metadata_is_refused(main, bare_model, capsys):
     assert main(["inspect", str(bare_model)]) == 2
     assert "kmedtl.json" in capsys.readouterr().err
+
+
+@PROGRAMS
+def test_updates_and_what_their_gate_found_are_told(main, model, info, tmp_path, capsys):
+    first = UpdateRecord("a" * 64, "RUN", "2026-11-27", "north", 90, 300, "images", "AUC kept", "AUC rose", True)
+    second = replace(first, parent="b" * 64, run="SECOND", replayed=0, replay="none", new="AUC fell", accepted=False)
+    path = shutil.copy(model, tmp_path / "updated.tflite")
+    model_info.attach(replace(info, updated=(first, second)), path)
+    assert main(["inspect", str(path)]) == 0
+    text = capsys.readouterr().out
+    assert f"accepted: from RUN (SHA-256 {'a' * 12}…), 2026-11-27, 90 new training images of north" in text
+    assert "REJECTED: from SECOND" in text
+    assert "old test: AUC kept; new test: AUC fell" in text
+    assert model_info.read(path).updated == (first, second)
+
+
+@pytest.mark.parametrize("wrong", [{"parent": "short"}, {"date": "yesterday"}, {"images": -1}])
+def test_a_lineage_that_cannot_be_is_refused(wrong):
+    sound = {"parent": "a" * 64, "run": "RUN", "date": "2026-11-27", "source": "north", "images": 9, "replayed": 0}
+    with pytest.raises(UserError, match="updated: "):
+        UpdateRecord(**(sound | wrong), replay="none", old="", new="", accepted=True)

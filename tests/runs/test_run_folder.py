@@ -18,6 +18,14 @@ def test_a_finished_folder_is_complete_and_holds_no_state(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
+def test_a_folder_may_get_its_name_at_the_end(tmp_path):
+    found = []
+    with run_folder.building(tmp_path / "run", name=lambda: tmp_path / found[0]) as folder:
+        (folder / STATE).write_bytes(b"state")
+        found.append("run.rejected")
+    assert [path.name for path in tmp_path.rglob("*")] == ["run.rejected"]
+
+
 @pytest.mark.parametrize("has_state", [False, True])
 def test_a_run_that_fails_keeps_its_state_and_says_so(tmp_path, has_state):
     said = []

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from kmedtl.data.kinds import KINDS, VOLUMES
-from kmedtl.data.manifest import Labels, Manifest
+from kmedtl.data.manifest import Labels, Manifest, check_every_class
 from kmedtl.data.splits import limit
 from kmedtl.errors import UserError
 from kmedtl.recipe import Data
@@ -17,14 +17,16 @@ def load(data: Data, seed: int, labels: Labels = "needed") -> Manifest:
     """Return the manifest of `data.source`, at most about `data.limit` images of it; `recipe.Data` lists the kinds.
 
     Args:
-        labels: whether images are refused for want of classes; where they are `unasked`, a folder or a table has none,
-            and what it says of them is the text of the column `label`.
+        labels: whether images are refused for want of classes, or of `some`; where they are `unasked`, a folder or a
+            table has none, and what it says of them is the text of the column `label`.
 
     Raises:
         UserError: a source that is absent, empty, of one class, or whose rows contradict themselves.
     """
     manifest = _load(data, seed, labels)
     _check_volumes(manifest, data)
+    if labels != "some":
+        check_every_class(manifest)
     if data.val_as_test and set(manifest.table["split"]) == {"train", "val"}:
         manifest = _judged_by_validation(manifest)
     if not data.limit:

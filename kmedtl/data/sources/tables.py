@@ -8,6 +8,8 @@ a class of which each row has exactly one (as ISIC writes them).
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +31,19 @@ POLICIES = {"ignore": UNKNOWN, "ones": 1.0, "zeros": 0.0}
 
 
 def from_table(
-    path: Path, data: Data, listing: Listing | None = None, notes: Sequence[str] = (), labels: Labels = "needed"
+    path: Path,
+    data: Data,
+    listing: Listing | None = None,
+    notes: Sequence[str] = (),
+    labels: Labels = "needed",
+    without: str = "",
 ) -> Manifest:
     """Read columns path, labels and, where given, id, patient, split, mask, site, frame and others as they are.
 
     Args:
         listing: of the folder that the table lies in, where it is known already.
         labels: as of `kmedtl.data.sources.load`.
+        without: a split whose rows are passed over, their files being gone perhaps; empty: none.
 
     Raises:
         UserError: no column `path`, more missing files than `data.max_unreadable`, or a label that cannot be.
@@ -43,8 +51,11 @@ def from_table(
     wide = tuple(data.views.values()) if isinstance(data.views, Mapping) else ()
     table = of_table(open_table(path, data, wide), data)
     _check_path(table)
+    if without:
+        kept = [cells.get("split") != without for cells in table.rows]
+        table = replace(table, rows=tuple(compress(table.rows, kept)), places=tuple(compress(table.places, kept)))
     given = "label" in table.columns or bool(table.findings or data.classes)
-    has_labels = labels == "needed" or (labels == "wanted" and given)
+    has_labels = labels in ("needed", "some") or (labels == "wanted" and given)
     findings, rows, label_notes = _labelled(table, data) if has_labels else ((), table.rows, [])
     finder = FileFinder(path, listing)
     files = _files(table, finder, data)

@@ -169,6 +169,11 @@ def question_of(tasks: Tasks, decoder: MultiDecoder) -> MultiQuestion:
     return MultiQuestion({name: task.question(decoder.tasks[name]) for name, task in tasks.items()})
 
 
+def goes_on(tasks: Tasks, run: MultiQuestion, here: MultiQuestion) -> MultiQuestion:
+    """Return the questions by which the network of a finished run learns on."""
+    return replace(here, tasks={name: task.goes_on(run.tasks[name], here.tasks[name]) for name, task in tasks.items()})
+
+
 def plain_decoder(tasks: Tasks, question: MultiQuestion) -> MultiDecoder:
     """Return the decoder of outputs as they are."""
     return MultiDecoder({name: task.plain(question.tasks[name]) for name, task in tasks.items()})

@@ -63,6 +63,7 @@ def combined(tasks: Tasks, edge: EdgeTask) -> Task:
         apart=partial(question.apart, tasks),
         check_validation=partial(question.check_validation, tasks),
         again=lambda run, here: replace(here, tasks=run.tasks),
+        goes_on=partial(question.goes_on, tasks),
         calibration=partial(evaluation.calibration, tasks),
         units=lambda asked: merged({name: task.units(asked.tasks[name]) for name, task in tasks.items()}),
         moves=merged({name: task.moves for name, task in tasks.items()}),

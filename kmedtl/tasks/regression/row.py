@@ -275,6 +275,7 @@ REGRESSION = Task(
     drift=drift,
     drift_titles={"mean_difference": "mean |Δ| / SD", "max_difference": "max |Δ| / SD"},
     gain=gain,
+    goes_on=lambda run, here: replace(here, scale=run.scale, offset=run.offset),
     plain=plain,
     beside="mae",
     right=lambda question, examples, decoder: None,
