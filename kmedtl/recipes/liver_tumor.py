@@ -2,6 +2,11 @@
 
 python -m kmedtl.recipes.liver_tumor                             # 60 synthetic abdomens on two scanners, offline
 python -m kmedtl.recipes.liver_tumor --data Task03_Liver         # as downloaded: imagesTr/, labelsTr/
+
+Medical Segmentation Decathlon, task 3 (http://medicaldecathlon.com, CC BY-SA 4.0): 131 CT volumes with the liver as 1
+and tumours as 2; give --set data.size=256 for its slices of 512 pixels. Measured by the first command, seed 7, 15 test
+volumes of as many synthetic people: Dice of the liver 0.970 (95 % 0.932–0.987), of tumours 0.417 (0.241–0.616). It says
+nothing about patients.
 """
 
 from __future__ import annotations
