@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -14,19 +14,15 @@ from kmedtl.edge.examinations import Examination
 from kmedtl.edge.fields import Fields, Values, encode, gaps
 from kmedtl.edge.given_fields import Given
 from kmedtl.edge.model_info import ModelInfo
-from kmedtl.edge.pooling import Views, along, contributions, pooled
 from kmedtl.edge.shapes import FEATURES
-from kmedtl.edge.tasks.task import Answer, Outputs, Slice
-from kmedtl.images.background import is_background, without_say
+from kmedtl.edge.tasks.task import Answer, Outputs
+from kmedtl.edge.whole_answers import NO_EXAMINATION, Decoded, of_examination, of_volume
 from kmedtl.images.decode import Facts, decode_all
 from kmedtl.images.pixels import UnreadableImageError
 from kmedtl.images.reading import Reading
-from kmedtl.images.slices import is_volume, slice_grid
+from kmedtl.images.slices import is_volume
 
-NO_VOLUMES, NO_IMAGES = "a volume, and the model answers images", "an image, and the model answers volumes"
-NO_VIEWS = "an examination, and the model answers images"
-NO_EXAMINATION = "an image, and the model answers examinations"
-Decoded = tuple[Facts, np.ndarray | None]  # what is known of a file, and its pixels where it could be read
+NO_IMAGES = "an image, and the model answers volumes"
 NOTHING: Mapping[str, object] = MappingProxyType({})  # is known beside an image
 
 
@@ -214,121 +210,17 @@ def _answered(
 def _answer_whole(
     model: Model, place: str | Examination, known: Values, images: Mapping[str, Decoded] = MappingProxyType({})
 ) -> ImageResult:
-    """Return the answer for a volume or an examination: its slices and images go through the model one at a time.
-
-    What a task does not answer of volumes itself is decoded of the slices' outputs, pooled as in the run; slices of
-    background have no say, as there. Of a model that tells images of another kind, the score is the median of the
-    slices, and the volume is of another kind where most of them are.
-
-    Args:
-        known: what is known beside it, by the names of the model's fields.
-    """
+    """Return the answer for a volume or an examination; the arguments are those of `kmedtl.edge.whole_answers`."""
     views = place.files if isinstance(place, Examination) else None
     missing = None if views is None or not model.info else tuple(one for one in model.info.views if one not in views)
     name = place.name if isinstance(place, Examination) else place
     try:
         if isinstance(place, str):
-            found = _of_volume(model, place, known)
+            whole = of_volume(model, place, known)
         else:
-            found = replace(_of_examination(model, place, known, images), views_missing=missing)
+            whole = of_examination(model, place, known, images)
+        found = Prediction(name, *whole, views_missing=missing)
         return ImageResult(_with_gaps(found, model.fields, known), Facts(), None, known)
     except UnreadableImageError as error:
         failed = Prediction(name, error=str(error), views_missing=missing)
         return ImageResult(failed, Facts(error=str(error)), None, known)
-
-
-def _of_volume(model: Model, path: str, known: Values) -> Prediction:
-    info = model.info
-    if info is None or not info.takes_volumes:
-        raise UnreadableImageError(NO_VOLUMES)
-    if info.views:
-        raise UnreadableImageError(NO_EXAMINATION)
-    if info.slices:
-        used, frames = _seen(model, path, known)
-        of = np.zeros(len(frames), int)
-        (answer,) = info.task.decode(pooled(_outputs(used), of, info.slices, along(frames, of)), info.decoder)
-    else:
-        assert info.task.of_volume is not None  # as of every task whose decoders are of volumes
-        used = []
-        asked = _asked(model, _slices(model, path), known)
-        answer = info.task.of_volume(info.decoder, slice_grid(path).count, _noted(asked, used))
-    return _judged(path, answer, used)
-
-
-def _of_examination(model: Model, examination: Examination, known: Values, images: Mapping[str, Decoded]) -> Prediction:
-    info, used, each = model.info, [], []
-    if info is None or not info.views:
-        raise UnreadableImageError(NO_VIEWS)
-    if not examination.files:
-        raise UnreadableImageError(f"no image of {', '.join(info.views)}")
-    for view, path in examination.files.items():
-        try:
-            seen, frames = _seen(model, path, known, images.get(view))
-        except UnreadableImageError as error:
-            raise UnreadableImageError(f"{view}: {error}") from None
-        used += seen
-        each += [(info.views.index(view), frame) for frame in frames]
-    of, frames = np.array(each).T
-    views, together = Views(of, len(info.views)), np.zeros(len(used), int)
-    found = contributions(_outputs(used), together, info.slices, along(frames, of), views)
-    (answer,) = info.task.decode(found.outputs(np.ones(len(info.views), bool)), info.decoder)
-    return _judged(examination.name, answer, used)
-
-
-def _seen(model: Model, path: str, known: Values, image: Decoded | None = None) -> tuple[list[_Asked], np.ndarray]:
-    """Return what the model says of an image, or of a volume's slices that have a say, and which those are, (n,)."""
-    every = list(_asked(model, [image] if image else _slices(model, path), known))
-    dark = np.array([one.dark and not image for one in every])
-    frames = np.flatnonzero(~without_say(dark, np.zeros(len(every), int)))
-    return [every[frame] for frame in frames], frames
-
-
-def _outputs(used: Sequence[_Asked]) -> Outputs:
-    return {name: np.concatenate([one.slice.outputs[name] for one in used]) for name in used[0].slice.outputs}
-
-
-def _judged(path: str, answer: Answer, used: Sequence[_Asked]) -> Prediction:
-    """Return the answer with how far most of what it was made of is from the training images."""
-    if any(one.unlike is None for one in used):
-        return Prediction(path, answer)
-    scores, unlike = np.median([one.score for one in used]), np.mean([bool(one.unlike) for one in used])
-    return Prediction(path, answer, float(scores), bool(unlike > 0.5))
-
-
-class _Asked(NamedTuple):
-    """What a model says of a slice: how far it is from those of training, and whether too far, where it can tell; and
-    whether the slice is background.
-    """
-
-    slice: Slice
-    score: float | None
-    unlike: bool | None
-    dark: bool
-
-
-def _noted(asked: Iterator[_Asked], used: list[_Asked]) -> Iterator[Slice]:
-    """Yield slices, and note of each all but its outputs, which may be large."""
-    for one in asked:
-        yield one.slice
-        used.append(one._replace(slice=one.slice._replace(outputs={})))
-
-
-def _slices(model: Model, path: str) -> Iterator[Decoded]:
-    yield from decode_all([(path, index) for index in range(slice_grid(path).count)], model.reading)
-
-
-def _asked(model: Model, slices: Iterable[Decoded], known: Values) -> Iterator[_Asked]:
-    """Yield what the model says of each slice, or of the image; one at a time goes through it."""
-    kind = model.info.out_of_distribution if model.info else None
-    for facts, pixels in slices:
-        if pixels is None:
-            raise UnreadableImageError(facts.error)
-        outputs = dict(model.outputs(pixels[None], known))
-        if not all(np.isfinite(found).all() for found in outputs.values()):
-            raise UnreadableImageError("the model answers with what is no number")
-        features, score, unlike = outputs.pop(FEATURES, None), None, None
-        if kind is not None and features is not None:
-            score, unlike = float(kind.score(features)[0]), bool(kind.unlike(features, pixels[None])[0])
-        spacing = facts.slice_spacing, facts.row_spacing, facts.column_spacing
-        told = Slice(outputs, facts.width, facts.height, spacing)
-        yield _Asked(told, score, unlike, bool(is_background(pixels[None])[0]))
