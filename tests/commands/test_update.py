@@ -50,7 +50,7 @@ def test_folders_that_hold_no_single_model_are_refused(run, elsewhere, tmp_path,
         (["--set", "data.size=48"], "data.size: expected 64"),
         (["--set", "head.kind=mlp"], "head.kind: expected 'linear'"),
         (["--set", "data.folds=3"], "data.folds: expected 0 beside update.run"),
-        (["--set", "schedule=auto"], "schedule: expected stages beside update.run"),
+        (["--set", "schedule=auto", "--set", "stages=[]"], "schedule: expected stages beside update.run"),
         (["--data", "nowhere.csv"], "no such folder or file"),
     ],
 )
