@@ -4,7 +4,7 @@ python -m kmedtl.recipes.alzheimer                     # 200 synthetic heads on 
 python -m kmedtl.recipes.alzheimer --data scans.csv    # columns path, patient, label, age and sex
 
 A row a volume: a NIfTI file or a folder with a DICOM series, whose headers tell age and sex where no column does; the
-class that is looked for comes last in data.classes. OASIS-1 (https://www.oasis-brains.org): convert each atlas-registered
+class that is looked for comes last in data.classes. OASIS-1 (https://www.oasis-brains.org): convert each registered
 image to .nii.gz, and label by CDR, 0 against more. Measured by the first command, seed 7, 50 test heads of as many
 synthetic people: AUC 0.973 (95 % 0.797–0.997), the image alone 0.960 (0.819–0.992); the int8 file passes its gate. Nine
 minutes on two cores that ran other work as well. It says nothing about patients.
