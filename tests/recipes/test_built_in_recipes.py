@@ -163,7 +163,7 @@ def test_alzheimer_runs_offline_with_age_and_sex(tmp_path, capsys):
         metrics["test"]["images"] == pd.read_csv(out / "predictions.csv").query("split == 'test'")["patient"].nunique()
     )
     info = json.loads((out / "kmedtl.json").read_text())
-    assert {field["name"] for field in info["fields"]["fields"]} == {"age", "sex"}
+    assert {field["name"] for field in info["fields"]} == {"age", "sex"}
     assert info["slices"] == "mean"
 
 
