@@ -7,13 +7,13 @@ Nobody's body is in it: what a model scores on these volumes says nothing about 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from types import MappingProxyType
 
 import numpy as np
 from scipy import ndimage
 
-from kmedtl.data.phantom.grid import smoothstep
-from kmedtl.data.phantom.scan import Scan, Scanner, Space, space_of
+from kmedtl.data.phantom.scan import Scan, Scanner, Space, inside, mixed, space_of
 
 LABELS = ("CONTROL", "ALZHEIMER")
 HIPPOCAMPUS = 1  # in the mask, both of them
@@ -22,6 +22,8 @@ FIELD, TOP, BOTTOM = 21.0, -7.5, 5.5  # cm: the width of a slice, and the range 
 SOFT = 0.2  # cm, over which one tissue becomes another
 AGES = (55, 91)
 SCANNERS: Mapping[str, Scanner] = MappingProxyType({"A": Scanner(3.0, 5.0, 0.4), "B": Scanner(4.0, 3.5, 0.7)})
+
+_within = partial(inside, soft=SOFT)
 
 
 def scan_of(number: int, seed: int, size: int = 96) -> Scan:
@@ -68,38 +70,28 @@ def _head(
         sulci: how deep fluid reaches between the gyri, cm.
     """
     outer = space.ellipsoid((0, 0, 0), (7.9, 9.6, 8.4))
-    values = _with(np.full(outer.shape, AIR), _inside(outer, 8), SKIN)
-    values = _with(values, _inside(space.ellipsoid((0, 0, 0), (7.3, 9.0, 7.8)), 8), BONE)
+    values = mixed(np.full(outer.shape, AIR), _within(outer, 8), SKIN)
+    values = mixed(values, _within(space.ellipsoid((0, 0, 0), (7.3, 9.0, 7.8)), 8), BONE)
     brain = space.ellipsoid((0, 0, 0), (6.7, 8.4, 7.2))
-    values = _with(values, _inside(brain, 7), FLUID)
+    values = mixed(values, _within(brain, 7), FLUID)
     folds = ndimage.gaussian_filter(rng.standard_normal(outer.shape), (1.5, 2, 2))
     depth = sulci * (1 + folds / folds.std())  # of the fluid between skull and gyri, cm
-    values = _with(values, _inside(brain + depth / 7, 7), GRAY)
-    values = _with(values, _inside(brain + (depth + 0.45) / 7, 7), WHITE)
-    middle = _inside(np.abs(space.x) / 0.12, 0.12) * (space.y < -2.5)  # between the hemispheres
-    values = _with(values, middle * _inside(brain, 7), FLUID)
+    values = mixed(values, _within(brain + depth / 7, 7), GRAY)
+    values = mixed(values, _within(brain + (depth + 0.45) / 7, 7), WHITE)
+    middle = _within(np.abs(space.x) / 0.12, 0.12) * (space.y < -2.5)  # between the hemispheres
+    values = mixed(values, middle * _within(brain, 7), FLUID)
     marked = np.zeros(outer.shape, bool)
     for side in (-1, 1):
-        values = _with(values, _inside(space.ellipsoid((side * 1.6, 1.2, 0.3), (1.0, 1.6, 1.3)), 1), GRAY)  # thalamus
+        values = mixed(values, _within(space.ellipsoid((side * 1.6, 1.2, 0.3), (1.0, 1.6, 1.3)), 1), GRAY)  # thalamus
         lateral = space.ellipsoid((side * (0.4 + ventricle), 0.2, -1.9), (ventricle, 3.6, 0.9 + 0.3 * ventricle))
-        values = _with(values, _inside(lateral, ventricle), FLUID)
+        values = mixed(values, _within(lateral, ventricle), FLUID)
         place = (side * rng.normal(2.6, 0.08), rng.normal(0.9, 0.1), rng.normal(1.9, 0.1))
         horn = space.ellipsoid(place, (0.95, 2.1, 0.95))  # of the ventricle, which fills what the hippocampus leaves
-        values = _with(values, _inside(horn, 1), FLUID)
-        one = _inside(space.ellipsoid(place, (hippocampus, 1.9, hippocampus)), hippocampus)
-        values = _with(values, one, GRAY)
+        values = mixed(values, _within(horn, 1), FLUID)
+        one = _within(space.ellipsoid(place, (hippocampus, 1.9, hippocampus)), hippocampus)
+        values = mixed(values, one, GRAY)
         marked |= one > 0.5
     return values, marked
-
-
-def _with(values: np.ndarray, share: np.ndarray, tissue: float) -> np.ndarray:
-    """Return the signal where a tissue takes a share of each voxel."""
-    return values + (tissue - values) * share
-
-
-def _inside(distance: np.ndarray, length: float) -> np.ndarray:
-    """Return the share of each voxel within a surface, of distances as of `Space.ellipsoid` and a typical radius."""
-    return smoothstep((1 - distance) * length / SOFT + 0.5)
 
 
 def _coil(space: Space, rng: np.random.Generator) -> np.ndarray:

@@ -6,13 +6,14 @@ Nobody's body is in it: what a model scores on these volumes says nothing about 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from types import MappingProxyType
 
 import numpy as np
 from scipy import ndimage
 
 from kmedtl.data.phantom.grid import smoothstep
-from kmedtl.data.phantom.scan import Scan, Scanner, Space, space_of
+from kmedtl.data.phantom.scan import Scan, Scanner, Space, inside, mixed, space_of
 
 LABELS = ("NO TUMOR", "TUMOR")
 LIVER, TUMOR = 1, 2  # in the mask, as in the Medical Segmentation Decathlon's task 3
@@ -21,6 +22,8 @@ FIELD, TOP, BOTTOM = 40.0, -8.0, 9.0  # cm: the width of a slice, and the range 
 SOFT = 0.4  # cm, over which one tissue becomes another
 MOST = 4  # tumours
 SCANNERS: Mapping[str, Scanner] = MappingProxyType({"A": Scanner(5.0, 14.0, 0.3), "B": Scanner(7.0, 7.0, 0.7)})
+
+_within = partial(inside, soft=SOFT)
 
 
 def scan_of(number: int, seed: int, size: int = 96) -> Scan:
@@ -37,11 +40,11 @@ def scan_of(number: int, seed: int, size: int = 96) -> Scan:
     liver = _liver(space, rng)
     tumors = _tumors(space, liver, rng) if rng.random() < 0.75 else []
     values = _abdomen(space, rng)
-    values = _with(values, liver, rng.normal(108, 8))
-    values = _with(values, liver * _veins(liver.shape, rng), 150.0)
+    values = mixed(values, liver, rng.normal(108, 8))
+    values = mixed(values, liver * _veins(liver.shape, rng), 150.0)
     marked = np.where(liver > 0.5, LIVER, 0)
     for tumor in tumors:
-        values = _with(values, tumor, rng.uniform(45, 75))
+        values = mixed(values, tumor, rng.uniform(45, 75))
         marked[tumor > 0.5] = TUMOR
     values = ndimage.gaussian_filter(values, (0, scanner.blur, scanner.blur))
     noisy = values + scanner.noise * rng.standard_normal(values.shape)
@@ -57,24 +60,14 @@ def scan_of(number: int, seed: int, size: int = 96) -> Scan:
     )
 
 
-def _with(values: np.ndarray, share: np.ndarray, tissue: float) -> np.ndarray:
-    """Return HU where a tissue takes a share of each voxel."""
-    return values + (tissue - values) * share
-
-
-def _inside(distance: np.ndarray, length: float) -> np.ndarray:
-    """Return the share of each voxel within a surface, of distances as of `Space.ellipsoid` and a typical radius."""
-    return smoothstep((1 - distance) * length / SOFT + 0.5)
-
-
 def _liver(space: Space, rng: np.random.Generator) -> np.ndarray:
     """Return the share of each voxel that is liver, 0–1: a right and a left lobe under the diaphragm."""
     large = rng.normal(1.0, 0.07)
     right = space.ellipsoid((-6.5, 0.5, 0.0), (6.6 * large, 7.6 * large, 7.2 * large))
     left = space.ellipsoid((0.0, -3.5, -1.5), (rng.uniform(5.5, 8.0), 3.4 * large, 4.0 * large))
     hilum = space.ellipsoid((-2.0, 2.5, 2.5), (3.0, 3.0, 3.5))
-    whole = np.maximum(_inside(right, 6), _inside(left, 4)) * (1 - _inside(hilum, 3))
-    return whole * _inside(_trunk(space, 13.2, 8.4), 9)
+    whole = np.maximum(_within(right, 6), _within(left, 4)) * (1 - _within(hilum, 3))
+    return whole * _within(_trunk(space, 13.2, 8.4), 9)
 
 
 def _trunk(space: Space, width: float, depth: float) -> np.ndarray:
@@ -103,18 +96,18 @@ def _veins(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
 def _abdomen(space: Space, rng: np.random.Generator) -> np.ndarray:
     """Return HU of everything else: skin, fat, muscle, spine, aorta, spleen, kidneys, stomach and bowel."""
     wall = rng.uniform(1.0, 3.5)
-    values = AIR + (FAT - AIR) * _inside(_trunk(space, 14.5 + wall, 9.6 + wall), 12)
-    values = _with(values, _inside(_trunk(space, 14.6, 9.7), 11), MUSCLE)
-    values = _with(values, _inside(_trunk(space, 13.4, 8.6), 10), FAT)
+    values = AIR + (FAT - AIR) * _within(_trunk(space, 14.5 + wall, 9.6 + wall), 12)
+    values = mixed(values, _within(_trunk(space, 14.6, 9.7), 11), MUSCLE)
+    values = mixed(values, _within(_trunk(space, 13.4, 8.6), 10), FAT)
     bowel = ndimage.gaussian_filter(rng.standard_normal(values.shape), (1, 3, 3))
-    bowel = smoothstep(bowel / bowel.std() - 0.3) * _inside(_trunk(space, 12.5, 7.6), 10)
-    values = _with(values, bowel * smoothstep((space.y + 1) / 4), rng.uniform(20, 45))
-    values = _with(values, _inside(space.ellipsoid((9.0, 4.0, -2.0), (3.2, 4.2, 4.5)), 3), rng.normal(118, 8))
+    bowel = smoothstep(bowel / bowel.std() - 0.3) * _within(_trunk(space, 12.5, 7.6), 10)
+    values = mixed(values, bowel * smoothstep((space.y + 1) / 4), rng.uniform(20, 45))
+    values = mixed(values, _within(space.ellipsoid((9.0, 4.0, -2.0), (3.2, 4.2, 4.5)), 3), rng.normal(118, 8))
     stomach = space.ellipsoid((6.0, -3.0, -2.0), (4.5, 3.2, 4.0))
-    values = _with(values, _inside(stomach, 4), rng.uniform(5, 40))
-    values = _with(values, _inside(stomach, 4) * smoothstep((-3.6 - space.depth) / SOFT), -900.0)
+    values = mixed(values, _within(stomach, 4), rng.uniform(5, 40))
+    values = mixed(values, _within(stomach, 4) * smoothstep((-3.6 - space.depth) / SOFT), -900.0)
     for side in (-1, 1):
         kidney = space.ellipsoid((side * 6.0, 5.0, 5.5 + side * 0.5), (2.6, 2.8, 4.8))
-        values = _with(values, _inside(kidney, 3), rng.normal(165, 12))
-    values = _with(values, _inside(np.hypot(space.x, space.depth - 6.4) / 2.2 + 0 * space.y, 2), BONE)
-    return _with(values, _inside(np.hypot(space.x - 1.0, space.depth - 3.4) / 1.1 + 0 * space.y, 1), 150.0)
+        values = mixed(values, _within(kidney, 3), rng.normal(165, 12))
+    values = mixed(values, _within(np.hypot(space.x, space.depth - 6.4) / 2.2 + 0 * space.y, 2), BONE)
+    return mixed(values, _within(np.hypot(space.x - 1.0, space.depth - 3.4) / 1.1 + 0 * space.y, 1), 150.0)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kmedtl.data.phantom.grid import smoothstep
 from kmedtl.errors import UserError
 
 PATIENTS, FEWEST, MOST = 120, 6, 10_000
@@ -67,6 +68,22 @@ class Space:
             for axis, middle, length in zip((self.x, self.depth, self.y), center, half, strict=True)
         )
         return np.sqrt(x * x + depth * depth + y * y)
+
+
+def mixed(values: np.ndarray, share: np.ndarray, tissue: float) -> np.ndarray:
+    """Return the values where a tissue takes a share of each voxel, 0–1."""
+    return values + (tissue - values) * share
+
+
+def inside(distance: np.ndarray, length: float, soft: float) -> np.ndarray:
+    """Return the share of each voxel within a surface, 0–1.
+
+    Args:
+        distance: as of `Space.ellipsoid`, 1 on the surface.
+        length: a typical radius, cm.
+        soft: over which one tissue becomes another, cm.
+    """
+    return smoothstep((1 - distance) * length / soft + 0.5)
 
 
 def space_of(top: float, bottom: float, step: float, field: float, size: int) -> Space:
