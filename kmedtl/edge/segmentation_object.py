@@ -13,11 +13,10 @@ from pydicom.sr.codedict import codes
 from kmedtl.edge.dicom_objects import SERIES, coded, device, headers_of, saved, title
 from kmedtl.edge.model_info import ModelInfo
 from kmedtl.edge.tasks.task import VolumeLabels
-from kmedtl.images.dicom_series import slice_order
+from kmedtl.images.dicom_series import blank_slices
 from kmedtl.images.pixels import UnreadableImageError
 from kmedtl.images.read_volume import series_files
-from kmedtl.images.slices import blank_volume
-from kmedtl.images.volume import as_stored
+from kmedtl.images.volume import arranged, as_stored
 
 
 def write(source: Path, masks: Mapping[str, np.ndarray], info: ModelInfo, folder: Path) -> str:
@@ -51,9 +50,10 @@ def write_volume(source: Path, labels: VolumeLabels, info: ModelInfo, folder: Pa
         UnreadableImageError: as of `write`, or no one series.
     """
     files = series_files(source)
-    in_file = as_stored(labels.voxels, blank_volume(source).grid)
+    stored, order = blank_slices(files)
+    in_file = as_stored(labels.voxels, arranged(stored).grid)
     planes = np.empty_like(in_file)
-    planes[slice_order(files)] = in_file
+    planes[order] = in_file
     with headers_of(files, "segmentation") as images:
         return saved(_segmentation(images, planes, labels.structures, info, omit_empty_frames=True), folder)
 

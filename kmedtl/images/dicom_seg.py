@@ -6,7 +6,7 @@ marks).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,12 +75,12 @@ def _listed(data: pydicom.Dataset) -> set[str]:
     }
 
 
-def read_segments(path: Path, image: SourceImage) -> Iterator[Segment]:
-    """Yield the segments of a Segmentation by their numbers, with the pixels of `image` that belong to each.
+def read_segments(path: Path, images: Iterable[SourceImage]) -> Iterator[list[Segment]]:
+    """Yield for each image the segments of a Segmentation by their numbers, with the pixels that belong to each.
 
     Frames of one segment are united. Where frames say which image they mark, and the image has a SOPInstanceUID, only
     those of this image count; there may be none, where the segmentation was made of this image among others. Of a
-    FRACTIONAL one a pixel belongs from half of MaximumFractionalValue on.
+    FRACTIONAL one a pixel belongs from half of MaximumFractionalValue on. The file is opened once.
 
     Raises:
         UnreadableImageError: no Segmentation, one that cannot be decoded, of other images, or of several of which
@@ -96,11 +96,15 @@ def read_segments(path: Path, image: SourceImage) -> Iterator[Segment]:
         if count != len(data.get("PerFrameFunctionalGroupsSequence") or []):
             raise UnreadableImageError("a DICOM Segmentation that does not tell of each frame what it is")
         owners = [_segment_of(data, frame) for frame in range(count)]
-        chosen = _frames_of(image, data, [_references(data, frame) for frame in range(count)])
+        each, listed = [_references(data, frame) for frame in range(count)], _listed(data)
         labels = {int(one.SegmentNumber): str(one.get("SegmentLabel", "")) for one in data.SegmentSequence}
-        for number in sorted({*labels, *owners}):
-            mask = _union(data, [frame for frame in chosen if owners[frame] == number])
-            yield Segment(number, labels.get(number, ""), mask)
+        for image in images:
+            chosen = _frames_of(image, listed, each)
+            of_each = {number: [frame for frame in chosen if owners[frame] == number] for number in (*labels, *owners)}
+            yield [
+                Segment(number, labels.get(number, ""), _union(data, frames))
+                for number, frames in sorted(of_each.items())
+            ]
 
 
 def _group(data: pydicom.Dataset, frame: int, keyword: str) -> Sequence[pydicom.Dataset]:
@@ -127,10 +131,15 @@ def _references(data: pydicom.Dataset, frame: int) -> set[Reference]:
     }
 
 
-def _frames_of(image: SourceImage, data: pydicom.Dataset, each: Sequence[set[Reference]]) -> list[int]:
-    """Return the frames that mark an image, from 0 on; `each` holds which images each frame marks."""
+def _frames_of(image: SourceImage, listed: set[str], each: Sequence[set[Reference]]) -> list[int]:
+    """Return the frames that mark an image, from 0 on.
+
+    Args:
+        listed: as of `_listed`.
+        each: which images each frame marks.
+    """
     marked = set().union(*each)
-    known = {uid for uid, _ in marked} | _listed(data)
+    known = {uid for uid, _ in marked} | listed
     if image.uid and known and image.uid not in known:
         raise UnreadableImageError("a DICOM Segmentation of other images, by their SOPInstanceUID")
     if image.uid and all(each):

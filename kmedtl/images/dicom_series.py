@@ -57,44 +57,32 @@ def read_series(files: Sequence[Path]) -> Stored:
     return _filled(tags, affine, "dicom_series", (_slice(files[index], 1 + index, len(files)) for index in order))
 
 
-def blank_series(files: Sequence[Path]) -> Stored:
-    """Return what `read_series` does as far as the headers say it: its voxels are 0, uint8, and take no room.
+def blank_slices(files: Sequence[Path]) -> tuple[Stored, np.ndarray]:
+    """Return what `read_series`, or of one enhanced file `read_frames`, does as far as the headers say it: its voxels
+    are 0, uint8, and take no room; and which file, or which frame of the one file, each slice of it comes from.
 
     Raises:
         UnreadableImageError: as of `read_series`, as far as the headers tell.
     """
-    return _blank(_series_tags(files), "dicom_series")
-
-
-def slice_order(files: Sequence[Path]) -> np.ndarray:
-    """Return which file, or which frame of the one enhanced file, each slice of the volume comes from.
-
-    Raises:
-        UnreadableImageError: as of `blank_series`.
-    """
-    return _order(_tags(files))[0]
+    tags, kind = _tags(files)
+    order, affine = _order(tags)
+    values = np.broadcast_to(np.uint8(0), (len(tags), *tags[0].size))
+    return Stored(values, affine, 0, _modality(tags), kind), order
 
 
 def slice_images(files: Sequence[Path]) -> list[SourceImage]:
-    """Return what segmentations call the image that each slice of the volume comes from, as `slice_order`."""
-    tags = _tags(files)
-    return [
-        SourceImage(tags[index].instance, 1 + index if len(files) == 1 else 1) for index in _order(tags)[0].tolist()
-    ]
+    """Return what segmentations call the image that each slice of the volume comes from, in the order of the slices."""
+    tags, kind = _tags(files)
+    frames = kind == "dicom_frames"
+    return [SourceImage(tags[index].instance, 1 + index if frames else 1) for index in _order(tags)[0].tolist()]
 
 
-def _tags(files: Sequence[Path]) -> list[SliceTags]:
-    """Return the tags of the files of a series, or of the frames of the one enhanced file."""
-    if len(files) > 1:
-        return _series_tags(files)
+def _tags(files: Sequence[Path]) -> tuple[list[SliceTags], Kind]:
+    """Return the tags of the files of a series, or of the frames of one enhanced file, and which of both it is."""
+    if len(files) > 1 or not is_multi_frame(files[0]):
+        return _series_tags(files), "dicom_series"
     with readable(files[0]), opened(files[0], stop_before_pixels=True) as data:
-        return _frame_tags(data)[1]
-
-
-def _blank(tags: Sequence[SliceTags], kind: Kind) -> Stored:
-    _, affine = _order(tags)
-    values = np.broadcast_to(np.uint8(0), (len(tags), *tags[0].size))
-    return Stored(values, affine, 0, _modality(tags), kind)
+        return _frame_tags(data)[1], "dicom_frames"
 
 
 def _series_tags(files: Sequence[Path]) -> list[SliceTags]:
@@ -121,12 +109,6 @@ def read_frames(path: Path) -> Stored:
         check_pixel_tags(data)
         slices = (_values(stored_values(data, index), frames[index]) for index in order)
         return _filled(tags, affine, "dicom_frames", slices)
-
-
-def blank_frames(path: Path) -> Stored:
-    """Return of an enhanced file what `blank_series` does of files."""
-    with readable(path), opened(path, stop_before_pixels=True) as data:
-        return _blank(_frame_tags(data)[1], "dicom_frames")
 
 
 def _frame_tags(data: pydicom.Dataset) -> tuple[list[pydicom.Dataset], list[SliceTags]]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from kmedtl.images.mask_values import MaskValues, distinct, is_soft, levels, rea
 from kmedtl.images.pixels import UnreadableImageError
 from kmedtl.images.placement import to_square
 from kmedtl.images.reading import Reading
+
+if TYPE_CHECKING:
+    from kmedtl.images.dicom_seg import Segment
 
 MOST_VALUES = 64  # of a file, that are listed
 Soft = Literal["refuse", "threshold"]
@@ -125,7 +128,7 @@ def read_mask(
     """
     marks = marks_of(path, structures)
     if is_dicom(Path(path)):
-        return _of_segments(Path(path), structures, image)
+        return next(read_segment_masks(Path(path), structures, [image]))
     mask = read_values(
         path,
         by_index=any(isinstance(mark, int) for mark in marks.values()),
@@ -153,14 +156,23 @@ def marked_in(mask: MaskValues, marks: Mapping[str, Mark], soft: Soft = "refuse"
     )
 
 
-def _of_segments(path: Path, structures: Mapping[str, Mark], image: SourceImage) -> MaskFile:
-    """Return what a DICOM Segmentation marks; segments without a pixel in the image count as not there."""
+def read_segment_masks(path: Path, structures: Mapping[str, Mark], images: Iterable[SourceImage]) -> Iterator[MaskFile]:
+    """Yield what a DICOM Segmentation marks on each image, as of `read_mask`; the file is opened once.
+
+    Segments without a pixel in an image count as not there.
+    """
     from kmedtl.images.dicom_seg import read_segments  # pydicom is slow to import, and most sets have none
 
     whole = list(fitting(path, structures))
+    for segments in read_segments(path, images):
+        yield _of_segments(segments, whole, structures)
+
+
+def _of_segments(segments: Sequence[Segment], whole: Sequence[str], structures: Mapping[str, Mark]) -> MaskFile:
+    """Return what the segments of one image mark; `whole` are structures that all of them are."""
     marked: dict[str, np.ndarray] = {}
     nothing, found, unnamed = np.zeros((0, 0), bool), [], []
-    for segment in read_segments(path, image):
+    for segment in segments:
         nothing = np.zeros_like(segment.mask)
         if not segment.mask.any():
             continue

@@ -80,10 +80,9 @@ def read_blank_volume(path: str | Path) -> Stored:
     """
     path = Path(path)
     if path.is_dir():
-        from kmedtl.images.dicom_series import blank_frames, blank_series, is_multi_frame
+        from kmedtl.images.dicom_series import blank_slices
 
-        files = series_files(path)
-        return blank_frames(files[0]) if len(files) == 1 and is_multi_frame(files[0]) else blank_series(files)
+        return blank_slices(series_files(path))[0]
     from kmedtl.images.nifti import read_blank
 
     return read_blank(path)

@@ -11,7 +11,7 @@ import numpy as np
 from kmedtl.images.dicom_seg import references
 from kmedtl.images.dicom_series import slice_images
 from kmedtl.images.marks import Mark
-from kmedtl.images.masks import MaskFile, read_mask
+from kmedtl.images.masks import MaskFile, read_segment_masks
 from kmedtl.images.pixels import UnreadableImageError
 from kmedtl.images.read_volume import series_files
 from kmedtl.images.volume import Volume, as_arranged
@@ -36,12 +36,9 @@ def masks_of_slices(path: Path, structures: Mapping[str, Mark], source: Path, li
     if known and not known.intersection(image.uid for image in images):
         raise UnreadableImageError("a DICOM Segmentation of other images, by their SOPInstanceUID")
     _, height, width = like.grid.shape
-    found: list[MaskFile] = []
-    for image in images:
-        if known and image.uid not in known:
-            found.append(MaskFile({}, width, height, (), 0))
-        else:
-            found.append(read_mask(path, structures, image=image))
+    of_known = read_segment_masks(path, structures, [image for image in images if not known or image.uid in known])
+    nothing = MaskFile({}, width, height, (), 0)
+    found = [next(of_known) if not known or image.uid in known else nothing for image in images]
     stored = {
         name: np.stack([one.marked.get(name, np.zeros((height, width), bool)) for one in found])
         for name in dict.fromkeys(name for one in found for name in one.marked)
