@@ -12,7 +12,7 @@ from kmedtl.edge.fields import BLANKS
 from kmedtl.edge.image_tables import listed_rows, own_name
 from kmedtl.edge.inputs import lines_of
 from kmedtl.errors import UserError, nearest
-from kmedtl.images.file_kinds import SUFFIXES, is_dicom, is_nifti
+from kmedtl.images.file_kinds import SUFFIXES, is_dicom, is_nifti, stem_of
 
 TABLE = ".csv"
 
@@ -50,11 +50,6 @@ def place_of(file: PurePath, views: Iterable[str]) -> Place | None:
         if found:
             return Place((folder / (found[1] or "")).as_posix(), own[found[2].casefold()], by_file)
     return None
-
-
-def stem_of(file: PurePath) -> str:
-    """Return the name of a file without its suffix, `.nii.gz` being one."""
-    return PurePath(file.stem).stem if file.name.lower().endswith(".nii.gz") else file.stem
 
 
 def examinations(named: Sequence[str], listed_in: str | None, views: Sequence[str]) -> dict[str, Examination]:

@@ -27,7 +27,7 @@ from kmedtl.edge.output_formats import WRITERS
 from kmedtl.edge.predictor import ImageResult, Model, Prediction, predict_files
 from kmedtl.edge.tasks.task import VolumeLabels
 from kmedtl.errors import UserError
-from kmedtl.images.file_kinds import is_dicom
+from kmedtl.images.file_kinds import is_dicom, stem_of
 from kmedtl.images.pixels import UnreadableImageError
 from kmedtl.images.slices import blank_volume, is_volume
 from kmedtl.system.disk import room_on
@@ -183,7 +183,7 @@ def _masks(folder: Path, model: Model) -> Step:
     numbers = _free_numbers(folder)
 
     def step(prediction: Prediction, place: str, picture: Picture) -> Prediction:
-        start = f"{next(numbers):04d}_{_short(_stem(place))}"
+        start = f"{next(numbers):04d}_{_short(stem_of(Path(place)))}"
         if is_volume(place):
             return replace(prediction, masks=(_write_labels(prediction, place, folder / f"{start}.nii.gz", info),))
         paths = []
@@ -194,11 +194,6 @@ def _masks(folder: Path, model: Model) -> Step:
         return replace(prediction, masks=tuple(map(str, paths)))
 
     return step
-
-
-def _stem(place: str) -> str:
-    """Return the name of a file without its suffix, `.nii.gz` being one."""
-    return Path(Path(place).name.removesuffix(".gz")).stem if is_volume(place) else Path(place).stem
 
 
 def _write_labels(prediction: Prediction, place: str, path: Path, info: ModelInfo) -> str:

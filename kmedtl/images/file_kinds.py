@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePath
 
 DICOM_SUFFIXES = frozenset({".dcm", ".dicom"})
 SUFFIXES = DICOM_SUFFIXES | {
@@ -15,6 +15,11 @@ NIFTI_SUFFIXES = (".nii", ".nii.gz")
 def is_nifti(path: Path) -> bool:
     """Tell by the suffix, in any case."""
     return path.name.lower().endswith(NIFTI_SUFFIXES)
+
+
+def stem_of(file: PurePath) -> str:
+    """Return the name of a file without its suffix, `.nii.gz` being one."""
+    return PurePath(file.stem).stem if file.name.lower().endswith(".nii.gz") else file.stem
 
 
 def is_dicom(path: Path) -> bool:

@@ -11,7 +11,7 @@ from kmedtl.data.sources import to_manifest
 from kmedtl.data.sources.listing import Listing
 from kmedtl.data.sources.mask_owners import owners_of
 from kmedtl.data.sources.names import containers, is_mask_folder, masked_stem, split_of
-from kmedtl.images.file_kinds import is_nifti
+from kmedtl.images.file_kinds import is_nifti, stem_of
 from kmedtl.recipe import Data
 
 
@@ -84,27 +84,22 @@ def masks_of(files: Sequence[Path], root: Path) -> dict[Path, tuple[Path, ...]]:
     """
     folders = {mask: folder for mask in files if (folder := _mask_folder(mask, root)) is not None}
     images = [file for file in files if file not in folders]
-    by_place = {(file.parent, _stem(file).casefold()): file for file in images}
+    by_place = {(file.parent, stem_of(file).casefold()): file for file in images}
     owners: dict[Path, Path | None] = {}
     for file in images:
-        owner = by_place.get((file.parent, masked_stem(_stem(file)).casefold()))
+        owner = by_place.get((file.parent, masked_stem(stem_of(file)).casefold()))
         if owner is not None:
             owners[file] = owner
-    pictures = {file.with_name(_stem(file)): file for file in images if file not in owners}
-    places = {mask.with_name(_stem(mask)): folder for mask, folder in folders.items()}
+    pictures = {file.with_name(stem_of(file)): file for file in images if file not in owners}
+    places = {mask.with_name(stem_of(mask)): folder for mask, folder in folders.items()}
     for mask, image in owners_of(places, list(pictures), root).items():
-        of_stem = [file for file in folders if file.with_name(_stem(file)) == mask]
+        of_stem = [file for file in folders if file.with_name(stem_of(file)) == mask]
         owners |= {file: pictures[image] for file in of_stem if image is not None}
     found: dict[Path, list[Path]] = {}
     for mask, owner in sorted(owners.items()):
         if owner is not None:
             found.setdefault(owner, []).append(mask)
     return {owner: tuple(each) for owner, each in found.items()}
-
-
-def _stem(file: Path) -> str:
-    """Return a name without `.nii` or `.nii.gz`."""
-    return file.name[: -len(".nii.gz" if file.name.lower().endswith(".gz") else ".nii")]
 
 
 def _folders(file: Path, root: Path) -> list[str]:
