@@ -13,7 +13,7 @@ from kmedtl.edge import model_info
 from kmedtl.edge.model_info import ModelInfo
 from kmedtl.edge.tasks.classification.calibration import Calibration
 from kmedtl.edge.tasks.classification.decoder import ClassDecoder
-from kmedtl.edge.tasks.segmentation import plain
+from kmedtl.edge.tasks.mask_decoder import plain
 from kmedtl.statistics import out_of_distribution
 
 SIZE = 32

@@ -16,7 +16,8 @@ from kmedtl import cli as main_of_kmedtl
 from kmedtl.edge.cli import add_predict_options, main
 from kmedtl.edge.predict_files import answer
 from kmedtl.edge.predictor import Model
-from kmedtl.edge.tasks.segmentation import MASK, plain
+from kmedtl.edge.tasks.mask_decoder import plain
+from kmedtl.edge.tasks.segmentation import MASK
 from kmedtl.errors import UserError
 from kmedtl.images.dicom_seg import source_image
 from kmedtl.images.masks import read_mask

@@ -6,7 +6,8 @@ import pytest
 from kmedtl.edge.predictor import Model
 from kmedtl.edge.shapes import FEATURES
 from kmedtl.edge.sliding_window import SlidingWindow, by_window
-from kmedtl.edge.tasks.segmentation import MASK, plain
+from kmedtl.edge.tasks.mask_decoder import plain
+from kmedtl.edge.tasks.segmentation import MASK
 from kmedtl.errors import UserError
 from kmedtl.images.read_image import read_image
 from kmedtl.images.reading import Reading

@@ -9,7 +9,7 @@ import pytest
 
 from kmedtl.edge import model_info
 from kmedtl.edge.cli import main
-from kmedtl.edge.tasks.segmentation import plain
+from kmedtl.edge.tasks.mask_decoder import plain
 from kmedtl.images.dicom_seg import source_image
 from kmedtl.images.masks import read_mask
 from kmedtl.images.read_volume import read_mask_volume, read_volume

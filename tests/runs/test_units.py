@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from kmedtl.data.manifest import SIZES, SPACINGS
-from kmedtl.edge.tasks.segmentation import MASK, plain
+from kmedtl.edge.tasks.mask_decoder import plain
+from kmedtl.edge.tasks.segmentation import MASK
 from kmedtl.recipe import Head, Recipe, Segmentation
 from kmedtl.runs import compare_page, cross_validation, shift_page
 from kmedtl.runs.compare import Comparison, Run

@@ -6,10 +6,11 @@ from functools import cache
 from typing import Any
 
 from kmedtl.edge.tasks.classification.decoder import CLASSIFICATION, ClassDecoder
+from kmedtl.edge.tasks.mask_decoder import MaskDecoder
 from kmedtl.edge.tasks.multi import MultiDecoder, combined
 from kmedtl.edge.tasks.ordinal import ORDINAL, GradeDecoder
 from kmedtl.edge.tasks.regression import REGRESSION, NumberDecoder
-from kmedtl.edge.tasks.segmentation import SEGMENTATION, MaskDecoder
+from kmedtl.edge.tasks.segmentation import SEGMENTATION
 from kmedtl.edge.tasks.task import EdgeTask
 
 EDGE_TASKS: dict[str, EdgeTask] = {

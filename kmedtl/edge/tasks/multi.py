@@ -10,9 +10,9 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 
 from kmedtl.edge.tasks.classification.decoder import ClassDecoder
+from kmedtl.edge.tasks.mask_decoder import MaskDecoder
 from kmedtl.edge.tasks.ordinal import GradeDecoder
 from kmedtl.edge.tasks.regression import NumberDecoder
-from kmedtl.edge.tasks.segmentation import MaskDecoder
 from kmedtl.edge.tasks.task import Answer, Cell, EdgeTask, Measurement, Outputs
 from kmedtl.errors import expect
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from kmedtl.edge.tasks.segmentation import MASK, MaskDecoder, probabilities
+from kmedtl.edge.tasks.mask_decoder import MaskDecoder
+from kmedtl.edge.tasks.segmentation import MASK, probabilities
 from kmedtl.tasks.segmentation.evaluation import masks_of, per_image
 from kmedtl.tasks.segmentation.question import MaskQuestion
 from kmedtl.tasks.segmentation.volumes import judged_together

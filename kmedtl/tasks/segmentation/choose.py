@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from kmedtl.edge.tasks.mask_decoder import HIGHEST, MIDDLE, MaskDecoder
 from kmedtl.edge.tasks.mask_parts import holes, kept_parts
-from kmedtl.edge.tasks.segmentation import HIGHEST, MIDDLE, MaskDecoder
 from kmedtl.statistics.overlap import components, dice
 
 Masks = np.ndarray | Sequence[np.ndarray]  # of images, (N, H, W), or of volumes of any size, (D, H, W) each
@@ -24,7 +24,7 @@ SMALLEST_IN_VOLUMES = (0, 16, 64, 256, 1024, 4096)  # the same, in voxels of the
 
 @dataclass(frozen=True)
 class StructureRules:
-    """What is called one structure, as of `kmedtl.edge.tasks.segmentation.MaskDecoder`."""
+    """What is called one structure, as of `kmedtl.edge.tasks.mask_decoder.MaskDecoder`."""
 
     threshold: int
     smallest: int

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from kmedtl.edge.tasks.segmentation import HIGHEST, MASK, MaskDecoder, probabilities
+from kmedtl.edge.tasks.mask_decoder import HIGHEST, MaskDecoder
+from kmedtl.edge.tasks.segmentation import MASK, probabilities
 from kmedtl.edge.tasks.task import Outputs
 from kmedtl.tasks.segmentation.question import MaskQuestion
 from kmedtl.tasks.task import Examples, Vote

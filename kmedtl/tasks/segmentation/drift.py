@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from kmedtl.edge.tasks.segmentation import MaskDecoder, probabilities
+from kmedtl.edge.tasks.mask_decoder import MaskDecoder
+from kmedtl.edge.tasks.segmentation import probabilities
 from kmedtl.edge.tasks.task import Outputs
 from kmedtl.statistics.confidence import Estimate
 from kmedtl.statistics.overlap import components

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from kmedtl.data.manifest import BETWEEN, SIZES, SPACINGS
-from kmedtl.edge.tasks.segmentation import HIGHEST, MASK, MaskDecoder, called, levels_of
+from kmedtl.edge.tasks.mask_decoder import HIGHEST, MaskDecoder
+from kmedtl.edge.tasks.segmentation import MASK, called, levels_of
 from kmedtl.edge.tasks.task import Outputs
 from kmedtl.errors import UserError
 from kmedtl.images.placement import Placement, placement

@@ -9,7 +9,8 @@ import keras
 import tensorflow as tf
 from keras import KerasTensor, layers, ops
 
-from kmedtl.edge.tasks.segmentation import HIGHEST, MASK, MaskDecoder
+from kmedtl.edge.tasks.mask_decoder import HIGHEST, MaskDecoder
+from kmedtl.edge.tasks.segmentation import MASK
 from kmedtl.heads.build import Features
 from kmedtl.heads.unet import enlarged_to
 from kmedtl.recipe import Stage, Training

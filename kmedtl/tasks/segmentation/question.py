@@ -12,7 +12,8 @@ import pandas as pd
 from kmedtl.data.manifest import ORPHANS, SIZES, SPACINGS, SPLITS, Manifest, classes_of
 from kmedtl.data.mask_notes import mask_notes
 from kmedtl.data.mask_store import prepare_masks
-from kmedtl.edge.tasks.segmentation import MASK, MaskDecoder, Unit, plain
+from kmedtl.edge.tasks.mask_decoder import MaskDecoder, Unit, plain
+from kmedtl.edge.tasks.segmentation import MASK
 from kmedtl.errors import UserError, nearest
 from kmedtl.images.marks import FOREGROUND
 from kmedtl.recipe import Data, Segmentation

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from kmedtl.edge.tasks.segmentation import HIGHEST, of_parts
+from kmedtl.edge.tasks.mask_decoder import HIGHEST, of_parts
 from kmedtl.files.plot_style import SOFT, series, single, square
 from kmedtl.tasks.segmentation.evaluation import UNITS
 from kmedtl.tasks.task import Evaluation, Picture, ReportParts, Section

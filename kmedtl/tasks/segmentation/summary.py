@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from kmedtl.edge.tasks.segmentation import rules
+from kmedtl.edge.tasks.mask_decoder import rules
 from kmedtl.recipe import Evaluation as Settings
 from kmedtl.tasks.segmentation.evaluation import UNITS
 from kmedtl.tasks.summary import estimate_lines

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from scipy import ndimage
 
-from kmedtl.edge.tasks.segmentation import MIDDLE
+from kmedtl.edge.tasks.mask_decoder import MIDDLE
 from kmedtl.statistics import overlap
 from kmedtl.statistics.confidence import mean_patients, of_mean, on_logit_scale, wilson
 from kmedtl.statistics.risk_control import controlled_threshold

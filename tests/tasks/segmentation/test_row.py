@@ -10,7 +10,8 @@ from PIL import Image
 
 from kmedtl.cli import main
 from kmedtl.data.manifest import SIZES, SPACINGS, from_rows
-from kmedtl.edge.tasks.segmentation import HIGHEST, MASK, called, levels_of, logits_of, place, plain
+from kmedtl.edge.tasks.mask_decoder import HIGHEST, plain
+from kmedtl.edge.tasks.segmentation import MASK, called, levels_of, logits_of, place
 from kmedtl.errors import UserError
 from kmedtl.images.placement import placement
 from kmedtl.recipe import Backbone, Classification, Data, Evaluation, Head, Recipe, Segmentation, Stage, Training

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from kmedtl.cli import main
-from kmedtl.edge.tasks.segmentation import plain
+from kmedtl.edge.tasks.mask_decoder import plain
 from kmedtl.errors import UserError
 from kmedtl.runs.evaluate_table import judge
 from kmedtl.tasks import TASKS

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from kmedtl.data.manifest import BETWEEN, SIZES, SPACINGS
-from kmedtl.edge.tasks.segmentation import MASK, of_volume, rules
+from kmedtl.edge.tasks.mask_decoder import rules
+from kmedtl.edge.tasks.segmentation import MASK, of_volume
 from kmedtl.images.placement import placement, to_square
 from kmedtl.recipe import Evaluation
 from kmedtl.statistics import overlap
