@@ -28,6 +28,8 @@ from kmedtl.explain.gallery import explained
 from kmedtl.explain.overlay import ExampleImage
 from kmedtl.export.exporting import LabelledImages, TrainedModel, export
 from kmedtl.export.provenance import hashes
+from kmedtl.files import names
+from kmedtl.files.csv_tables import write_csv
 from kmedtl.finetune.determinism import deterministic
 from kmedtl.recipe import Recipe
 from kmedtl.runs import cross_validation, run_folder
@@ -45,6 +47,7 @@ from kmedtl.runs.resume import begin
 from kmedtl.runs.slices import slices_of
 from kmedtl.runs.tracking import log_result
 from kmedtl.runs.train import train
+from kmedtl.runs.unlabelled import UNLABELLED, notes_of
 from kmedtl.runs.update.images import split
 from kmedtl.runs.update.judge import judge
 from kmedtl.runs.views import views_of
@@ -121,6 +124,10 @@ def _run_split(
     task, question = task_of(recipe.task), data.question
     table, parts = divided(recipe, data, table)
     manifest, hidden = replace(data.manifest, table=table), data.audit.burned_in  # the text may be a name
+    if data.unlabelled:
+        warnings = (*data.audit.warnings, *notes_of(data.unlabelled, table))
+        data = replace(data, audit=replace(data.audit, warnings=warnings))
+        write_csv(parts[UNLABELLED].table[["id", "path", "patient"]], folder / names.UNLABELLED)
     log(describe(data.audit, data.manifest, parts))
 
     model, recipe, trained = train(recipe, question, parts, folder, log)

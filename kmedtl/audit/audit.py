@@ -11,6 +11,7 @@ import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from kmedtl.audit.looking import look_at
 from kmedtl.audit.near_duplicates import fingerprint, near_duplicates
 from kmedtl.audit.pixels import POOR, poor_pixels
 from kmedtl.audit.shortcuts import Shortcut, file_properties, frame, readability, readability_of_each
@@ -21,11 +22,8 @@ from kmedtl.data.spelling import one_spelling
 from kmedtl.data.store import Store
 from kmedtl.data.tabular import Kinds, encoded, learned_fields
 from kmedtl.errors import UserError
-from kmedtl.images.placement import placement
 from kmedtl.images.reading import Aspect
-from kmedtl.system.progress import progress
 
-LOOK_BATCH = 128  # images held at once
 PLACES = {
     "frame": "the border and corners of the images alone",
     "file": "size, mode and bits of the files alone",
@@ -157,15 +155,10 @@ def _unreadable(manifest: Manifest, facts: pd.DataFrame, max_unreadable: float) 
 
 def _look(store: Store, aspect: Aspect) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return fingerprints, border features and `poor_pixels` of every image in the order of `record`, in one pass."""
-    facts = store.facts[store.facts["record"] >= 0].sort_values("record")
-    sizes = zip(facts["width"], facts["height"], strict=True)
-    batches = store.images().batch(LOOK_BATCH).as_numpy_iterator()
-    bar = progress(batches, "Looking at images", -(-store.count // LOOK_BATCH), unit="batch")
-    features = []
-    for images in bar:
-        # The black around images of one shape is alike in all.
-        inner = [image[placement(*size, len(image), aspect).box] for image, size in zip(images, sizes, strict=False)]
-        features.append((fingerprint(inner), frame(images), poor_pixels(inner)))
+    features = [
+        (fingerprint(inner), frame(images), poor_pixels(inner))
+        for images, inner in look_at(store, aspect, "Looking at images")
+    ]
     prints, frames, poor = (np.concatenate(parts) for parts in zip(*features, strict=True))
     return prints, frames, poor
 

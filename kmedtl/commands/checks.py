@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,6 +65,8 @@ def check_recipe(recipe: Recipe) -> None:
         UserError: nothing has that name.
     """
     check_source(recipe.data, ", given with --data")
+    if recipe.data.unlabelled:
+        check_source(replace(recipe.data, source=recipe.data.unlabelled, labels=""), ", as data.unlabelled")
     weights = recipe.backbone.weights
     if weights not in ("imagenet", "random") and not expanded(weights).exists():
         raise UserError(f"backbone.weights: {weights}: no such file; expected imagenet, random or a weights file.")

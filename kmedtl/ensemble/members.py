@@ -15,6 +15,7 @@ from kmedtl import recipe as recipes
 from kmedtl.data.pseudonyms import pseudonym
 from kmedtl.errors import UserError
 from kmedtl.files.csv_tables import read_csv
+from kmedtl.files.names import UNLABELLED
 from kmedtl.tasks.saved_run import SavedRun, read_run
 
 FILES = ("recipe.yaml", "kmedtl.json", "metrics.json", "manifest.csv", "predictions.csv", "history.csv")
@@ -118,8 +119,25 @@ def trained_on(folder: Path) -> frozenset[str]:
     votes, recipe = read_votes(folder), recipes.read(folder / "recipe.yaml")
     began_with = filter(None, (recipe.distill, recipe.update.run))
     taught_by = {*(votes["members"] if votes else ()), *recipe.soup, *began_with}
-    own = frozenset(map(pseudonym, table.loc[table["split"] == "train", "patient"].unique()))
+    own = frozenset(
+        map(pseudonym, [*table.loc[table["split"] == "train", "patient"].unique(), *_without_labels(folder)])
+    )
     return own.union(*(trained_on(Path(other)) for other in taught_by))
+
+
+def _without_labels(folder: Path) -> list[str]:
+    """Return the patients whose images taught a run without labels.
+
+    Raises:
+        UserError: the file of them is not as a run wrote it.
+    """
+    path = folder / UNLABELLED
+    if not path.is_file():
+        return []
+    try:
+        return read_csv(path, usecols=["patient"], dtype=str, keep_default_na=False)["patient"].unique().tolist()
+    except (OSError, ValueError):
+        raise UserError(f"{path}: not as a run wrote it; run it again.") from None
 
 
 def refuse_seen(folder: Path, judged: pd.DataFrame, judge: str) -> None:

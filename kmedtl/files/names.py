@@ -2,3 +2,4 @@
 
 MODEL = "model.keras"
 STATE = "state.npz"  # of a training that can go on
+UNLABELLED = "unlabelled.csv"  # images that were learned from without labels

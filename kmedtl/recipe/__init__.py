@@ -189,6 +189,7 @@ class Recipe:
         expect(bool(re.fullmatch(r"[A-Za-z0-9_-]+", self.name)), "name", "letters, digits, - and _", self.name)
         _check_task(self)
         _check_tabular(self)
+        _check_unlabelled(self)
         listed = self.schedule == "stages"
         expect(bool(self.stages) or not listed, "stages", "at least one, or a schedule such as auto", self.stages)
         expect(
@@ -243,6 +244,19 @@ def _check_tabular(recipe: Recipe) -> None:
             expect(stage.mix == "none", f"stage {stage.name}: mix", "none beside fusion=gated", stage.mix)
 
 
+def _check_unlabelled(recipe: Recipe) -> None:
+    """Refuse images without labels beside what cannot learn from them."""
+    if not recipe.data.unlabelled:
+        return
+    beside = "beside data.unlabelled"
+    task = recipe.task
+    expect(task.takes_unlabelled, "data.unlabelled", f"nothing beside the task {task.kind}", recipe.data.unlabelled)
+    expect(recipe.schedule == "stages", "schedule", f"stages {beside}", recipe.schedule)
+    expect(not recipe.tabular, "tabular", f"no fields {beside}", list(recipe.tabular))
+    expect(not recipe.distill, "distill", f"nothing {beside}", recipe.distill)
+    expect(not recipe.update.run, "update.run", f"nothing {beside}", recipe.update.run)
+
+
 def _check_update(recipe: Recipe) -> None:
     """Refuse what cannot go on from the weights of a finished run, or be judged beside it."""
     if not recipe.update.run:
@@ -259,12 +273,17 @@ def without_folders(recipe: Recipe) -> Recipe:
     """Return the recipe for a page that others read: of each path the last part alone."""
     return replace(
         recipe,
-        data=replace(recipe.data, source=last_part(recipe.data.source), labels=last_part(recipe.data.labels)),
+        data=_without_folders(recipe.data),
         backbone=replace(recipe.backbone, weights=last_part(recipe.backbone.weights)),
         soup=tuple(map(last_part, recipe.soup)),
         distill=last_part(recipe.distill),
         update=replace(recipe.update, run=last_part(recipe.update.run)),
     )
+
+
+def _without_folders(data: Data) -> Data:
+    source, labels, unlabelled = map(last_part, (data.source, data.labels, data.unlabelled))
+    return replace(data, source=source, labels=labels, unlabelled=unlabelled)
 
 
 def read(path: Path) -> Recipe:

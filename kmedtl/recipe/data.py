@@ -29,6 +29,9 @@ class Data:
             manifest, an `.npz` in MedMNIST's layout, or `tfds:NAME[/CONFIG]`.
         labels: a CSV with a label (or a column a finding) for each SOPInstanceUID, StudyInstanceUID, PatientID or path;
             the source is then a folder of any depth, such as a DICOM archive.
+        unlabelled: a further source, of images whose labels are not asked, that stages of an `objective` other than
+            `supervised` learn from as well; it is read as the first is. Whoever is in validation or test is left out of
+            it, and every picture of them (`kmedtl.runs.unlabelled`). It may be the same source as the first.
         columns: kmedtl's names of columns → the table's, such as `{path: image_id, label: dx, patient: lesion_id}`;
             empty: as a known data set has them, or by their usual names. Of the phantom `{label: grade}` alone counts.
         classes: class names, the finding last; empty: the source's own, in alphabetical order. One name alone makes
@@ -92,6 +95,7 @@ class Data:
 
     source: str = "phantom"
     labels: str = ""
+    unlabelled: str = ""
     columns: Mapping[str, str] = field(default_factory=dict)
     classes: tuple[str, ...] = ()
     uncertain: Literal["ignore", "ones", "zeros"] = "ignore"
@@ -160,6 +164,7 @@ class Data:
         kept = self.validation + self.test
         expect(kept < 0.9, "data.validation + data.test", "less than 0.9, the rest trains", kept)
         expect(self.batch_size >= 1, "data.batch_size", "at least 1", self.batch_size)
+        _check_unlabelled(self)
         for setting in ("max_unreadable", "max_poor"):
             expect(0 <= getattr(self, setting) <= 1, f"data.{setting}", "a fraction", getattr(self, setting))
         for setting in ("limit", "train_limit"):
@@ -171,6 +176,15 @@ class Data:
             raise UserError(
                 f"data.patient_pattern: expected a regular expression ({error}). Received: {self.patient_pattern!r}."
             ) from None
+
+
+def _check_unlabelled(data: Data) -> None:
+    """Refuse images without labels beside what only images of one kind, each by itself, are read as."""
+    if data.unlabelled:
+        beside = "beside data.unlabelled"
+        expect(not data.views, "data.views", f"none {beside}", list(data.views))
+        expect(data.neighbours == 0, "data.neighbours", f"0 {beside}", data.neighbours)
+        expect(data.patch == 0, "data.patch", f"0 {beside}", data.patch)
 
 
 def _check_structure(name: str, mark: object) -> None:

@@ -2,7 +2,8 @@
 
 `needs` says what its outputs are made of, and so which heads suit it: one vector an image, or a map as large as it;
 `is_local` whether what is true of a part of an image is that part of what is true of the whole, so that it can be
-learned on patches; `idle` which settings of a stage would have no effect on its losses.
+learned on patches; `takes_unlabelled` whether images without an answer can teach it; `idle` which settings of a stage
+would have no effect on its losses.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ class Classification:
 
     needs: ClassVar[str] = "vector"
     takes_fields: ClassVar[bool] = True
+    takes_unlabelled: ClassVar[bool] = True
     is_local: ClassVar[bool] = False
     idle: ClassVar[tuple[str, ...]] = ()
     labels: Literal["auto", "binary", "multi_class", "multi_label"] = "auto"
@@ -50,6 +52,7 @@ class Regression:
 
     needs: ClassVar[str] = "vector"
     takes_fields: ClassVar[bool] = True
+    takes_unlabelled: ClassVar[bool] = False
     is_local: ClassVar[bool] = False
     idle: ClassVar[tuple[str, ...]] = ("label_smoothing", "focal_gamma", "logit_adjustment")
     target: str = ""
@@ -79,6 +82,7 @@ class Segmentation:
 
     needs: ClassVar[str] = "map"
     takes_fields: ClassVar[bool] = False
+    takes_unlabelled: ClassVar[bool] = False
     is_local: ClassVar[bool] = True
     idle: ClassVar[tuple[str, ...]] = ("label_smoothing", "focal_gamma", "logit_adjustment", "mix")
     loss: Literal["dice_crossentropy", "dice", "crossentropy", "focal", "tversky"] = "dice_crossentropy"
@@ -114,6 +118,7 @@ class Ordinal:
 
     needs: ClassVar[str] = "vector"
     takes_fields: ClassVar[bool] = True
+    takes_unlabelled: ClassVar[bool] = False
     is_local: ClassVar[bool] = False
     # Two grades mixed are not a third.
     idle: ClassVar[tuple[str, ...]] = ("label_smoothing", "focal_gamma", "logit_adjustment", "mix")
@@ -150,6 +155,7 @@ class Multi:
     """
 
     takes_fields: ClassVar[bool] = False
+    takes_unlabelled: ClassVar[bool] = False
     tasks: Mapping[str, Classification | Regression | Segmentation | Ordinal] = field(default_factory=dict)
     weights: Mapping[str, float] = field(default_factory=dict)
     weighting: Literal["fixed", "uncertainty"] = "fixed"

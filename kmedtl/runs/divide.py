@@ -13,6 +13,7 @@ from kmedtl.data.tabular import DROPPED, FieldInput, field_input, learned_fields
 from kmedtl.recipe import Recipe
 from kmedtl.runs.prepare import Prepared
 from kmedtl.runs.result import SYNTHETIC
+from kmedtl.runs.unlabelled import UNLABELLED, check_left, pipeline_of
 from kmedtl.runs.volumes import pooling_of
 from kmedtl.system.printable import shown
 from kmedtl.system.text_tables import shortened
@@ -22,10 +23,11 @@ MOST_COUNTED = 3  # classes of a split, counted on one line of a terminal
 
 
 def divided(recipe: Recipe, data: Prepared, table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Pipeline]]:
-    """Return the table of what is used, patients hidden, and a pipeline a split.
+    """Return the table of what is used, patients hidden, and a pipeline a split; images without labels have theirs.
 
     Raises:
-        UserError: splits that the task can't learn from, be judged by or keep the evaluation's settings with.
+        UserError: splits that the task can't learn from, be judged by or keep the evaluation's settings with; no image
+            without a label that may be learned from.
     """
     if recipe.data.train_limit:
         table = splits.limit_training(table, recipe.data.train_limit, recipe.seed)
@@ -46,6 +48,9 @@ def divided(recipe: Recipe, data: Prepared, table: pd.DataFrame) -> tuple[pd.Dat
     task.check(data.question, targets)
     patients = parts["val"].bags.table(parts["val"].table)["patient"].to_numpy(object)
     task.check_validation(data.question, recipe.evaluation, targets["val"], patients)
+    if data.unlabelled:
+        check_left(data.unlabelled, table)
+        parts[UNLABELLED] = pipeline_of(data.unlabelled, table, parts["train"])
     return table, parts
 
 

@@ -25,7 +25,9 @@ from kmedtl.data.tabular import with_columns
 from kmedtl.ensemble.teacher import check_teacher
 from kmedtl.errors import UserError
 from kmedtl.recipe import Backbone, Data, Recipe
+from kmedtl.runs import unlabelled
 from kmedtl.runs.train import check_network
+from kmedtl.runs.unlabelled import Unlabelled
 from kmedtl.runs.update.images import pictures_of_run, with_images_of
 from kmedtl.runs.update.start import as_asked_before, check_update
 from kmedtl.runs.volumes import check_settings, pooling_of, without_background
@@ -50,6 +52,7 @@ class Prepared:
         mismatches: how the images do not suit the recipe.
         question: what is asked of them, where a task was given.
         targets: what is known of them, likewise.
+        unlabelled: images without labels that a run learns from as well.
     """
 
     manifest: Manifest
@@ -60,6 +63,7 @@ class Prepared:
     mismatches: tuple[Mismatch, ...] = ()
     question: Any = None
     targets: KnownTargets | None = None
+    unlabelled: Unlabelled | None = None
 
 
 def prepare_run(recipe: Recipe) -> Prepared:
@@ -80,7 +84,24 @@ def prepare_run(recipe: Recipe) -> Prepared:
     if recipe.distill:
         check_teacher(recipe, data.question)
     notes = weights_notes(recipe.backbone, data.manifest.source_name)
-    return replace(data, audit=replace(data.audit, warnings=(*data.audit.warnings, *notes)))
+    told = replace(data, audit=replace(data.audit, warnings=(*data.audit.warnings, *notes)))
+    return replace(told, unlabelled=_without_labels(told, recipe)) if recipe.data.unlabelled else told
+
+
+def _without_labels(data: Prepared, recipe: Recipe) -> Unlabelled:
+    """List, decode and audit the images without labels, as they lie beside the labelled ones.
+
+    Raises:
+        UserError: a source that cannot be used, or images of another kind that the recipe does not allow.
+    """
+    found = prepare(unlabelled.source_of(recipe.data), recipe.seed, "unasked", load=unlabelled.load)
+    grave = [mismatch.text for mismatch in found.mismatches if mismatch.grave]
+    if grave and not recipe.data.allow_mismatch:
+        raise UserError(f"data.unlabelled: {found.manifest.source}: {grave[0]}")
+    if (data.table["volume"] != "").any():
+        raise UserError(f"data.unlabelled: expected images with labels. Received: volumes, {data.manifest.source}.")
+    labelled, others = ((one.manifest, one.listed, one.store) for one in (data, found))
+    return unlabelled.beside(labelled, others, recipe.data, found.audit.warnings)
 
 
 def weights_notes(backbone: Backbone, source: str) -> tuple[str, ...]:

@@ -61,10 +61,12 @@ def development(recipe: Recipe) -> Development:
     """Read, audit, decode and divide a recipe's images as its run does, and leave the test out.
 
     Raises:
-        UserError: what a run refuses; fields beside the images, which trials know nothing of yet.
+        UserError: what a run refuses; fields or unlabelled images, which trials know nothing of yet.
     """
     expect(not recipe.tabular, "tabular", "nothing in a search, whose trials see the image alone", list(recipe.tabular))
     expect(not recipe.update.run, "update.run", "nothing in a search, which starts from no run", recipe.update.run)
+    unlabelled = recipe.data.unlabelled
+    expect(not unlabelled, "data.unlabelled", "nothing in a search, whose trials see labelled images", unlabelled)
     found = prepare_recipe(recipe)
     refuse(found, recipe)
     pooling = pooling_of(recipe, found.table)
