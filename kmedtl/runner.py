@@ -20,7 +20,7 @@ from kmedtl.backbones.weights import card_of
 from kmedtl.data import contact_sheet, splits
 from kmedtl.data.contact_sheet import Sample
 from kmedtl.data.manifest import Manifest
-from kmedtl.data.pipeline import Pipeline
+from kmedtl.data.pipeline import UNLABELLED, Pipeline
 from kmedtl.edge.model_info import ModelInfo
 from kmedtl.edge.out_of_distribution import OutOfDistribution
 from kmedtl.edge.shapes import ModelInputs
@@ -47,7 +47,7 @@ from kmedtl.runs.resume import begin
 from kmedtl.runs.slices import slices_of
 from kmedtl.runs.tracking import log_result
 from kmedtl.runs.train import train
-from kmedtl.runs.unlabelled import UNLABELLED, notes_of
+from kmedtl.runs.unlabelled import notes_of
 from kmedtl.runs.update.images import split
 from kmedtl.runs.update.judge import judge
 from kmedtl.runs.views import views_of

@@ -106,6 +106,12 @@ def test_commands_and_recipes_of_the_page_on_tasks_are_true(tmp_path):
     ]
 
 
+def test_the_recipe_of_the_page_on_training_is_one(tmp_path):
+    (text,) = re.findall(r"```yaml\n(.*?)```", (DOCS / "training.md").read_text(), flags=re.S)
+    (tmp_path / "recipe.yaml").write_text(text)
+    assert find(tmp_path / "recipe.yaml").stages[1].objective == "pseudo"
+
+
 @pytest.mark.slow
 def test_the_page_on_new_recipes_leads_to_a_judged_model(tmp_path, monkeypatch, capsys):
     """Each command as it stands; what `kmedtl new` proposed is made smaller before it trains."""

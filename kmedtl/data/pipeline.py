@@ -20,6 +20,8 @@ from kmedtl.data.tabular import FieldInput
 from kmedtl.edge.pooling import Pooling
 from kmedtl.edge.shapes import ModelInputs
 
+UNLABELLED = "unlabelled"  # what the images without labels are called, beside train, val and test
+LEARNED = ("train", UNLABELLED)  # parts that a network learns from; others it is judged by
 SHUFFLE_BUFFER = 2048  # images; the store's own order is shuffled already
 Moving = Literal["mask", "boxes"]
 # Images (or images and the fields beside them), targets by output, weights.

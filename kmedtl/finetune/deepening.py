@@ -27,7 +27,7 @@ LEAST_EPOCHS = 2  # that a stage must have time for
 
 def gain_of(job: TrainingJob, before: Outputs, after: Outputs) -> Estimate:
     """Return the headline figure of validation after a stage minus that before it, paired by image."""
-    asked, (then, now) = job.question, (_examples(job, outputs) for outputs in (before, after))
+    asked, (then, now) = job.question, (validation_examples(job, outputs) for outputs in (before, after))
     plain = job.task.plain(asked)
     return job.task.gain(asked, now, [then], plain, plain)
 
@@ -70,7 +70,8 @@ def multiplications(model: keras.Model) -> float:
     )
 
 
-def _examples(job: TrainingJob, outputs: Mapping[str, np.ndarray]) -> Examples:
+def validation_examples(job: TrainingJob, outputs: Mapping[str, np.ndarray]) -> Examples:
+    """Return the validation images with what the model put out for them; of slices, their volumes."""
     part = job.data["val"]
     bags, targets = part.bags, part.bags.known(part.targets)
     table = bags.table(part.table)

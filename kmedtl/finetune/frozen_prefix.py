@@ -20,7 +20,7 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 
 from kmedtl.backbones.blocks import HEAD, Block, end_tensors, frontier
 from kmedtl.data.manifest import UNKNOWN, UNKNOWN_MASK
-from kmedtl.data.pipeline import Batch, Pipeline, Variation
+from kmedtl.data.pipeline import LEARNED, Batch, Pipeline, Variation
 from kmedtl.data.sampling import balanced
 from kmedtl.heads.fields import given_fields
 from kmedtl.heads.pooling import pooling_of
@@ -190,7 +190,7 @@ def cache(
     dtype: str,
     seed: int,
 ) -> list[dict[str, Activations]]:
-    """Return the activations at each cut: `views` varied ones of each training image, one of each other image.
+    """Return the activations at each cut: `views` varied ones of each image of `LEARNED`, one of each other image.
 
     All cuts are computed in one pass over the images.
 
@@ -198,7 +198,7 @@ def cache(
         UserError: no room on the disk.
     """
     prefix = keras.Model(cuts[0].prefix.inputs, [output for part in cuts for output in part.prefix.outputs])
-    views_of = {split: views if split == "train" else 1 for split in data}
+    views_of = {split: views if split in LEARNED else 1 for split in data}
     compute = _computing(prefix, sum(views_of[split] * len(part.table) for split, part in data.items()))
     cached = [
         {split: Activations(part.prefix, data[split].targets, count, dtype) for split, count in views_of.items()}
@@ -221,9 +221,10 @@ def cache(
                     start += len(some[2])
                 bar.update()
 
-        for view in range(views):
-            fill("train", view, data["train"].varied(seed + VIEW_SEEDS * view, variation, class_weights))
-        for split in data.keys() - {"train"}:
+        for split in [name for name in LEARNED if name in data]:
+            for view in range(views):
+                fill(split, view, data[split].varied(seed + VIEW_SEEDS * view, variation, class_weights))
+        for split in data.keys() - set(LEARNED):
             fill(split, 0, data[split].varied(seed, Variation(), "none"))
     return cached
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,8 @@ import keras
 from kmedtl.backbones.blocks import Block
 from kmedtl.data.pipeline import Pipeline
 from kmedtl.finetune.checkpoint import Epoch
-from kmedtl.recipe import Stage, Training
-from kmedtl.tasks.task import Task
+from kmedtl.recipe import Evaluation, Stage, Training
+from kmedtl.tasks.task import SoftAnswers, Task
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,8 @@ class TrainingJob:
         after_epoch: called with each epoch when it is done, and its number counted over all stages.
         while_gaining: a further stage trains only where the one before it gained more on validation than its noise, and
             where `training.minutes` leave time for it.
+        unlabelled: images without targets, for stages whose objective takes them; None: there are none.
+        evaluation: how the answers that these are given are calibrated, on validation.
         folder: keeps the state after each epoch; if it holds one, the training goes on from there. None: no state.
     """
 
@@ -49,6 +51,15 @@ class TrainingJob:
     after_epoch: Callable[[Epoch, int], None] = lambda epoch, number: None
     while_gaining: bool = False
     folder: Path | None = None
+    unlabelled: Pipeline | None = None
+    evaluation: Evaluation = field(default_factory=Evaluation)
+
+    @property
+    def soft(self) -> SoftAnswers:
+        """What images without targets can teach, of a task that has such answers."""
+        found = self.task.network().soft
+        assert found is not None  # as `kmedtl.finetune.objectives.check_objectives` sees to
+        return found
 
     def losses(self, stage: Stage | None = None) -> dict[str, keras.losses.Loss]:
         """Return the loss of each output in a stage; without a stage the plain ones that validation reports."""

@@ -30,6 +30,16 @@ class MovingAverage(keras.callbacks.Callback):
             self._step()
 
     @property
+    def steps(self) -> tf.Variable:
+        """How many steps it has followed."""
+        return self._steps
+
+    def of(self, variables: Sequence[keras.Variable]) -> list[tf.Tensor]:
+        """Return the average of each variable; of one that does not change its value."""
+        averages = {id(one): average for one, average in zip(self._followed, self._averages, strict=True)}
+        return [averages[id(one)].value() if id(one) in averages else one.value for one in variables]
+
+    @property
     def values(self) -> list[np.ndarray]:
         """The averages and the number of steps; empty without a decay."""
         return [variable.numpy() for variable in (*self._averages, self._steps)] if self._decay else []

@@ -9,13 +9,16 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kmedtl.data.pipeline import Pipeline
+from kmedtl.data.pipeline import LEARNED, Pipeline
 from kmedtl.data.sampling import strata_of
 from kmedtl.edge.tasks.task import Outputs
 from kmedtl.finetune.frozen_prefix import Activations, CachedEpoch, ModelSplit, cache
+from kmedtl.finetune.moving_average import MovingAverage
 from kmedtl.finetune.stage_plan import Plan
 from kmedtl.finetune.volume_steps import VolumeEpoch, on_volumes
 from kmedtl.recipe import Stage
+
+Losses = dict[str, keras.losses.Loss]  # by output
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,8 @@ class Source:
         steps: of an epoch.
         rows: from an epoch's seed and a step to the rows of the training table in that step's batch.
         validate: returns the outputs of every split but the training images, in the order of its table.
+        losses: from the task's losses in the stage to those of what `epoch` yields.
+        begin: takes the average of the weights, before the first epoch.
     """
 
     trainer: keras.Model
@@ -35,6 +40,11 @@ class Source:
     steps: int
     rows: Callable[[int, int], np.ndarray]
     validate: Callable[[], dict[str, Outputs]]
+    losses: Callable[[Losses], Losses] = lambda losses: losses
+    begin: Callable[[MovingAverage], None] = lambda average: None
+
+
+Behind = Callable[[ModelSplit, dict[str, Activations], Pipeline, Stage], Source]
 
 
 def predict_outputs(model: keras.Model, pipeline: Pipeline) -> Outputs:
@@ -46,18 +56,27 @@ def predict_outputs(model: keras.Model, pipeline: Pipeline) -> Outputs:
 
 
 def sources(
-    model: keras.Model, group: Sequence[Plan], data: dict[str, Pipeline], dtype: str, seed: int
+    model: keras.Model,
+    group: Sequence[Plan],
+    data: dict[str, Pipeline],
+    dtype: str,
+    seed: int,
+    behind: Behind | None = None,
 ) -> Iterator[Source]:
-    """Yield the source of each stage of a group; of the frozen part, all are computed at the first."""
+    """Yield the source of each stage of a group; of the frozen part, all are computed at the first.
+
+    Args:
+        behind: makes a stage's source of what is cached at its cut; None: a supervised one.
+    """
     if group[0].cut is None:
         yield _whole(model, group[0], data)
         return
     first = group[0]
     cuts = [plan.cut for plan in group if plan.cut]  # all of them: where the first one cuts, so do those that share
     cached = cache(cuts, data, first.views, first.variation, first.stage.class_weights, dtype, seed)
+    supervised = _volumes_behind if data["train"].pooling else _behind
     for cut, plan in zip(cuts, group, strict=True):
-        behind = _volumes_behind if data["train"].pooling else _behind
-        yield behind(cut, cached.pop(0), data["train"], plan.stage)
+        yield (behind or supervised)(cut, cached.pop(0), data["train"], plan.stage)
 
 
 def _whole(model: keras.Model, plan: Plan, data: dict[str, Pipeline]) -> Source:
@@ -79,7 +98,7 @@ def _behind(cut: ModelSplit, cached: dict[str, Activations], train: Pipeline, st
         fields = None if train.fields is None or cut.fields is None else (cut.fields, train.fields.of_epoch(seed))
         return CachedEpoch(cached["train"], batch_size, seed, strata, fields)
 
-    validate = _validation(cut, cached, batch_size)
+    validate = validation(cut, cached, batch_size)
     return Source(cut.suffix, epoch, train.steps, lambda seed, step: epoch(seed).rows(step), validate)
 
 
@@ -88,12 +107,12 @@ def _volumes_behind(cut: ModelSplit, cached: dict[str, Activations], train: Pipe
         return VolumeEpoch(cached["train"], cut, train, stage, seed)
 
     trainer = on_volumes(cut.suffix, train.pooling, len(train.views))
-    validate = _validation(cut, cached, train.batch_size)
+    validate = validation(cut, cached, train.batch_size)
     return Source(trainer, epoch, len(epoch(0)), lambda seed, step: epoch(seed).rows(step), validate)
 
 
-def _validation(cut: ModelSplit, cached: dict[str, Activations], batch_size: int) -> Callable[[], dict[str, Outputs]]:
-    """Return what asks the suffix for the outputs of every split but the training images, of slices by slice."""
+def validation(cut: ModelSplit, cached: dict[str, Activations], batch_size: int) -> Callable[[], dict[str, Outputs]]:
+    """Return what asks the suffix for the outputs of every part that is not learned from, of slices by slice."""
     scorer = keras.Model(cut.suffix.inputs, cut.suffix.output)
-    held = {name: [array[0] for array in part.arrays] for name, part in cached.items() if name != "train"}
+    held = {name: [array[0] for array in part.arrays] for name, part in cached.items() if name not in LEARNED}
     return lambda: {name: scorer.predict(arrays, batch_size=batch_size, verbose=0) for name, arrays in held.items()}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from kmedtl.backbones.blocks import select
-from kmedtl.data.pipeline import Variation
+from kmedtl.data.pipeline import LEARNED, UNLABELLED, Variation
 from kmedtl.errors import UserError
 from kmedtl.finetune.block_importance import is_adaptive
 from kmedtl.finetune.frozen_prefix import ModelSplit, at_inputs, cut, size_of
@@ -26,20 +26,23 @@ class Plan:
     @property
     def views(self) -> int:
         """How many varied views of an image are cached."""
-        return 1 if self.variation.is_none else min(self.stage.views, self.stage.epochs)
+        drawn = 1 if self.variation.is_none else min(self.stage.views, self.stage.epochs)
+        return max(drawn, self.stage.fewest_views)
 
 
 def plan_pass(job: TrainingJob, stages: Sequence[Stage]) -> list[Plan]:
     """Return the plans of the first stage and of those after it that share its pass through the frozen part.
 
-    None may cut behind the one before it, all vary images alike, and what all of them keep must fit the budget.
+    None may cut behind the one before it, all vary images alike, and what all of them keep must fit the budget. What
+    images without labels teach is asked when a stage begins, so such a stage shares its pass with none.
 
     Args:
         stages: those to come; the first names its blocks, others may still be `adaptive`.
     """
     group = [_within_budget(job, plan(job, stages[0]))]
     for stage in stages[1:]:
-        if is_adaptive(stage) or stage.batch_norm == "adapt" or group[0].cut is None:
+        alone = not (stage.is_supervised and stages[0].is_supervised)
+        if alone or is_adaptive(stage) or stage.batch_norm == "adapt" or group[0].cut is None:
             break
         following = plan(job, stage)
         together = sum(_cache_size(job, one) for one in (*group, following))
@@ -58,8 +61,8 @@ def plan(job: TrainingJob, stage: Stage) -> Plan:
     names = select(job.blocks, stage.train)
     variation = Variation(stage.augment or job.preset, stage.mix, stage.border)
     split = cut(job.model, job.blocks, names) if stage.views else None
-    if split is None and job.data["train"].pooling:
-        split = at_inputs(job.model)  # the images themselves: a step looks slices up by volume
+    if split is None and (job.data["train"].pooling or not stage.is_supervised):
+        split = at_inputs(job.model)  # the images themselves, which a step looks up by volume, or two views of each
     return Plan(stage, names, variation, split)
 
 
@@ -67,22 +70,24 @@ def _within_budget(job: TrainingJob, plan: Plan) -> Plan:
     """Return the plan, without a cut where its activations would exceed the budget.
 
     Raises:
-        UserError: they would, and images are slices.
+        UserError: they would, and images are slices, or have no labels.
     """
     size, budget = _cache_size(job, plan), job.training.cache_gigabytes
     if size <= budget * 1e9:
         return plan
     needed = f"its frozen part takes {size / 1e9:.1f} GB, more than training.cache_gigabytes={budget:g}"
-    if job.data["train"].pooling:
+    if job.data["train"].pooling or not plan.stage.is_supervised:
+        cached = "volumes" if job.data["train"].pooling else "images without labels"
         remedy = "raise that, or lower views or data.size"
-        raise UserError(f"stage {plan.stage.name}: {needed}; volumes are trained from the cache alone: {remedy}.")
+        raise UserError(f"stage {plan.stage.name}: {needed}; {cached} are trained from the cache alone: {remedy}.")
     job.log(f"Stage {plan.stage.name}: {needed}; it is computed anew in each epoch, which is slower.")
     return replace(plan, cut=None)
 
 
 def _cache_size(job: TrainingJob, plan: Plan) -> int:
     """Return bytes; 0 where nothing is cached."""
-    images = sum(len(part.table) * (plan.views if name == "train" else 1) for name, part in job.data.items())
+    parts = job.data if plan.stage.is_supervised or not job.unlabelled else job.data | {UNLABELLED: job.unlabelled}
+    images = sum(len(part.table) * (plan.views if name in LEARNED else 1) for name, part in parts.items())
     return 0 if plan.cut is None else size_of(plan.cut, images, job.training.cache_dtype)
 
 

@@ -8,7 +8,7 @@ nothing. What is frozen is computed once (`frozen_prefix`). BatchNorm layers sta
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +16,7 @@ import keras
 import numpy as np
 
 from kmedtl.backbones.blocks import BatchNorm, set_trainable, trainable_kernels
+from kmedtl.data.pipeline import UNLABELLED
 from kmedtl.errors import UserError
 from kmedtl.finetune import checkpoint as states
 from kmedtl.finetune.batch_norm import adapt, remember_an_epoch
@@ -27,6 +28,7 @@ from kmedtl.finetune.job import TrainingJob
 from kmedtl.finetune.l2sp import pulled_to_start
 from kmedtl.finetune.lr_range import RangeTest, range_test
 from kmedtl.finetune.moving_average import MovingAverage
+from kmedtl.finetune.objectives import behind_of, check_objectives, images_of
 from kmedtl.finetune.optimizers import optimizer
 from kmedtl.finetune.progress import EpochBar
 from kmedtl.finetune.same_data import check_same, hashes_of
@@ -49,14 +51,16 @@ def fine_tune(job: TrainingJob, stages: Sequence[Stage]) -> Checkpoint:
         the state at the end: the history, the stages as they turned out, and what was measured for that.
 
     Raises:
-        UserError: a stage that names no block; a state that other images or targets led to; a loss that is not finite,
-            with stage, epoch, step and images; no room for the state.
+        UserError: a stage that names no block, or has no images for its objective; a state that other images or targets
+            led to; a loss that is not finite, with stage, epoch, step and images; no room for the state.
     """
     for stage in stages:  # refuse a misspelt one before the first trains
         check_stage(stage, job.blocks)
     if job.data["train"].pooling:
         check_stages(stages, bool(job.data["train"].views))
-    data = hashes_of(job.data, job.distilled) if job.folder else {}
+    check_objectives(job, stages)
+    beside = {} if job.unlabelled is None else {UNLABELLED: job.unlabelled}
+    data = hashes_of(job.data | beside, job.distilled) if job.folder else {}
     if job.training.select == "worst_shift":
         job = replace(job, data=job.data | {"shift": shifted(job.data["val"], job.seed)})
     fresh = Checkpoint(list(stages), list(stages), job.model.get_weights(), data=data)
@@ -77,7 +81,7 @@ def find_rate(job: TrainingJob, stages: Sequence[Stage]) -> RangeTest:
     state.resume_with(stages)
     (planned, *_) = _plan_pass(job, state)
     assert state.shared is not None  # the pass that was just planned
-    (source,) = sources(job.model, [planned], job.data, job.training.cache_dtype, state.shared.seed)
+    (source,) = _sources(job, [planned], state.shared.seed)
     _toggle(job, planned, source.steps)
     return _range_test(job, state, source)
 
@@ -87,7 +91,7 @@ def _run_pass(job: TrainingJob, state: Checkpoint) -> None:
     job.model.set_weights(state.start or state.best)
     group = _plan_pass(job, state)
     assert state.shared is not None  # the pass that was just planned
-    found = sources(job.model, group, job.data, job.training.cache_dtype, state.shared.seed)
+    found = _sources(job, group, state.shared.seed)
     for number, planned in enumerate(group):
         once, epoch = work_of(job, planned)
         once *= number == 0  # those that share a pass have had it
@@ -95,6 +99,12 @@ def _run_pass(job: TrainingJob, state: Checkpoint) -> None:
             return
         state.work += once + epoch * state.stage.epochs
         _run_stage(job, state, planned, next(found))
+
+
+def _sources(job: TrainingJob, group: Sequence[Plan], seed: int) -> Iterator[Source]:
+    stage = group[0].stage
+    data, behind = images_of(job, stage), behind_of(job, stage)
+    return sources(job.model, group, data, job.training.cache_dtype, seed, behind)
 
 
 def _plan_pass(job: TrainingJob, state: Checkpoint) -> list[Plan]:
@@ -147,8 +157,9 @@ def _run_stage(job: TrainingJob, state: Checkpoint, planned: Plan, source: Sourc
         state.resolve(lr=tested.lr)
         job.log(f"Stage {state.stage.name}: lr {state.stage.lr:.1e}, by a range test")
     stage, trainer = state.stage, source.trainer
-    _compile(job, trainer, stage, optimizer(stage, stage.epochs * source.steps, trainer, job.blocks))
+    _compile(job, source, stage, optimizer(stage, stage.epochs * source.steps, trainer, job.blocks))
     average = MovingAverage(trainer, stage.ema)
+    source.begin(average)
     with pulled_to_start(_held(job, trainer) if stage.l2_sp else [], stage.l2_sp):
         state.restore(job.model, trainer, average)
         while state.epochs < stage.epochs and not _is_exhausted(job, state):
@@ -179,8 +190,9 @@ def _toggle(job: TrainingJob, planned: Plan, steps: int) -> None:
         remember_an_epoch(job.model, job.blocks, steps)
 
 
-def _compile(job: TrainingJob, trainer: keras.Model, stage: Stage, optimizer: keras.optimizers.Optimizer) -> None:
-    trainer.compile(optimizer, job.losses(stage), jit_compile=job.training.jit)
+def _compile(job: TrainingJob, source: Source, stage: Stage, optimizer: keras.optimizers.Optimizer) -> None:
+    trainer = source.trainer
+    trainer.compile(optimizer, source.losses(job.losses(stage)), jit_compile=job.training.jit)
     trainer.optimizer.build(trainer.trainable_variables)  # `compile` may have wrapped it, for float16
 
 
@@ -188,7 +200,7 @@ def _range_test(job: TrainingJob, state: Checkpoint, source: Source) -> RangeTes
     """Test rates; the weights stay as they were."""
     before = job.model.get_weights()
     steady = replace(state.stage, lr=1.0, warmup=0.0, layer_decay=1.0)
-    _compile(job, source.trainer, steady, optimizer(steady, None, source.trainer, job.blocks))
+    _compile(job, source, steady, optimizer(steady, None, source.trainer, job.blocks))
     tested = range_test(source.trainer, source.epoch, _epoch_seed(job, state), state.stage.name)
     job.model.set_weights(before)
     return tested

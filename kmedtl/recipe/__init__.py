@@ -245,16 +245,29 @@ def _check_tabular(recipe: Recipe) -> None:
 
 
 def _check_unlabelled(recipe: Recipe) -> None:
-    """Refuse images without labels beside what cannot learn from them."""
-    if not recipe.data.unlabelled:
+    """Refuse images without labels beside what cannot learn from them, and stages that miss them."""
+    source, task = recipe.data.unlabelled, recipe.task
+    taught = [stage for stage in recipe.stages if not stage.is_supervised]
+    if not source:
+        for stage in taught[:1]:
+            place, wanted = f"stage {stage.name}: objective", "supervised, or images to learn from in data.unlabelled"
+            expect(False, place, wanted, stage.objective)
         return
     beside = "beside data.unlabelled"
-    task = recipe.task
-    expect(task.takes_unlabelled, "data.unlabelled", f"nothing beside the task {task.kind}", recipe.data.unlabelled)
+    expect(task.takes_unlabelled, "data.unlabelled", f"nothing beside the task {task.kind}", source)
     expect(recipe.schedule == "stages", "schedule", f"stages {beside}", recipe.schedule)
     expect(not recipe.tabular, "tabular", f"no fields {beside}", list(recipe.tabular))
     expect(not recipe.distill, "distill", f"nothing {beside}", recipe.distill)
     expect(not recipe.update.run, "update.run", f"nothing {beside}", recipe.update.run)
+    expect(bool(taught), "data.unlabelled", "nothing where every stage has objective=supervised", source)
+    for stage in recipe.stages[:1]:
+        learned = "another one in the first stage, whose model would answer by chance"
+        expect(stage.objective != "pseudo", f"stage {stage.name}: objective", learned, stage.objective)
+    for stage in taught:
+        varied = stage.augment or recipe.data.augment
+        differ = stage.fewest_views == 1 or varied != "none" or stage.border != "none"
+        preset = f"a preset, that two views of an image may differ, beside objective={stage.objective}"
+        expect(differ, f"stage {stage.name}: augment", preset, varied)
 
 
 def _check_update(recipe: Recipe) -> None:

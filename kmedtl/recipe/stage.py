@@ -8,6 +8,8 @@ from typing import Literal
 from kmedtl.errors import UserError, expect
 
 Preset = Literal["none", "xray", "xray_strong", "skin", "retina", "mri", "ultrasound", "histology", "symmetries"]
+Objective = Literal["supervised", "pseudo", "mean_teacher", "mixmatch"]
+TWO_VIEWS = ("mean_teacher", "mixmatch")  # objectives that compare two views of an image
 SCALES_OUT = "What scales out over machines is a run on each: folds (--folds), seeds, or the trials of a search."
 
 
@@ -57,6 +59,13 @@ class Stage:
             answer is in training, so that the logits themselves are as if all were equally frequent (Menon et al.,
             Long-tail Learning via Logit Adjustment, 2021, equation 10); calibration brings the frequencies back. 0:
             none, 1: wholly.
+        objective: `supervised`, or how the images of `data.unlabelled` teach beside the labelled ones, in
+            `kmedtl.finetune.objectives`. `pseudo`: by the answers of the best epoch so far, asked once when the stage
+            begins, calibrated on validation and taken as probabilities (self-training: Xie et al., Noisy Student, 2020,
+            section 2). `mean_teacher`: answers must agree with those of the moving average of the weights (`ema`) to
+            another view of the image (Tarvainen & Valpola 2017). `mixmatch`: by the mean answer to two views,
+            sharpened, all images, labelled or not, being mixed with each other at the cut (Berthelot et al. 2019).
+        unlabelled_weight: of the unlabelled images' part of the loss; that of the labelled ones has 1.
     """
 
     name: str
@@ -82,15 +91,21 @@ class Stage:
     class_weights: Literal["none", "balanced"] = "none"
     sampling: Literal["natural", "balanced"] = "natural"
     logit_adjustment: float = 0.0
+    objective: Objective = "supervised"
+    unlabelled_weight: float = 1.0
 
     def __post_init__(self) -> None:
         def check(condition: bool, setting: str, expected: str) -> None:
             expect(condition, f"stage {self.name}: {setting}", expected, getattr(self, setting))
 
         check(self.epochs >= 1, "epochs", "at least 1")
+        self._check_objective()
         check(self.lr == "auto" or 0 < self.lr <= 10, "lr", "auto, or a rate above 0, at most 10")
         check(0 < self.layer_decay <= 1, "layer_decay", "above 0, at most 1")
-        for setting in ("clip_norm", "l2_sp", "focal_gamma", "patience", "weight_decay", "views", "logit_adjustment"):
+        for setting in (
+            "clip_norm", "l2_sp", "focal_gamma", "patience", "weight_decay", "views", "logit_adjustment",
+            "unlabelled_weight",
+        ):  # fmt: skip
             check(getattr(self, setting) >= 0, setting, "0 or more")
         check(0 <= self.ema < 1, "ema", "a decay from 0 to below 1")
         check(all(0 <= alpha <= 1 for alpha in self.interpolate), "interpolate", "fractions")
@@ -98,6 +113,30 @@ class Stage:
         once = self.sampling == "natural" or self.class_weights == "none"
         check(once, "class_weights", "none beside sampling: balanced, which weighs already")
         check(0 <= self.label_smoothing < 1, "label_smoothing", "0 to below 1")
+
+    @property
+    def is_supervised(self) -> bool:
+        return self.objective == "supervised"
+
+    @property
+    def fewest_views(self) -> int:
+        """How many views of an image a step compares, 2, or takes, 1."""
+        return 2 if self.objective in TWO_VIEWS else 1
+
+    def _check_objective(self) -> None:
+        """Refuse what has no sense beside images without labels, or no effect without them."""
+        place, beside = f"stage {self.name}", f"beside objective={self.objective}"
+        if self.is_supervised:
+            weight = self.unlabelled_weight
+            expect(weight == 1, f"{place}: unlabelled_weight", f"1, as it is by default, {beside}", weight)
+            return
+        for name in ("mix", "class_weights", "sampling", "logit_adjustment"):
+            value, neutral = getattr(self, name), type(self).__dataclass_fields__[name].default
+            expect(value == neutral, f"{place}: {name}", f"{neutral} {beside}", value)
+        averaged = self.objective != "mean_teacher" or self.ema > 0
+        expect(averaged, f"{place}: ema", f"above 0 {beside}, such as 0.99: the teacher is the average", self.ema)
+        fewest = self.fewest_views
+        expect(self.views >= fewest, f"{place}: views", f"{fewest} or more {beside}, which is cached", self.views)
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,13 @@ import pandas as pd
 from kmedtl.audit.audit import Audit
 from kmedtl.data import splits
 from kmedtl.data.manifest import SPLITS, Manifest
-from kmedtl.data.pipeline import Pipeline, pipelines
+from kmedtl.data.pipeline import UNLABELLED, Pipeline, pipelines
 from kmedtl.data.pseudonyms import hide_patients
 from kmedtl.data.tabular import DROPPED, FieldInput, field_input, learned_fields
 from kmedtl.recipe import Recipe
 from kmedtl.runs.prepare import Prepared
 from kmedtl.runs.result import SYNTHETIC
-from kmedtl.runs.unlabelled import UNLABELLED, check_left, pipeline_of
+from kmedtl.runs.unlabelled import check_left, pipeline_of
 from kmedtl.runs.volumes import pooling_of
 from kmedtl.system.printable import shown
 from kmedtl.system.text_tables import shortened

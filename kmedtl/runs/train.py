@@ -12,7 +12,7 @@ import keras
 from kmedtl.backbones.blocks import HEAD, Block, block_map, set_trainable, unfreeze
 from kmedtl.backbones.build import check_backbone
 from kmedtl.data.patches import random_patches, tiles
-from kmedtl.data.pipeline import Pipeline
+from kmedtl.data.pipeline import UNLABELLED, Pipeline
 from kmedtl.edge.pooling import ATTENTION
 from kmedtl.ensemble.soups import average_weights
 from kmedtl.ensemble.teacher import with_teacher_targets
@@ -115,6 +115,8 @@ def training_job(
         goes_on=bool(recipe.update.run),
         log=log,
         while_gaining=recipe.schedule == AUTO,
+        unlabelled=data.get(UNLABELLED),
+        evaluation=recipe.evaluation,
     )
 
 

@@ -23,7 +23,6 @@ from kmedtl.errors import UserError
 from kmedtl.images.reading import Aspect
 from kmedtl.recipe import Data
 
-UNLABELLED = "unlabelled"  # what the part of the images is called, beside train, val and test
 JUDGED = ("val", "test")
 
 

@@ -121,6 +121,20 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
+class SoftAnswers:
+    """How a task's outputs become probabilities that can be learned in place of targets, of the same shape.
+
+    Attributes:
+        probabilities: (question, outputs as tensors) → by output, float32 (N, …) in 0–1.
+        sharpened: (question, such probabilities, temperature) → likewise, each to the power 1 / temperature beside its
+            alternatives, so that all of them sum to 1 again; below 1 the likelier ones gain.
+    """
+
+    probabilities: Callable[..., dict[str, Any]]
+    sharpened: Callable[..., dict[str, Any]]
+
+
+@dataclass(frozen=True)
 class Network:
     """What a task adds to the Keras graph.
 
@@ -131,12 +145,14 @@ class Network:
             without a stage the plain ones.
         decode: (outputs as tensors, decoder) → what a SavedModel answers besides its outputs.
         closed_form: schedule → (model, schedule, data, seed, log) → model: heads that no gradient trains.
+        soft: what images without targets can teach; None: nothing.
     """
 
     outputs: Callable[..., dict[str, Any]]
     losses: Callable[..., dict[str, Any]]
     decode: Callable[..., dict[str, Any]]
     closed_form: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+    soft: SoftAnswers | None = None
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """From whom a run may learn without labels: nothing trains here."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -9,14 +10,16 @@ from PIL import Image
 from scipy.ndimage import zoom
 
 from kmedtl.data.manifest import UNKNOWN
-from kmedtl.data.pipeline import Pipeline
+from kmedtl.data.pipeline import UNLABELLED, Pipeline
 from kmedtl.data.pseudonyms import pseudonym
 from kmedtl.edge.tasks.classification.decoder import LOGITS
+from kmedtl.ensemble.members import trained_on
 from kmedtl.errors import UserError
-from kmedtl.recipe import Data, Head, Ordinal, Regression, Segmentation
+from kmedtl.recipe import Data, Export, Head, Ordinal, Regression, Segmentation, Stage
+from kmedtl.runner import run
 from kmedtl.runs.divide import divided
 from kmedtl.runs.prepare import prepare_run
-from kmedtl.runs.unlabelled import UNLABELLED, Unlabelled, check_left, left_out, notes_of, pipeline_of
+from kmedtl.runs.unlabelled import Unlabelled, check_left, left_out, notes_of, pipeline_of
 from kmedtl.runs.update.images import split
 from tests.conftest import of_other_people
 from tests.runs.update.test_images import written
@@ -77,21 +80,36 @@ def test_of_the_images_that_are_left_nothing_is_known():
     assert (part.targets[LOGITS] == np.full((2, 3), UNKNOWN)).all()
 
 
+PSEUDO = Stage("both", "head", 1, 1e-3, objective="pseudo")
 REFUSED = {
-    "task": {"task": Regression("age")},
-    "task ordinal": {"task": Ordinal(target="grade")},
-    "task segmentation": {"task": Segmentation(), "head": Head("unet")},
-    "schedule": {"schedule": "auto", "stages": ()},
-    "tabular": {"tabular": {"age": "number"}},
-    "distill": {"distill": "saved_models/teacher"},
+    "data.unlabelled: expected nothing beside the task regression": {"task": Regression("age")},
+    "data.unlabelled: expected nothing beside the task ordinal": {"task": Ordinal(target="grade")},
+    "data.unlabelled: expected nothing beside the task segmentation": {"task": Segmentation(), "head": Head("unet")},
+    "schedule: expected stages beside data.unlabelled": {"schedule": "auto", "stages": ()},
+    "tabular: expected no fields beside data.unlabelled": {"tabular": {"age": "number"}},
+    "distill: expected nothing beside data.unlabelled": {"distill": "saved_models/teacher"},
+    "data.unlabelled: expected nothing where every stage": {"stages": (replace(PSEUDO, objective="supervised"),)},
+    "stage both: objective: expected another one in the first stage": {"stages": (PSEUDO,)},
+    "stage both: augment: expected a preset": {
+        "stages": (replace(PSEUDO, objective="mixmatch", augment="none"),),
+    },
 }
 
 
-@pytest.mark.parametrize("case", REFUSED)
-def test_what_cannot_learn_from_them_is_refused(small_recipe, case):
-    data = replace(small_recipe.data, unlabelled="phantom:80")
-    with pytest.raises(UserError, match=f"^(data.unlabelled|{case.split()[0]}): .*beside"):
-        replace(small_recipe, data=data, **REFUSED[case])
+def with_unlabelled(recipe, unlabelled, **data):
+    """Return a recipe that learns from a source without its labels as well."""
+    return replace(recipe, data=replace(recipe.data, unlabelled=unlabelled, **data), stages=(*recipe.stages, PSEUDO))
+
+
+@pytest.mark.parametrize("message", REFUSED)
+def test_what_cannot_learn_from_them_is_refused(small_recipe, message):
+    with pytest.raises(UserError, match=f"^{re.escape(message)}"):
+        replace(with_unlabelled(small_recipe, "phantom:80"), **REFUSED[message])
+
+
+def test_without_images_a_stage_that_needs_them_is_refused(small_recipe):
+    with pytest.raises(UserError, match=r"^stage both: objective: expected supervised, or images to learn from"):
+        replace(small_recipe, stages=(*small_recipe.stages, PSEUDO))
 
 
 @pytest.mark.parametrize("settings", [{"views": ("t1", "t2")}, {"neighbours": 1, "channels": 3}, {"patch": 64}])
@@ -118,9 +136,8 @@ def test_a_picture_is_known_however_it_was_saved(small_recipe, tmp_path):
         )
     textured(tmp_path / "more" / "any", range(18), lambda image, path: image.save(f"{path}q.jpg", quality=60))
     films, more = str(tmp_path / "films"), str(tmp_path / "more")
-    settings = {"source": films, "unlabelled": more, "patient_pattern": r"p\d+q?", "max_poor": 1.0}
-    data = replace(small_recipe.data, **settings)
-    recipe = replace(small_recipe, data=replace(data, validation=0.3, test=0.3))
+    settings = {"source": films, "patient_pattern": r"p\d+q?", "max_poor": 1.0, "validation": 0.3, "test": 0.3}
+    recipe = with_unlabelled(small_recipe, more, **settings)
     prepared = prepare_run(recipe)
     table, parts = divided(recipe, prepared, split(recipe, prepared.manifest, prepared.table))
     assert set(parts[UNLABELLED].table["id"]) == {f"any/p{number}q.jpg" for number in range(12, 18)}
@@ -131,8 +148,7 @@ def test_a_picture_is_known_however_it_was_saved(small_recipe, tmp_path):
 
 def test_the_same_source_gives_what_training_leaves_out(small_recipe):
     """With `train_limit` the rest of training is learned from without labels, and nobody of validation or test."""
-    source = small_recipe.data.source
-    recipe = replace(small_recipe, data=replace(small_recipe.data, unlabelled=source, train_limit=12))
+    recipe = with_unlabelled(small_recipe, small_recipe.data.source, train_limit=12)
     prepared = prepare_run(recipe)
     table, parts = divided(recipe, prepared, split(recipe, prepared.manifest, prepared.table))
     others = set(prepared.table["id"]) - set(table["id"])
@@ -140,12 +156,37 @@ def test_the_same_source_gives_what_training_leaves_out(small_recipe):
     assert set(parts[UNLABELLED].table["id"]) == others
 
 
+@pytest.mark.slow
+def test_a_run_learns_from_them_and_says_from_whom(small_recipe, tmp_path):
+    manifest = of_other_people("phantom:20", seed=8)
+    head, both = small_recipe.stages
+    taught = [
+        replace(both, name=name, objective=name, ema=0.9 if name == "mean_teacher" else 0.0)
+        for name in ("pseudo", "mean_teacher", "mixmatch")
+    ]
+    source = str(written(manifest, manifest.table, tmp_path / "site.csv"))
+    recipe = replace(
+        small_recipe,
+        data=replace(small_recipe.data, unlabelled=source),
+        stages=(head, *taught),
+        export=Export(formats=()),
+        evaluation=replace(small_recipe.evaluation, cases=0),
+    )
+    told = []
+    result, folder = run(recipe, tmp_path / "run", log=told.append)
+    assert [epoch.stage for epoch in result.trained.history][2:] == [stage.name for stage in taught]
+    listed = pd.read_csv(folder / "unlabelled.csv")
+    assert set(listed["id"]) == set(manifest.table["id"])
+    assert set(listed["patient"]) <= trained_on(folder)
+    assert any("Unlabelled images that are learned from" in warning for warning in result.audit.warnings)
+    assert sum("unlabelled images;" in line for line in told) == 3
+
+
 def test_a_source_keeps_its_own_test_and_its_labels(small_recipe, tmp_path):
     manifest = of_other_people("phantom:20", seed=8)
     table = manifest.table.assign(split=np.where(manifest.table["label"] == 0, "train", "test"))
-    recipe = replace(
-        small_recipe, data=replace(small_recipe.data, unlabelled=str(written(manifest, table, tmp_path / "site.csv")))
-    )
+    source = str(written(manifest, table, tmp_path / "site.csv"))
+    recipe = with_unlabelled(small_recipe, source)
     prepared = prepare_run(recipe)
     assert set(prepared.unlabelled.table["id"]) == set(table.loc[table["label"] == 0, "id"])
     assert "label" not in prepared.unlabelled.table

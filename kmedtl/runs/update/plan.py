@@ -25,5 +25,6 @@ def recipe_of_update(run: SavedRun, source: str) -> Recipe:
     last = own.stages[-1] if own.stages else HEAD
     epochs = max(last.epochs, LEAST_EPOCHS)
     stage = replace(last, name="update", epochs=epochs, l2_sp=L2_SP, interpolate=BETWEEN, batch_norm="frozen")
-    update = Update(str(run.folder.absolute()))
-    return replace(own, stages=(stage,), schedule="stages", soup=(), distill="", update=update)
+    stage = replace(stage, objective="supervised", unlabelled_weight=1.0)
+    update, data = Update(str(run.folder.absolute())), replace(own.data, unlabelled="")
+    return replace(own, data=data, stages=(stage,), schedule="stages", soup=(), distill="", update=update)

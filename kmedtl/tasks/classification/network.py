@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import pairwise
 
 import keras
@@ -15,7 +16,9 @@ from kmedtl.recipe import Stage, Training
 from kmedtl.tasks.classification.classifiers import CLASSIFIERS, fit_classifier
 from kmedtl.tasks.classification.losses import Adjusted, Distillation, cross_entropy, log_frequencies
 from kmedtl.tasks.classification.question import ClassQuestion
-from kmedtl.tasks.task import Network, Targets
+from kmedtl.tasks.task import Network, SoftAnswers, Targets
+
+TINY = 1e-7  # a probability whose logarithm is taken is no lower
 
 
 def outputs(question: ClassQuestion, features: Features, scope: str = "") -> dict[str, KerasTensor]:
@@ -72,4 +75,19 @@ def _on_curve(scores: tf.Tensor, knots: Knots) -> tf.Tensor:
     return heights
 
 
-NETWORK = Network(outputs, losses, decode, dict.fromkeys(CLASSIFIERS, fit_classifier))
+def probabilities(question: ClassQuestion, found: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    """Return what logits say, uncalibrated: of classes that sum to 1, of findings each by itself."""
+    squash = tf.nn.softmax if question.labels == "multi_class" else tf.sigmoid
+    return {LOGITS: squash(found[LOGITS])}
+
+
+def sharpened(question: ClassQuestion, found: Mapping[str, tf.Tensor], temperature: float) -> dict[str, tf.Tensor]:
+    """Return p^(1/T) of each class, or of each finding beside its absence, as shares of their sum."""
+    logs = tf.math.log(tf.maximum(found[LOGITS], TINY))
+    if question.labels == "multi_class":
+        return {LOGITS: tf.nn.softmax(logs / temperature)}
+    return {LOGITS: tf.sigmoid((logs - tf.math.log(tf.maximum(1 - found[LOGITS], TINY))) / temperature)}
+
+
+SOFT = SoftAnswers(probabilities, sharpened)
+NETWORK = Network(outputs, losses, decode, dict.fromkeys(CLASSIFIERS, fit_classifier), SOFT)
