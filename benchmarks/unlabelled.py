@@ -31,7 +31,9 @@ from kmedtl.system.native_logs import quiet_stderr
 bound_arenas()
 with quiet_stderr():
     from kmedtl.config import override
-    from kmedtl.recipe import Recipe, Stage
+    from kmedtl.data import manifest as manifests
+    from kmedtl.data import sources
+    from kmedtl.recipe import Data, Recipe, Stage
     from kmedtl.recipes import find
     from kmedtl.runner import run
     from kmedtl.runs.compare import compare
@@ -39,6 +41,7 @@ with quiet_stderr():
 
 ALONE = "labels alone"
 EPOCHS = 5  # of the stage that takes both
+SEED = 7  # of the images that `--limit` leaves
 TEST = 0.4  # of the images: a difference of few points is to be told from chance
 HEAD = Stage("head", train="head", epochs=10, lr=3e-3)
 BOTH = Stage("both", train="last:2", epochs=EPOCHS, lr=3e-4, views=4, ema=0.99)
@@ -63,9 +66,10 @@ def main():
     options = parser.parse_args()
     # Nothing is explained or exported: what is measured is the model.
     settings = [f"data.size={options.size}", f"data.test={TEST}", "export.formats=[]", "evaluation.cases=0"]
-    settings += [f"data.limit={options.limit}"] if options.limit else []
     plain = replace(find(options.recipe), tabular={}, schedule="stages", stages=(HEAD, BOTH))
     recipe = override(plain, [*settings, f"data.source={options.folder}"])
+    if options.limit:
+        recipe = override(recipe, [f"data.source={listed(replace(recipe.data, limit=options.limit), options.out)}"])
 
     rows = [["labels", "seed", "objective", "unlabelled", "test", "gain"]]
     gains: dict[tuple[int, str], list[float]] = {}
@@ -80,6 +84,14 @@ def main():
                 if gain is not None and name != ALONE:
                     gains.setdefault((labels, name), []).append(gain.value)
     print("\n".join(["", *aligned(rows), "", *aligned(summed_up(gains))]))
+
+
+def listed(data: Data, out: Path) -> Path:
+    """List the images that a limit leaves, labelled and unlabelled alike; return where."""
+    out.mkdir(parents=True, exist_ok=True)
+    images = sources.load(data, SEED)
+    manifests.write(replace(images, table=images.table.assign(split="")), out / "images.csv")
+    return out / "images.csv"
 
 
 def group(recipe: Recipe, objectives: list[str], place: Path) -> dict[str, Path]:
