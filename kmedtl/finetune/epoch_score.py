@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -31,6 +32,11 @@ def validation_metrics(job: TrainingJob, outputs: Mapping[str, Outputs]) -> dict
         if job.training.select == "worst_shift"
         else job.task.select(job.question, job.training, found, targets),
     }
+
+
+def unjudged(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the same names, each of nan: of a model whose head has not learned yet."""
+    return {"val_loss": math.nan, "figures": dict.fromkeys(metrics["figures"], math.nan), "score": math.nan}
 
 
 def mean_loss(losses: Mapping[str, keras.losses.Loss], targets: Targets, outputs: Outputs) -> float:

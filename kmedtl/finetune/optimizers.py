@@ -17,6 +17,8 @@ def optimizer(
 ) -> keras.optimizers.Optimizer:
     """Return a new optimizer for a stage of `steps` steps; build it before the first, which else is traced twice.
 
+    What is in no block, such as a classifier of domains, learns as the head does.
+
     Biases and norms do not decay, nor does the backbone where L2-SP pulls it elsewhere.
 
     With None for the steps the rate is steady, and can be assigned.
@@ -25,12 +27,12 @@ def optimizer(
     the linear warm-up from Goyal et al., Accurate, Large Minibatch SGD (2017), section 2.2.
     """
     block_of = _blocks_of_variables(model, blocks)
-    backbone = [v for v in model.trainable_variables if block_of[v.path] != HEAD]
+    backbone = [v for v in model.trainable_variables if block_of.get(v.path, HEAD) != HEAD]
     spared = backbone if stage.l2_sp else []
     if stage.layer_decay == 1:
         return _one(stage, _rate(stage), steps, spared)
     optimizers = {name: _one(stage, rate, steps, spared) for name, rate in block_rates(stage, blocks).items()}
-    return keras.optimizers.MultiOptimizer(lambda variable: optimizers[block_of[variable.path]])
+    return keras.optimizers.MultiOptimizer(lambda variable: optimizers[block_of.get(variable.path, HEAD)])
 
 
 def block_rates(stage: Stage, blocks: Sequence[Block]) -> dict[str, float]:

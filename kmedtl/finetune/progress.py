@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from types import TracebackType
 
@@ -40,6 +41,9 @@ class EpochBar(keras.callbacks.Callback):
         self._bar.update()
 
     def finish(self, epoch: Epoch) -> None:
+        if math.isnan(epoch.score):
+            self._bar.set_postfix_str(f"loss {epoch.loss:.3f}")
+            return
         name = title(next(iter(epoch.figures)).removeprefix("val_"))
         said = f"loss {epoch.loss:.3f}, val {name} {epoch.headline:.4f}"
         self._bar.set_postfix_str(said if epoch.score == epoch.headline else f"{said}, score {epoch.score:.4f}")

@@ -14,6 +14,7 @@ from kmedtl.data.sampling import strata_of
 from kmedtl.edge.tasks.task import Outputs
 from kmedtl.finetune.frozen_prefix import Activations, CachedEpoch, ModelSplit, cache
 from kmedtl.finetune.moving_average import MovingAverage
+from kmedtl.finetune.projection import answers
 from kmedtl.finetune.stage_plan import Plan
 from kmedtl.finetune.volume_steps import VolumeEpoch, on_volumes
 from kmedtl.recipe import Stage
@@ -33,6 +34,8 @@ class Source:
         validate: returns the outputs of every split but the training images, in the order of its table.
         losses: from the task's losses in the stage to those of what `epoch` yields.
         begin: takes the average of the weights, before the first epoch.
+        callbacks: that watch each epoch.
+        is_judged: validation tells which epoch is best; else the latest is, such as of a backbone whose head waits.
     """
 
     trainer: keras.Model
@@ -42,6 +45,8 @@ class Source:
     validate: Callable[[], dict[str, Outputs]]
     losses: Callable[[Losses], Losses] = lambda losses: losses
     begin: Callable[[MovingAverage], None] = lambda average: None
+    callbacks: Sequence[keras.callbacks.Callback] = ()
+    is_judged: bool = True
 
 
 Behind = Callable[[ModelSplit, dict[str, Activations], Pipeline, Stage], Source]
@@ -113,6 +118,6 @@ def _volumes_behind(cut: ModelSplit, cached: dict[str, Activations], train: Pipe
 
 def validation(cut: ModelSplit, cached: dict[str, Activations], batch_size: int) -> Callable[[], dict[str, Outputs]]:
     """Return what asks the suffix for the outputs of every part that is not learned from, of slices by slice."""
-    scorer = keras.Model(cut.suffix.inputs, cut.suffix.output)
+    scorer = keras.Model(cut.suffix.inputs, answers(cut.suffix))
     held = {name: [array[0] for array in part.arrays] for name, part in cached.items() if name not in LEARNED}
     return lambda: {name: scorer.predict(arrays, batch_size=batch_size, verbose=0) for name, arrays in held.items()}

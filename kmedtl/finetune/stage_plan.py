@@ -11,6 +11,7 @@ from kmedtl.errors import UserError
 from kmedtl.finetune.block_importance import is_adaptive
 from kmedtl.finetune.frozen_prefix import ModelSplit, at_inputs, cut, size_of
 from kmedtl.finetune.job import TrainingJob
+from kmedtl.finetune.projection import with_projection
 from kmedtl.recipe import Stage
 
 
@@ -60,9 +61,10 @@ def plan(job: TrainingJob, stage: Stage) -> Plan:
     """
     names = select(job.blocks, stage.train)
     variation = Variation(stage.augment or job.preset, stage.mix, stage.border)
-    split = cut(job.model, job.blocks, names) if stage.views else None
+    model = with_projection(job.model, stage, job.seed)
+    split = cut(model, job.blocks, names) if stage.views else None
     if split is None and (job.data["train"].pooling or not stage.is_supervised):
-        split = at_inputs(job.model)  # the images themselves, which a step looks up by volume, or two views of each
+        split = at_inputs(model)  # the images themselves, which a step looks up by volume, or two views of each
     return Plan(stage, names, variation, split)
 
 

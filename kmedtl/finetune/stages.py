@@ -23,7 +23,7 @@ from kmedtl.finetune.batch_norm import adapt, remember_an_epoch
 from kmedtl.finetune.block_importance import check_stage, is_adaptive, most_important
 from kmedtl.finetune.checkpoint import Checkpoint, Epoch, Pass
 from kmedtl.finetune.deepening import LEAST_EPOCHS, epochs_within, gain_of, is_worth_more, work_of
-from kmedtl.finetune.epoch_score import validation_metrics
+from kmedtl.finetune.epoch_score import unjudged, validation_metrics
 from kmedtl.finetune.job import TrainingJob
 from kmedtl.finetune.l2sp import pulled_to_start
 from kmedtl.finetune.lr_range import RangeTest, range_test
@@ -212,7 +212,8 @@ def _run_epoch(job: TrainingJob, state: Checkpoint, source: Source, average: Mov
     ids = job.data["train"].table["id"]
     with EpochBar(stage, state.epochs, source.steps, lambda step: ids.iloc[source.rows(seed, step)]) as bar:
         start = time.perf_counter()
-        fitted = trainer.fit(source.epoch(seed), callbacks=[bar, average], epochs=1, shuffle=False, verbose=0)
+        watching = [bar, average, *source.callbacks]
+        fitted = trainer.fit(source.epoch(seed), callbacks=watching, epochs=1, shuffle=False, verbose=0)
         seconds = time.perf_counter() - start
         with average.in_place():
             epoch = Epoch(
@@ -240,7 +241,8 @@ def _judge(job: TrainingJob, state: Checkpoint, source: Source) -> dict[str, Any
             f"stage {state.stage.name}, epoch {state.epochs + 1}: the weights or outputs are no longer finite; "
             f"lower the stage's lr ({state.stage.lr:g})."
         )
-    return validation_metrics(job, outputs)
+    found = validation_metrics(job, outputs)
+    return found if source.is_judged else unjudged(found)
 
 
 def _is_exhausted(job: TrainingJob, state: Checkpoint) -> bool:

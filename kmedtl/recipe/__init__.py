@@ -189,7 +189,7 @@ class Recipe:
         expect(bool(re.fullmatch(r"[A-Za-z0-9_-]+", self.name)), "name", "letters, digits, - and _", self.name)
         _check_task(self)
         _check_tabular(self)
-        _check_unlabelled(self)
+        _check_objectives(self)
         listed = self.schedule == "stages"
         expect(bool(self.stages) or not listed, "stages", "at least one, or a schedule such as auto", self.stages)
         expect(
@@ -244,30 +244,37 @@ def _check_tabular(recipe: Recipe) -> None:
             expect(stage.mix == "none", f"stage {stage.name}: mix", "none beside fusion=gated", stage.mix)
 
 
-def _check_unlabelled(recipe: Recipe) -> None:
-    """Refuse images without labels beside what cannot learn from them, and stages that miss them."""
+def _check_objectives(recipe: Recipe) -> None:
+    """Refuse what cannot learn from images without labels, and stages that miss them."""
     source, task = recipe.data.unlabelled, recipe.task
-    taught = [stage for stage in recipe.stages if not stage.is_supervised]
-    if not source:
-        for stage in taught[:1]:
-            place, wanted = f"stage {stage.name}: objective", "supervised, or images to learn from in data.unlabelled"
-            expect(False, place, wanted, stage.objective)
+    listed = recipe.schedule == "stages"  # other schedules train stages of their own, on labels
+    others = [stage for stage in recipe.stages if listed and not stage.is_supervised]
+    expect(listed or not source, "schedule", "stages beside data.unlabelled", recipe.schedule)
+    for stage in others:
+        given = bool(source) or stage.is_contrastive
+        wanted = "supervised, or images to learn from in data.unlabelled"
+        expect(given, f"stage {stage.name}: objective", wanted, stage.objective)
+    expect(bool(others) or not source, "data.unlabelled", "nothing where every stage has objective=supervised", source)
+    if not others:
         return
-    beside = "beside data.unlabelled"
-    expect(task.takes_unlabelled, "data.unlabelled", f"nothing beside the task {task.kind}", source)
-    expect(recipe.schedule == "stages", "schedule", f"stages {beside}", recipe.schedule)
+    beside = "beside data.unlabelled" if source else f"beside objective={others[0].objective}"
+    expect(task.takes_unlabelled or not source, "data.unlabelled", f"nothing beside the task {task.kind}", source)
+    for name in ("views", "neighbours", "patch"):
+        value, neutral = getattr(recipe.data, name), Data.__dataclass_fields__[name].default
+        expect(value == neutral, f"data.{name}", f"{neutral or 'none'} {beside}", value)
     expect(not recipe.tabular, "tabular", f"no fields {beside}", list(recipe.tabular))
     expect(not recipe.distill, "distill", f"nothing {beside}", recipe.distill)
     expect(not recipe.update.run, "update.run", f"nothing {beside}", recipe.update.run)
-    expect(bool(taught), "data.unlabelled", "nothing where every stage has objective=supervised", source)
-    for stage in recipe.stages[:1]:
-        learned = "another one in the first stage, whose model would answer by chance"
-        expect(stage.objective != "pseudo", f"stage {stage.name}: objective", learned, stage.objective)
-    for stage in taught:
+    first = recipe.stages[0]
+    learned = "another one in the first stage, whose model would answer by chance"
+    expect(first.objective != "pseudo", f"stage {first.name}: objective", learned, first.objective)
+    for stage in others:
         varied = stage.augment or recipe.data.augment
         differ = stage.fewest_views == 1 or varied != "none" or stage.border != "none"
         preset = f"a preset, that two views of an image may differ, beside objective={stage.objective}"
         expect(differ, f"stage {stage.name}: augment", preset, varied)
+    last = recipe.stages[-1]
+    expect(not last.is_contrastive, f"stage {last.name}: objective", "supervised in the last stage", last.objective)
 
 
 def _check_update(recipe: Recipe) -> None:

@@ -164,7 +164,6 @@ class Data:
         kept = self.validation + self.test
         expect(kept < 0.9, "data.validation + data.test", "less than 0.9, the rest trains", kept)
         expect(self.batch_size >= 1, "data.batch_size", "at least 1", self.batch_size)
-        _check_unlabelled(self)
         for setting in ("max_unreadable", "max_poor"):
             expect(0 <= getattr(self, setting) <= 1, f"data.{setting}", "a fraction", getattr(self, setting))
         for setting in ("limit", "train_limit"):
@@ -176,15 +175,6 @@ class Data:
             raise UserError(
                 f"data.patient_pattern: expected a regular expression ({error}). Received: {self.patient_pattern!r}."
             ) from None
-
-
-def _check_unlabelled(data: Data) -> None:
-    """Refuse images without labels beside what only images of one kind, each by itself, are read as."""
-    if data.unlabelled:
-        beside = "beside data.unlabelled"
-        expect(not data.views, "data.views", f"none {beside}", list(data.views))
-        expect(data.neighbours == 0, "data.neighbours", f"0 {beside}", data.neighbours)
-        expect(data.patch == 0, "data.patch", f"0 {beside}", data.patch)
 
 
 def _check_structure(name: str, mark: object) -> None:

@@ -8,8 +8,8 @@ from typing import Literal
 from kmedtl.errors import UserError, expect
 
 Preset = Literal["none", "xray", "xray_strong", "skin", "retina", "mri", "ultrasound", "histology", "symmetries"]
-Objective = Literal["supervised", "pseudo", "mean_teacher", "mixmatch"]
-TWO_VIEWS = ("mean_teacher", "mixmatch")  # objectives that compare two views of an image
+Objective = Literal["supervised", "pseudo", "mean_teacher", "mixmatch", "simclr"]
+TWO_VIEWS = ("mean_teacher", "mixmatch", "simclr")  # objectives that compare two views of an image
 SCALES_OUT = "What scales out over machines is a run on each: folds (--folds), seeds, or the trials of a search."
 
 
@@ -65,6 +65,9 @@ class Stage:
             section 2). `mean_teacher`: answers must agree with those of the moving average of the weights (`ema`) to
             another view of the image (Tarvainen & Valpola 2017). `mixmatch`: by the mean answer to two views,
             sharpened, all images, labelled or not, being mixed with each other at the cut (Berthelot et al. 2019).
+            `simclr` looks at no label: the backbone learns to tell two views of an image from all other images (Chen et
+            al. 2020), those of training and of `data.unlabelled`, if there are any; the head waits, so no epoch is
+            judged and the last one counts.
         unlabelled_weight: of the unlabelled images' part of the loss; that of the labelled ones has 1.
     """
 
@@ -119,6 +122,10 @@ class Stage:
         return self.objective == "supervised"
 
     @property
+    def is_contrastive(self) -> bool:
+        return self.objective == "simclr"
+
+    @property
     def fewest_views(self) -> int:
         """How many views of an image a step compares, 2, or takes, 1."""
         return 2 if self.objective in TWO_VIEWS else 1
@@ -126,10 +133,18 @@ class Stage:
     def _check_objective(self) -> None:
         """Refuse what has no sense beside images without labels, or no effect without them."""
         place, beside = f"stage {self.name}", f"beside objective={self.objective}"
-        if self.is_supervised:
+        if self.is_supervised or self.is_contrastive:
             weight = self.unlabelled_weight
             expect(weight == 1, f"{place}: unlabelled_weight", f"1, as it is by default, {beside}", weight)
+        if self.is_supervised:
             return
+        if self.is_contrastive:  # which no label and no validation has a say in
+            for name in ("patience", "interpolate", "label_smoothing", "focal_gamma"):
+                value, neutral = getattr(self, name), type(self).__dataclass_fields__[name].default
+                expect(value == neutral, f"{place}: {name}", f"{neutral} {beside}", value)
+            expect(self.lr != "auto", f"{place}: lr", f"a rate {beside}", self.lr)
+            named = not self.train.startswith("adaptive")
+            expect(named, f"{place}: train", f"blocks {beside}: labels choose adaptive ones", self.train)
         for name in ("mix", "class_weights", "sampling", "logit_adjustment"):
             value, neutral = getattr(self, name), type(self).__dataclass_fields__[name].default
             expect(value == neutral, f"{place}: {name}", f"{neutral} {beside}", value)
@@ -150,6 +165,8 @@ class Training:
         specificity: at which `select=sensitivity` is measured.
         minutes: that `schedule: auto` may train, about; a stage that would take longer than what is left gets fewer
             epochs or is left out; 0: as long as it gains.
+        accept_hours: that a stage of objective `simclr` may take: after its first steps it tells how long it will, and
+            is refused if that is more.
         cache_gigabytes: disk space for the frozen part's activations; a stage that needs more computes them anew in
             each epoch, and says so. 10^9 bytes.
         cache_dtype: `float16` halves the space; with `float32` a cached stage trains exactly as an uncached one.
@@ -170,6 +187,7 @@ class Training:
     select: Literal["headline", "auc", "sensitivity", "worst_shift"] = "headline"
     specificity: float = 0.9
     minutes: float = 0.0
+    accept_hours: float = 0.5
     cache_gigabytes: float = 4.0
     cache_dtype: Literal["float16", "float32"] = "float16"
     strategy: Literal["auto", "cpu", "mirrored", "tpu", "multi_worker"] = "auto"
@@ -195,4 +213,5 @@ class Training:
         expect(0 <= self.soft_share <= 1, "training.soft_share", "a share from 0 to 1", self.soft_share)
         expect(1 <= self.soft_temperature <= 100, "training.soft_temperature", "1 to 100", self.soft_temperature)
         expect(self.minutes >= 0, "training.minutes", "0 or more", self.minutes)
+        expect(self.accept_hours >= 0, "training.accept_hours", "0 or more", self.accept_hours)
         expect(self.cache_gigabytes >= 0, "training.cache_gigabytes", "0 or more", self.cache_gigabytes)

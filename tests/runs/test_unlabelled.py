@@ -15,7 +15,7 @@ from kmedtl.data.pseudonyms import pseudonym
 from kmedtl.edge.tasks.classification.decoder import LOGITS
 from kmedtl.ensemble.members import trained_on
 from kmedtl.errors import UserError
-from kmedtl.recipe import Data, Export, Head, Ordinal, Regression, Segmentation, Stage
+from kmedtl.recipe import Export, Head, Ordinal, Regression, Segmentation, Stage
 from kmedtl.runner import run
 from kmedtl.runs.divide import divided
 from kmedtl.runs.prepare import prepare_run
@@ -112,10 +112,10 @@ def test_without_images_a_stage_that_needs_them_is_refused(small_recipe):
         replace(small_recipe, stages=(*small_recipe.stages, PSEUDO))
 
 
-@pytest.mark.parametrize("settings", [{"views": ("t1", "t2")}, {"neighbours": 1, "channels": 3}, {"patch": 64}])
-def test_images_of_other_kinds_are_refused(settings):
-    with pytest.raises(UserError, match=r"beside data\.unlabelled"):
-        Data(unlabelled="phantom", **settings)
+@pytest.mark.parametrize("settings", [{"views": ("t1", "t2")}, {"neighbours": 1, "channels": 3}])
+def test_images_of_other_kinds_are_refused(small_recipe, settings):
+    with pytest.raises(UserError, match=r"^data\.\w+: expected .* beside data\.unlabelled"):
+        with_unlabelled(small_recipe, "phantom", size=64, **settings)
 
 
 def textured(folder, numbers, save):

@@ -1,0 +1,32 @@
+"""The output of a contrastive stage: a projection of the vector before the head, which only that stage's graph has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import layers
+
+from kmedtl.heads.build import penultimate
+from kmedtl.recipe import Stage
+
+CONTRAST = "contrast"  # the output
+PROJECTED = 128  # numbers of it
+
+
+def with_projection(model: keras.Model, stage: Stage, seed: int) -> keras.Model:
+    """Return the model with a further output `contrast`, float32 (N, 128); without a contrastive stage as it is.
+
+    The projection is a hidden layer as wide as the vector and a linear one (Chen et al., SimCLR, 2020, section 4.2).
+    """
+    if not stage.is_contrastive:
+        return model
+    vector, start = penultimate(model), keras.initializers.GlorotUniform
+    hidden = layers.Dense(vector.shape[-1], activation="relu", kernel_initializer=start(seed), name="contrast_hidden")
+    last = layers.Dense(PROJECTED, kernel_initializer=start(seed + 1), name=CONTRAST, dtype="float32")
+    return keras.Model(model.inputs, {**model.output, CONTRAST: last(hidden(vector))})
+
+
+def answers(model: keras.Model) -> dict[str, Any]:
+    """Return the outputs that the task asks for, by name."""
+    return {name: output for name, output in model.output.items() if name != CONTRAST}
