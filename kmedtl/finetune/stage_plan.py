@@ -56,7 +56,7 @@ def plan(job: TrainingJob, stage: Stage) -> Plan:
         UserError: a stage that names no block.
     """
     names = select(job.blocks, stage.train)
-    variation = Variation(stage.augment or job.preset, stage.mix, stage.border)
+    variation = Variation.of(stage, job.preset)
     split = cut(job.model, job.blocks, names) if stage.views else None
     if split is None and job.data["train"].pooling:
         split = at_inputs(job.model)  # the images themselves: a step looks slices up by volume

@@ -92,7 +92,7 @@ def cached_stages(recipe: Recipe) -> tuple[Stage, ...]:
         return ()
 
     def seen(stage: Stage) -> tuple:
-        return stage.augment, stage.mix, stage.border, stage.views, stage.class_weights
+        return stage.augment, stage.mix, stage.border, stage.style, stage.views, stage.class_weights
 
     def is_cached(stage: Stage) -> bool:
         plain = stage.train == "head" and stage.views > 0 and stage.batch_norm != "adapt"

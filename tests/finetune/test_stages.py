@@ -143,6 +143,7 @@ def test_every_setting_of_a_stage_changes_what_is_learned(model, data):
         {"augment": "xray_strong"},
         {"border": "mask"},
         {"border": "crop"},
+        {"style": "fourier"},
         {"lr": "auto"},
         {"train": "adaptive:1"},
     ]
