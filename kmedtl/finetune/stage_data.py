@@ -13,9 +13,9 @@ from kmedtl.data.pipeline import Pipeline
 from kmedtl.data.sampling import strata_of
 from kmedtl.edge.tasks.task import Outputs
 from kmedtl.finetune.frozen_prefix import Activations, CachedEpoch, ModelSplit, cache
+from kmedtl.finetune.mix_style import styled
 from kmedtl.finetune.stage_plan import Plan
 from kmedtl.finetune.volume_steps import VolumeEpoch, on_volumes
-from kmedtl.recipe import Stage
 
 
 @dataclass(frozen=True)
@@ -54,17 +54,17 @@ def sources(
         return
     first = group[0]
     cuts = [plan.cut for plan in group if plan.cut]  # all of them: where the first one cuts, so do those that share
-    cached = cache(cuts, data, first.views, first.variation, first.stage.class_weights, dtype, seed)
+    cached = cache(cuts, data, first.views, first.variation, first.stage.class_weights, dtype, seed, first.places)
     for cut, plan in zip(cuts, group, strict=True):
         behind = _volumes_behind if data["train"].pooling else _behind
-        yield behind(cut, cached.pop(0), data["train"], plan.stage)
+        yield behind(cut, cached.pop(0), data["train"], plan)
 
 
 def _whole(model: keras.Model, plan: Plan, data: dict[str, Pipeline]) -> Source:
     train = data["train"]
     return Source(
         # A second model of the same layers: `model` itself is never compiled, so nothing of an optimizer is saved.
-        keras.Model(model.inputs, model.output),
+        styled(keras.Model(model.inputs, model.output), plan.places),
         lambda seed: train.epoch(seed, plan.variation, plan.stage.class_weights, plan.stage.sampling),
         train.steps,
         lambda seed, step: train.rows_of_step(seed, step, plan.stage.sampling),
@@ -72,22 +72,23 @@ def _whole(model: keras.Model, plan: Plan, data: dict[str, Pipeline]) -> Source:
     )
 
 
-def _behind(cut: ModelSplit, cached: dict[str, Activations], train: Pipeline, stage: Stage) -> Source:
-    batch_size, strata = train.batch_size, strata_of(train.table, stage.sampling)
+def _behind(cut: ModelSplit, cached: dict[str, Activations], train: Pipeline, plan: Plan) -> Source:
+    batch_size, strata = train.batch_size, strata_of(train.table, plan.stage.sampling)
 
     def epoch(seed: int) -> CachedEpoch:
         fields = None if train.fields is None or cut.fields is None else (cut.fields, train.fields.of_epoch(seed))
         return CachedEpoch(cached["train"], batch_size, seed, strata, fields)
 
     validate = _validation(cut, cached, batch_size)
-    return Source(cut.suffix, epoch, train.steps, lambda seed, step: epoch(seed).rows(step), validate)
+    trainer = styled(cut.suffix, plan.places)
+    return Source(trainer, epoch, train.steps, lambda seed, step: epoch(seed).rows(step), validate)
 
 
-def _volumes_behind(cut: ModelSplit, cached: dict[str, Activations], train: Pipeline, stage: Stage) -> Source:
+def _volumes_behind(cut: ModelSplit, cached: dict[str, Activations], train: Pipeline, plan: Plan) -> Source:
     def epoch(seed: int) -> VolumeEpoch:
-        return VolumeEpoch(cached["train"], cut, train, stage, seed)
+        return VolumeEpoch(cached["train"], cut, train, plan.stage, seed)
 
-    trainer = on_volumes(cut.suffix, train.pooling, len(train.views))
+    trainer = on_volumes(styled(cut.suffix, plan.places), train.pooling, len(train.views))
     validate = _validation(cut, cached, train.batch_size)
     return Source(trainer, epoch, len(epoch(0)), lambda seed, step: epoch(seed).rows(step), validate)
 

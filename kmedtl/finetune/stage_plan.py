@@ -11,17 +11,26 @@ from kmedtl.errors import UserError
 from kmedtl.finetune.block_importance import is_adaptive
 from kmedtl.finetune.frozen_prefix import ModelSplit, at_inputs, cut, size_of
 from kmedtl.finetune.job import TrainingJob
+from kmedtl.finetune.mix_style import styled_places
 from kmedtl.recipe import Stage
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A stage, the blocks it trains, how it varies images, and where it cuts the model (None: nowhere)."""
+    """What a stage does.
+
+    Attributes:
+        trainable: the blocks that it trains.
+        variation: how it varies images.
+        cut: where it cuts the model; None: nowhere.
+        places: the operations behind which it mixes the styles of maps (`kmedtl.finetune.mix_style`).
+    """
 
     stage: Stage
     trainable: tuple[str, ...]
     variation: Variation
     cut: ModelSplit | None
+    places: tuple[str, ...] = ()
 
     @property
     def views(self) -> int:
@@ -53,14 +62,14 @@ def plan(job: TrainingJob, stage: Stage) -> Plan:
     """Return the plan of one stage, whatever the budget.
 
     Raises:
-        UserError: a stage that names no block.
+        UserError: a stage that names no block, or wants early maps of a backbone that has none.
     """
     names = select(job.blocks, stage.train)
     variation = Variation.of(stage, job.preset)
     split = cut(job.model, job.blocks, names) if stage.views else None
     if split is None and job.data["train"].pooling:
         split = at_inputs(job.model)  # the images themselves: a step looks slices up by volume
-    return Plan(stage, names, variation, split)
+    return Plan(stage, names, variation, split, styled_places(stage, job.model, job.blocks))
 
 
 def _within_budget(job: TrainingJob, plan: Plan) -> Plan:

@@ -22,10 +22,12 @@ from kmedtl.finetune.batch_norm import adapt, remember_an_epoch
 from kmedtl.finetune.block_importance import check_stage, is_adaptive, most_important
 from kmedtl.finetune.checkpoint import Checkpoint, Epoch, Pass
 from kmedtl.finetune.deepening import LEAST_EPOCHS, epochs_within, gain_of, is_worth_more, work_of
+from kmedtl.finetune.determinism import reseed
 from kmedtl.finetune.epoch_score import validation_metrics
 from kmedtl.finetune.job import TrainingJob
 from kmedtl.finetune.l2sp import pulled_to_start
 from kmedtl.finetune.lr_range import RangeTest, range_test
+from kmedtl.finetune.mix_style import styled_places
 from kmedtl.finetune.moving_average import MovingAverage
 from kmedtl.finetune.optimizers import optimizer
 from kmedtl.finetune.progress import EpochBar
@@ -54,6 +56,7 @@ def fine_tune(job: TrainingJob, stages: Sequence[Stage]) -> Checkpoint:
     """
     for stage in stages:  # refuse a misspelt one before the first trains
         check_stage(stage, job.blocks)
+        styled_places(stage, job.model, job.blocks)
     if job.data["train"].pooling:
         check_stages(stages, bool(job.data["train"].views))
     data = hashes_of(job.data, job.distilled) if job.folder else {}
@@ -196,7 +199,7 @@ def _range_test(job: TrainingJob, state: Checkpoint, source: Source) -> RangeTes
 
 def _run_epoch(job: TrainingJob, state: Checkpoint, source: Source, average: MovingAverage) -> None:
     stage, seed, trainer = state.stage, _epoch_seed(job, state), source.trainer
-    _reseed(trainer, seed)
+    reseed(trainer, seed)  # so that a resumed epoch is the same one
     ids = job.data["train"].table["id"]
     with EpochBar(stage, state.epochs, source.steps, lambda step: ids.iloc[source.rows(seed, step)]) as bar:
         start = time.perf_counter()
@@ -258,13 +261,6 @@ def _interpolate(job: TrainingJob, state: Checkpoint, source: Source) -> None:
 
 def _epoch_seed(job: TrainingJob, state: Checkpoint) -> int:
     return job.seed + EPOCH_SEEDS * len(state.history)
-
-
-def _reseed(trainer: keras.Model, seed: int) -> None:
-    """Make what drops out follow from the epoch's seed too, so that a resumed epoch is the same one."""
-    generators = [variable for variable in trainer.variables if variable.path.endswith("seed_generator_state")]
-    for number, variable in enumerate(generators):
-        variable.assign([seed, number])
 
 
 def _held(job: TrainingJob, trainer: keras.Model) -> list[keras.Variable]:

@@ -51,7 +51,8 @@ class Stage:
         focal_gamma: weigh each loss by |target − probability|^γ, so that what is known already counts less (Lin et al.,
             Focal Loss, 2017, equation 4); 0: cross-entropy.
         style: against other scanners, images get the style of others of their batch in training: `fourier` mixes the
-            amplitudes of their low frequencies and keeps every phase (Xu et al., FACT, 2021; Yang & Soatto, FDA, 2020).
+            amplitudes of their low frequencies and keeps every phase (Xu et al., FACT, 2021; Yang & Soatto, FDA, 2020);
+            `mixstyle` mixes means and deviations of the maps that early blocks end in (Zhou et al., MixStyle, 2021).
         class_weights: `balanced` weighs a rare label's images up, so that each label counts the same.
         sampling: `natural`: an epoch visits every training image once; `balanced`: it draws as many images, of each
             label as often as of any other, rare ones therefore several times.
@@ -81,7 +82,7 @@ class Stage:
     label_smoothing: float = 0.0
     focal_gamma: float = 0.0
     mix: Literal["none", "mixup", "cutmix"] = "none"
-    style: Literal["none", "fourier"] = "none"
+    style: Literal["none", "fourier", "mixstyle"] = "none"
     class_weights: Literal["none", "balanced"] = "none"
     sampling: Literal["natural", "balanced"] = "natural"
     logit_adjustment: float = 0.0

@@ -95,7 +95,7 @@ def cached_stages(recipe: Recipe) -> tuple[Stage, ...]:
         return stage.augment, stage.mix, stage.border, stage.style, stage.views, stage.class_weights
 
     def is_cached(stage: Stage) -> bool:
-        plain = stage.train == "head" and stage.views > 0 and stage.batch_norm != "adapt"
+        plain = stage.train == "head" and stage.views > 0 and stage.batch_norm != "adapt" and stage.style != "mixstyle"
         return plain and seen(stage) == seen(recipe.stages[0])
 
     return tuple(takewhile(is_cached, recipe.stages))

@@ -144,6 +144,7 @@ def test_every_setting_of_a_stage_changes_what_is_learned(model, data):
         {"border": "mask"},
         {"border": "crop"},
         {"style": "fourier"},
+        {"style": "mixstyle"},
         {"lr": "auto"},
         {"train": "adaptive:1"},
     ]
