@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from kmedtl.backbones.blocks import select
 from kmedtl.data.pipeline import Variation
 from kmedtl.errors import UserError
+from kmedtl.finetune.batch_norm import ADAPTED
 from kmedtl.finetune.block_importance import is_adaptive
 from kmedtl.finetune.frozen_prefix import ModelSplit, at_inputs, cut, size_of
 from kmedtl.finetune.job import TrainingJob
@@ -48,7 +49,7 @@ def plan_pass(job: TrainingJob, stages: Sequence[Stage]) -> list[Plan]:
     """
     group = [_within_budget(job, plan(job, stages[0]))]
     for stage in stages[1:]:
-        if is_adaptive(stage) or stage.batch_norm == "adapt" or group[0].cut is None:
+        if is_adaptive(stage) or stage.batch_norm in ADAPTED or group[0].cut is None:
             break
         following = plan(job, stage)
         together = sum(_cache_size(job, one) for one in (*group, following))

@@ -18,7 +18,7 @@ import numpy as np
 from kmedtl.backbones.blocks import BatchNorm, set_trainable, trainable_kernels
 from kmedtl.errors import UserError
 from kmedtl.finetune import checkpoint as states
-from kmedtl.finetune.batch_norm import adapt, remember_an_epoch
+from kmedtl.finetune.batch_norm import adapt, adapted_blocks, remember_an_epoch
 from kmedtl.finetune.block_importance import check_stage, is_adaptive, most_important
 from kmedtl.finetune.checkpoint import Checkpoint, Epoch, Pass
 from kmedtl.finetune.deepening import LEAST_EPOCHS, epochs_within, gain_of, is_worth_more, work_of
@@ -57,6 +57,7 @@ def fine_tune(job: TrainingJob, stages: Sequence[Stage]) -> Checkpoint:
     for stage in stages:  # refuse a misspelt one before the first trains
         check_stage(stage, job.blocks)
         styled_places(stage, job.model, job.blocks)
+        adapted_blocks(stage, job.model, job.blocks)
     if job.data["train"].pooling:
         check_stages(stages, bool(job.data["train"].views))
     data = hashes_of(job.data, job.distilled) if job.folder else {}
@@ -110,8 +111,8 @@ def _plan_pass(job: TrainingJob, state: Checkpoint) -> list[Plan]:
         job.log(f"Stage {state.stage.name}: trains {chosen}; relative gradient norms: {listed}")
         state.importance[state.stage.name] = importance
         state.resolve(train=chosen)
-    if state.stage.batch_norm == "adapt":
-        adapt(job.model, job.blocks, job.data["train"])
+    if adapted := adapted_blocks(state.stage, job.model, job.blocks):
+        adapt(job.model, adapted, job.data["train"])
     group = plan_pass(job, state.to_plan(len(state.stages) - 1))
     state.shared = Pass(state.number + len(group) - 1, _epoch_seed(job, state))
     return group

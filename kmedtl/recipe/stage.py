@@ -35,7 +35,8 @@ class Stage:
         interpolate: after the stage, weights (1 − α)·start + α·tuned are validated for each of these α, and the best is
             handed on (Wortsman et al., WiSE-FT, 2022, section 3); empty: the tuned weights.
         batch_norm: `adapt` lets the BatchNorm layers of the backbone take the mean and variance of the training images
-            before the stage, their scale and offset stay (Li et al., AdaBN, 2018); `train` lets those of trainable
+            before the stage, their scale and offset stay (Li et al., AdaBN, 2018); `adapt_early` those of the blocks
+            up to an eighth of the image's side alone, which see light and texture; `train` lets those of trainable
             blocks learn, on a small set at their peril; their statistics are those of about the last epoch.
         patience: stop after so many epochs without a better one in the stage; 0: never.
         weight_decay: decoupled decay (Loshchilov & Hutter 2019); biases and norms are left out.
@@ -72,7 +73,7 @@ class Stage:
     l2_sp: float = 0.0
     ema: float = 0.0
     interpolate: tuple[float, ...] = ()
-    batch_norm: Literal["frozen", "adapt", "train"] = "frozen"
+    batch_norm: Literal["frozen", "adapt", "adapt_early", "train"] = "frozen"
     patience: int = 0
     weight_decay: float = 1e-4
     warmup: float = 0.1
