@@ -90,6 +90,7 @@ class Checkpoint:
             or of the best interpolation.
         selection_score, start_score: of `best`, now and when the stage began; None before the first epoch.
         optimizer, average: the variables of the optimizer, and of the moving average if there is one.
+        beside: weights that train in the current stage and are none of the model's, such as a classifier of domains.
         data: of `kmedtl.finetune.same_data.hashes_of`, when the training began.
         seconds, work: that training took so far, and the multiplications of the stages done (`finetune.deepening`).
         gains: of a schedule that decides by them: stage → what it gained on validation, with its interval.
@@ -111,6 +112,7 @@ class Checkpoint:
     now: list[np.ndarray] = field(default_factory=list)
     optimizer: list[np.ndarray] = field(default_factory=list)
     average: list[np.ndarray] = field(default_factory=list)
+    beside: list[np.ndarray] = field(default_factory=list)
     data: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
     work: float = 0.0
@@ -153,6 +155,8 @@ class Checkpoint:
             model.set_weights(self.now)
             for variable, value in zip(trainer.optimizer.variables, self.optimizer, strict=True):
                 variable.assign(value)
+            for variable, value in zip(_beside(model, trainer), self.beside, strict=True):
+                variable.assign(value)
             average.restore(self.average)
 
     def record_epoch(self, epoch: Epoch, model: keras.Model) -> None:
@@ -168,6 +172,7 @@ class Checkpoint:
         """Remember what `restore` needs."""
         self.now = model.get_weights()
         self.optimizer = [variable.numpy() for variable in trainer.optimizer.variables]
+        self.beside = [variable.numpy() for variable in _beside(model, trainer)]
         self.average = average.values
 
     def end_stage(self) -> None:
@@ -184,7 +189,7 @@ class Checkpoint:
         self._forget_stage()
 
     def _forget_stage(self) -> None:
-        self.epochs, self.start, self.now, self.optimizer, self.average = 0, [], [], [], []
+        self.epochs, self.start, self.now, self.optimizer, self.average, self.beside = 0, [], [], [], [], []
 
     def resume_with(self, stages: Sequence[Stage]) -> None:
         """Go on with these stages; where the current one has changed, from its beginning.
@@ -218,7 +223,7 @@ class Checkpoint:
         self._forget_stage()
 
 
-ARRAYS = ("best", "start", "now", "optimizer", "average")
+ARRAYS = ("best", "start", "now", "optimizer", "average", "beside")
 
 
 def write(state: Checkpoint, folder: Path) -> None:
@@ -293,6 +298,12 @@ def read(folder: Path) -> Checkpoint | None:
         stopped=values.get("stopped", ""),
         **lists,
     )
+
+
+def _beside(model: keras.Model, trainer: keras.Model) -> list[keras.Variable]:
+    """Return the weights of the trainer that are none of the model's."""
+    own = {id(weight) for weight in model.weights}
+    return [weight for weight in trainer.weights if id(weight) not in own]
 
 
 def _numbered(file: np.lib.npyio.NpzFile, name: str) -> list[np.ndarray]:

@@ -12,6 +12,7 @@ import tensorflow as tf
 from kmedtl.data.pipeline import Pipeline
 from kmedtl.data.sampling import strata_of
 from kmedtl.edge.tasks.task import Outputs
+from kmedtl.finetune.adversarial import DOMAIN, answers, with_domains
 from kmedtl.finetune.frozen_prefix import Activations, CachedEpoch, ModelSplit, cache
 from kmedtl.finetune.mix_style import styled
 from kmedtl.finetune.stage_plan import Plan
@@ -49,22 +50,26 @@ def sources(
     model: keras.Model, group: Sequence[Plan], data: dict[str, Pipeline], dtype: str, seed: int
 ) -> Iterator[Source]:
     """Yield the source of each stage of a group; of the frozen part, all are computed at the first."""
-    if group[0].cut is None:
-        yield _whole(model, group[0], data)
-        return
     first = group[0]
+    aligned = next((plan.domains for plan in group if plan.domains), None)
+    data = data | {"train": with_domains(data["train"], aligned)}
+    if first.cut is None:
+        yield _whole(model, first, data)
+        return
     cuts = [plan.cut for plan in group if plan.cut]  # all of them: where the first one cuts, so do those that share
     cached = cache(cuts, data, first.views, first.variation, first.stage.class_weights, dtype, seed, first.places)
     for cut, plan in zip(cuts, group, strict=True):
-        behind = _volumes_behind if data["train"].pooling else _behind
-        yield behind(cut, cached.pop(0), data["train"], plan)
+        behind, handed = _volumes_behind if data["train"].pooling else _behind, cached.pop(0)
+        if plan.domains is None:
+            handed["train"].targets.pop(DOMAIN, None)  # which another stage of the pass asks for
+        yield behind(cut, handed, data["train"], plan)
 
 
 def _whole(model: keras.Model, plan: Plan, data: dict[str, Pipeline]) -> Source:
     train = data["train"]
     return Source(
         # A second model of the same layers: `model` itself is never compiled, so nothing of an optimizer is saved.
-        styled(keras.Model(model.inputs, model.output), plan.places),
+        styled(keras.Model(plan.model.inputs, plan.model.output), plan.places),
         lambda seed: train.epoch(seed, plan.variation, plan.stage.class_weights, plan.stage.sampling),
         train.steps,
         lambda seed, step: train.rows_of_step(seed, step, plan.stage.sampling),
@@ -95,6 +100,6 @@ def _volumes_behind(cut: ModelSplit, cached: dict[str, Activations], train: Pipe
 
 def _validation(cut: ModelSplit, cached: dict[str, Activations], batch_size: int) -> Callable[[], dict[str, Outputs]]:
     """Return what asks the suffix for the outputs of every split but the training images, of slices by slice."""
-    scorer = keras.Model(cut.suffix.inputs, cut.suffix.output)
+    scorer = keras.Model(cut.suffix.inputs, answers(cut.suffix))
     held = {name: [array[0] for array in part.arrays] for name, part in cached.items() if name != "train"}
     return lambda: {name: scorer.predict(arrays, batch_size=batch_size, verbose=0) for name, arrays in held.items()}

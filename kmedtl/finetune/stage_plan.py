@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import keras
+
 from kmedtl.backbones.blocks import select
 from kmedtl.data.pipeline import Variation
 from kmedtl.errors import UserError
+from kmedtl.finetune.adversarial import Domains, domains_of, with_classifier
 from kmedtl.finetune.batch_norm import ADAPTED
 from kmedtl.finetune.block_importance import is_adaptive
 from kmedtl.finetune.frozen_prefix import ModelSplit, at_inputs, cut, size_of
@@ -24,14 +27,18 @@ class Plan:
         trainable: the blocks that it trains.
         variation: how it varies images.
         cut: where it cuts the model; None: nowhere.
+        model: the model that it trains, with what only this stage adds to it.
         places: the operations behind which it mixes the styles of maps (`kmedtl.finetune.mix_style`).
+        domains: that it aligns (`kmedtl.finetune.adversarial`); None: none.
     """
 
     stage: Stage
     trainable: tuple[str, ...]
     variation: Variation
     cut: ModelSplit | None
+    model: keras.Model
     places: tuple[str, ...] = ()
+    domains: Domains | None = None
 
     @property
     def views(self) -> int:
@@ -63,14 +70,16 @@ def plan(job: TrainingJob, stage: Stage) -> Plan:
     """Return the plan of one stage, whatever the budget.
 
     Raises:
-        UserError: a stage that names no block, or wants early maps of a backbone that has none.
+        UserError: a stage that names no block, wants early maps of a backbone without, or has fewer than two domains.
     """
     names = select(job.blocks, stage.train)
     variation = Variation.of(stage, job.preset)
-    split = cut(job.model, job.blocks, names) if stage.views else None
+    domains = domains_of(stage, job.domain, job.data["train"].table)
+    model = with_classifier(job.model, domains, job.seed)
+    split = cut(model, job.blocks, names) if stage.views else None
     if split is None and job.data["train"].pooling:
-        split = at_inputs(job.model)  # the images themselves: a step looks slices up by volume
-    return Plan(stage, names, variation, split, styled_places(stage, job.model, job.blocks))
+        split = at_inputs(model)  # the images themselves: a step looks slices up by volume
+    return Plan(stage, names, variation, split, model, styled_places(stage, job.model, job.blocks), domains)
 
 
 def _within_budget(job: TrainingJob, plan: Plan) -> Plan:

@@ -18,6 +18,7 @@ import numpy as np
 from kmedtl.backbones.blocks import BatchNorm, set_trainable, trainable_kernels
 from kmedtl.errors import UserError
 from kmedtl.finetune import checkpoint as states
+from kmedtl.finetune.adversarial import ADVERSARIAL, Ramp, aligning_losses, check_alignment
 from kmedtl.finetune.batch_norm import adapt, adapted_blocks, remember_an_epoch
 from kmedtl.finetune.block_importance import check_stage, is_adaptive, most_important
 from kmedtl.finetune.checkpoint import Checkpoint, Epoch, Pass
@@ -58,9 +59,13 @@ def fine_tune(job: TrainingJob, stages: Sequence[Stage]) -> Checkpoint:
         check_stage(stage, job.blocks)
         styled_places(stage, job.model, job.blocks)
         adapted_blocks(stage, job.model, job.blocks)
-    if job.data["train"].pooling:
-        check_stages(stages, bool(job.data["train"].views))
-    data = hashes_of(job.data, job.distilled) if job.folder else {}
+    train = job.data["train"]
+    if train.pooling:
+        check_stages(stages, bool(train.views))
+    for stage in stages:
+        check_alignment(stage, job.domain, train.table, job.model, job.blocks)
+    aligned = job.domain if any(stage.domains == ADVERSARIAL for stage in stages) else ""
+    data = hashes_of(job.data, job.distilled, aligned) if job.folder else {}
     if job.training.select == "worst_shift":
         job = replace(job, data=job.data | {"shift": shifted(job.data["val"], job.seed)})
     fresh = Checkpoint(list(stages), list(stages), job.model.get_weights(), data=data)
@@ -184,17 +189,17 @@ def _toggle(job: TrainingJob, planned: Plan, steps: int) -> None:
 
 
 def _compile(job: TrainingJob, trainer: keras.Model, stage: Stage, optimizer: keras.optimizers.Optimizer) -> None:
-    trainer.compile(optimizer, job.losses(stage), jit_compile=job.training.jit)
+    trainer.compile(optimizer, job.losses(stage) | aligning_losses(trainer), jit_compile=job.training.jit)
     trainer.optimizer.build(trainer.trainable_variables)  # `compile` may have wrapped it, for float16
 
 
 def _range_test(job: TrainingJob, state: Checkpoint, source: Source) -> RangeTest:
     """Test rates; the weights stay as they were."""
-    before = job.model.get_weights()
+    before = source.trainer.get_weights()
     steady = replace(state.stage, lr=1.0, warmup=0.0, layer_decay=1.0)
     _compile(job, source.trainer, steady, optimizer(steady, None, source.trainer, job.blocks))
     tested = range_test(source.trainer, source.epoch, _epoch_seed(job, state), state.stage.name)
-    job.model.set_weights(before)
+    source.trainer.set_weights(before)
     return tested
 
 
@@ -204,7 +209,8 @@ def _run_epoch(job: TrainingJob, state: Checkpoint, source: Source, average: Mov
     ids = job.data["train"].table["id"]
     with EpochBar(stage, state.epochs, source.steps, lambda step: ids.iloc[source.rows(seed, step)]) as bar:
         start = time.perf_counter()
-        fitted = trainer.fit(source.epoch(seed), callbacks=[bar, average], epochs=1, shuffle=False, verbose=0)
+        ramp = Ramp(trainer, state.epochs * source.steps, stage.epochs * source.steps)
+        fitted = trainer.fit(source.epoch(seed), callbacks=[bar, average, ramp], epochs=1, shuffle=False, verbose=0)
         seconds = time.perf_counter() - start
         with average.in_place():
             epoch = Epoch(

@@ -54,6 +54,9 @@ class Stage:
         style: against other scanners, images get the style of others of their batch in training: `fourier` mixes the
             amplitudes of their low frequencies and keeps every phase (Xu et al., FACT, 2021; Yang & Soatto, FDA, 2020);
             `mixstyle` mixes means and deviations of the maps that early blocks end in (Zhou et al., MixStyle, 2021).
+        domains: `adversarial` lets the backbone unlearn what tells the values of the column `data.domain` apart, such
+            as scanners, by the reversed gradient of a classifier that is dropped afterwards (Ganin et al., DANN, 2016);
+            the loss that training shows is that of both.
         class_weights: `balanced` weighs a rare label's images up, so that each label counts the same.
         sampling: `natural`: an epoch visits every training image once; `balanced`: it draws as many images, of each
             label as often as of any other, rare ones therefore several times.
@@ -84,6 +87,7 @@ class Stage:
     focal_gamma: float = 0.0
     mix: Literal["none", "mixup", "cutmix"] = "none"
     style: Literal["none", "fourier", "mixstyle"] = "none"
+    domains: Literal["none", "adversarial"] = "none"
     class_weights: Literal["none", "balanced"] = "none"
     sampling: Literal["natural", "balanced"] = "natural"
     logit_adjustment: float = 0.0
