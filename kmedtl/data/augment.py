@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import keras
 
+from kmedtl.data.style_layers import FourierMix
 from kmedtl.data.varying_layers import RandomBorder, RandomGamma, RandomNoise, RandomTranspose, StainJitter, Varying
 
 # factor: rotation as a fraction of a full turn, shifts and zoom as fractions of the side.
@@ -87,6 +88,7 @@ PRESETS: dict[str, tuple[tuple[str, dict], ...]] = {
     ),
 }
 OF_COLOUR = ("RandomSaturation", "RandomHue", "StainJitter")  # nothing to vary where there is one channel
+STYLES = {"fourier": ("FourierMix", {"share": 0.1, "strength": 1.0})}
 MIXERS = {"mixup": ("MixUp", {"alpha": 0.2}), "cutmix": ("CutMix", {"factor": 1.0})}
 
 OWN: dict[str, Callable[..., Varying]] = {  # layers Keras lacks
@@ -94,6 +96,7 @@ OWN: dict[str, Callable[..., Varying]] = {  # layers Keras lacks
     "RandomNoise": RandomNoise,
     "RandomGamma": RandomGamma,
     "RandomTranspose": RandomTranspose,
+    "FourierMix": FourierMix,
 }
 
 
@@ -111,6 +114,11 @@ def augmentation(preset: str, channels: int, seed: int) -> list[keras.Layer]:
 def bordering(border: str, seed: int) -> list[keras.Layer]:
     """Return the layer of `mask` or `crop`, none of `none`, for batches as those of `augmentation`."""
     return [] if border == "none" else [RandomBorder(border, seed)]
+
+
+def styling(style: str, seed: int) -> list[keras.Layer]:
+    """Return the layer that gives images the style of others, of those that do it to pixels; none of other names."""
+    return [_layer(*STYLES[style], seed)] if style in STYLES else []
 
 
 def mixer(mix: str, seed: int) -> keras.Layer | None:

@@ -81,7 +81,7 @@ def of_training(
 
 def _variations(recipe: Recipe) -> list[Variation]:
     """Return how the stages vary images, each way once; a single way twice, since no two images of it are alike."""
-    stages = [Variation(stage.augment or recipe.data.augment, stage.mix, stage.border) for stage in recipe.stages]
+    stages = [Variation.of(stage, recipe.data.augment) for stage in recipe.stages]
     ways = [way for way in dict.fromkeys(stages) if not way.is_none]
     return 2 * ways if len(ways) == 1 else ways
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from kmedtl.data.augment import augmentation, bordering, mixer
+from kmedtl.data.augment import augmentation, bordering, mixer, styling
 from kmedtl.data.bags import Bags, bags_of
 from kmedtl.data.in_memory import ImagesInMemory
 from kmedtl.data.manifest import UNKNOWN, UNKNOWN_MASK
@@ -19,6 +19,7 @@ from kmedtl.data.store import Store
 from kmedtl.data.tabular import FieldInput
 from kmedtl.edge.pooling import Pooling
 from kmedtl.edge.shapes import ModelInputs
+from kmedtl.recipe import Stage
 
 UNLABELLED = "unlabelled"  # what the images without labels are called, beside train, val and test
 LEARNED = ("train", UNLABELLED)  # parts that a network learns from; others it is judged by
@@ -30,11 +31,17 @@ Batch = tuple[tf.Tensor | tuple[tf.Tensor, tf.Tensor], dict[str, tf.Tensor], tf.
 
 @dataclass(frozen=True)
 class Variation:
-    """How training images are varied: a preset, a mixer and what becomes of the border, of `kmedtl.data.augment`."""
+    """How training images are varied: a preset, a mixer, the border and the style, of `kmedtl.data.augment`."""
 
     preset: str = "none"
     mix: str = "none"
     border: str = "none"
+    style: str = "none"
+
+    @classmethod
+    def of(cls, stage: Stage, preset: str) -> Variation:
+        """Return that of a stage; `preset` where the stage names none."""
+        return cls(stage.augment or preset, stage.mix, stage.border, stage.style)
 
     @property
     def is_none(self) -> bool:
@@ -228,6 +235,7 @@ def _vary(variation: Variation, channels: int, seed: int, moves: Mapping[str, Mo
     """Return a variation as a function of batches; map it one call at a time, its random state is a sequence."""
     layers = bordering(variation.border, seed)  # first, while the border is where the source has it
     layers += augmentation(variation.preset, channels, seed + len(layers))
+    layers += styling(variation.style, seed + len(layers))
     mixing = mixer(variation.mix, seed + len(layers))
 
     def vary(images: tf.Tensor, targets: dict[str, tf.Tensor], weights: tf.Tensor) -> Batch:

@@ -2,26 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from kmedtl.backbones.blocks import Block, layers_of
+from kmedtl.backbones.blocks import HEAD, Block, end_tensors, layers_of
 from kmedtl.data.pipeline import Pipeline
+from kmedtl.finetune.early_blocks import early_blocks
+from kmedtl.recipe import Stage
 from kmedtl.system.progress import progress
+
+# `Stage.batch_norm` → the blocks that are adapted before the stage.
+ADAPTED: dict[str, Callable[[keras.Model, Sequence[Block]], Sequence[Block]]] = {
+    "adapt": lambda model, blocks: blocks,
+    "adapt_early": early_blocks,
+}
+
+
+def adapted_blocks(stage: Stage, model: keras.Model, blocks: Sequence[Block]) -> Sequence[Block]:
+    """Return the blocks whose statistics a stage takes from the training images first; empty: none.
+
+    Raises:
+        UserError: the backbone has no early map.
+    """
+    return ADAPTED[stage.batch_norm](model, blocks) if stage.batch_norm in ADAPTED else ()
 
 
 def adapt(model: keras.Model, blocks: Sequence[Block], images: Pipeline) -> None:
-    """Give every BatchNorm layer the mean and variance that it sees on these images; scale and offset stay.
+    """Give every BatchNorm layer of the blocks the mean and variance that it sees on these images.
 
-    AdaBN (Li et al., Revisiting Batch Normalization, 2018). Layers of other blocks do as `set_trainable` says.
+    AdaBN (Li et al., Revisiting Batch Normalization, 2018): scale and offset stay. Layers of other blocks do as
+    `set_trainable` says, and those behind the last block are not asked.
 
     All layers are adapted in one pass, each batch being normalised by its own statistics as in training; a layer's are
     those of all batches together. Nothing is dropped out meanwhile.
     """
     norms = _norms(model, blocks)
+    if blocks[-1].name != HEAD:
+        model = keras.Model(model.inputs, end_tensors(model, blocks[-1]))
     drops = [layer for layer in model.layers if isinstance(layer, keras.layers.Dropout)]
     before = [(norm.momentum, norm.trainable) for norm in norms], [drop.rate for drop in drops]
     for norm in norms:

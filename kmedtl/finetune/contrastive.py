@@ -21,10 +21,11 @@ from keras import KerasTensor, ops
 
 from kmedtl.data.pipeline import UNLABELLED, Pipeline
 from kmedtl.errors import UserError
+from kmedtl.finetune.added_outputs import CONTRAST
 from kmedtl.finetune.frozen_prefix import Activations, Handed, ModelSplit
 from kmedtl.finetune.job import TrainingJob
-from kmedtl.finetune.projection import CONTRAST
 from kmedtl.finetune.stage_data import Source, validation
+from kmedtl.finetune.stage_plan import Plan
 from kmedtl.finetune.unlabelled_steps import StepOnBoth, as_inputs
 from kmedtl.recipe import Stage
 
@@ -132,7 +133,7 @@ class CostCheck(keras.callbacks.Callback):
 
 
 def contrastive(
-    job: TrainingJob, cut: ModelSplit, cached: dict[str, Activations], train: Pipeline, stage: Stage
+    job: TrainingJob, cut: ModelSplit, cached: dict[str, Activations], train: Pipeline, plan: Plan
 ) -> Source:
     """Return the source of a stage that learns to tell images apart: those of training and those without labels."""
     parts = [cached[name] for name in ("train", UNLABELLED) if name in cached]
@@ -153,6 +154,6 @@ def contrastive(
         lambda seed, step: epoch(seed).rows(step),
         validation(cut, cached, train.batch_size),
         losses=lambda _: {CONTRAST: ContrastiveLoss()},
-        callbacks=(CostCheck(stage, steps, job.training.accept_hours, job.log),),
+        callbacks=(CostCheck(plan.stage, steps, job.training.accept_hours, job.log),),
         is_judged=False,
     )

@@ -6,6 +6,7 @@ import contextlib
 import random
 from collections.abc import Iterator
 
+import keras
 import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework import config  # the public interface can only enable determinism
@@ -28,3 +29,10 @@ def deterministic() -> Iterator[None]:
             config.disable_op_determinism()
         random.setstate(python)
         np.random.set_state(numpy)
+
+
+def reseed(model: keras.Model, seed: int) -> None:
+    """Make what a model draws at random follow from `seed`, such as what drops out."""
+    generators = [variable for variable in model.variables if variable.path.endswith("seed_generator_state")]
+    for number, variable in enumerate(generators):
+        variable.assign([seed, number])

@@ -22,6 +22,8 @@ from kmedtl.backbones.blocks import HEAD, Block, end_tensors, frontier
 from kmedtl.data.manifest import UNKNOWN, UNKNOWN_MASK
 from kmedtl.data.pipeline import LEARNED, Batch, Pipeline, Variation
 from kmedtl.data.sampling import balanced
+from kmedtl.finetune.determinism import reseed
+from kmedtl.finetune.mix_style import styled
 from kmedtl.heads.fields import given_fields
 from kmedtl.heads.pooling import pooling_of
 from kmedtl.system.disk import reserve, room_on
@@ -32,6 +34,7 @@ from kmedtl.tasks.task import Targets
 VIEW_SEEDS = 20  # apart, so that no two views share a layer's seed
 AT_A_TIME = 8  # images; a processor's caches hold the activations of so many
 REMEDY = "set TMPDIR to a larger disk, or lower training.cache_gigabytes"
+Compute = Callable[..., list[tf.Tensor]]
 MANY = 500  # images; fewer are through before their graph is rewritten
 
 
@@ -189,17 +192,23 @@ def cache(
     class_weights: str,
     dtype: str,
     seed: int,
+    places: Sequence[str] = (),
 ) -> list[dict[str, Activations]]:
     """Return the activations at each cut: `views` varied ones of each image of `LEARNED`, one of each other image.
 
     All cuts are computed in one pass over the images.
+
+    Args:
+        places: the operations behind which maps of training images get each other's style, whole batches at a time.
 
     Raises:
         UserError: no room on the disk.
     """
     prefix = keras.Model(cuts[0].prefix.inputs, [output for part in cuts for output in part.prefix.outputs])
     views_of = {split: views if split in LEARNED else 1 for split in data}
-    compute = _computing(prefix, sum(views_of[split] * len(part.table) for split, part in data.items()))
+    plain = _computing(prefix, sum(views_of[split] * len(part.table) for split, part in data.items()))
+    varying = styled(prefix, places)
+    mixing = plain if varying is prefix else _computing(varying, 0)  # what draws at random becomes no constant
     cached = [
         {split: Activations(part.prefix, data[split].targets, count, dtype) for split, count in views_of.items()}
         for part in cuts
@@ -210,11 +219,12 @@ def cache(
         unit="step",
     ) as bar:
 
-        def fill(split: str, view: int, batches: Iterable[Batch]) -> None:
+        def fill(split: str, view: int, batches: Iterable[Batch], compute: Compute = plain) -> None:
             start = 0
             for batch in batches:
-                for first in range(0, len(batch[2]), AT_A_TIME):
-                    some = tf.nest.map_structure(lambda tensor, first=first: tensor[first : first + AT_A_TIME], batch)
+                step = len(batch[2]) if compute is not plain else AT_A_TIME
+                for first in range(0, len(batch[2]), step):
+                    some = tf.nest.map_structure(lambda tensor, at=slice(first, first + step): tensor[at], batch)
                     outputs = iter(compute(*tf.nest.flatten(some[0])))
                     for part in cached:
                         part[split].write(view, start, [next(outputs) for _ in part[split].arrays], some)
@@ -223,13 +233,15 @@ def cache(
 
         for split in [name for name in LEARNED if name in data]:
             for view in range(views):
-                fill(split, view, data[split].varied(seed + VIEW_SEEDS * view, variation, class_weights))
+                if mixing is not plain:
+                    reseed(varying, seed + VIEW_SEEDS * view)
+                fill(split, view, data[split].varied(seed + VIEW_SEEDS * view, variation, class_weights), mixing)
         for split in data.keys() - set(LEARNED):
             fill(split, 0, data[split].varied(seed, Variation(), "none"))
     return cached
 
 
-def _computing(prefix: keras.Model, images: int) -> Callable[..., list[tf.Tensor]]:
+def _computing(prefix: keras.Model, images: int) -> Compute:
     """Return what computes the prefix's outputs, in order, of so many images.
 
     Of many, the weights become constants, so that TensorFlow merges BatchNorm and activations into the convolutions:

@@ -27,6 +27,7 @@ class TrainingJob:
         seed: an epoch's order and augmentation follow from it and from the epoch's number alone.
         task, question: what is asked of an image, which decides losses and figures.
         distilled: the targets of `train` hold a teacher's answers behind the labels, as the task's losses take them.
+        domain: the column of the training table that tells the domain of an image.
         goes_on: the head was trained before, so L2-SP holds it as well.
         log: receives what a person should know, such as a stage that does not fit the cache.
         after_epoch: called with each epoch when it is done, and its number counted over all stages.
@@ -46,6 +47,7 @@ class TrainingJob:
     task: Task
     question: Any
     distilled: bool = False
+    domain: str = "site"
     goes_on: bool = False
     log: Callable[[str], None] = print
     after_epoch: Callable[[Epoch, int], None] = lambda epoch, number: None

@@ -18,6 +18,7 @@ from kmedtl.finetune.job import TrainingJob
 from kmedtl.finetune.mean_teacher import mean_teacher
 from kmedtl.finetune.mixmatch import mixmatch, partners
 from kmedtl.finetune.stage_data import Behind, Losses, Source, validation
+from kmedtl.finetune.stage_plan import Plan
 from kmedtl.finetune.unlabelled_images import answered, like_training
 from kmedtl.finetune.unlabelled_steps import Draws, EpochOfBoth, LossOfBoth, Step, StepOnBoth, as_inputs, no_draws
 from kmedtl.recipe import Stage
@@ -31,7 +32,7 @@ class Objective:
     Attributes:
         images: (job, stage) → those that do, with what they are answered, if they are before the stage begins; None:
             there are none, and training images alone do.
-        source: (job, the cut model, what is cached at its cut, the training images, stage) → `Source`.
+        source: (job, the cut model, what is cached at its cut, the training images, `Plan`) → `Source`.
         asks: the images are answered, in place of labels, by what the task's outputs say.
     """
 
@@ -56,7 +57,7 @@ def _on_both(
     cut: ModelSplit,
     cached: dict[str, Activations],
     train: Pipeline,
-    stage: Stage,
+    plan: Plan,
 ) -> Source:
     """Return the source of a stage whose steps take labelled and unlabelled images.
 
@@ -64,7 +65,7 @@ def _on_both(
         step_of: (job, stage, the model behind the cut, labelled images a batch, steps of the stage) → `Step`.
         draws: what a step draws besides.
     """
-    labelled, unlabelled = cached["train"], cached[UNLABELLED]
+    labelled, unlabelled, stage = cached["train"], cached[UNLABELLED], plan.stage
 
     def epoch(seed: int) -> EpochOfBoth:
         return EpochOfBoth(labelled, unlabelled, train.batch_size, seed, stage.fewest_views, draws)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
 from keras import layers
 
+from kmedtl.finetune.added_outputs import CONTRAST
 from kmedtl.heads.build import penultimate
 from kmedtl.recipe import Stage
 
-CONTRAST = "contrast"  # the output
-PROJECTED = 128  # numbers of it
+PROJECTED = 128  # numbers of the output
 
 
 def with_projection(model: keras.Model, stage: Stage, seed: int) -> keras.Model:
@@ -25,8 +23,3 @@ def with_projection(model: keras.Model, stage: Stage, seed: int) -> keras.Model:
     hidden = layers.Dense(vector.shape[-1], activation="relu", kernel_initializer=start(seed), name="contrast_hidden")
     last = layers.Dense(PROJECTED, kernel_initializer=start(seed + 1), name=CONTRAST, dtype="float32")
     return keras.Model(model.inputs, {**model.output, CONTRAST: last(hidden(vector))})
-
-
-def answers(model: keras.Model) -> dict[str, Any]:
-    """Return the outputs that the task asks for, by name."""
-    return {name: output for name, output in model.output.items() if name != CONTRAST}

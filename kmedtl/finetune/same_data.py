@@ -9,11 +9,12 @@ from kmedtl.data.pipeline import Pipeline
 from kmedtl.errors import UserError
 
 
-def hashes_of(data: Mapping[str, Pipeline], distilled: bool = False) -> dict[str, str]:
+def hashes_of(data: Mapping[str, Pipeline], distilled: bool = False, aligned: str = "") -> dict[str, str]:
     """Return SHA-256, hexadecimal, of `images`, `labels or masks` and any `fields` of all splits, in their order.
 
     Args:
         distilled: the targets of `train` are left out, since a teacher's answers among them are computed anew.
+        aligned: a column of `train` that is learned from as well: its `domains`; empty: none.
     """
     images, targets = hashlib.sha256(), hashlib.sha256()
     for split, part in data.items():
@@ -22,18 +23,20 @@ def hashes_of(data: Mapping[str, Pipeline], distilled: bool = False) -> dict[str
             for target in array:  # one by one, as masks may be mapped from a file
                 targets.update(target.tobytes())
     found = {"images": images.hexdigest(), "labels or masks": targets.hexdigest()}
+    if aligned:
+        found["domains"] = hashlib.sha256("\n".join(data["train"].table[aligned].astype(str)).encode()).hexdigest()
     fields = [part.fields.values.tobytes() for part in data.values() if part.fields]
     return found | ({"fields": hashlib.sha256(b"".join(fields)).hexdigest()} if fields else {})
 
 
 def check_same(began: Mapping[str, str], now: Mapping[str, str]) -> None:
-    """See that hashes are those of the beginning.
+    """See that hashes are those of the beginning; stages to come may no longer ask for what was hashed then.
 
     Raises:
         UserError: the first that differ.
     """
     for name, value in began.items():
-        if now.get(name) != value:
+        if now.get(name, value) != value:
             raise UserError(
                 f"--resume: expected the {name} of training and validation that the run began with. Received: others, "
                 "or divided otherwise; restore them, or leave --resume out to start anew."

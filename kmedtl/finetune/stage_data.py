@@ -12,12 +12,13 @@ import tensorflow as tf
 from kmedtl.data.pipeline import LEARNED, Pipeline
 from kmedtl.data.sampling import strata_of
 from kmedtl.edge.tasks.task import Outputs
+from kmedtl.finetune.added_outputs import DOMAIN, answers
+from kmedtl.finetune.adversarial import with_domains
 from kmedtl.finetune.frozen_prefix import Activations, CachedEpoch, ModelSplit, cache
+from kmedtl.finetune.mix_style import styled
 from kmedtl.finetune.moving_average import MovingAverage
-from kmedtl.finetune.projection import answers
 from kmedtl.finetune.stage_plan import Plan
 from kmedtl.finetune.volume_steps import VolumeEpoch, on_volumes
-from kmedtl.recipe import Stage
 
 Losses = dict[str, keras.losses.Loss]  # by output
 
@@ -49,7 +50,7 @@ class Source:
     is_judged: bool = True
 
 
-Behind = Callable[[ModelSplit, dict[str, Activations], Pipeline, Stage], Source]
+Behind = Callable[[ModelSplit, dict[str, Activations], Pipeline, Plan], Source]
 
 
 def predict_outputs(model: keras.Model, pipeline: Pipeline) -> Outputs:
@@ -73,22 +74,27 @@ def sources(
     Args:
         behind: makes a stage's source of what is cached at its cut; None: a supervised one.
     """
-    if group[0].cut is None:
-        yield _whole(model, group[0], data)
-        return
     first = group[0]
+    aligned = next((plan.domains for plan in group if plan.domains), None)
+    data = data | {"train": with_domains(data["train"], aligned)}
+    if first.cut is None:
+        yield _whole(model, first, data)
+        return
     cuts = [plan.cut for plan in group if plan.cut]  # all of them: where the first one cuts, so do those that share
-    cached = cache(cuts, data, first.views, first.variation, first.stage.class_weights, dtype, seed)
+    cached = cache(cuts, data, first.views, first.variation, first.stage.class_weights, dtype, seed, first.places)
     supervised = _volumes_behind if data["train"].pooling else _behind
     for cut, plan in zip(cuts, group, strict=True):
-        yield (behind or supervised)(cut, cached.pop(0), data["train"], plan.stage)
+        handed = cached.pop(0)
+        if plan.domains is None:
+            handed["train"].targets.pop(DOMAIN, None)  # which another stage of the pass asks for
+        yield (behind or supervised)(cut, handed, data["train"], plan)
 
 
 def _whole(model: keras.Model, plan: Plan, data: dict[str, Pipeline]) -> Source:
     train = data["train"]
     return Source(
         # A second model of the same layers: `model` itself is never compiled, so nothing of an optimizer is saved.
-        keras.Model(model.inputs, model.output),
+        styled(keras.Model(plan.model.inputs, plan.model.output), plan.places),
         lambda seed: train.epoch(seed, plan.variation, plan.stage.class_weights, plan.stage.sampling),
         train.steps,
         lambda seed, step: train.rows_of_step(seed, step, plan.stage.sampling),
@@ -96,22 +102,23 @@ def _whole(model: keras.Model, plan: Plan, data: dict[str, Pipeline]) -> Source:
     )
 
 
-def _behind(cut: ModelSplit, cached: dict[str, Activations], train: Pipeline, stage: Stage) -> Source:
-    batch_size, strata = train.batch_size, strata_of(train.table, stage.sampling)
+def _behind(cut: ModelSplit, cached: dict[str, Activations], train: Pipeline, plan: Plan) -> Source:
+    batch_size, strata = train.batch_size, strata_of(train.table, plan.stage.sampling)
 
     def epoch(seed: int) -> CachedEpoch:
         fields = None if train.fields is None or cut.fields is None else (cut.fields, train.fields.of_epoch(seed))
         return CachedEpoch(cached["train"], batch_size, seed, strata, fields)
 
     validate = validation(cut, cached, batch_size)
-    return Source(cut.suffix, epoch, train.steps, lambda seed, step: epoch(seed).rows(step), validate)
+    trainer = styled(cut.suffix, plan.places)
+    return Source(trainer, epoch, train.steps, lambda seed, step: epoch(seed).rows(step), validate)
 
 
-def _volumes_behind(cut: ModelSplit, cached: dict[str, Activations], train: Pipeline, stage: Stage) -> Source:
+def _volumes_behind(cut: ModelSplit, cached: dict[str, Activations], train: Pipeline, plan: Plan) -> Source:
     def epoch(seed: int) -> VolumeEpoch:
-        return VolumeEpoch(cached["train"], cut, train, stage, seed)
+        return VolumeEpoch(cached["train"], cut, train, plan.stage, seed)
 
-    trainer = on_volumes(cut.suffix, train.pooling, len(train.views))
+    trainer = on_volumes(styled(cut.suffix, plan.places), train.pooling, len(train.views))
     validate = validation(cut, cached, train.batch_size)
     return Source(trainer, epoch, len(epoch(0)), lambda seed, step: epoch(seed).rows(step), validate)
 

@@ -5,24 +5,41 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import keras
+
 from kmedtl.backbones.blocks import select
 from kmedtl.data.pipeline import LEARNED, UNLABELLED, Variation
 from kmedtl.errors import UserError
+from kmedtl.finetune.adversarial import Domains, domains_of, with_classifier
+from kmedtl.finetune.batch_norm import ADAPTED
 from kmedtl.finetune.block_importance import is_adaptive
 from kmedtl.finetune.frozen_prefix import ModelSplit, at_inputs, cut, size_of
 from kmedtl.finetune.job import TrainingJob
+from kmedtl.finetune.mix_style import styled_places
 from kmedtl.finetune.projection import with_projection
 from kmedtl.recipe import Stage
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A stage, the blocks it trains, how it varies images, and where it cuts the model (None: nowhere)."""
+    """What a stage does.
+
+    Attributes:
+        trainable: the blocks that it trains.
+        variation: how it varies images.
+        cut: where it cuts the model; None: nowhere.
+        model: the model that it trains, with what only this stage adds to it.
+        places: the operations behind which it mixes the styles of maps (`kmedtl.finetune.mix_style`).
+        domains: that it aligns (`kmedtl.finetune.adversarial`); None: none.
+    """
 
     stage: Stage
     trainable: tuple[str, ...]
     variation: Variation
     cut: ModelSplit | None
+    model: keras.Model
+    places: tuple[str, ...] = ()
+    domains: Domains | None = None
 
     @property
     def views(self) -> int:
@@ -43,7 +60,7 @@ def plan_pass(job: TrainingJob, stages: Sequence[Stage]) -> list[Plan]:
     group = [_within_budget(job, plan(job, stages[0]))]
     for stage in stages[1:]:
         alone = not (stage.is_supervised and stages[0].is_supervised)
-        if alone or is_adaptive(stage) or stage.batch_norm == "adapt" or group[0].cut is None:
+        if alone or is_adaptive(stage) or stage.batch_norm in ADAPTED or group[0].cut is None:
             break
         following = plan(job, stage)
         together = sum(_cache_size(job, one) for one in (*group, following))
@@ -57,15 +74,16 @@ def plan(job: TrainingJob, stage: Stage) -> Plan:
     """Return the plan of one stage, whatever the budget.
 
     Raises:
-        UserError: a stage that names no block.
+        UserError: a stage that names no block, wants early maps of a backbone without, or has fewer than two domains.
     """
     names = select(job.blocks, stage.train)
-    variation = Variation(stage.augment or job.preset, stage.mix, stage.border)
-    model = with_projection(job.model, stage, job.seed)
+    variation = Variation.of(stage, job.preset)
+    domains = domains_of(stage, job.domain, job.data["train"].table)
+    model = with_projection(with_classifier(job.model, domains, job.seed), stage, job.seed)
     split = cut(model, job.blocks, names) if stage.views else None
     if split is None and (job.data["train"].pooling or not stage.is_supervised):
         split = at_inputs(model)  # the images themselves, which a step looks up by volume, or two views of each
-    return Plan(stage, names, variation, split)
+    return Plan(stage, names, variation, split, model, styled_places(stage, job.model, job.blocks), domains)
 
 
 def _within_budget(job: TrainingJob, plan: Plan) -> Plan:

@@ -19,14 +19,17 @@ from kmedtl.backbones.blocks import BatchNorm, set_trainable, trainable_kernels
 from kmedtl.data.pipeline import UNLABELLED
 from kmedtl.errors import UserError
 from kmedtl.finetune import checkpoint as states
-from kmedtl.finetune.batch_norm import adapt, remember_an_epoch
+from kmedtl.finetune.adversarial import ADVERSARIAL, Ramp, aligning_losses, check_alignment
+from kmedtl.finetune.batch_norm import adapt, adapted_blocks, remember_an_epoch
 from kmedtl.finetune.block_importance import check_stage, is_adaptive, most_important
 from kmedtl.finetune.checkpoint import Checkpoint, Epoch, Pass
 from kmedtl.finetune.deepening import LEAST_EPOCHS, epochs_within, gain_of, is_worth_more, work_of
+from kmedtl.finetune.determinism import reseed
 from kmedtl.finetune.epoch_score import unjudged, validation_metrics
 from kmedtl.finetune.job import TrainingJob
 from kmedtl.finetune.l2sp import pulled_to_start
 from kmedtl.finetune.lr_range import RangeTest, range_test
+from kmedtl.finetune.mix_style import styled_places
 from kmedtl.finetune.moving_average import MovingAverage
 from kmedtl.finetune.objectives import behind_of, check_objectives, images_of
 from kmedtl.finetune.optimizers import optimizer
@@ -54,13 +57,8 @@ def fine_tune(job: TrainingJob, stages: Sequence[Stage]) -> Checkpoint:
         UserError: a stage that names no block, or has no images for its objective; a state that other images or targets
             led to; a loss that is not finite, with stage, epoch, step and images; no room for the state.
     """
-    for stage in stages:  # refuse a misspelt one before the first trains
-        check_stage(stage, job.blocks)
-    if job.data["train"].pooling:
-        check_stages(stages, bool(job.data["train"].views))
-    check_objectives(job, stages)
-    beside = {} if job.unlabelled is None else {UNLABELLED: job.unlabelled}
-    data = hashes_of(job.data | beside, job.distilled) if job.folder else {}
+    _check(job, stages)
+    data = _hashes(job, stages) if job.folder else {}
     if job.training.select == "worst_shift":
         job = replace(job, data=job.data | {"shift": shifted(job.data["val"], job.seed)})
     fresh = Checkpoint(list(stages), list(stages), job.model.get_weights(), data=data)
@@ -73,6 +71,26 @@ def fine_tune(job: TrainingJob, stages: Sequence[Stage]) -> Checkpoint:
         states.write(state, job.folder)  # a fold that is done trains no more when the run goes on
     job.model.set_weights(state.best)
     return state
+
+
+def _check(job: TrainingJob, stages: Sequence[Stage]) -> None:
+    """Refuse what a stage cannot do with this network or these images before the first one trains."""
+    train = job.data["train"]
+    for stage in stages:
+        check_stage(stage, job.blocks)
+        styled_places(stage, job.model, job.blocks)
+        adapted_blocks(stage, job.model, job.blocks)
+        check_alignment(stage, job.domain, train.table, job.model, job.blocks)
+    if train.pooling:
+        check_stages(stages, bool(train.views))
+    check_objectives(job, stages)
+
+
+def _hashes(job: TrainingJob, stages: Sequence[Stage]) -> dict[str, str]:
+    """Return those of everything that stages learn from and are judged by."""
+    aligned = job.domain if any(stage.domains == ADVERSARIAL for stage in stages) else ""
+    beside = {} if job.unlabelled is None else {UNLABELLED: job.unlabelled}
+    return hashes_of(job.data | beside, job.distilled, aligned)
 
 
 def find_rate(job: TrainingJob, stages: Sequence[Stage]) -> RangeTest:
@@ -117,8 +135,8 @@ def _plan_pass(job: TrainingJob, state: Checkpoint) -> list[Plan]:
         job.log(f"Stage {state.stage.name}: trains {chosen}; relative gradient norms: {listed}")
         state.importance[state.stage.name] = importance
         state.resolve(train=chosen)
-    if state.stage.batch_norm == "adapt":
-        adapt(job.model, job.blocks, job.data["train"])
+    if adapted := adapted_blocks(state.stage, job.model, job.blocks):
+        adapt(job.model, adapted, job.data["train"])
     group = plan_pass(job, state.to_plan(len(state.stages) - 1))
     state.shared = Pass(state.number + len(group) - 1, _epoch_seed(job, state))
     return group
@@ -192,27 +210,30 @@ def _toggle(job: TrainingJob, planned: Plan, steps: int) -> None:
 
 def _compile(job: TrainingJob, source: Source, stage: Stage, optimizer: keras.optimizers.Optimizer) -> None:
     trainer = source.trainer
-    trainer.compile(optimizer, source.losses(job.losses(stage)), jit_compile=job.training.jit)
+    trainer.compile(
+        optimizer, source.losses(job.losses(stage) | aligning_losses(trainer)), jit_compile=job.training.jit
+    )
     trainer.optimizer.build(trainer.trainable_variables)  # `compile` may have wrapped it, for float16
 
 
 def _range_test(job: TrainingJob, state: Checkpoint, source: Source) -> RangeTest:
     """Test rates; the weights stay as they were."""
-    before = job.model.get_weights()
+    before = source.trainer.get_weights()
     steady = replace(state.stage, lr=1.0, warmup=0.0, layer_decay=1.0)
     _compile(job, source, steady, optimizer(steady, None, source.trainer, job.blocks))
     tested = range_test(source.trainer, source.epoch, _epoch_seed(job, state), state.stage.name)
-    job.model.set_weights(before)
+    source.trainer.set_weights(before)
     return tested
 
 
 def _run_epoch(job: TrainingJob, state: Checkpoint, source: Source, average: MovingAverage) -> None:
     stage, seed, trainer = state.stage, _epoch_seed(job, state), source.trainer
-    _reseed(trainer, seed)
+    reseed(trainer, seed)  # so that a resumed epoch is the same one
     ids = job.data["train"].table["id"]
     with EpochBar(stage, state.epochs, source.steps, lambda step: ids.iloc[source.rows(seed, step)]) as bar:
         start = time.perf_counter()
-        watching = [bar, average, *source.callbacks]
+        ramp = Ramp(trainer, state.epochs * source.steps, stage.epochs * source.steps)
+        watching = [bar, average, ramp, *source.callbacks]
         fitted = trainer.fit(source.epoch(seed), callbacks=watching, epochs=1, shuffle=False, verbose=0)
         seconds = time.perf_counter() - start
         with average.in_place():
@@ -272,13 +293,6 @@ def _interpolate(job: TrainingJob, state: Checkpoint, source: Source) -> None:
 
 def _epoch_seed(job: TrainingJob, state: Checkpoint) -> int:
     return job.seed + EPOCH_SEEDS * len(state.history)
-
-
-def _reseed(trainer: keras.Model, seed: int) -> None:
-    """Make what drops out follow from the epoch's seed too, so that a resumed epoch is the same one."""
-    generators = [variable for variable in trainer.variables if variable.path.endswith("seed_generator_state")]
-    for number, variable in enumerate(generators):
-        variable.assign([seed, number])
 
 
 def _held(job: TrainingJob, trainer: keras.Model) -> list[keras.Variable]:

@@ -153,12 +153,13 @@ def check_stages(stages: Iterable[Stage], views: bool) -> None:
     """Refuse stages that volumes cannot go through, in one device's memory.
 
     Raises:
-        UserError: one that caches nothing, that mixes images, that beside views of an examination asks images which
-            blocks they need, or more devices than one.
+        UserError: one that caches nothing, mixes images or aligns domains, that beside views of an examination asks
+            images which blocks they need, or more devices than one.
     """
     for stage in stages:
         expect(not (views and is_adaptive(stage)), f"stage {stage.name}: train", "blocks beside views", stage.train)
         expect(stage.views > 0, f"stage {stage.name}: views", "1 or more beside volumes, which are cached", stage.views)
+        expect(stage.domains == "none", f"stage {stage.name}: domains", "none beside volumes", stage.domains)
         expect(stage.mix == "none", f"stage {stage.name}: mix", "none beside volumes", stage.mix)
     if tf.distribute.get_strategy().num_replicas_in_sync > 1:
         raise UserError("training.strategy: expected one device beside volumes, such as cpu. Received: several.")

@@ -79,6 +79,7 @@ class Data:
         val_as_test: where the source gives a validation part and no test, that part is the test, and validation is
             taken from the training part; else the test is taken from it.
         folds: cross-validation with that many patient-disjoint parts (0: none), or `site`: each site is left out once.
+        domain: the column that names what `domains: adversarial` of a stage aligns, such as the scanner.
         batch_size: images a training step.
         augment: a preset of `kmedtl.data.augment`.
         max_unreadable: fraction of the files that may be unreadable before a run is refused.
@@ -121,6 +122,7 @@ class Data:
     test: float = 0.15
     val_as_test: bool = False
     folds: int | Literal["site"] = 0
+    domain: str = "site"
     batch_size: int = 32
     augment: Preset = "xray"
     max_unreadable: float = 0.01
@@ -163,6 +165,7 @@ class Data:
             expect(distinct, "data.structures", f"{what} that differ, case aside", dict(self.structures))
         kept = self.validation + self.test
         expect(kept < 0.9, "data.validation + data.test", "less than 0.9, the rest trains", kept)
+        expect(self.domain != "", "data.domain", "the name of a column", self.domain)
         expect(self.batch_size >= 1, "data.batch_size", "at least 1", self.batch_size)
         for setting in ("max_unreadable", "max_poor"):
             expect(0 <= getattr(self, setting) <= 1, f"data.{setting}", "a fraction", getattr(self, setting))

@@ -37,7 +37,8 @@ class Stage:
         interpolate: after the stage, weights (1 − α)·start + α·tuned are validated for each of these α, and the best is
             handed on (Wortsman et al., WiSE-FT, 2022, section 3); empty: the tuned weights.
         batch_norm: `adapt` lets the BatchNorm layers of the backbone take the mean and variance of the training images
-            before the stage, their scale and offset stay (Li et al., AdaBN, 2018); `train` lets those of trainable
+            before the stage, their scale and offset stay (Li et al., AdaBN, 2018); `adapt_early` those of the blocks
+            up to an eighth of the image's side alone, which see light and texture; `train` lets those of trainable
             blocks learn, on a small set at their peril; their statistics are those of about the last epoch.
         patience: stop after so many epochs without a better one in the stage; 0: never.
         weight_decay: decoupled decay (Loshchilov & Hutter 2019); biases and norms are left out.
@@ -52,6 +53,12 @@ class Stage:
             2019).
         focal_gamma: weigh each loss by |target − probability|^γ, so that what is known already counts less (Lin et al.,
             Focal Loss, 2017, equation 4); 0: cross-entropy.
+        style: against other scanners, images get the style of others of their batch in training: `fourier` mixes the
+            amplitudes of their low frequencies and keeps every phase (Xu et al., FACT, 2021; Yang & Soatto, FDA, 2020);
+            `mixstyle` mixes means and deviations of the maps that early blocks end in (Zhou et al., MixStyle, 2021).
+        domains: `adversarial` lets the backbone unlearn what tells the values of the column `data.domain` apart, such
+            as scanners, by the reversed gradient of a classifier that is dropped afterwards (Ganin et al., DANN, 2016);
+            the loss that training shows is that of both.
         class_weights: `balanced` weighs a rare label's images up, so that each label counts the same.
         sampling: `natural`: an epoch visits every training image once; `balanced`: it draws as many images, of each
             label as often as of any other, rare ones therefore several times.
@@ -81,7 +88,7 @@ class Stage:
     l2_sp: float = 0.0
     ema: float = 0.0
     interpolate: tuple[float, ...] = ()
-    batch_norm: Literal["frozen", "adapt", "train"] = "frozen"
+    batch_norm: Literal["frozen", "adapt", "adapt_early", "train"] = "frozen"
     patience: int = 0
     weight_decay: float = 1e-4
     warmup: float = 0.1
@@ -91,6 +98,8 @@ class Stage:
     label_smoothing: float = 0.0
     focal_gamma: float = 0.0
     mix: Literal["none", "mixup", "cutmix"] = "none"
+    style: Literal["none", "fourier", "mixstyle"] = "none"
+    domains: Literal["none", "adversarial"] = "none"
     class_weights: Literal["none", "balanced"] = "none"
     sampling: Literal["natural", "balanced"] = "natural"
     logit_adjustment: float = 0.0
@@ -145,7 +154,7 @@ class Stage:
             expect(self.lr != "auto", f"{place}: lr", f"a rate {beside}", self.lr)
             named = not self.train.startswith("adaptive")
             expect(named, f"{place}: train", f"blocks {beside}: labels choose adaptive ones", self.train)
-        for name in ("mix", "class_weights", "sampling", "logit_adjustment"):
+        for name in ("mix", "style", "domains", "class_weights", "sampling", "logit_adjustment"):
             value, neutral = getattr(self, name), type(self).__dataclass_fields__[name].default
             expect(value == neutral, f"{place}: {name}", f"{neutral} {beside}", value)
         averaged = self.objective != "mean_teacher" or self.ema > 0

@@ -112,6 +112,7 @@ def training_job(
         task_of(recipe.task),
         question,
         distilled=bool(recipe.distill),
+        domain=recipe.data.domain,
         goes_on=bool(recipe.update.run),
         log=log,
         while_gaining=recipe.schedule == AUTO,

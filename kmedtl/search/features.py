@@ -86,7 +86,7 @@ def head_on_features(
     """
     before = cut(model, blocks, (blocks[-1].name,))
     assert before is not None  # the head comes after the backbone, so there is something to cut off
-    variation = Variation(stage.augment or recipe.data.augment, stage.mix, stage.border)
+    variation = Variation.of(stage, recipe.data.augment)
     views = 1 if variation.is_none else min(stage.views, stage.epochs)
     _refuse_too_large(recipe, before, len(data["train"].table) * views + len(data["val"].table))
 
@@ -122,7 +122,7 @@ def _name(recipe: Recipe, stage: Stage, before: ModelSplit, views: int, data: di
         "backbone": asdict(recipe.backbone),
         "size": recipe.data.size,
         "augment": stage.augment or recipe.data.augment,
-        "stage": [stage.mix, stage.border, stage.class_weights],
+        "stage": [stage.mix, stage.border, stage.class_weights, stage.style],
         "views": views,
         "batch_size": recipe.data.batch_size,
         "training": [recipe.training.cache_dtype, recipe.training.precision],

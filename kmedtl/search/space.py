@@ -13,13 +13,16 @@ import keras_tuner
 
 from kmedtl import config
 from kmedtl.errors import UserError, nearest
+from kmedtl.finetune.batch_norm import ADAPTED
+from kmedtl.finetune.mix_style import MIXSTYLE
 from kmedtl.recipe import Head, Recipe, Stage
 from kmedtl.recipe.search import Range, Span
 from kmedtl.runs.train import check_network
 from kmedtl.search.objective import objective_of
 
 MAY_VARY = re.compile(r"stages\.\d+\.(?!name$).+|head\..+|backbone\..+|data\.(augment|batch_size)")
-OF_BLOCKS = re.compile(r"stages\.\d+\.(train|batch_norm)|backbone\..+")  # what the frozen part of the model depends on
+# What the frozen part of the model depends on.
+OF_BLOCKS = re.compile(r"stages\.\d+\.(train|batch_norm|style|domains)|backbone\..+")
 TUNER = "tuner/"  # begins the names of Hyperband's own values
 EPOCHS = f"{TUNER}epochs"
 
@@ -92,11 +95,12 @@ def cached_stages(recipe: Recipe) -> tuple[Stage, ...]:
         return ()
 
     def seen(stage: Stage) -> tuple:
-        return stage.augment, stage.mix, stage.border, stage.views, stage.class_weights
+        return stage.augment, stage.mix, stage.border, stage.style, stage.views, stage.class_weights
 
     def is_cached(stage: Stage) -> bool:
-        plain = stage.train == "head" and stage.views > 0 and stage.batch_norm != "adapt"
-        return plain and seen(stage) == seen(recipe.stages[0])
+        plain = stage.train == "head" and stage.views > 0 and stage.batch_norm not in ADAPTED
+        in_graph = stage.style == MIXSTYLE or stage.domains != "none"  # which asks for the whole model
+        return plain and not in_graph and seen(stage) == seen(recipe.stages[0])
 
     return tuple(takewhile(is_cached, recipe.stages))
 

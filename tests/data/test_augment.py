@@ -1,4 +1,4 @@
-from typing import get_args
+from typing import get_args, get_type_hints
 
 import keras
 import numpy as np
@@ -6,17 +6,19 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 
-from kmedtl.data.augment import PRESETS, augmentation
+from kmedtl.data.augment import MIXERS, PRESETS, STYLES, augmentation
 from kmedtl.data.in_memory import ImagesInMemory
 from kmedtl.data.pipeline import Pipeline, Variation
+from kmedtl.data.style_layers import FourierMix
 from kmedtl.data.varying_layers import BORDER, RandomBorder, RandomGamma, RandomNoise
-from kmedtl.recipe.stage import Preset
+from kmedtl.recipe.stage import Preset, Stage
 
 LAYERS = {
     "mask": lambda seed: RandomBorder("mask", seed=seed),
     "crop": lambda seed: RandomBorder("crop", seed=seed),
     "noise": lambda seed: RandomNoise(12.0, seed=seed),
     "gamma": lambda seed: RandomGamma(0.7, seed=seed),
+    "fourier": lambda seed: FourierMix(0.3, seed=seed),
 }
 
 
@@ -27,6 +29,11 @@ def images():
 
 def test_every_preset_of_a_recipe_is_there():
     assert set(PRESETS) == set(get_args(Preset))
+    asked = {name: set(get_args(get_type_hints(Stage)[name])) for name in ("mix", "style")}
+    assert asked == {
+        "mix": {"none", *MIXERS},
+        "style": {"none", "mixstyle", *STYLES},
+    }  # styles of maps are mixed elsewhere
 
 
 @pytest.mark.parametrize("name", LAYERS)

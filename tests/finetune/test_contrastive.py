@@ -8,7 +8,8 @@ import pytest
 
 from kmedtl.backbones.blocks import block_map
 from kmedtl.errors import UserError
-from kmedtl.finetune.contrastive import CONTRAST, ContrastiveLoss, EpochOfPairs
+from kmedtl.finetune.added_outputs import CONTRAST
+from kmedtl.finetune.contrastive import ContrastiveLoss, EpochOfPairs
 from kmedtl.finetune.stages import fine_tune
 from kmedtl.recipe import Stage, Training
 from tests.finetune.conftest import BACKBONE, tiny_model

@@ -8,11 +8,11 @@ import pytest
 import tensorflow as tf
 from sklearn.metrics import roc_auc_score
 
-from kmedtl.backbones.blocks import HEAD, block_map, set_trainable
+from kmedtl.backbones.blocks import HEAD, block_map, layers_of, set_trainable
 from kmedtl.data.manifest import UNKNOWN
 from kmedtl.edge.tasks.classification.decoder import LOGITS
 from kmedtl.errors import UserError
-from kmedtl.finetune.batch_norm import adapt
+from kmedtl.finetune.batch_norm import adapt, adapted_blocks
 from kmedtl.finetune.block_importance import most_important, relative_gradient_norms
 from kmedtl.finetune.epoch_score import validation_metrics
 from kmedtl.finetune.lr_range import range_test
@@ -84,6 +84,20 @@ def test_adapted_statistics_are_those_of_the_images(model, images):
     assert all(layer.momentum == 0.99 for layer in norms)
     for weight, old in zip(model.weights, before, strict=True):
         assert ("moving" in weight.path) or np.array_equal(weight, old)
+
+
+def test_early_blocks_are_adapted_as_all_are_and_the_rest_stays(model, images):
+    blocks, before = block_map(model, BACKBONE.name), model.get_weights()
+    adapt(model, blocks, images)
+    wholly = model.get_weights()
+    model.set_weights(before)
+    early = adapted_blocks(Stage("a", "head", 1, 1e-3, batch_norm="adapt_early"), model, blocks)
+    adapt(model, early, images)
+    names = {layer.name for layer in layers_of(model, blocks, [block.name for block in early])}
+    assert 0 < len(early) < len(blocks) - 1
+    for weight, old, adapted in zip(model.weights, before, wholly, strict=True):
+        assert np.allclose(weight, adapted if weight.path.split("/")[0] in names else old, atol=1e-6)
+    assert adapted_blocks(Stage("a", "head", 1, 1e-3), model, blocks) == ()
 
 
 def test_a_head_that_standardises_sees_vectors_of_mean_0_and_deviation_1(images):

@@ -139,10 +139,13 @@ def test_every_setting_of_a_stage_changes_what_is_learned(model, data):
         {"ema": 0.9},
         {"interpolate": (0.5,)},
         {"batch_norm": "adapt"},
+        {"batch_norm": "adapt_early"},
         {"augment": "xray"},
         {"augment": "xray_strong"},
         {"border": "mask"},
         {"border": "crop"},
+        {"style": "fourier"},
+        {"style": "mixstyle"},
         {"lr": "auto"},
         {"train": "adaptive:1"},
     ]

@@ -135,6 +135,7 @@ def test_views_are_left_out_at_random_but_never_all_of_an_examination():
     [
         ({"views": 0}, {}, "stage all: views: expected 1 or more beside volumes"),
         ({"mix": "mixup"}, {}, "stage all: mix: expected none beside volumes"),
+        ({"domains": "adversarial"}, {}, "stage all: domains: expected none beside volumes"),
         ({}, {"cache_gigabytes": 1e-6}, "volumes are trained from the cache alone"),
     ],
 )
