@@ -9,7 +9,7 @@ import keras
 from kmedtl.backbones.blocks import HEAD, Block
 from kmedtl.recipe import Stage
 
-FASTER = 10  # times the rate of the head, what is in no block learns
+FASTER = 10  # times the rate of the head, a classifier of domains learns
 NO_DECAY = ["bias", "gamma", "beta"]
 
 
@@ -18,8 +18,8 @@ def optimizer(
 ) -> keras.optimizers.Optimizer:
     """Return a new optimizer for a stage of `steps` steps; build it before the first, which else is traced twice.
 
-    What is in no block, such as a classifier of domains, learns ten times as fast as the head, as new layers do in
-    Long et al., Deep Adaptation Networks (2015), section 4.1: it has to keep up with a backbone that evades it.
+    A classifier of domains, which is in no block, learns ten times as fast as the head, as new layers do in Long et
+    al., Deep Adaptation Networks (2015), section 4.1: it has to keep up with a backbone that evades it.
 
     Biases and norms do not decay, nor does the backbone where L2-SP pulls it elsewhere.
 
@@ -31,11 +31,11 @@ def optimizer(
     block_of = _blocks_of_variables(model, blocks)
     backbone = [v for v in model.trainable_variables if block_of.get(v.path, HEAD) != HEAD]
     spared = backbone if stage.l2_sp else []
-    added = {variable.path for variable in model.trainable_variables} - block_of.keys()
-    if stage.layer_decay == 1 and (steps is None or not added):
+    aligns = stage.domains != "none" and steps is not None
+    if stage.layer_decay == 1 and not aligns:
         return _one(stage, _rate(stage), steps, spared)
     optimizers = {name: _one(stage, rate, steps, spared) for name, rate in block_rates(stage, blocks).items()}
-    beside = _one(stage, FASTER * _rate(stage), steps, spared)
+    beside = _one(stage, _rate(stage) * (FASTER if aligns else 1), steps, spared)
     return keras.optimizers.MultiOptimizer(lambda variable: optimizers.get(block_of.get(variable.path, ""), beside))
 
 
