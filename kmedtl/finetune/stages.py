@@ -76,13 +76,13 @@ def fine_tune(job: TrainingJob, stages: Sequence[Stage]) -> Checkpoint:
 def _check(job: TrainingJob, stages: Sequence[Stage]) -> None:
     """Refuse what a stage cannot do with this network or these images before the first one trains."""
     train = job.data["train"]
+    if train.pooling:
+        check_stages(stages, bool(train.views))
     for stage in stages:
         check_stage(stage, job.blocks)
         styled_places(stage, job.model, job.blocks)
         adapted_blocks(stage, job.model, job.blocks)
         check_alignment(stage, job.domain, train.table, job.model, job.blocks)
-    if train.pooling:
-        check_stages(stages, bool(train.views))
     check_objectives(job, stages)
 
 
