@@ -72,7 +72,7 @@ OPTIONS = {
     "together": (INTERPOLATE | {"ema": 0.99, "augment": "xray_strong", "border": "mask"}, {"select": "worst_shift"}),
 }
 KEY = ["option", "seed", "images", "size"]
-LEFT_OUT = ["option", "left_out", "seed", "size"]
+LEFT_OUT = ["option", "left_out", "seed", "size", "images", "recipe", "source"]
 FIGURES = ["val_auc", "val_mean_loss", "val_worst_loss", "test_auc", "test_mean_loss", "test_worst_loss"]
 
 
@@ -83,7 +83,7 @@ def main():
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--only", nargs="+", choices=OPTIONS, metavar="NAME", help=", ".join(OPTIONS))
-    parser.add_argument("--out", type=Path, default=Path("robustness.csv"))
+    parser.add_argument("--out", type=Path, help="default: robustness.csv, or leave_scanner_out.csv")
     parser.add_argument("--recipe", default="pneumonia", help="whose settings are the default")
     parser.add_argument("--set", action="append", default=[], metavar="PATH=VALUE", help="of the recipe")
     parser.add_argument("--scanner", action="store_true", help="the synthetic thorax instead of a folder")
@@ -92,6 +92,7 @@ def main():
     )
     parser.add_argument("--patients", type=int, default=600, help="of the synthetic thorax")
     options = parser.parse_args()
+    options.out = options.out or Path("leave_scanner_out.csv" if options.leave_scanner_out else "robustness.csv")
     synthetic = options.scanner or (options.leave_scanner_out and not options.folder)
     if synthetic == bool(options.folder):
         parser.error("expected a folder of films, or --scanner or --leave-scanner-out without one")
@@ -234,12 +235,13 @@ def leave_scanner_out(recipe, options):
     table = prepared.table.assign(site=prepared.table[column].astype(object).fillna("").astype(str), split="")
     targets = lambda part: {LOGITS: prepared.manifest.targets(part)}  # noqa: E731
     names = options.only or list(OPTIONS)
+    same = [options.size, options.images, recipe.name, f"{prepared.manifest.source_name}, {column}"]
     for scanner, fold in splits.folds(prepared.manifest, table, "site", recipe.data.validation, recipe.seed):
         data = pipelines(prepared.store, fold, recipe.data.batch_size, targets)
         print(f"without {scanner}:", {name: len(part.table) for name, part in data.items()})
         for seed in range(recipe.seed, recipe.seed + options.seeds):
             for name in names:
-                key = [name, scanner, seed, options.size]
+                key = [name, scanner, seed, *same]
                 if key in rows_of(options.out)[LEFT_OUT].to_numpy(object).tolist():
                     continue
                 model = trained(with_option(recipe, name, seed), prepared.question, data, f"{name} without {scanner}")
@@ -254,7 +256,8 @@ def leave_scanner_out(recipe, options):
     if not options.folder:
         print("\nSYNTHETIC IMAGES: these figures say nothing about patients.")
     found = rows_of(options.out)
-    print(left_out_table(found[(found["size"] == options.size) & found["option"].isin(names)]))
+    mine = (found[LEFT_OUT[3:]].to_numpy(object) == np.array(same, object)).all(axis=1)
+    print(left_out_table(found[mine & found["option"].isin(names)]))
 
 
 def rows_of(path):

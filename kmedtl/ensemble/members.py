@@ -120,13 +120,16 @@ def trained_on(folder: Path) -> frozenset[str]:
     began_with = filter(None, (recipe.distill, recipe.update.run))
     taught_by = {*(votes["members"] if votes else ()), *recipe.soup, *began_with}
     own = frozenset(
-        map(pseudonym, [*table.loc[table["split"] == "train", "patient"].unique(), *_without_labels(folder)])
+        map(
+            pseudonym,
+            [*table.loc[table["split"] == "train", "patient"].unique(), *learned_without_labels(folder, "patient")],
+        )
     )
     return own.union(*(trained_on(Path(other)) for other in taught_by))
 
 
-def _without_labels(folder: Path) -> list[str]:
-    """Return the patients whose images taught a run without labels.
+def learned_without_labels(folder: Path, column: str) -> list[str]:
+    """Return the values of a column, such as `patient`, of the images that taught a run without labels.
 
     Raises:
         UserError: the file of them is not as a run wrote it.
@@ -135,7 +138,7 @@ def _without_labels(folder: Path) -> list[str]:
     if not path.is_file():
         return []
     try:
-        return read_csv(path, usecols=["patient"], dtype=str, keep_default_na=False)["patient"].unique().tolist()
+        return read_csv(path, usecols=[column], dtype=str, keep_default_na=False)[column].unique().tolist()
     except (OSError, ValueError):
         raise UserError(f"{path}: not as a run wrote it; run it again.") from None
 

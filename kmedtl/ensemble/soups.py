@@ -43,6 +43,7 @@ def recipe_of_soup(members: Sequence[Member], schedule: Schedule) -> Recipe:
         _refuse_other_architecture(member, first)
     return replace(
         first.recipe,
+        data=replace(first.recipe.data, unlabelled=""),
         name=f"{first.recipe.name}-{schedule}",
         stages=(),
         schedule=schedule,

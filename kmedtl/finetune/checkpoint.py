@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import time
 import zipfile
@@ -160,9 +159,9 @@ class Checkpoint:
                 variable.assign(value)
             average.restore(self.average)
 
-    def record_epoch(self, epoch: Epoch, model: keras.Model) -> None:
+    def record_epoch(self, epoch: Epoch, model: keras.Model, is_judged: bool = True) -> None:
         """Take note of an epoch, and of the model's weights if it is the best of all, or is not judged."""
-        if math.isnan(epoch.score):
+        if not is_judged:
             self.best, self.selection_score = model.get_weights(), None
         elif self.selection_score is None or epoch.selection_score > self.selection_score:
             self.best, self.selection_score = model.get_weights(), epoch.selection_score

@@ -30,7 +30,7 @@ from kmedtl.finetune.unlabelled_steps import StepOnBoth, as_inputs
 from kmedtl.recipe import Stage
 
 TEMPERATURE = 0.5
-TIMED = range(2, 6)  # steps of the first epoch that tell what a step takes; those before it are traced and warm up
+TIMED = range(2, 6)  # steps that tell what a step takes; those before them are traced and warm up
 FAR = 1e9  # below any logit
 
 
@@ -110,15 +110,17 @@ class CostCheck(keras.callbacks.Callback):
     def __init__(self, stage: Stage, steps: int, hours: float, log: Callable[[str], None]) -> None:
         super().__init__()
         self._stage, self._steps, self._hours, self._log = stage, steps, hours, log
-        self._since = 0.0
-        self._done = False
+        self._count, self._since, self._seconds = 0, 0.0, 0.0
 
     def on_train_batch_begin(self, batch: int, logs: dict | None = None) -> None:
-        if batch == TIMED.start:
-            self._since = time.perf_counter()
-        if batch == TIMED.stop and not self._done:
-            self._done = True
-            self._judge((time.perf_counter() - self._since) / len(TIMED))
+        self._since = time.perf_counter()
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        if self._count in TIMED:
+            self._seconds += time.perf_counter() - self._since
+        self._count += 1
+        if self._count == TIMED.stop:
+            self._judge(self._seconds / len(TIMED))
 
     def _judge(self, seconds: float) -> None:
         stage, hours = self._stage, seconds * self._steps * self._stage.epochs / 3600

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import keras
@@ -34,9 +34,9 @@ def validation_metrics(job: TrainingJob, outputs: Mapping[str, Outputs]) -> dict
     }
 
 
-def unjudged(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the same names, each of nan: of a model whose head has not learned yet."""
-    return {"val_loss": math.nan, "figures": dict.fromkeys(metrics["figures"], math.nan), "score": math.nan}
+def unjudged(figures: Iterable[str]) -> dict[str, Any]:
+    """Return what `validation_metrics` does of figures with these names, each nan: the head has not learned yet."""
+    return {"val_loss": math.nan, "figures": dict.fromkeys(figures, math.nan), "score": math.nan}
 
 
 def mean_loss(losses: Mapping[str, keras.losses.Loss], targets: Targets, outputs: Outputs) -> float:

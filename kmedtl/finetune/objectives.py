@@ -111,11 +111,8 @@ def _check_objective(job: TrainingJob, stage: Stage, objective: Objective) -> No
     check(job.unlabelled is not None or not objective.asks, "images in data.unlabelled", f"none {beside}")
     learns = objective.asks or select(job.blocks, stage.train) != (HEAD,)
     expect(learns, f"stage {stage.name}: train", f"blocks of the backbone, such as all, {beside}", stage.train)
-    if tf.distribute.has_strategy():
-        raise UserError(
-            f"training.strategy: expected auto, and one GPU or none, {beside}. Received: other or more; hide all GPUs "
-            "but one, as by CUDA_VISIBLE_DEVICES=0."
-        )
+    if tf.distribute.get_strategy().num_replicas_in_sync > 1:
+        raise UserError(f"training.strategy: expected one device {beside}, such as cpu. Received: several.")
 
 
 def images_of(job: TrainingJob, stage: Stage) -> dict[str, Pipeline]:

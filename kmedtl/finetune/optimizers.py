@@ -34,7 +34,10 @@ def optimizer(
     aligns = stage.domains != "none" and steps is not None
     if stage.layer_decay == 1 and not aligns:
         return _one(stage, _rate(stage), steps, spared)
-    optimizers = {name: _one(stage, rate, steps, spared) for name, rate in block_rates(stage, blocks).items()}
+    if stage.layer_decay == 1:  # one for all blocks, which clips the gradient of them together
+        optimizers = dict.fromkeys((block.name for block in blocks), _one(stage, _rate(stage), steps, spared))
+    else:
+        optimizers = {name: _one(stage, rate, steps, spared) for name, rate in block_rates(stage, blocks).items()}
     beside = _one(stage, _rate(stage) * (FASTER if aligns else 1), steps, spared)
     return keras.optimizers.MultiOptimizer(lambda variable: optimizers.get(block_of.get(variable.path, ""), beside))
 

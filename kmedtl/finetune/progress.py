@@ -30,12 +30,12 @@ class EpochBar(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: dict) -> None:
         if not np.isfinite(logs["loss"]):
-            first, *others = self._images(batch)
-            named = ", ".join([str(first), *map(str, others[: NAMED - 1])])
+            images = list(map(str, self._images(batch)))
+            named = ", ".join(images[:NAMED]) or "without labels alone"
             raise UserError(
                 f"stage {self._stage.name}, epoch {self._number + 1}, step {batch + 1}: the loss is {logs['loss']}; "
-                f"lower the stage's lr ({self._stage.lr:g}). Images of that batch ({1 + len(others)}): {named}"
-                + (", …" if len(others) >= NAMED else ".")
+                f"lower the stage's lr ({self._stage.lr:g}). Images of that batch ({len(images)}): {named}"
+                + (", …" if len(images) > NAMED else ".")
             )
         self._bar.set_postfix_str(f"loss {logs['loss']:.3f}", refresh=False)
         self._bar.update()

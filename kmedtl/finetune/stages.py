@@ -246,7 +246,7 @@ def _run_epoch(job: TrainingJob, state: Checkpoint, source: Source, average: Mov
                 seconds=seconds,
                 step_ms=1000 * seconds / source.steps,
             )
-            state.record_epoch(epoch, job.model)
+            state.record_epoch(epoch, job.model, source.is_judged)
         bar.finish(epoch)
     state.capture(job.model, trainer, average)
     if job.folder:
@@ -255,7 +255,9 @@ def _run_epoch(job: TrainingJob, state: Checkpoint, source: Source, average: Mov
 
 
 def _judge(job: TrainingJob, state: Checkpoint, source: Source) -> dict[str, Any]:
-    """Return the validation's part of an `Epoch`."""
+    """Return the validation's part of an `Epoch`; where nothing is judged, by the names that the first one asks for."""
+    if state.epochs and not source.is_judged:
+        return unjudged(state.history[-1].figures)
     outputs = source.validate()
     if not all(np.isfinite(values).all() for found in outputs.values() for values in found.values()):
         raise UserError(
@@ -263,7 +265,7 @@ def _judge(job: TrainingJob, state: Checkpoint, source: Source) -> dict[str, Any
             f"lower the stage's lr ({state.stage.lr:g})."
         )
     found = validation_metrics(job, outputs)
-    return found if source.is_judged else unjudged(found)
+    return found if source.is_judged else unjudged(found["figures"])
 
 
 def _is_exhausted(job: TrainingJob, state: Checkpoint) -> bool:

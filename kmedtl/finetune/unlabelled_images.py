@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from kmedtl.data.pipeline import Pipeline
+from kmedtl.edge.out_of_distribution import Layout
 from kmedtl.edge.shapes import FEATURES
 from kmedtl.edge.tasks.task import Outputs
 from kmedtl.errors import UserError
@@ -17,6 +18,7 @@ from kmedtl.finetune.stage_data import predict_outputs
 from kmedtl.heads.build import penultimate
 from kmedtl.recipe import Stage
 from kmedtl.statistics.out_of_distribution import fit, fit_layout
+from kmedtl.system.progress import progress
 
 KNOWN_IMAGES = 1000  # of training, that tell what kind of image the model knows
 
@@ -54,11 +56,11 @@ def _asked(job: TrainingJob, stage: Stage) -> tuple[Pipeline, Outputs, Outputs]:
     rows = np.random.default_rng(job.seed).permutation(len(job.data["train"].table))[:KNOWN_IMAGES]
     training, validation = job.data["train"].of(np.sort(rows)), job.data["val"]
     model = keras.Model(job.model.inputs, {**job.model.output, FEATURES: penultimate(job.model)})
-    outputs = [dict(predict_outputs(model, part)) for part in (training, validation, images)]
+    outputs = [dict(predict_outputs(model, part)) for part in (training, validation)]
     features = [found.pop(FEATURES) for found in outputs]
     known, layout = fit(features[0], features[1]), fit_layout(training.pixels(), validation.pixels())
-    likeness = [layout.likeness(batch.astype(np.uint8)) for batch in images.images().as_numpy_iterator()]
-    unlike = (known.score(features[2]) > known.threshold) | (np.concatenate(likeness) < layout.least)
+    found, likeness = _looked_at(model, images, layout, stage)
+    unlike = (known.score(found.pop(FEATURES)) > known.threshold) | (likeness < layout.least)
     left, total = int((~unlike).sum()), len(unlike)
     if not left:
         raise UserError(
@@ -66,5 +68,17 @@ def _asked(job: TrainingJob, stage: Stage) -> tuple[Pipeline, Outputs, Outputs]:
             "another kind; see that both are read alike, or leave data.unlabelled out."
         )
     job.log(f"Stage {stage.name}: learns from {left} unlabelled images; {total - left} are unlike those of training.")
-    kept = {name: array[~unlike] for name, array in outputs[2].items()}
+    kept = {name: array[~unlike] for name, array in found.items()}
     return images.of(np.flatnonzero(~unlike)), outputs[1], kept
+
+
+def _looked_at(
+    model: keras.Model, images: Pipeline, layout: Layout, stage: Stage
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Return the outputs for images, in the table's order, and how alike their layout is to training's, float (N,)."""
+    outputs, likeness = [], []
+    batches = images.images().as_numpy_iterator()
+    for batch in progress(batches, f"Stage {stage.name}: unlabelled images", images.steps, unit="batch"):
+        outputs.append(model.predict_on_batch(batch))
+        likeness.append(layout.likeness(batch.astype(np.uint8)))
+    return {name: np.concatenate([one[name] for one in outputs]) for name in outputs[0]}, np.concatenate(likeness)

@@ -265,9 +265,13 @@ def _check_objectives(recipe: Recipe) -> None:
     expect(not recipe.tabular, "tabular", f"no fields {beside}", list(recipe.tabular))
     expect(not recipe.distill, "distill", f"nothing {beside}", recipe.distill)
     expect(not recipe.update.run, "update.run", f"nothing {beside}", recipe.update.run)
-    first = recipe.stages[0]
-    learned = "another one in the first stage, whose model would answer by chance"
-    expect(first.objective != "pseudo", f"stage {first.name}: objective", learned, first.objective)
+    fitted = any(stage.is_contrastive for stage in others) and recipe.head.standardise
+    expect(not fitted, "head.standardise", "false beside objective=simclr, which changes what it is fitted to", True)
+    heads = [False, *(not stage.is_contrastive for stage in recipe.stages)]  # that fit their backbone, by stage
+    for stage, learned in zip(recipe.stages, heads, strict=False):
+        can_answer = stage.objective != "pseudo" or learned
+        wanted = "another one where no stage before it has trained the head, whose answers would be chance"
+        expect(can_answer, f"stage {stage.name}: objective", wanted, stage.objective)
     for stage in others:
         varied = stage.augment or recipe.data.augment
         differ = stage.fewest_views == 1 or varied != "none" or stage.border != "none"

@@ -37,10 +37,10 @@ def draw(trained: Checkpoint | None) -> Iterator[tuple[str, Picture]]:
 
 def _losses_in_words(history: pd.DataFrame) -> str:
     epochs = history[history["alpha"] == 1]
+    judged = epochs["val_loss"].dropna()  # not of stages that learn without labels
     return (
         f"Losses over {len(epochs)} epochs: of training {epochs['loss'].iloc[0]:.3f} at first, "
-        f"{epochs['loss'].iloc[-1]:.3f} at last; of validation {epochs['val_loss'].iloc[0]:.3f} and "
-        f"{epochs['val_loss'].iloc[-1]:.3f}."
+        f"{epochs['loss'].iloc[-1]:.3f} at last; of validation {judged.iloc[0]:.3f} and {judged.iloc[-1]:.3f}."
     )
 
 
@@ -50,6 +50,6 @@ def _figure_in_words(history: pd.DataFrame, column: str, name: str) -> str:
         return f"Validation {name} over {len(epochs)} epochs: validation cannot tell it."
     best = int(np.nanargmax(epochs["score"].to_numpy(float))) if epochs["score"].notna().any() else 0
     return (
-        f"Validation {name} over {len(epochs)} epochs: {in_digits(epochs[column].iloc[0])} at first, "
+        f"Validation {name} over {len(epochs)} epochs: {in_digits(epochs[column].dropna().iloc[0])} at first, "
         f"{in_digits(epochs[column][best])} in epoch {best + 1}, the best."
     )

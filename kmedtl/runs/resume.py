@@ -32,7 +32,9 @@ def begin(recipe: Recipe, folder: Path) -> None:
 
 def _unchangeable(recipe: Recipe) -> Recipe:
     """Return the settings that must be unchanged when a run is resumed; stages are compared separately."""
-    anywhere = {name: getattr(Training(), name) for name in ("cache_gigabytes", "tensorboard", "mlflow")}
+    anywhere = {
+        name: getattr(Training(), name) for name in ("accept_hours", "cache_gigabytes", "tensorboard", "mlflow")
+    }
     return replace(
         recipe,
         stages=(),

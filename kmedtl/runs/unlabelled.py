@@ -15,11 +15,12 @@ import pandas as pd
 from kmedtl.audit.across import common_pictures
 from kmedtl.data import sources, splits
 from kmedtl.data.manifest import UNKNOWN, Labels, Manifest
+from kmedtl.data.matching import patients_of
 from kmedtl.data.pipeline import Pipeline
 from kmedtl.data.pseudonyms import pseudonym
 from kmedtl.data.spelling import spelling_key
 from kmedtl.data.store import Store
-from kmedtl.errors import UserError
+from kmedtl.errors import UserError, expect
 from kmedtl.images.reading import Aspect
 from kmedtl.recipe import Data
 
@@ -65,7 +66,7 @@ def load(data: Data, seed: int, labels: Labels) -> Manifest:
     Raises:
         UserError: a source that cannot be used, slices of volumes, or one all of whose images are set apart.
     """
-    manifest = sources.load(data, seed, labels)
+    manifest = _with_patients(sources.load(replace(data, patient_pattern=""), seed, labels), data.patient_pattern)
     table = manifest.table
     if (table["volume"] != "").any() or (table["examination"] != "").any():
         raise UserError(f"data.unlabelled: expected images. Received: volumes or examinations, {manifest.source}.")
@@ -77,6 +78,24 @@ def load(data: Data, seed: int, labels: Labels) -> Manifest:
     free = table[~apart].drop(columns=without).assign(split="", stratum=0).reset_index(drop=True)
     notes = (*manifest.notes, *(told if apart.any() else ()))
     return replace(manifest, table=free, classes=(), multi_label=True, unlabelled=0, notes=notes)
+
+
+def _with_patients(manifest: Manifest, pattern: str) -> Manifest:
+    """Return the manifest with the patients that the labelled images' pattern finds in names of files, if it finds any.
+
+    Raises:
+        UserError: it finds them in some names alone.
+    """
+    if manifest.patients_known or not pattern:
+        return manifest
+    patients = patients_of(manifest.table["id"].tolist(), pattern)
+    count = sum(patient is not None for patient in patients)
+    if not count:
+        return manifest
+    wanted = f"one that finds a patient in every name of {manifest.source} (data.unlabelled), or in none"
+    expect(count == len(patients), "data.patient_pattern", wanted, f"{count} of {len(patients)}")
+    named = manifest.table.assign(patient=pd.Series(patients, manifest.table.index, object))
+    return replace(manifest, table=named, patients_known=True)
 
 
 def beside(
@@ -93,9 +112,11 @@ def beside(
         warnings: of the audit of the unlabelled ones.
 
     Raises:
-        UserError: all show next to nothing.
+        UserError: all show next to nothing, or they are synthetic and the labelled ones are not.
     """
     (known, listed, store), (manifest, table, others) = labelled, found
+    is_like = known.synthetic or not manifest.synthetic
+    expect(is_like, "data.unlabelled", "real images beside real ones", manifest.source)
     poor = table["poor"] != ""
     if poor.all():
         raise UserError(f"data.unlabelled: {manifest.source}: all of its images show next to nothing; see data.window.")
@@ -107,7 +128,12 @@ def beside(
     notes = [f"Unlabelled images ({manifest.source_name}): {warning}" for warning in warnings]
     if poor.any():
         notes.append(f"Unlabelled images that show next to nothing, left out: {poor.sum()}.")
-    if not both_known:
+    if both_known:
+        shared = usable["patient"].map(spelling_key).isin(set(listed["patient"].map(spelling_key)))
+        notes.append(
+            f"Patients of labelled and of unlabelled images: {usable['patient'][shared].nunique()} are in both."
+        )
+    else:
         notes.append(
             "Labelled or unlabelled images name no patient: whoever is in both may be in validation or test, and be "
             "learned from; only pictures were compared."

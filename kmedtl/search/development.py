@@ -67,6 +67,9 @@ def development(recipe: Recipe) -> Development:
     expect(not recipe.update.run, "update.run", "nothing in a search, which starts from no run", recipe.update.run)
     unlabelled = recipe.data.unlabelled
     expect(not unlabelled, "data.unlabelled", "nothing in a search, whose trials see labelled images", unlabelled)
+    for stage in recipe.stages:
+        place = f"stage {stage.name}: objective"
+        expect(stage.is_supervised, place, "supervised in a search, which compares epochs by labels", stage.objective)
     found = prepare_recipe(recipe)
     refuse(found, recipe)
     pooling = pooling_of(recipe, found.table)

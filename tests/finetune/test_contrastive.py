@@ -103,9 +103,9 @@ def test_a_backbone_learns_without_labels_and_goes_on_where_it_was_killed(data, 
 
 
 def test_what_takes_longer_than_accepted_is_refused_with_its_hours(data):
-    images = data | {"train": replace(data["train"], batch_size=4)}
+    """Its steps are counted over epochs of few steps each."""
     with pytest.raises(UserError, match=r"^stage start: about .* more than training\.accept_hours=0\. Set it to"):
-        fine_tune(job_with(images, Training(accept_hours=0)), [replace(START, train="last:2")])
+        fine_tune(job_with(data, Training(accept_hours=0)), [replace(START, train="last:2")])
 
 
 def test_a_head_alone_is_refused(data):

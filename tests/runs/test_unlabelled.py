@@ -15,11 +15,11 @@ from kmedtl.data.pseudonyms import pseudonym
 from kmedtl.edge.tasks.classification.decoder import LOGITS
 from kmedtl.ensemble.members import trained_on
 from kmedtl.errors import UserError
-from kmedtl.recipe import Export, Head, Ordinal, Regression, Segmentation, Stage
+from kmedtl.recipe import Data, Export, Head, Ordinal, Regression, Segmentation, Stage
 from kmedtl.runner import run
 from kmedtl.runs.divide import divided
 from kmedtl.runs.prepare import prepare_run
-from kmedtl.runs.unlabelled import Unlabelled, check_left, left_out, notes_of, pipeline_of
+from kmedtl.runs.unlabelled import Unlabelled, check_left, left_out, load, notes_of, pipeline_of, source_of
 from kmedtl.runs.update.images import split
 from tests.conftest import of_other_people
 from tests.runs.update.test_images import written
@@ -81,6 +81,7 @@ def test_of_the_images_that_are_left_nothing_is_known():
 
 
 PSEUDO = Stage("both", "head", 1, 1e-3, objective="pseudo")
+SIMCLR = Stage("start", "all", 1, 1e-3, objective="simclr", views=2)
 REFUSED = {
     "data.unlabelled: expected nothing beside the task regression": {"task": Regression("age")},
     "data.unlabelled: expected nothing beside the task ordinal": {"task": Ordinal(target="grade")},
@@ -89,7 +90,13 @@ REFUSED = {
     "tabular: expected no fields beside data.unlabelled": {"tabular": {"age": "number"}},
     "distill: expected nothing beside data.unlabelled": {"distill": "saved_models/teacher"},
     "data.unlabelled: expected nothing where every stage": {"stages": (replace(PSEUDO, objective="supervised"),)},
-    "stage both: objective: expected another one in the first stage": {"stages": (PSEUDO,)},
+    "stage both: objective: expected another one where no stage before it has trained": {"stages": (PSEUDO,)},
+    "stage both: objective: expected another one where": {"stages": (SIMCLR, PSEUDO)},
+    "stage start: objective: expected supervised in the last stage": {"stages": (SIMCLR,)},
+    "head.standardise: expected false beside objective=simclr": {
+        "stages": (SIMCLR, Stage("head", "head", 1, 1e-3)),
+        "head": Head("linear", standardise=True),
+    },
     "stage both: augment: expected a preset": {
         "stages": (replace(PSEUDO, objective="mixmatch", augment="none"),),
     },
@@ -144,6 +151,30 @@ def test_a_picture_is_known_however_it_was_saved(small_recipe, tmp_path):
     told = " ".join(notes_of(prepared.unlabelled, table))
     assert f"pictures of training: {len(parts['train'].table)}." in told
     assert f"patients who have one: {len(parts['val'].table) + len(parts['test'].table)}." in told
+
+
+@pytest.mark.parametrize(
+    ("names", "known"), [(("p1-1", "p1-2", "p2-1"), True), (("a", "b", "c"), False), (("p1-1", "p2-1", "c"), None)]
+)
+def test_the_pattern_of_the_labelled_images_finds_patients_in_all_names_or_in_none(tmp_path, names, known):
+    ids = iter(names)
+    textured(tmp_path / "more", range(3), lambda image, path: image.save(path.with_name(f"{next(ids)}.png")))
+    data = source_of(Data(unlabelled=str(tmp_path / "more"), patient_pattern=r"p\d+"))
+    if known is None:
+        with pytest.raises(UserError, match=r"^data\.patient_pattern: .* in none\. Received: '2 of 3'"):
+            load(data, 1, "unasked")
+        return
+    manifest = load(data, 1, "unasked")
+    assert manifest.patients_known == known
+    assert manifest.table["patient"].nunique() == (2 if known else 3)
+
+
+def test_synthetic_images_are_refused_beside_real_ones(small_recipe, tmp_path):
+    for label in ("NORMAL", "PNEUMONIA"):
+        textured(tmp_path / label, range(20), lambda image, path: image.save(f"{path}.png"))
+    recipe = with_unlabelled(small_recipe, "phantom:20", source=str(tmp_path), patient_pattern=r"p\d+", max_poor=1.0)
+    with pytest.raises(UserError, match=r"^data\.unlabelled: expected real images beside real ones"):
+        prepare_run(recipe)
 
 
 def test_the_same_source_gives_what_training_leaves_out(small_recipe):

@@ -15,7 +15,7 @@ from kmedtl.data.manifest import Labels, Manifest
 from kmedtl.data.pseudonyms import hide_patients, pseudonym
 from kmedtl.data.sources.tables import from_table
 from kmedtl.edge import model_info
-from kmedtl.ensemble.members import trained_on
+from kmedtl.ensemble.members import learned_without_labels, trained_on
 from kmedtl.errors import UserError
 from kmedtl.files.csv_tables import read_csv
 from kmedtl.recipe import Data, Recipe
@@ -77,7 +77,7 @@ def split(recipe: Recipe, manifest: Manifest, table: pd.DataFrame) -> pd.DataFra
             patients = new["patient"].nunique()
             raise UserError(
                 f"{manifest.source}: none of its {patients} new patients came into '{part}', so nothing could be "
-                "learned, or be seen to have been; add patients."
+                "learned, or be seen to have been; add patients that the run has not learned from, labelled or not."
             )
     return divided
 
@@ -112,6 +112,13 @@ def _listed(run: Path) -> pd.DataFrame:
     return pd.concat([table, _listed(Path(began_with))]).drop_duplicates() if began_with else table
 
 
+def _seen_without_labels(run: Path) -> frozenset[str]:
+    """Return the files of images that a run, or one that it began with, learned from without their labels."""
+    own = (os.path.realpath(path) for path in learned_without_labels(run, "path") if path)
+    began_with = recipes.read(run / "recipe.yaml").update.run
+    return frozenset(own) | (_seen_without_labels(Path(began_with)) if began_with else frozenset())
+
+
 def _told(run: Path, fresh: pd.DataFrame, old: Manifest, new: Manifest) -> Iterator[str]:
     patients, count = fresh["patient"].nunique(), len(old.table)
     yield f"An update of {run.name}: {len(fresh)} new images of {patients} patients beside {count} images of it."
@@ -143,7 +150,9 @@ def _as_known(new: Manifest, old: pd.DataFrame, run: Path) -> pd.DataFrame:
     for name, there in (("id", ids_of(run)), ("volume", set(old["volume"]) - {""})):
         table = table.assign(**{name: _renamed(table[name], there, new.source_name)})
     if not new.patients_known:
-        return table.assign(patient=table["volume"].where(table["volume"] != "", table["id"]))
+        seen = table["path"].map(os.path.realpath).isin(_seen_without_labels(run))
+        patients = table["volume"].where(table["volume"] != "", table["id"])
+        return table.assign(patient=patients, split=table["split"].mask(seen, "train"))
     split_of = dict.fromkeys(taught, "train") | dict(zip(map(pseudonym, old["patient"]), old["split"], strict=True))
     name_of = dict.fromkeys(taught) | {pseudonym(name): name for name in old["patient"].unique()}
     known = table["patient"].map(pseudonym)

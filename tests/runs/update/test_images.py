@@ -174,6 +174,22 @@ def test_images_without_patients_count_each_as_one_and_it_is_said(trained, stran
     assert any(f"The images of {whose} name no patient" in note for note in found.notes)
 
 
+def test_images_that_taught_without_labels_judge_nothing(trained, strangers, tmp_path):
+    """Where nobody says whom they are of, the run's list of them does."""
+    run = shutil.copytree(trained[1], tmp_path / "run")
+    paths = [tmp_path / f"{number}.png" for number in range(len(strangers.table))]
+    for path in paths:
+        path.touch()  # nothing is read yet
+    rows = strangers.table.assign(path=list(map(str, paths)), patient="")
+    taught = rows.iloc[::2]
+    taught[["id", "path", "patient"]].to_csv(run / "unlabelled.csv", index=False)
+    recipe = of(run, written(strangers, rows, tmp_path / "site.csv"))
+    listed = with_images_of(recipe, replace(recipe.data, patient_pattern=""), recipe.seed).table
+    splits = listed.set_index("path")["split"]
+    assert set(splits[taught["path"]]) == {"train"}
+    assert set(splits[rows.iloc[1::2]["path"]]) == {""}
+
+
 def test_a_source_that_brings_nothing_new_is_refused(trained):
     run = trained[1]
     recipe = of(run, run / "manifest.csv")
