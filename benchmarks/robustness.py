@@ -72,7 +72,8 @@ OPTIONS = {
     "together": (INTERPOLATE | {"ema": 0.99, "augment": "xray_strong", "border": "mask"}, {"select": "worst_shift"}),
 }
 KEY = ["option", "seed", "images", "size"]
-LEFT_OUT = ["option", "left_out", "seed", "size", "images", "recipe", "source"]
+SAME = ["size", "images", "recipe", "source", "domain"]  # in rows that may stand in one table
+LEFT_OUT = ["option", "left_out", "seed", *SAME]
 FIGURES = ["val_auc", "val_mean_loss", "val_worst_loss", "test_auc", "test_mean_loss", "test_worst_loss"]
 
 
@@ -235,7 +236,7 @@ def leave_scanner_out(recipe, options):
     table = prepared.table.assign(site=prepared.table[column].astype(object).fillna("").astype(str), split="")
     targets = lambda part: {LOGITS: prepared.manifest.targets(part)}  # noqa: E731
     names = options.only or list(OPTIONS)
-    same = [options.size, options.images, recipe.name, f"{prepared.manifest.source_name}, {column}"]
+    same = [options.size, options.images, recipe.name, prepared.manifest.source_name, column]
     for scanner, fold in splits.folds(prepared.manifest, table, "site", recipe.data.validation, recipe.seed):
         data = pipelines(prepared.store, fold, recipe.data.batch_size, targets)
         print(f"without {scanner}:", {name: len(part.table) for name, part in data.items()})
@@ -256,7 +257,7 @@ def leave_scanner_out(recipe, options):
     if not options.folder:
         print("\nSYNTHETIC IMAGES: these figures say nothing about patients.")
     found = rows_of(options.out)
-    mine = (found[LEFT_OUT[3:]].to_numpy(object) == np.array(same, object)).all(axis=1)
+    mine = (found[SAME].to_numpy(object) == np.array(same, object)).all(axis=1)
     print(left_out_table(found[mine & found["option"].isin(names)]))
 
 

@@ -71,10 +71,11 @@ def test_options_against_shift_are_measured():
 def test_options_are_measured_on_the_scanner_that_training_did_not_see(tmp_path):
     """All but one training were done before, and what was found then is made up."""
     left_out, stage = tmp_path / "left_out.csv", "stages=[{name: a, train: 'last:1', epochs: 1, lr: 1e-3, views: 1}]"
-    found = [f"default,{place},{seed},32,.9,.8" for place in "AB" for seed in (7, 8)]
-    found += [f"adapt,{place},{seed},32,.91,{gained}" for place in "AB" for seed, gained in ((7, 0.85), (8, 0.852))]
-    found += [f"fourier,{place},{seed},32,.9,.8" for place, seed in (("A", 7), ("A", 8), ("B", 7))]
-    left_out.write_text("\n".join(["option,left_out,seed,size,val_auc,test_auc", *found, ""]))
+    same = "32,1000,pneumonia,phantom:40,site"
+    found = [f"default,{place},{seed},{same},.9,.8" for place in "AB" for seed in (7, 8)]
+    found += [f"adapt,{place},{seed},{same},.91,{gained}" for place in "AB" for seed, gained in ((7, 0.85), (8, 0.852))]
+    found += [f"fourier,{place},{seed},{same},.9,.8" for place, seed in (("A", 7), ("A", 8), ("B", 7))]
+    left_out.write_text("\n".join(["option,left_out,seed,size,images,recipe,source,domain,val_auc,test_auc", *found, ""]))
     tiny = [word for setting in ("backbone={name: Tiny, weights: random}", stage) for word in ("--set", setting)]
     asked = ["--patients", "40", "--size", "32", "--seeds", "2", "--only", "default", "adapt", "fourier", "adversarial"]
     printed = output_of("robustness.py", "--leave-scanner-out", *asked, *tiny, "--out", left_out)
@@ -83,7 +84,7 @@ def test_options_are_measured_on_the_scanner_that_training_did_not_see(tmp_path)
     assert "| adapt | 2 | 2 | 0.9100 ± 0.0000 | 0.8510 ± 0.0127 | 0.0510 ± 0.0127 | helps |" in printed
     assert "| fourier | 2 | 2 | " in printed
     *_, last = left_out.read_text().split()
-    assert last.startswith("fourier,B,8,32,")
+    assert last.startswith(f"fourier,B,8,{same},")
 
 
 @pytest.mark.slow

@@ -17,7 +17,7 @@ from keras import KerasTensor, ops
 from kmedtl.finetune.job import TrainingJob
 from kmedtl.finetune.moving_average import MovingAverage
 from kmedtl.finetune.stage_data import Losses
-from kmedtl.finetune.unlabelled_steps import Step, as_inputs
+from kmedtl.finetune.unlabelled_steps import Step, as_inputs, counted_alone
 from kmedtl.recipe import Stage
 from kmedtl.tasks.task import Targets
 
@@ -37,9 +37,9 @@ class Consistency(keras.losses.Loss):
         self.labelled, self.count, self.weight, self.probabilities = labelled, count, weight, probabilities
 
     def call(self, y_true: KerasTensor, y_pred: KerasTensor) -> KerasTensor:
-        width, count, images = y_pred.shape[-1], self.count, ops.cast(ops.shape(y_pred)[0], "float32")
+        width, count = y_pred.shape[-1], self.count
         labels, taught, counts = y_true[:, :width], y_true[:, width : 2 * width], y_true[:, -1]
-        known = self.labelled.call(labels[:count], y_pred[:count]) * images / count  # since Keras divides by all images
+        known = counted_alone(self.labelled.call(labels[:count], y_pred[:count]), ops.shape(y_pred)[0])
         apart = ops.mean(ops.square(self.probabilities(y_pred) - taught), axis=-1)
         return ops.concatenate([known, ops.zeros_like(apart[count:])], axis=0) + self.weight * counts * apart
 

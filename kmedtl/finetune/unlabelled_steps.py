@@ -123,6 +123,11 @@ def as_inputs(arrays: Sequence[tf.Tensor]) -> tf.Tensor | tuple[tf.Tensor, ...]:
     return tuple(arrays) if len(arrays) > 1 else arrays[0]
 
 
+def counted_alone(losses: KerasTensor, images: Any) -> KerasTensor:
+    """Return losses (n,) so scaled that the mean over a batch of so many images, as Keras takes it, is their own."""
+    return losses * ops.cast(images, "float32") / ops.cast(ops.shape(losses)[0], "float32")
+
+
 class LossOfBoth(keras.losses.Loss):
     """The mean loss of the labelled images of a batch, which come first, and `weight` times that of the others.
 
@@ -137,7 +142,7 @@ class LossOfBoth(keras.losses.Loss):
         self.labelled, self.count, self.unlabelled, self.weight = labelled, count, unlabelled, weight
 
     def call(self, y_true: KerasTensor, y_pred: KerasTensor) -> KerasTensor:
-        images, count = ops.cast(ops.shape(y_pred)[0], "float32"), self.count
-        known = self.labelled.call(y_true[:count], y_pred[:count]) * images / count  # since Keras divides by all images
-        others = self.unlabelled.call(y_true[count:], y_pred[count:]) * self.weight * images / (images - count)
-        return ops.concatenate([known, others], axis=0)
+        images, count = ops.shape(y_pred)[0], self.count
+        known = counted_alone(self.labelled.call(y_true[:count], y_pred[:count]), images)
+        others = counted_alone(self.unlabelled.call(y_true[count:], y_pred[count:]), images)
+        return ops.concatenate([known, self.weight * others], axis=0)
