@@ -75,7 +75,8 @@ def test_options_are_measured_on_the_scanner_that_training_did_not_see(tmp_path)
     found = [f"default,{place},{seed},{same},.9,.8" for place in "AB" for seed in (7, 8)]
     found += [f"adapt,{place},{seed},{same},.91,{gained}" for place in "AB" for seed, gained in ((7, 0.85), (8, 0.852))]
     found += [f"fourier,{place},{seed},{same},.9,.8" for place, seed in (("A", 7), ("A", 8), ("B", 7))]
-    left_out.write_text("\n".join(["option,left_out,seed,size,images,recipe,source,domain,val_auc,test_auc", *found, ""]))
+    named = "option,left_out,seed,size,images,recipe,source,domain,val_auc,test_auc"
+    left_out.write_text("\n".join([named, *found, ""]))
     tiny = [word for setting in ("backbone={name: Tiny, weights: random}", stage) for word in ("--set", setting)]
     asked = ["--patients", "40", "--size", "32", "--seeds", "2", "--only", "default", "adapt", "fourier", "adversarial"]
     printed = output_of("robustness.py", "--leave-scanner-out", *asked, *tiny, "--out", left_out)
