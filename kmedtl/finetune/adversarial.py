@@ -22,7 +22,7 @@ from keras import layers, ops
 from kmedtl.backbones.blocks import Block, layers_of, select
 from kmedtl.data.pipeline import Pipeline
 from kmedtl.errors import UserError
-from kmedtl.finetune.added_outputs import DOMAIN
+from kmedtl.finetune.added_outputs import DOMAIN, added_output
 from kmedtl.finetune.block_importance import is_adaptive
 from kmedtl.heads.build import penultimate
 from kmedtl.recipe import Stage
@@ -106,12 +106,10 @@ def with_classifier(model: keras.Model, domains: Domains | None, seed: int) -> k
     """
     if domains is None:
         return model
-    start = keras.initializers.GlorotUniform
     vector = GradientReversal(name="domain_reversal")(penultimate(model))
     # Else the backbone would raise the loss without end by larger and larger numbers.
     vector = layers.LayerNormalization(center=False, scale=False, name="domain_scaled")(vector)
-    hidden = layers.Dense(HIDDEN, activation="relu", kernel_initializer=start(seed), name="domain_hidden")(vector)
-    logits = layers.Dense(len(domains.names), kernel_initializer=start(seed + 1), name=DOMAIN, dtype="float32")(hidden)
+    logits = added_output(vector, DOMAIN, HIDDEN, len(domains.names), seed)
     return keras.Model(model.inputs, {**model.output, DOMAIN: logits})
 
 

@@ -26,7 +26,7 @@ from kmedtl.finetune.frozen_prefix import Activations, Handed, ModelSplit
 from kmedtl.finetune.job import TrainingJob
 from kmedtl.finetune.stage_data import Source, validation
 from kmedtl.finetune.stage_plan import Plan
-from kmedtl.finetune.unlabelled_steps import StepOnBoth, as_inputs
+from kmedtl.finetune.unlabelled_steps import StepOnBoth, as_inputs, different_views
 from kmedtl.recipe import Stage
 
 TEMPERATURE = 0.5
@@ -67,8 +67,7 @@ class EpochOfPairs(keras.utils.PyDataset):
         self._starts = np.cumsum([0, *(total for _, total in counts)])
         self._batch_size = min(batch_size, int(self._starts[-1]))
         self._order = random.permutation(self._starts[-1])
-        each = np.tile(np.arange(counts[0][0]), (len(self._order), 1))
-        self._views = random.permuted(each, axis=1).T[:2]
+        self._views = different_views(random, counts[0][0], len(self._order), 2)
 
     def __len__(self) -> int:
         return len(self._order) // self._batch_size

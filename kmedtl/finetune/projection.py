@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import keras
-from keras import layers
 
-from kmedtl.finetune.added_outputs import CONTRAST
+from kmedtl.finetune.added_outputs import CONTRAST, added_output
 from kmedtl.heads.build import penultimate
 from kmedtl.recipe import Stage
 
@@ -19,7 +18,6 @@ def with_projection(model: keras.Model, stage: Stage, seed: int) -> keras.Model:
     """
     if not stage.is_contrastive:
         return model
-    vector, start = penultimate(model), keras.initializers.GlorotUniform
-    hidden = layers.Dense(vector.shape[-1], activation="relu", kernel_initializer=start(seed), name="contrast_hidden")
-    last = layers.Dense(PROJECTED, kernel_initializer=start(seed + 1), name=CONTRAST, dtype="float32")
-    return keras.Model(model.inputs, {**model.output, CONTRAST: last(hidden(vector))})
+    vector = penultimate(model)
+    projected = added_output(vector, CONTRAST, vector.shape[-1], PROJECTED, seed)
+    return keras.Model(model.inputs, {**model.output, CONTRAST: projected})

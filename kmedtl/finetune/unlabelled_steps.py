@@ -24,6 +24,12 @@ def no_draws(random: np.random.Generator, labelled: int, unlabelled: int) -> tup
     return ()
 
 
+def different_views(random: np.random.Generator, kept: int, images: int, views: int) -> np.ndarray:
+    """Return so many different ones of the `kept` views of each image, drawn at random, int (views, images)."""
+    each = np.tile(np.arange(kept), (images, 1))
+    return random.permuted(each, axis=1).T[:views]
+
+
 @dataclass(frozen=True)
 class Step:
     """A training step on both kinds of images.
@@ -74,8 +80,7 @@ class EpochOfBoth(keras.utils.PyDataset):
             kept, total = part.weights.shape
             rounds = -(-self._steps * count // total)
             self._rows.append(np.concatenate([random.permutation(total) for _ in range(rounds)]))
-            each = np.tile(np.arange(kept), (len(self._rows[-1]), 1))
-            self._views.append(random.permuted(each, axis=1).T[:views])
+            self._views.append(different_views(random, kept, len(self._rows[-1]), views))
 
     def __len__(self) -> int:
         return self._steps
