@@ -6,29 +6,26 @@ from collections.abc import Callable
 
 import keras
 
+from kmedtl.data.moving_layers import RandomAffine, RandomBorder, RandomTranspose
 from kmedtl.data.style_layers import FourierMix
-from kmedtl.data.varying_layers import RandomBorder, RandomGamma, RandomNoise, RandomTranspose, StainJitter, Varying
+from kmedtl.data.varying_layers import RandomBlur, RandomGamma, RandomNoise, StainJitter, Varying
 
-# factor: rotation as a fraction of a full turn, shifts and zoom as fractions of the side.
+# Rotation as a fraction of a full turn, shifts and zoom as fractions of the side.
 FLIP_SIDES = ("RandomFlip", {"mode": "horizontal"})
 FLIP_BOTH = ("RandomFlip", {"mode": "horizontal_and_vertical"})
 PRESETS: dict[str, tuple[tuple[str, dict], ...]] = {
     "none": (),
     # No flips: the heart lies on the left and the diaphragm below. Exposure varies between films.
     "xray": (
-        ("RandomRotation", {"factor": 0.02, "fill_mode": "constant"}),
-        ("RandomTranslation", {"height_factor": 0.05, "width_factor": 0.05, "fill_mode": "constant"}),
-        ("RandomZoom", {"height_factor": 0.1, "fill_mode": "constant"}),
+        ("RandomAffine", {"rotation": 0.02, "height": 0.05, "width": 0.05, "zoom": 0.1}),
         ("RandomBrightness", {"factor": 0.15}),
         ("RandomContrast", {"factor": 0.2}),
     ),
     # The geometry of `xray`; optics, dose and display vary as they do between hospitals. Polarity never does: a film
     # that is read inverted is an error, not a variety.
     "xray_strong": (
-        ("RandomRotation", {"factor": 0.02, "fill_mode": "constant"}),
-        ("RandomTranslation", {"height_factor": 0.05, "width_factor": 0.05, "fill_mode": "constant"}),
-        ("RandomZoom", {"height_factor": 0.1, "fill_mode": "constant"}),
-        ("RandomGaussianBlur", {"factor": (0.5, 0.5), "kernel_size": 7, "sigma": (0.3, 1.5)}),  # of every second image
+        ("RandomAffine", {"rotation": 0.02, "height": 0.05, "width": 0.05, "zoom": 0.1}),
+        ("RandomBlur", {"share": 0.5, "least": 0.3, "most": 1.5}),
         ("RandomSharpness", {"factor": (0.3, 0.9)}),  # 0.5 changes nothing
         ("RandomNoise", {"deviation": 12.0}),
         ("RandomBrightness", {"factor": 0.25}),
@@ -38,8 +35,7 @@ PRESETS: dict[str, tuple[tuple[str, dict], ...]] = {
     # A lesion has no up and no left; cameras differ in light and colour.
     "skin": (
         FLIP_BOTH,
-        ("RandomRotation", {"factor": 0.5, "fill_mode": "reflect"}),
-        ("RandomZoom", {"height_factor": 0.15, "fill_mode": "reflect"}),
+        ("RandomAffine", {"rotation": 0.5, "zoom": 0.15, "fill_mode": "reflect"}),
         ("RandomBrightness", {"factor": 0.15}),
         ("RandomContrast", {"factor": 0.2}),
         ("RandomSaturation", {"factor": (0.4, 0.6)}),
@@ -48,8 +44,7 @@ PRESETS: dict[str, tuple[tuple[str, dict], ...]] = {
     # A flip turns a left eye into a right one; above and below differ.
     "retina": (
         FLIP_SIDES,
-        ("RandomRotation", {"factor": 0.05, "fill_mode": "constant"}),
-        ("RandomZoom", {"height_factor": 0.1, "fill_mode": "constant"}),
+        ("RandomAffine", {"rotation": 0.05, "zoom": 0.1}),
         ("RandomBrightness", {"factor": 0.15}),
         ("RandomContrast", {"factor": 0.2}),
         ("RandomHue", {"factor": 0.02}),
@@ -57,25 +52,21 @@ PRESETS: dict[str, tuple[tuple[str, dict], ...]] = {
     # Intensities have no unit, so they vary more than in X-rays.
     "mri": (
         FLIP_SIDES,
-        ("RandomRotation", {"factor": 0.04, "fill_mode": "constant"}),
-        ("RandomTranslation", {"height_factor": 0.05, "width_factor": 0.05, "fill_mode": "constant"}),
-        ("RandomZoom", {"height_factor": 0.1, "fill_mode": "constant"}),
+        ("RandomAffine", {"rotation": 0.04, "height": 0.05, "width": 0.05, "zoom": 0.1}),
         ("RandomBrightness", {"factor": 0.2}),
         ("RandomContrast", {"factor": 0.35}),
     ),
     # Depth runs downwards: shadows and enhancement lie below what casts them, so no vertical flip, hardly a rotation.
     "ultrasound": (
         FLIP_SIDES,
-        ("RandomRotation", {"factor": 0.015, "fill_mode": "constant"}),
-        ("RandomTranslation", {"height_factor": 0.03, "width_factor": 0.1, "fill_mode": "constant"}),
-        ("RandomZoom", {"height_factor": 0.15, "fill_mode": "constant"}),
+        ("RandomAffine", {"rotation": 0.015, "height": 0.03, "width": 0.1, "zoom": 0.15}),
         ("RandomBrightness", {"factor": 0.2}),
         ("RandomContrast", {"factor": 0.3}),
     ),
     # Tissue has no direction; laboratories stain differently.
     "histology": (
         FLIP_BOTH,
-        ("RandomRotation", {"factor": 0.5, "fill_mode": "reflect"}),
+        ("RandomAffine", {"rotation": 0.5, "fill_mode": "reflect"}),
         ("StainJitter", {"factor": 0.1}),
         ("RandomBrightness", {"factor": 0.05}),
     ),
@@ -92,7 +83,9 @@ STYLES = {"fourier": ("FourierMix", {"share": 0.1, "strength": 1.0})}
 MIXERS = {"mixup": ("MixUp", {"alpha": 0.2}), "cutmix": ("CutMix", {"factor": 1.0})}
 
 OWN: dict[str, Callable[..., Varying]] = {  # layers Keras lacks
+    "RandomAffine": RandomAffine,
     "StainJitter": StainJitter,
+    "RandomBlur": RandomBlur,
     "RandomNoise": RandomNoise,
     "RandomGamma": RandomGamma,
     "RandomTranspose": RandomTranspose,

@@ -1,4 +1,4 @@
-"""Layers that vary images in training and that Keras lacks; what moves with an image moves with it."""
+"""Layers that vary the values of images in training and that Keras lacks."""
 
 from __future__ import annotations
 
@@ -7,13 +7,9 @@ from typing import Any
 import keras
 import numpy as np
 
-BORDER = 0.12  # the widest border that `mask` and `crop` take from a side, as a fraction of it
-
 # Optical densities of haematoxylin, eosin and a residual in R, G, B (Ruifrok & Johnston 2001), each of length 1.
 STAINS = np.array([[0.650, 0.704, 0.286], [0.072, 0.990, 0.105], [0.268, 0.570, 0.776]], np.float32)
-
-
-Boxes = dict[str, Any]  # `boxes` and `labels`, as Keras has them
+RADIUS = 3  # of a blur, in pixels
 
 
 class Varying(keras.layers.Layer):
@@ -24,7 +20,7 @@ class Varying(keras.layers.Layer):
         self.generator = keras.random.SeedGenerator(seed)
 
     def call(self, given: Any, training: bool = True) -> Any:
-        """Vary images, or the entry `images` of a dictionary, as Keras' own layers do; what moves moves with them."""
+        """Vary images, or the entry `images` of a dictionary, as Keras' own layers do."""
         if not training:
             return given
         return given | {"images": self.vary(given["images"])} if isinstance(given, dict) else self.vary(given)
@@ -73,6 +69,40 @@ class RandomNoise(Varying):
         return keras.ops.clip(images + deviation * noise, 0, 255)
 
 
+class RandomBlur(Varying):
+    """Blurs images by a Gaussian, each by a deviation of its own, and leaves the others as they are.
+
+    `keras.layers.RandomGaussianBlur` draws one deviation for a whole batch, and takes ten times as long. Takes and
+    returns float32 (N, H, W, C).
+
+    Args:
+        share: of the images that are blurred.
+        least, most: the deviation in pixels; the filter reaches `RADIUS` pixels far.
+    """
+
+    def __init__(self, share: float, least: float, most: float, seed: int | None = None, **kwargs: object) -> None:
+        super().__init__(seed, **kwargs)
+        self.share, self.least, self.most = share, least, most
+
+    def vary(self, images: keras.KerasTensor) -> keras.KerasTensor:
+        count = keras.ops.shape(images)[0]
+        deviations = keras.random.uniform((count,), self.least, self.most, seed=self.generator)
+        chosen = keras.random.uniform((count,), seed=self.generator) < self.share
+        return blurred(images, keras.ops.where(chosen, deviations, 1e-3))
+
+
+def blurred(images: keras.KerasTensor, deviations: keras.KerasTensor) -> keras.KerasTensor:
+    """Return images (N, H, W, C) blurred by Gaussians of deviations (N,) in pixels, mirrored at the border."""
+    places = np.arange(-RADIUS, RADIUS + 1, dtype=np.float32)
+    weights = keras.ops.exp(-0.5 * (places[:, None] / deviations) ** 2)
+    weights = weights / keras.ops.sum(weights, axis=0)
+    _, height, width, _ = images.shape
+    around = keras.ops.pad(images, [(0, 0), (RADIUS, RADIUS), (RADIUS, RADIUS), (0, 0)], "symmetric")
+    each = list(enumerate(keras.ops.unstack(weights[:, :, None, None, None])))
+    rows = sum(around[:, start : start + height] * weight for start, weight in each)  # 2 · 7 products, not 7 · 7
+    return sum(rows[:, :, start : start + width] * weight for start, weight in each)
+
+
 class RandomGamma(Varying):
     """Raises each image's grey values, as fractions of 255, to a power from 1 / (1 + `factor`) to 1 + `factor`.
 
@@ -87,112 +117,3 @@ class RandomGamma(Varying):
         shape, bound = (keras.ops.shape(images)[0], 1, 1, 1), float(np.log1p(self.factor))
         power = keras.ops.exp(keras.random.uniform(shape, -bound, bound, seed=self.generator))
         return 255 * (keras.ops.clip(images, 0, 255) / 255) ** power
-
-
-class RandomTranspose(Varying):
-    """Exchanges rows and columns of every second image; with both flips it makes the eight symmetries of a square.
-
-    Takes and returns float32 (N, side, side, C) in 0–255.
-    """
-
-    def call(self, given: Any, training: bool = True) -> Any:
-        if not training:
-            return given
-        if not isinstance(given, dict):
-            return self.vary(given)
-        chosen = self._chosen(given["images"])
-        planes = {name: given[name] for name in ("images", "segmentation_masks") if name in given}
-        moved: dict[str, Any] = {name: _transposed(array, chosen) for name, array in planes.items()}
-        if "bounding_boxes" in given:
-            found = given["bounding_boxes"]
-            swapped = keras.ops.take(found["boxes"], [1, 0, 3, 2], axis=-1)
-            moved["bounding_boxes"] = found | {"boxes": keras.ops.where(chosen[..., 0], swapped, found["boxes"])}
-        return given | moved
-
-    def vary(self, images: keras.KerasTensor) -> keras.KerasTensor:
-        return _transposed(images, self._chosen(images))
-
-    def _chosen(self, images: keras.KerasTensor) -> keras.KerasTensor:
-        shape = (keras.ops.shape(images)[0], 1, 1, 1)
-        return keras.random.uniform(shape, seed=self.generator) < 0.5
-
-
-def _transposed(planes: keras.KerasTensor, chosen: keras.KerasTensor) -> keras.KerasTensor:
-    return keras.ops.where(chosen, keras.ops.transpose(planes, (0, 2, 1, 3)), planes)
-
-
-class RandomBorder(Varying):
-    """Takes the border from each image, 0 to `BORDER` of its side, drawn for each of the four sides by itself.
-
-    Frames, burned-in text and markers lie there, and a model that reads them has learned nothing of the disease.
-
-    Args:
-        kind: `mask` blackens the border, `crop` cuts it off and stretches the rest to the whole image.
-
-    Takes and returns float32 (N, H, W, C) in 0–255.
-    """
-
-    def __init__(self, kind: str, seed: int | None = None, **kwargs: object) -> None:
-        super().__init__(seed, **kwargs)
-        self.take_away, self.move = {"mask": (_blacken, _stay), "crop": (_cut_off, _stretch)}[kind]
-
-    def call(self, given: Any, training: bool = True) -> Any:
-        if not training:
-            return given
-        if not isinstance(given, dict):
-            return self.vary(given)
-        widths = self._widths(given["images"])
-        moved = {"images": self.take_away(given["images"], widths)}
-        if "segmentation_masks" in given:
-            moved["segmentation_masks"] = self.take_away(given["segmentation_masks"], widths, "nearest")
-        if "bounding_boxes" in given:
-            moved["bounding_boxes"] = self.move(given["bounding_boxes"], widths, given["images"].shape)
-        return given | moved
-
-    def vary(self, images: keras.KerasTensor) -> keras.KerasTensor:
-        return self.take_away(images, self._widths(images))
-
-    def _widths(self, images: keras.KerasTensor) -> keras.KerasTensor:
-        shape = (4, keras.ops.shape(images)[0])
-        return keras.random.uniform(shape, 0, BORDER, seed=self.generator)
-
-
-def _blacken(images: keras.KerasTensor, widths: keras.KerasTensor, interpolation: str = "") -> keras.KerasTensor:
-    """Blacken the borders: `widths` (4, N) at top, bottom, left and right, as fractions of the side."""
-    _, height, width, _ = images.shape
-    top, bottom, left, right = (part[:, None] for part in keras.ops.unstack(widths))
-    down, across = ((keras.ops.arange(side, dtype="float32") + 0.5)[None] / side for side in (height, width))
-    rows = keras.ops.logical_and(down > top, down < 1 - bottom)
-    columns = keras.ops.logical_and(across > left, across < 1 - right)
-    kept = keras.ops.logical_and(rows[:, :, None, None], columns[:, None, :, None])
-    return images * keras.ops.cast(kept, images.dtype)
-
-
-def _cut_off(
-    images: keras.KerasTensor, widths: keras.KerasTensor, interpolation: str = "bilinear"
-) -> keras.KerasTensor:
-    """Cut the borders off, `widths` as of `_blacken`, and stretch the rest."""
-    _, height, width, _ = images.shape
-    top, bottom, left, right = keras.ops.unstack(widths)
-    across, down, none = 1 - left - right, 1 - top - bottom, keras.ops.zeros_like(top)
-    # Output pixel → input pixel; whole numbers are the middles of pixels.
-    start_x = left * width + (across - 1) / 2
-    start_y = top * height + (down - 1) / 2
-    transforms = keras.ops.stack([across, none, start_x, none, down, start_y, none, none], axis=1)
-    return keras.ops.image.affine_transform(
-        images, transforms, interpolation, fill_mode="nearest", data_format="channels_last"
-    )
-
-
-def _stay(found: Boxes, widths: keras.KerasTensor, shape: tuple[int, ...]) -> Boxes:
-    return found
-
-
-def _stretch(found: Boxes, widths: keras.KerasTensor, shape: tuple[int, ...]) -> Boxes:
-    """Return boxes where they are after `_cut_off`, no further out than the image."""
-    top, bottom, left, right = (part[:, None, None] for part in keras.ops.unstack(widths))
-    x, y = found["boxes"][..., 0::2], found["boxes"][..., 1::2]
-    height, width = shape[1:3]
-    x = keras.ops.clip((x - left * width) / (1 - left - right), 0, width)
-    y = keras.ops.clip((y - top * height) / (1 - top - bottom), 0, height)
-    return found | {"boxes": keras.ops.stack([x[..., 0], y[..., 0], x[..., 1], y[..., 1]], axis=-1)}

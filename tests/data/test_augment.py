@@ -5,18 +5,22 @@ import numpy as np
 import pandas as pd
 import pytest
 import tensorflow as tf
+from scipy.ndimage import gaussian_filter
 
 from kmedtl.data.augment import MIXERS, PRESETS, STYLES, augmentation
 from kmedtl.data.in_memory import ImagesInMemory
+from kmedtl.data.moving_layers import BORDER, RandomAffine, RandomBorder
 from kmedtl.data.pipeline import Pipeline, Variation
 from kmedtl.data.style_layers import FourierMix
-from kmedtl.data.varying_layers import BORDER, RandomBorder, RandomGamma, RandomNoise
+from kmedtl.data.varying_layers import RandomBlur, RandomGamma, RandomNoise, blurred
 from kmedtl.recipe.stage import Preset, Stage
 
 LAYERS = {
+    "affine": lambda seed: RandomAffine(0.1, 0.1, 0.05, 0.1, seed=seed),
     "mask": lambda seed: RandomBorder("mask", seed=seed),
     "crop": lambda seed: RandomBorder("crop", seed=seed),
     "noise": lambda seed: RandomNoise(12.0, seed=seed),
+    "blur": lambda seed: RandomBlur(0.5, 0.3, 1.5, seed=seed),
     "gamma": lambda seed: RandomGamma(0.7, seed=seed),
     "fourier": lambda seed: FourierMix(0.3, seed=seed),
 }
@@ -76,12 +80,57 @@ def test_a_crop_takes_the_border_away_and_keeps_the_rest_in_place():
     assert 1 - 2 * BORDER <= steps.min() <= steps.max() <= 1.001
 
 
+def test_an_image_is_turned_shifted_and_zoomed_by_one_map_within_its_bounds():
+    """Grey is the position, across in one channel and down in another, so that it tells where a pixel came from."""
+    places = np.stack(np.meshgrid(np.arange(80), np.arange(60)), axis=-1).astype("float32")
+    layer = RandomAffine(rotation=0.1, height=0.05, width=0.1, zoom=0.2, seed=0)
+    moved = np.asarray(layer(np.repeat(places[None], 300, axis=0), training=True))
+    right, down = moved[:, 30, 41] - moved[:, 30, 40], moved[:, 31, 40] - moved[:, 30, 40]
+    assert np.allclose(down, np.stack([-right[:, 1], right[:, 0]], axis=1), atol=1e-3)  # a quarter turn: no shear
+    zoom, angle = np.hypot(*right.T), np.arctan2(right[:, 1], right[:, 0]) / (2 * np.pi)
+    middle = moved[:, 29:31, 39:41].mean((1, 2)) - [39.5, 29.5]
+    for found, most in ((zoom - 1, 0.2), (angle, 0.1), (middle[:, 0], 8), (middle[:, 1], 3)):
+        assert 0.95 * most < np.abs(found).max() <= most * 1.001
+        assert abs(found.mean()) < 0.15 * most  # as much one way as the other
+    drawn = np.stack([zoom, angle, *middle.T])
+    assert np.abs(np.corrcoef(drawn) - np.eye(4)).max() < 0.2
+
+
+def test_boxes_go_where_the_map_puts_their_corners():
+    """A turn by a quarter about the middle, drawn by hand: what lay at the top lies at a side."""
+    layer, one = RandomAffine(seed=0), np.ones(1, "float32")
+    drawn = tuple(map(keras.ops.convert_to_tensor, (0 * one, one, 2 * one, 0 * one)))
+    image = np.zeros((1, 40, 40, 1), "float32")
+    image[0, 4:8, 10:16] = 1
+    rows, columns = np.nonzero(np.asarray(layer.planes(image, drawn))[0, ..., 0] > 0.5)
+    given = {"boxes": np.array([[[10, 4, 16, 8]]], "float32"), "labels": np.zeros((1, 1))}
+    (box,) = np.asarray(layer.boxes(given, drawn, image.shape)["boxes"])[0]
+    assert box.tolist() == [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+
+
 def test_gamma_keeps_black_and_white_and_goes_both_ways():
     image = np.tile(np.array([0, 128, 255], "float32")[:, None, None], (50, 1, 1, 1))
     varied = np.asarray(RandomGamma(0.7, seed=0)(image, training=True))[:, :, 0, 0]
     assert np.allclose(varied[:, [0, 2]], [0, 255])
     darker = (varied[:, 1] < 128).mean()
     assert 0.3 < darker < 0.7
+
+
+def test_each_image_is_blurred_by_its_own_deviation(images):
+    deviations = np.linspace(0.3, 1.5, len(images), dtype="float32")
+    found = np.asarray(blurred(images, deviations))
+    for image, deviation, one in zip(images, deviations, found, strict=True):
+        assert np.allclose(one, gaussian_filter(image, deviation, axes=(0, 1), radius=3), atol=1e-3)
+
+
+def test_every_second_image_is_blurred(images):
+    many = np.tile(images[:1, :12, :12], (400, 1, 1, 1))
+    rough = np.abs(np.diff(RandomBlur(0.5, 0.5, 1.5, seed=0)(many, training=True), axis=2)).mean((1, 2, 3))
+    plain = np.abs(np.diff(many[:1], axis=2)).mean()
+    untouched = np.isclose(rough, plain)
+    assert 0.4 < untouched.mean() < 0.6
+    assert (rough[~untouched] < 0.8 * plain).all()
+    assert len(np.unique(rough[~untouched].round(3))) > 100
 
 
 def test_strong_films_vary_more_than_films(images):
