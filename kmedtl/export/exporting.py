@@ -1,4 +1,4 @@
-"""A trained model written to files, each decoder fitted anew, run over the test images and told what became of it."""
+"""A trained model written to files, each with its decoder, run over the test images and told what became of it."""
 
 from __future__ import annotations
 
@@ -79,9 +79,8 @@ class TrainedModel:
 def export(subject: TrainedModel, folder: Path, formats: Collection[str], thorough: bool = False) -> tuple[Parity, ...]:
     """Write `model.keras` and the wanted formats into `folder`; return a row a file.
 
-    Every file carries its own decoder, fitted on validation through the file by the method that the model's was, and
-    what it differs by from the model on the test images. Files that miss the recipe's gate are written as well; their
-    rows say so.
+    Every file carries its own decoder, see `fitted`, and what it differs by from the model on the test images. Files
+    that miss the recipe's gate are written as well; their rows say so.
 
     Args:
         thorough: choose the int8 file among all ways of `kmedtl.export.int8.choose`; else among those that take
@@ -108,7 +107,7 @@ def export(subject: TrainedModel, folder: Path, formats: Collection[str], thorou
             continue
         runtime = open_runtime(path)
         outputs = subject.test.bags.outputs(runtime(*subject.test.inputs))
-        fit, info = (subject.fit, subject.info) if format in AS_TRAINED else _fitted_anew(subject, runtime)
+        fit, info = (subject.fit, subject.info) if format in AS_TRAINED else fitted(subject, runtime, path, format)[:2]
         row = _compared(subject, subject.test, path, format, outputs, fit)
         row = replace(row, made=_told(chosen) if format == "int8" else "")
         model_info.attach(_described(info, subject, outputs, fit, row), path)
@@ -116,17 +115,24 @@ def export(subject: TrainedModel, folder: Path, formats: Collection[str], thorou
     return tuple(rows)
 
 
-def _fitted_anew(subject: TrainedModel, runtime: ModelFile) -> tuple[Fit, ModelInfo]:
-    """Return what validation says of a file: its decoder, and from when on an image is unlike."""
+def fitted(subject: TrainedModel, runtime: ModelFile, path: Path, format: str) -> tuple[Fit, ModelInfo, Parity]:
+    """Return what validation says of a file: its decoder, from when on an image is unlike, and how near it comes.
+
+    The decoder is the model's own, unless one fitted anew through the file, by the same method, brings its answers
+    nearer to the model's. One that is chosen by few images jumps where outputs hardly move.
+    """
     known, info = subject.validation, subject.info
-    outputs, settings = runtime(*known.inputs), subject.recipe.evaluation
-    seen = replace(known.examples, outputs=known.bags.outputs(outputs)).shifted(known.held_out)
-    fit = subject.task.fit_decoder(subject.question, settings, seen, subject.recipe.seed, subject.fit.decoder)
+    whole, settings = runtime(*known.inputs), subject.recipe.evaluation
+    outputs = known.bags.outputs(whole)
+    seen = replace(known.examples, outputs=outputs).shifted(known.held_out)
+    anew = subject.task.fit_decoder(subject.question, settings, seen, subject.recipe.seed, subject.fit.decoder)
+    rows = [(fit, _compared(subject, known, path, format, outputs, fit)) for fit in (subject.fit, anew)]
+    fit, row = min(rows, key=lambda found: found[1].cost)  # the first where both come as near
     kind = info.out_of_distribution
     if kind is not None:
-        kind = replace(kind, threshold=float(np.quantile(kind.score(outputs[FEATURES]), PASSED, method="higher")))
+        kind = replace(kind, threshold=float(np.quantile(kind.score(whole[FEATURES]), PASSED, method="higher")))
     looked = look_of(seen, fit.decoder, settings.operating_point, kind)
-    return fit, replace(info, decoder=fit.decoder, out_of_distribution=kind, validation=looked)
+    return fit, replace(info, decoder=fit.decoder, out_of_distribution=kind, validation=looked), row
 
 
 def _compared(
@@ -142,16 +148,15 @@ def _on_validation(subject: TrainedModel, file: bytes, path: Path) -> Parity:
     path.write_bytes(file)
     if not survives(file):
         return aborted(path, subject.headline, subject.task.drift_titles)
-    runtime, known = LiteRTModel(path), subject.validation
-    fit, _ = _fitted_anew(subject, runtime)
-    return _compared(subject, known, path, "int8", known.bags.outputs(runtime(*known.inputs)), fit)
+    *_, row = fitted(subject, LiteRTModel(path), path, "int8")
+    return row
 
 
 def _told(attempts: list[QuantizationAttempt]) -> str:
     """Return which way was taken, and what the others did on validation."""
     *others, best = attempts
-    lost = "; ".join(f"{other.way}: {other.cost[-1]:.4f}" for other in others)
-    return best.way + (f" (validation mean difference {best.cost[-1]:.4f}; {lost})" if others else "")
+    lost = "; ".join(f"{other.way}: {other.parity.cost[-1]:.4f}" for other in others)
+    return best.way + (f" (validation mean difference {best.parity.cost[-1]:.4f}; {lost})" if others else "")
 
 
 def _described(info: ModelInfo, subject: TrainedModel, outputs: Outputs, fit: Fit, row: Parity) -> ModelInfo:

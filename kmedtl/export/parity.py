@@ -39,6 +39,11 @@ class Parity:
     failed_gates: tuple[str, ...] = ()
     runs: bool = True
 
+    @property
+    def cost(self) -> tuple[bool, int, float]:
+        """What is compared of files of one model: whether it aborts, how many gates it misses, how far it moves."""
+        return not self.runs, len(self.failed_gates), self.drift["mean_difference"]
+
     def document(self) -> dict[str, Any]:
         """Return the row as JSON holds it, the headline's figures by its name."""
         loss = f"{self.headline}_loss"

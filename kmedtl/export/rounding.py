@@ -3,10 +3,13 @@
 Sources: Frantar & Alistarh, Optimal Brain Compression (2022), section 5; Frantar et al., GPTQ (2023), section 3: a
 weight is rounded, and those that are not yet are moved by what makes up for it best on the inputs that the layer sees.
 Neighbouring pixels are alike, and the three channels of a gray image are the same, so most of the error can be made up.
+What rounding adds on average goes into the bias (Nagel et al., Data-Free Quantization, 2019, section 4.2), so that the
+weights make up for the rest alone: behind a ReLU the mean is most of an input.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -35,6 +38,7 @@ class Convolution:
     Attributes:
         input: index of the tensor that goes in, (1, H, W, C).
         weights: index of that of its weights: (R, h, w, C), or of a depthwise one (1, h, w, C).
+        bias: index of that of its bias, (R,) or (C,); None: it has none of its own.
         is_depthwise: each channel has weights of its own.
         stride: in pixels, down and across.
         is_padded: with zeros, so that what comes out is as large as what goes in, strides aside.
@@ -43,6 +47,7 @@ class Convolution:
 
     input: int
     weights: int
+    bias: int | None
     is_depthwise: bool
     stride: tuple[int, int]
     is_padded: bool
@@ -67,6 +72,10 @@ class Convolution:
         plain = weights.T if self.is_depthwise else weights.transpose(1, 0, 2)
         return plain.reshape(self.shape)
 
+    def summed(self, answers: np.ndarray) -> np.ndarray:
+        """Return what its outputs are, (R,) or (C,), of what they are by each group, (G, R)."""
+        return answers[:, 0] if self.is_depthwise else answers.sum(axis=0)
+
     def seen(self, values: np.ndarray, random: np.random.Generator) -> np.ndarray:
         """Return what the layer sees at some places of its input (H, W, C): (G, D, places)."""
         size = self.shape[1:3]
@@ -81,6 +90,31 @@ class Convolution:
         return found.transpose(0, 2, 3, 1).reshape(PLACES, self.groups, -1).transpose(1, 2, 0)
 
 
+@dataclass
+class Moments:
+    """Sums over what a layer sees: of inputs (G, D), of their products (G, D, D), and how many there are."""
+
+    sums: np.ndarray
+    products: np.ndarray
+    count: int = 0
+
+    def add(self, seen: np.ndarray) -> None:
+        """Add inputs (G, D, n)."""
+        self.sums = self.sums + seen.sum(axis=2)
+        self.products = self.products + seen @ seen.transpose(0, 2, 1)
+        self.count += seen.shape[2]
+
+    @property
+    def mean(self) -> np.ndarray:
+        """Of the inputs, (G, D)."""
+        return self.sums / self.count
+
+    @property
+    def about_mean(self) -> np.ndarray:
+        """Sums of products of what inputs differ by from their mean, (G, D, D)."""
+        return self.products - self.sums[:, :, None] * self.mean[:, None]
+
+
 def rounded(model: bytes, images: np.ndarray, fields: np.ndarray | None = None) -> bytes:
     """Return a float TFLite file with the weights of all convolutions on the grid of int8, a scale an output channel.
 
@@ -93,36 +127,44 @@ def rounded(model: bytes, images: np.ndarray, fields: np.ndarray | None = None) 
     layers = list(convolutions(whole))
     moments = _moments(model, layers, ModelInputs(images, fields).of(slice(IMAGES)))
     for layer, moment in zip(progress(layers, "Rounding weights", unit="layer"), moments, strict=True):
-        buffer = whole.buffers[whole.subgraphs[0].tensors[layer.weights].buffer]
-        weights = np.frombuffer(bytes(buffer.data), np.float32).reshape(layer.shape)
-        nearest = layer.ungrouped(_rounded(layer.grouped(weights), moment, layer.is_depthwise))
-        buffer.data = np.frombuffer(np.ascontiguousarray(nearest, np.float32).tobytes(), np.uint8)
+        exact = layer.grouped(_values(whole, layer.weights).reshape(layer.shape))
+        products = moment.products if layer.bias is None else moment.about_mean
+        near = _rounded(exact, products, layer.is_depthwise)
+        _put(whole, layer.weights, layer.ungrouped(near))
+        if layer.bias is not None:
+            lost = np.einsum("grd,gd->gr", exact - near, moment.mean)
+            _put(whole, layer.bias, _values(whole, layer.bias) + layer.summed(lost))
     return bytes(flatbuffer_utils.convert_object_to_bytearray(whole))
 
 
-def _moments(model: bytes, layers: Sequence[Convolution], inputs: ModelInputs) -> list[np.ndarray]:
-    """Return the sums of products (G, D, D) of what each layer sees."""
-    random, sums = np.random.default_rng(0), [np.zeros(()) for _ in layers]
+def _values(whole: Any, tensor: int) -> np.ndarray:
+    """Return a float constant, flat."""
+    return np.frombuffer(bytes(whole.buffers[whole.subgraphs[0].tensors[tensor].buffer].data), np.float32)
+
+
+def _put(whole: Any, tensor: int, values: np.ndarray) -> None:
+    buffer = whole.buffers[whole.subgraphs[0].tensors[tensor].buffer]
+    buffer.data = np.frombuffer(np.ascontiguousarray(values, np.float32).tobytes(), np.uint8)
+
+
+def _moments(model: bytes, layers: Sequence[Convolution], inputs: ModelInputs) -> list[Moments]:
+    random, found = np.random.default_rng(0), [Moments(np.zeros(()), np.zeros(())) for _ in layers]
     held: list[list[np.ndarray]] = [[] for _ in layers]
-
-    def add() -> None:
-        for number, some in enumerate(held):
-            seen = np.concatenate(some, axis=2)
-            sums[number] = sums[number] + seen @ seen.transpose(0, 2, 1)
-            some.clear()
-
     runs = each_run(model, inputs)
     for count, interpreter in enumerate(progress(runs, "Inputs of layers", len(inputs.images), unit="image"), 1):
         for some, layer in zip(held, layers, strict=True):
             some.append(layer.seen(interpreter.get_tensor(layer.input)[0], random))
         if count % AT_ONCE == 0 or count == len(inputs.images):
-            add()
-    return sums
+            for moment, some in zip(found, held, strict=True):
+                moment.add(np.ascontiguousarray(np.concatenate(some, axis=2)))
+                some.clear()
+    return found
 
 
 def convolutions(whole: Any) -> Iterator[Convolution]:
     """Yield those whose weights are float constants that no other layer has."""
     graph, taken = whole.subgraphs[0], set()
+    uses = Counter(graph.tensors[place].buffer for step, _ in steps_of(whole) for place in step.inputs)
     for step, kind in steps_of(whole):
         if kind not in CONVOLUTIONS:
             continue
@@ -132,9 +174,12 @@ def convolutions(whole: Any) -> Iterator[Convolution]:
         if whole.buffers[weights.buffer].data is None or weights.buffer in taken or not is_plain:
             continue
         taken.add(weights.buffer)
+        bias = int(step.inputs[2]) if len(step.inputs) > 2 else -1
+        own = bias >= 0 and uses[graph.tensors[bias].buffer] == 1
         yield Convolution(
             input=int(step.inputs[0]),
             weights=int(place),
+            bias=bias if own and whole.buffers[graph.tensors[bias].buffer].data is not None else None,
             is_depthwise=kind == BuiltinOperator.DEPTHWISE_CONV_2D,
             stride=(options.strideH, options.strideW),
             is_padded=options.padding == Padding.SAME,

@@ -68,25 +68,7 @@ def export_run(run: FinishedRun, formats: Sequence[str], folder: Path, log: Call
     Raises:
         UserError: a source without the run's images, a model that does not load.
     """
-    data = run.recipe.data
-    _, manifest = ask(run.recipe, loader_of(run.recipe)(data, run.recipe.seed, labels_of(run.recipe.task)))
-    listed = read_csv(run.folder / "manifest.csv", keep_default_na=False, dtype=str)
-    files = manifest.table.set_index("id")
-    training = files.loc[files.index.intersection(pd.Index(listed.loc[listed["split"] == "train", "id"]))]
-    if "int8" in formats:
-        _refuse_without(training, run)
-    model = load_keras(run.model, run.info)
-    subject = TrainedModel(
-        model,
-        replace(run.info, **hashes(run.recipe, listed)),
-        run.recipe,
-        run.task,
-        run.question,
-        Fit(run.info.decoder),
-        json.loads((run.folder / METRICS).read_text(encoding="utf-8"))["headline"],
-        lambda count: _inputs(run.info, _stratified(training, count, run.recipe.seed))[1],
-        *(_examples(run, model, manifest, split, log) for split in ("val", "test")),
-    )
+    subject = trained_model(run, log, quantized="int8" in formats)
     rows = export(subject, folder, formats, thorough=True)
     footprints = tuple(
         footprint(folder / row.file, threads, run.info.size, run.info.channels)
@@ -99,6 +81,37 @@ def export_run(run: FinishedRun, formats: Sequence[str], folder: Path, log: Call
     document = {"files": [row.document() for row in rows], "footprints": [asdict(found) for found in footprints]}
     write_json(folder / TABLE, document)
     return Exported(rows, footprints, run.task.drift_titles)
+
+
+def trained_model(run: FinishedRun, log: Callable[[str], None], quantized: bool = True) -> TrainedModel:
+    """Return a run's model with its images, read from their files, as an export needs them.
+
+    Args:
+        log: receives what a person should know: test images that the source no longer has.
+        quantized: training images are needed.
+
+    Raises:
+        UserError: a source without the run's images, a model that does not load.
+    """
+    data = run.recipe.data
+    _, manifest = ask(run.recipe, loader_of(run.recipe)(data, run.recipe.seed, labels_of(run.recipe.task)))
+    listed = read_csv(run.folder / "manifest.csv", keep_default_na=False, dtype=str)
+    files = manifest.table.set_index("id")
+    training = files.loc[files.index.intersection(pd.Index(listed.loc[listed["split"] == "train", "id"]))]
+    if quantized:
+        _refuse_without(training, run)
+    model = load_keras(run.model, run.info)
+    return TrainedModel(
+        model,
+        replace(run.info, **hashes(run.recipe, listed)),
+        run.recipe,
+        run.task,
+        run.question,
+        Fit(run.info.decoder),
+        json.loads((run.folder / METRICS).read_text(encoding="utf-8"))["headline"],
+        lambda count: _inputs(run.info, _stratified(training, count, run.recipe.seed))[1],
+        *(_examples(run, model, manifest, split, log) for split in ("val", "test")),
+    )
 
 
 def summary(exported: Exported) -> list[str]:

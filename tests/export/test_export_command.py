@@ -15,10 +15,14 @@ from kmedtl.cli import main, parser
 from kmedtl.config import override
 from kmedtl.edge import model_info
 from kmedtl.edge.tasks.classification.calibration import probabilities
+from kmedtl.edge.tasks.classification.one_score import LOGITS
+from kmedtl.export.exporting import fitted
 from kmedtl.export.formats import check
 from kmedtl.export.runtimes import open_runtime
 from kmedtl.images.read_image import read_image
 from kmedtl.recipes.pneumonia import RECIPE
+from kmedtl.runs.export_run import trained_model
+from kmedtl.runs.reopen import open_run
 from tests.conftest import made_for_all
 from tests.test_docs import commands_of
 
@@ -98,6 +102,27 @@ def test_a_file_that_misses_its_gate_is_set_apart(exported):
     assert row["file"] == "model_float16.tflite"
     assert row["failed_gates"][0].startswith("max |Δp|")
     assert model_info.read(exported / REJECTED).parity["failed_gates"] == row["failed_gates"]
+
+
+@pytest.mark.parametrize(("shift", "is_own"), [(0.0, True), (1e-4, True), (2.0, False)])
+def test_a_file_keeps_the_models_decoder_unless_another_brings_it_nearer(trained, shift, is_own, tmp_path):
+    """A file whose logits are shifted by much asks for another threshold, one that hardly moves them does not."""
+    subject = trained_model(open_run(trained[1]), print)
+    path = tmp_path / "model.tflite"
+    path.write_bytes(b"")
+    model = open_runtime(trained[1] / "model.keras")
+
+    class Shifted:
+        shapes = model.shapes
+
+        def __call__(self, images, fields=None):
+            found = model(images, fields)
+            return found | {LOGITS: found[LOGITS] + shift}
+
+    fit, info, row = fitted(subject, Shifted(), path, "int8")
+    assert (fit.decoder == subject.fit.decoder) == is_own
+    assert info.decoder == fit.decoder
+    assert (row.drift["flips"] == 0) or not is_own
 
 
 def test_the_pages_other_command_is_one():

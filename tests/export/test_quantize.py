@@ -79,5 +79,5 @@ def test_ways_are_tried_in_order_until_one_will_do(saved, whole, tmp_path, limit
 
     attempts = choose(Int8Options(saved, whole, lambda count: ModelInputs(DARK[:count]), 6), judge, thorough)
     assert len(attempts) == tried
-    assert attempts[-1].cost[-1] == min(attempt.cost[-1] for attempt in attempts)
+    assert attempts[-1].parity.cost[-1] == min(attempt.parity.cost[-1] for attempt in attempts)
     assert ("weights only" in {attempt.way for attempt in attempts}) == (tried > 3)

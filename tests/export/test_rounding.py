@@ -20,7 +20,11 @@ def images():
     return np.stack([film.image for film in films(24, 0, SIZE)])[..., None]
 
 
-@pytest.fixture(scope="module", params=["EfficientNetLite0", "ResNet50V2"])
+# Of each network how much of the error is left: where biases are shared, as of random weights, the mean stays in it.
+LEFT = {"EfficientNetLite0": 0.4, "ResNet50V2": 0.85}
+
+
+@pytest.fixture(scope="module", params=LEFT)
 def whole(request, tmp_path_factory):
     """A float file: depthwise and pointwise convolutions with ImageNet's weights, or wide ones with random ones."""
     weights, last = {"EfficientNetLite0": ("imagenet", "block3"), "ResNet50V2": ("random", "conv2")}[request.param]
@@ -42,7 +46,7 @@ def kernels(file):
         yield kernel.reshape(-1, layer.shape[3]).T if layer.is_depthwise else kernel.reshape(layer.shape[0], -1)
 
 
-def test_outputs_come_nearer_than_where_each_weight_is_rounded_by_itself(whole, images, tmp_path):
+def test_outputs_come_nearer_than_where_each_weight_is_rounded_by_itself(whole, images, request, tmp_path):
     known, new = images[:12], images[12:]
     better = rounded(whole, known)
     ranges = quantize.ranges_of(whole, known)
@@ -51,7 +55,7 @@ def test_outputs_come_nearer_than_where_each_weight_is_rounded_by_itself(whole, 
         np.square(features(quantize.by_ranges(file, ranges), new, tmp_path) - expected).mean()
         for file in (whole, better)
     )
-    assert by_outputs < 0.85 * by_itself
+    assert by_outputs < LEFT[request.node.callspec.params["whole"]] * by_itself
 
 
 def test_weights_lie_on_the_grid_whose_largest_stays(whole, images):

@@ -50,4 +50,4 @@ def test_such_a_file_is_not_kept_and_never_chosen(tmp_path):
         "model_int8.tflite", 1.0, "auc", 0.5, undefined("a test"), {"mean_difference": 0.4}, "", ("a", "b", "c")
     )
     attempts = [QuantizationAttempt("one", b"", row), QuantizationAttempt("other", b"", poor)]
-    assert min(attempts, key=lambda attempt: attempt.cost).way == "other"
+    assert min(attempts, key=lambda attempt: attempt.parity.cost).way == "other"
