@@ -61,8 +61,9 @@ def main():
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     plain = replace(find(options.recipe), tabular={})
-    # Nothing is explained; one file is enough.
+    # Nothing is explained, and the table has no columns to group by; one file is enough.
     settings = [f"data.size={options.size}", "export.formats=[]", "evaluation.cases=0", f"seed={options.seed}"]
+    settings += ["evaluation.groups=[]"]
     recipe = override(plain, [*settings, f"data.validation={VALIDATION}", f"data.test={TEST}"])
     table = options.table or films(
         replace(recipe, data=replace(recipe.data, source=f"phantom:{options.patients}")), options.out
