@@ -7,31 +7,36 @@ not how large it is. Without it each runs as its page says, which takes a day. W
 synthetic, and no figure says anything about patients.
 
 What a script prints goes to DIR/NAME.log. The figures go to DIR/figures.csv, a row a script and time; the table shows
-each beside that of the run before, and marks what became worse by more than a tenth. Seconds hang on what else the
-machine does. Exit code 1 where a script failed or its figure is missing.
+each beside that of the time before, of the same films, and marks what became worse by more than a tenth. Seconds hang
+on what else the machine does. Exit code 1 where a script failed or its figure is missing. A U-Net's training, which
+needs masks, is not among them.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import re
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 import pandas as pd
+from PIL import Image
 
+from kmedtl.data.phantom.film import films as phantom_films
 from kmedtl.system.progress import progress
 from kmedtl.system.text_tables import aligned
 
 HERE = Path(__file__).parent
-NUMBER = r"(-?\d+(?:\.\d+)?)"
-WORSE = 0.1
-# Places in an argument: FILMS, the images; RUN, a run on them; OUT, a folder of the script's own.
-SMALL = "--set data.size=96 --set evaluation.cases=0"
+NUMBER = r"([+-]?\d+(?:\.\d+)?)"
+WORSE, LEAST = 0.1, 0.02
+SYNTHETIC = "phantom:120"
+SIDE, COUNT = 96, 40  # of the synthetic films as files
 
 
 @dataclass(frozen=True)
@@ -39,146 +44,109 @@ class Benchmark:
     """A script and the figure of it that stands in the table.
 
     Attributes:
-        arguments: of the whole measurement.
-        quick: of the one of a few minutes.
+        command: the script and what it is given; FILMS are the images, FILES the same or others as a folder of files,
+            RUN is a run on FILMS, OUT an empty folder.
+        quick: further options, for the measurement of a few minutes.
         figure: in words.
         pattern: whose first group in what the script prints is the figure.
         least: the better, the less.
     """
 
-    script: str
-    arguments: str
+    name: str
+    command: str
     quick: str
     figure: str
     pattern: str
     least: bool = False
 
-    @property
-    def name(self) -> str:
-        """The script with its subcommand."""
-        first = self.quick.split(" ")[0]
-        return f"{self.script} {first}" if first.isalpha() and first.islower() else self.script
 
-
+TINY = "--set data.size=96 --set evaluation.cases=0"
 BENCHMARKS = (
+    Benchmark("first command", "first_light --data FILMS", TINY, "test AUC", rf"test AUC {NUMBER}"),
     Benchmark(
-        "first_light",
-        "--data FILMS",
-        f"--data FILMS {SMALL}",
-        "test AUC",
-        rf"test AUC {NUMBER}",
+        "proposed recipe", "new_recipes FILES", f"{TINY} --set data.limit=80", "its headline", rf": \D*{NUMBER} \("
     ),
-    Benchmark("new_recipes", "FILMS", "FILMS --set data.limit=80 --set data.size=96", "test AUC", rf"AUC {NUMBER}"),
     Benchmark(
+        "decoding",
         "data_pipeline",
-        "",
         "--images 60 --side 800 --epochs 3 --rounds 1",
-        "store / frozen, ×",
+        "store / frozen part",
         rf"consumes +{NUMBER} ×",
     ),
-    Benchmark("augmentation", "", "--presets xray", "sharpness of one map", rf"one map +\S+ +{NUMBER}"),
-    Benchmark("near_duplicates", "FILMS", "FILMS --copies 40", "mirrored copies found, %", rf"mirrored +{NUMBER}%"),
+    Benchmark("augmentation", "augmentation", "--presets xray", "sharpness of one map", rf"one map +\S+ +{NUMBER}"),
+    Benchmark("near copies", "near_duplicates FILES", "--copies 20", "mirrored, found, %", rf"mirrored +{NUMBER}%"),
     Benchmark(
-        "throughput", "FILMS", "FILMS --limit 100 --size 96", "read the store, images/s", rf"read the store +{NUMBER}"
+        "throughput", "throughput FILMS", "--limit 100 --size 96", "read, images/s", rf"read the store +{NUMBER}"
     ),
     Benchmark(
-        "staged_vs_plain",
-        "FILMS",
-        "FILMS --images 80 --epochs 2",
-        "plain Keras / staged, ×",
-        rf"plain Keras.* {NUMBER} ×",
+        "staged and plain", "staged_vs_plain FILMS", "--images 80 --epochs 2", "plain / staged", rf"plain.* {NUMBER} ×"
     ),
     Benchmark(
-        "schedules",
-        "start pneumonia FILMS",
-        "start pneumonia FILMS --set data.size=96 --epochs 1",
+        "starting a stage",
+        "schedules start pneumonia FILMS",
+        "--set data.size=96 --epochs 1",
         "AUC of the head",
         rf"figure {NUMBER}",
     ),
     Benchmark(
-        "schedules",
-        "depth pneumonia FILMS --out OUT",
-        "depth pneumonia FILMS --set data.size=96 --out OUT",
+        "auto",
+        "schedules depth pneumonia FILMS --out OUT/runs",
+        TINY,
         "auto minus fixed",
         rf"auto minus fixed: {NUMBER}",
     ),
     Benchmark(
-        "precision", "", "--size 96 --images 64", "float32, ms a step", rf"float32 +False +\S+ +{NUMBER}", least=True
+        "precision", "precision", "--size 96 --images 64", "float32, ms a step", rf"float32 +False +\S+ +{NUMBER}", True
     ),
-    Benchmark("segmentation", "int8", "int8 --size 96 --runs 10", "int8 / float32, ×", rf"int8 is {NUMBER}"),
+    Benchmark("int8 masks", "segmentation int8", "--size 96 --runs 10", "times as fast", rf"int8 is {NUMBER}"),
     Benchmark(
-        "segmentation",
-        "window",
-        "window --size 96 --width 600 --height 400",
-        "MB in a process",
-        rf"at most {NUMBER} MB",
-        least=True,
+        "large masks", "segmentation window", "--size 96 --width 600 --height 400", "MB", rf"at most {NUMBER} MB", True
     ),
+    Benchmark("pooling", "volumes pooling --out OUT", "--patients 20 --seeds 7", "AUC of max", rf"max: AUC {NUMBER}"),
+    Benchmark("volumes", "volumes size", "--volumes 12 --slices 20", "GB", rf"peak {NUMBER} GB", True),
+    Benchmark("several tasks", "several_tasks --out OUT", "--patients 40 --seeds 7", "gain", rf"minus alone {NUMBER}"),
+    Benchmark("search", "search FILMS", "--images 80 --trials 4 --size 96", "s a trial", rf"{NUMBER} s each", True),
+    Benchmark("ensemble", "ensembles FILMS --out OUT", "--limit 100 --size 96", "AUC of the mean", rf"mean +{NUMBER}"),
+    Benchmark("unlike images", "out_of_distribution RUN", "--images 60", "noise, told", rf"noise +{NUMBER}"),
+    Benchmark("explanations", "explanations RUN", "--images 8 --only grad_cam", "pointing", rf"grad_cam +{NUMBER}"),
+    Benchmark("adapting", "adapt RUN --scores OUT/scores.npz", "--draws 5", "films judged", rf"{NUMBER} films"),
+    Benchmark("int8", "int8 RUN", "", "mean |Δp|", rf"layers in float +\S+ +\S+ +\S+ +{NUMBER}", True),
+    Benchmark("scanner", "edge", "--size 96", "int8, ms", rf"model_int8.tflite(?: +\S+){{2}} +{NUMBER}", True),
     Benchmark(
-        "volumes", "pooling --out OUT", "pooling --patients 20 --seeds 7 --out OUT", "AUC of max", rf"max: AUC {NUMBER}"
-    ),
-    Benchmark("volumes", "size", "size --volumes 4 --slices 20", "GB of 4 volumes", rf"peak {NUMBER} GB", least=True),
-    Benchmark(
-        "several_tasks",
-        "--out OUT",
-        "--patients 40 --seeds 7 --out OUT",
-        "class minus alone",
-        rf"together minus alone {NUMBER}",
-    ),
-    Benchmark(
-        "search",
-        "FILMS",
-        "FILMS --images 80 --trials 4 --size 96",
-        "seconds a head trial",
-        rf"further trials: \S+ s, {NUMBER} s each",
-        least=True,
-    ),
-    Benchmark(
-        "ensembles", "FILMS --out OUT", "FILMS --limit 100 --size 96 --out OUT", "AUC of the mean", rf"mean +{NUMBER}"
-    ),
-    Benchmark("out_of_distribution", "RUN", "RUN --images 60", "noise told", rf"noise +{NUMBER}"),
-    Benchmark("explanations", "RUN", "RUN --images 4 --only grad_cam", "pointing", rf"grad_cam +{NUMBER}"),
-    Benchmark("edge", "", "--size 96", "int8, ms an image", rf"model_int8.tflite +\S+ +\S+ +{NUMBER}", least=True),
-    Benchmark(
-        "robustness",
-        "FILMS --out OUT/rows.csv",
-        "FILMS --images 80 --size 96 --seeds 1 --only default --out OUT/rows.csv",
+        "shift",
+        "robustness FILMS --out OUT/rows.csv",
+        "--images 80 --size 96 --seeds 1 --only default",
         "test AUC",
         rf"'test_auc': {NUMBER}",
     ),
     Benchmark(
-        "robustness",
-        "--leave-scanner-out --out OUT/rows.csv",
-        "--leave-scanner-out --patients 40 --size 96 --seeds 1 --only default mixstyle --out OUT/rows.csv",
-        "AUC elsewhere",
+        "scanners left out",
+        "robustness --leave-scanner-out --out OUT/rows.csv",
+        "--patients 40 --size 96 --seeds 1 --only default",
+        "AUC there",
         rf"'test_auc': {NUMBER}",
     ),
     Benchmark(
-        "adapt",
-        "RUN --scores OUT/scores.npz",
-        "RUN --scores OUT/scores.npz --draws 5",
-        "images judged",
-        rf"{NUMBER} films",
-    ),
-    Benchmark(
-        "another_site",
-        "--out OUT",
-        "--patients 60 --size 96 --labels 25 --out OUT",
-        "AUC there, before",
+        "another site",
+        "another_site --out OUT",
+        "--patients 120 --size 96 --labels 25",
+        "AUC there",
         rf"before +{NUMBER}",
     ),
+    Benchmark("update", "update FILMS --out OUT", "--size 96", "AUC of the first", rf"old +\\S+ +{NUMBER}"),
     Benchmark(
-        "update", "FILMS --out OUT", "FILMS --size 96 --out OUT", "rejected where labels are wrong", rf"{NUMBER}"
+        "few images",
+        "data_efficiency FILMS --out OUT",
+        "--images 60 --size 96",
+        "AUC of transfer",
+        rf"transfer.* {NUMBER} \\(",
     ),
     Benchmark(
         "unlabelled",
-        "FILMS --out OUT",
-        "FILMS --labels 30 --seeds 1 --objectives mean_teacher --out OUT",
-        "gain of mean teacher",
-        rf"mean_teacher .* {NUMBER}",
-    ),
-    Benchmark(
-        "data_efficiency", "FILMS --out OUT", "FILMS --images 60 --size 96 --out OUT", "AUC of transfer", rf"{NUMBER}"
+        "unlabelled FILMS --out OUT",
+        "--labels 30 --seeds 1 --objectives mean_teacher",
+        "gain",
+        r"mean_teacher +\d+ +([+-]\d+\.\d+)",
     ),
 )
 
@@ -186,65 +154,76 @@ BENCHMARKS = (
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a few minutes each, on few and small images")
-    parser.add_argument("--films", default="phantom:120", help="a folder of films; without one synthetic ones")
-    parser.add_argument("--only", nargs="+", choices=sorted({one.script for one in BENCHMARKS}), metavar="NAME")
+    parser.add_argument("--films", help="a folder of films by class; without it synthetic ones")
+    names = [one.name for one in BENCHMARKS]
+    parser.add_argument("--only", nargs="+", choices=names, metavar="NAME", help=", ".join(names))
     parser.add_argument("--out", type=Path, default=Path("saved_models/benchmarks"))
     options = parser.parse_args()
-    chosen = [one for one in BENCHMARKS if not options.only or one.script in options.only]
     options.out.mkdir(parents=True, exist_ok=True)
     started, table = datetime.now().isoformat(timespec="seconds"), options.out / "figures.csv"
-    before = pd.read_csv(table) if table.is_file() else pd.DataFrame(columns=["benchmark", "quick", "figure"])
-    before = before[before["quick"] == options.quick].drop_duplicates("benchmark", keep="last").set_index("benchmark")
+    same = {"quick": options.quick, "films": options.films or SYNTHETIC}
+    before = last_figures(table, same)
     rows, failed = [["benchmark", "figure", "now", "before", "", "seconds"]], []
-    for one in progress(chosen, "Benchmarks", unit="script"):
-        start = time.perf_counter()
-        found = measured(one, options.quick, options.films, options.out)
-        seconds, known = round(time.perf_counter() - start), before["figure"].get(one.name, float("nan"))
-        row = {"benchmark": one.name, "started": started, "quick": options.quick, "figure": found, "seconds": seconds}
-        pd.DataFrame([row]).to_csv(table, mode="a", header=not table.is_file(), index=False)
-        failed += [one.name] if found is None else []
-        shown = ["–" if value is None or value != value else f"{value:g}" for value in (found, known)]
-        rows.append([one.name, one.figure, *shown, verdict(one, found, known), str(seconds)])
+    chosen = [one for one in BENCHMARKS if not options.only or one.name in options.only]
+    with tempfile.TemporaryDirectory() as aside:
+        places = prepared(options.films, Path(aside))
+        for one in progress(chosen, "Benchmarks", unit="script"):
+            start = time.perf_counter()
+            found = measured(one, options.quick, places, Path(aside) / one.name, options.out / f"{one.name}.log")
+            seconds = round(time.perf_counter() - start)
+            row = {"benchmark": one.name, "started": started, **same, "figure": found, "seconds": seconds}
+            pd.DataFrame([row]).to_csv(table, mode="a", header=not table.is_file(), index=False)
+            known = before.get(one.name, math.nan)
+            failed += [one.name] if math.isnan(found) else []
+            shown = ["–" if math.isnan(value) else f"{value:g}" for value in (found, known)]
+            rows.append([one.name, one.figure, *shown, verdict(one, found, known), str(seconds)])
     print("\n".join(aligned(rows)))
     if failed:
-        print(f"Without a figure: {', '.join(failed)}; see their logs in {options.out}.")
+        print(f"Without a figure: {', '.join(failed)}; {options.out} has what they printed.")
         raise SystemExit(1)
 
 
-def measured(one: Benchmark, quick: bool, films: str, out: Path) -> float | None:
-    """Return a script's figure; None where it failed or printed none."""
-    own = out / one.name.replace(" ", "-")
-    own.mkdir(exist_ok=True)
-    places = {"FILMS": films, "OUT": str(own)}
-    words = (one.quick if quick else one.arguments).split()
-    if "RUN" in words:
-        places["RUN"] = str(trained(films, quick, out))
-    given = [re.sub("FILMS|OUT|RUN", lambda found: places[found.group()], word) for word in words]
-    log = own.with_suffix(".log")
+def last_figures(table: Path, same: dict[str, object]) -> dict[str, float]:
+    """Return each benchmark's figure of the last time that it had one, with the same settings."""
+    if not table.is_file():
+        return {}
+    found = pd.read_csv(table)
+    alike = (found[list(same)] == pd.Series(same)).all(axis=1)
+    return dict(found[alike].dropna(subset="figure")[["benchmark", "figure"]].to_numpy().tolist())
+
+
+def prepared(films: str | None, aside: Path) -> dict[str, str]:
+    """Return what stands for FILMS, FILES and RUN in a command; the run is trained where it is first asked for."""
+    places = {"FILMS": films or SYNTHETIC, "FILES": films or str(aside / "films"), "RUN": str(aside / "run")}
+    if not films:
+        for number, film in enumerate(phantom_films(COUNT, 0, SIDE)):
+            path = aside / "films" / film.label / f"{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(film.image).save(path)
+    return places
+
+
+def measured(one: Benchmark, quick: bool, places: dict[str, str], own: Path, log: Path) -> float:
+    """Return a script's figure; NaN where it failed or printed none."""
+    own.mkdir()
+    known = places | {"OUT": str(own)}
+    script, *words = f"{one.command} {one.quick if quick else ''}".split()
+    command = [str(HERE / f"{script}.py"), *(known.get(word) or word.replace("OUT/", f"{own}/") for word in words)]
     with log.open("w") as file:
-        done = subprocess.run(
-            [sys.executable, HERE / f"{one.script}.py", *given], stdout=file, stderr=file, check=False
-        )
+        if "RUN" in words and not Path(places["RUN"]).is_dir():
+            run = ["-m", "kmedtl", "run", "pneumonia", "--data", places["FILMS"], "--out", places["RUN"]]
+            subprocess.run(
+                [sys.executable, *run, *(TINY.split() if quick else [])], stdout=file, stderr=file, check=False
+            )
+        done = subprocess.run([sys.executable, *command], stdout=file, stderr=file, check=False)
     found = re.search(one.pattern, log.read_text(encoding="utf-8"))
-    return float(found.group(1)) if found and not done.returncode else None
+    return float(found.group(1)) if found and not done.returncode else math.nan
 
 
-def trained(films: str, quick: bool, out: Path) -> Path:
-    """Return a run on the films, trained where there is none yet."""
-    run = out / ("run-quick" if quick else "run")
-    if not run.is_dir():
-        small = SMALL.split() if quick else []
-        command = [sys.executable, "-m", "kmedtl", "run", "pneumonia", "--data", films, "--out", str(run), *small]
-        subprocess.run([*command, "--quiet"], check=True)
-    return run
-
-
-def verdict(one: Benchmark, now: float | None, before: float) -> str:
-    """Say whether a figure became worse by more than a tenth of what it was."""
-    if now is None:
-        return "failed"
-    lost = (now - before if one.least else before - now) / max(abs(before), 1e-9)
-    return "worse" if lost > WORSE else ""
+def verdict(one: Benchmark, now: float, before: float) -> str:
+    """Say whether a figure became worse by more than a tenth of what it was; of gains, which lie around 0, by .02."""
+    lost = now - before if one.least else before - now
+    return "failed" if math.isnan(now) else "worse" if lost > max(WORSE * abs(before), LEAST) else ""
 
 
 if __name__ == "__main__":

@@ -2,10 +2,10 @@
 
     python benchmarks/int8.py RUN [RUN …]
 
-RUN is a run folder whose source is still there. For each way, of the run's test: the largest and the mean |Δp|, the
-decisions that change, the root mean square of what the outputs differ by, the seconds to make the file and the
-milliseconds an image on one core. Decoders are chosen on validation, as in every export. `weights alone` leaves
-activations in float, so that what is lost by either stands apart.
+RUN is a run folder whose source is still there. For each way the seconds to make the file and the milliseconds
+an image on one core; then, of the run's test, the root mean square of what the outputs differ by, the mean and the
+largest |Δp| and the decisions that change. Decoders are fitted on validation, as in every export. `weights alone`
+leaves activations in float, so that what is lost by either stands apart.
 
 Ways are chosen on validation in a run; here all of them stand side by side, and the test chooses nothing.
 """

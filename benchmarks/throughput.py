@@ -52,7 +52,7 @@ def main():
 
     with tempfile.TemporaryDirectory() as folder:
         os.environ["KMEDTL_CACHE"] = folder  # an empty cache, so that preparing is measured, and nothing is left
-        question, manifest = task_of(recipe.task).ask(recipe.task, sources.load(recipe.data, recipe.seed))
+        question, manifest = task_of(recipe.task).ask(recipe.task, recipe.data, sources.load(recipe.data, recipe.seed))
         table = splits.limit(manifest.table, options.limit, recipe.seed)
         manifest = replace(manifest, table=table)
         images = timed("prepare (decode to store)", len(table), lambda: store.prepare(table, recipe.data.reading))

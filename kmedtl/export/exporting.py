@@ -1,4 +1,4 @@
-"""A trained model written to files, each with its decoder, run over the test images and told what became of it."""
+"""A trained model written to files, each decoder fitted anew, run over the test images and told what became of it."""
 
 from __future__ import annotations
 
@@ -79,8 +79,9 @@ class TrainedModel:
 def export(subject: TrainedModel, folder: Path, formats: Collection[str], thorough: bool = False) -> tuple[Parity, ...]:
     """Write `model.keras` and the wanted formats into `folder`; return a row a file.
 
-    Every file carries its own decoder, see `fitted`, and what it differs by from the model on the test images. Files
-    that miss the recipe's gate are written as well; their rows say so.
+    Every file carries its own decoder, fitted on validation through the file by the method that the model's was, and
+    what it differs by from the model on the test images. Files that miss the recipe's gate are written as well; their
+    rows say so.
 
     Args:
         thorough: choose the int8 file among all ways of `kmedtl.export.int8.choose`; else among those that take
@@ -116,21 +117,16 @@ def export(subject: TrainedModel, folder: Path, formats: Collection[str], thorou
 
 
 def fitted(subject: TrainedModel, runtime: ModelFile, path: Path, format: str) -> tuple[Fit, ModelInfo, Parity]:
-    """Return what validation says of a file: its decoder, from when on an image is unlike, and how near it comes.
-
-    The decoder is the model's own, unless one fitted anew through the file, by the same method, brings its answers
-    nearer to the model's. One that is chosen by few images jumps where outputs hardly move.
-    """
+    """Return what validation says of a file: its decoder, from when on an image is unlike, and how near it comes."""
     known, info = subject.validation, subject.info
-    whole, settings = runtime(*known.inputs), subject.recipe.evaluation
-    outputs = known.bags.outputs(whole)
+    found, settings = runtime(*known.inputs), subject.recipe.evaluation
+    outputs = known.bags.outputs(found)
     seen = replace(known.examples, outputs=outputs).shifted(known.held_out)
-    anew = subject.task.fit_decoder(subject.question, settings, seen, subject.recipe.seed, subject.fit.decoder)
-    rows = [(fit, _compared(subject, known, path, format, outputs, fit)) for fit in (subject.fit, anew)]
-    fit, row = min(rows, key=lambda found: found[1].cost)  # the first where both come as near
+    fit = subject.task.fit_decoder(subject.question, settings, seen, subject.recipe.seed, subject.fit.decoder)
+    row = _compared(subject, known, path, format, outputs, fit)
     kind = info.out_of_distribution
     if kind is not None:
-        kind = replace(kind, threshold=float(np.quantile(kind.score(whole[FEATURES]), PASSED, method="higher")))
+        kind = replace(kind, threshold=float(np.quantile(kind.score(found[FEATURES]), PASSED, method="higher")))
     looked = look_of(seen, fit.decoder, settings.operating_point, kind)
     return fit, replace(info, decoder=fit.decoder, out_of_distribution=kind, validation=looked), row
 

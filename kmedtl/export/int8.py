@@ -76,7 +76,7 @@ class Int8Options:
     def quick(self) -> Iterator[Way]:
         """Yield what takes seconds: ranges that no calibration image exceeds, of all layers but the first, or of all.
 
-        A third of the error arises in the first layers, which are a small part of the time.
+        Much of the error arises in the first layers, which are a small part of the time.
         """
         early = quantize.first_convolutions(self.rounded, EARLY)
         yield (

@@ -29,6 +29,7 @@ AT_ONCE = 8  # of them, whose inputs are held
 PLACES = 64  # of each image, at which a layer's inputs are looked at
 LARGEST = 640  # inputs that make up for each other; a layer with more is divided
 DAMPING = 0.01  # of the inputs' mean square, added to each
+LEAST = 1e-9  # of their mean square about 0, below which a square about the mean is rounding
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,8 @@ class Moments:
     count: int = 0
 
     def add(self, seen: np.ndarray) -> None:
-        """Add inputs (G, D, n)."""
+        """Add inputs (G, D, n); in float64, as most of the products goes when the mean does."""
+        seen = seen.astype(np.float64)
         self.sums = self.sums + seen.sum(axis=2)
         self.products = self.products + seen @ seen.transpose(0, 2, 1)
         self.count += seen.shape[2]
@@ -112,7 +114,9 @@ class Moments:
     @property
     def about_mean(self) -> np.ndarray:
         """Sums of products of what inputs differ by from their mean, (G, D, D)."""
-        return self.products - self.sums[:, :, None] * self.mean[:, None]
+        found, count = self.products - self.sums[:, :, None] * self.mean[:, None], self.products.shape[1]
+        found[:, range(count), range(count)] += LEAST * np.trace(self.products, axis1=1, axis2=2)[:, None] / count
+        return found
 
 
 def rounded(model: bytes, images: np.ndarray, fields: np.ndarray | None = None) -> bytes:
@@ -129,7 +133,7 @@ def rounded(model: bytes, images: np.ndarray, fields: np.ndarray | None = None) 
     for layer, moment in zip(progress(layers, "Rounding weights", unit="layer"), moments, strict=True):
         exact = layer.grouped(_values(whole, layer.weights).reshape(layer.shape))
         products = moment.products if layer.bias is None else moment.about_mean
-        near = _rounded(exact, products, layer.is_depthwise)
+        near = rounded_weights(exact, products, layer.is_depthwise)
         _put(whole, layer.weights, layer.ungrouped(near))
         if layer.bias is not None:
             lost = np.einsum("grd,gd->gr", exact - near, moment.mean)
@@ -163,17 +167,16 @@ def _moments(model: bytes, layers: Sequence[Convolution], inputs: ModelInputs) -
 
 def convolutions(whole: Any) -> Iterator[Convolution]:
     """Yield those whose weights are float constants that no other layer has."""
-    graph, taken = whole.subgraphs[0], set()
-    uses = Counter(graph.tensors[place].buffer for step, _ in steps_of(whole) for place in step.inputs)
+    graph = whole.subgraphs[0]
+    uses = Counter(graph.tensors[place].buffer for step, _ in steps_of(whole) for place in step.inputs if place >= 0)
     for step, kind in steps_of(whole):
         if kind not in CONVOLUTIONS:
             continue
         place = step.inputs[1]
         weights, options = graph.tensors[place], step.builtinOptions
         is_plain = options.dilationHFactor == options.dilationWFactor == 1
-        if whole.buffers[weights.buffer].data is None or weights.buffer in taken or not is_plain:
+        if whole.buffers[weights.buffer].data is None or uses[weights.buffer] > 1 or not is_plain:
             continue
-        taken.add(weights.buffer)
         bias = int(step.inputs[2]) if len(step.inputs) > 2 else -1
         own = bias >= 0 and uses[graph.tensors[bias].buffer] == 1
         yield Convolution(
@@ -193,7 +196,7 @@ def _padding(side: int, size: int, stride: int) -> tuple[int, int]:
     return count // 2, count - count // 2
 
 
-def _rounded(weights: np.ndarray, moments: np.ndarray, is_depthwise: bool) -> np.ndarray:
+def rounded_weights(weights: np.ndarray, moments: np.ndarray, is_depthwise: bool) -> np.ndarray:
     """Return weights (G, R, D) on the grid, given the second moments (G, D, D) of their inputs."""
     size = np.abs(weights).max(axis=2 if is_depthwise else (0, 2), keepdims=True)
     scale = np.where(size > 0, size / STEPS, 1)[..., 0]

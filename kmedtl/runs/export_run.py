@@ -186,10 +186,10 @@ def _refuse_without(training: pd.DataFrame, run: FinishedRun) -> None:
 
 
 def _stratified(table: pd.DataFrame, count: int, seed: int) -> pd.DataFrame:
-    """Return about `count` rows, each stratum by its share."""
+    """Return about `count` rows, each stratum by its share, in no order: the first of them are a sample as well."""
     share = min(1.0, count / len(table))
     parts = [part.sample(n=max(1, round(share * len(part))), random_state=seed) for _, part in table.groupby("stratum")]
-    return pd.concat(parts)
+    return pd.concat(parts).sample(frac=1, random_state=seed)
 
 
 def _decoded(table: pd.DataFrame, reading: Reading) -> tuple[np.ndarray, np.ndarray]:

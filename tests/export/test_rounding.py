@@ -7,7 +7,7 @@ from ai_edge_litert.tools import flatbuffer_utils
 from kmedtl.data.phantom.film import films
 from kmedtl.edge.litert import LiteRTModel
 from kmedtl.export import quantize, saved_model
-from kmedtl.export.rounding import STEPS, convolutions, rounded
+from kmedtl.export.rounding import STEPS, Moments, convolutions, rounded, rounded_weights
 from kmedtl.recipe import Backbone, Head
 from tests.models import build_classifier
 
@@ -67,3 +67,16 @@ def test_weights_lie_on_the_grid_whose_largest_stays(whole, images):
         steps = np.divide(after, scale, out=np.zeros_like(after), where=scale > 0)
         np.testing.assert_allclose(steps, np.round(steps), atol=1e-3)
     assert any(not np.array_equal(before, after) for before, after in pairs)
+
+
+@pytest.mark.parametrize("spread", [0.1, 0.003, 0.0])
+def test_inputs_that_hardly_differ_are_rounded_by(spread):
+    """Those of a map of one pixel, few vectors seen again and again, whose mean is nearly all of them."""
+    random = np.random.default_rng(0)
+    vectors = (5 + spread * random.normal(size=(240, 32))).astype("float32")
+    moments = Moments(np.zeros(()), np.zeros(()))
+    moments.add(np.repeat(vectors, 64, axis=1)[None])
+    weights = random.normal(size=(1, 3, 240)).astype("float32")
+    near = rounded_weights(weights, moments.about_mean, is_depthwise=False)
+    assert np.isfinite(near).all()
+    assert np.abs(near - weights).max() < 0.2 * np.abs(weights).max()

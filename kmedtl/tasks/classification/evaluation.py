@@ -82,7 +82,8 @@ def fit_decoder(
     """Choose calibration, operating points and the size of prediction sets on validation.
 
     Args:
-        decoder: where there is one, the calibration is fitted by its method.
+        decoder: where there is one, the calibration is fitted by its method, and its thresholds stay where they are
+            as good.
     """
     logits, targets = np.asarray(validation.outputs[LOGITS], np.float64), validation.targets[LOGITS].astype(np.int8)
     labels, patients = question.labels, validation.patients
@@ -90,7 +91,8 @@ def fit_decoder(
     fitted = fit(logits, targets, labels, method, patients, seed)
     found = probabilities(logits, fitted.calibration)
     costs = settings.cost_fn, settings.cost_fp, settings.prevalence
-    points = () if labels == "multi_class" else choose_each(settings.operating_point, *costs, targets, found)
+    before = decoder.thresholds if decoder else ()
+    points = () if labels == "multi_class" else choose_each(settings.operating_point, *costs, targets, found, before)
     conformal = () if labels == "multi_label" else fit_conformal(found, targets, patients, settings.coverage)
     thresholds = tuple(point.threshold for point in points)
     shares = class_shares(settings.operating_point, targets) if labels == "multi_class" else ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,10 +87,56 @@ def choose_each(
     prevalence: float | None,
     targets: np.ndarray,
     probabilities: np.ndarray,
+    known: Sequence[float] = (),
 ) -> tuple[OperatingPoint, ...]:
-    """Choose a threshold for each finding of targets and probabilities (N, F); see `choose`."""
-    columns = zip(targets.T, probabilities.T, strict=True)
-    return tuple(choose(rule, cost_fn, cost_fp, prevalence, labels, column) for labels, column in columns)
+    """Choose a threshold for each finding of targets and probabilities (N, F); see `choose`.
+
+    Args:
+        known: thresholds that stay unless the chosen ones are better by more than chance; see `stay`.
+    """
+    columns = list(zip(targets.T, probabilities.T, strict=True))
+    found = [choose(rule, cost_fn, cost_fp, prevalence, *column) for column in columns]
+    if known:
+        given = zip(known, found, columns, strict=True)
+        found = [stay(one, point, cost_fn, cost_fp, prevalence, *column) for one, point, column in given]
+    return tuple(found)
+
+
+def stay(
+    known: float,
+    chosen: OperatingPoint,
+    cost_fn: float,
+    cost_fp: float,
+    prevalence: float | None,
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+) -> OperatingPoint:
+    """Return a known threshold's point, unless the chosen one gains more than one standard error by its rule.
+
+    A threshold that few images choose jumps where probabilities hardly move, as those of a model's file do. What the
+    rule asks at least, the known one must reach as well.
+
+    Args:
+        labels, probabilities: as of `choose`.
+    """
+    seen = labels >= 0
+    ill, called = labels[seen] == 1, [probabilities[seen] >= one for one in (known, chosen.threshold)]
+    if not ill.any() or ill.all() or chosen.rule == "balanced":  # which the shares choose, not single images
+        return chosen
+    parsed = parse_rule(chosen.rule)
+    reached = {"sensitivity": called[0][ill].mean(), "specificity": 1 - called[0][~ill].mean()}
+    share = ill.mean() if prevalence is None else prevalence
+    found, spared = {  # what a finding counts that is found, and an image without that is spared
+        "youden": (1.0, 1.0),
+        "cost": (cost_fn * share, cost_fp * (1 - share)),
+        "sensitivity": (0.0, 1.0),
+        "specificity": (1.0, 0.0),
+    }[parsed.name]
+    right, better = ((one == ill).astype(float) for one in called)
+    gains = (better - right) * np.where(ill, found / ill.sum(), spared / (~ill).sum())
+    if reached.get(parsed.name, 1.0) < parsed.least or gains.sum() > np.sqrt(np.square(gains).sum()):
+        return chosen
+    return OperatingPoint(known, chosen.rule, float(reached["sensitivity"]), float(reached["specificity"]))
 
 
 def class_shares(rule: str, targets: np.ndarray) -> tuple[float, ...]:

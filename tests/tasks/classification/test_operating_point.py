@@ -147,3 +147,47 @@ def test_balanced_weighs_classes_by_their_shares():
     targets = np.eye(3)[[0, 0, 0, 1]]
     assert class_shares("youden", targets) == ()
     assert class_shares("balanced", targets) == pytest.approx((3 / 4.5, 1 / 4.5, 0.5 / 4.5))
+
+
+RULES = ("youden", "cost", "sensitivity>=0.8", "specificity>=0.8")
+
+
+def judged(rule, known, labels, likely):
+    (point,) = choose_each(rule, 1, 1, None, labels[:, None], likely[:, None], () if known is None else (known,))
+    return point
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_known_threshold_stays_where_it_is_as_good(rule):
+    """Probabilities that move by a thousandth, as those of a model's file do, move no threshold."""
+    random = np.random.default_rng(0)
+    labels = random.integers(0, 2, 200)
+    likely = np.clip(random.normal(0.4 + 0.2 * labels, 0.15), 0.01, 0.99)
+    known = judged(rule, None, labels, likely).threshold
+    for seed in range(20):
+        moved = likely + np.random.default_rng(seed).normal(0, 0.001, len(likely))
+        point, chosen = judged(rule, known, labels, moved), judged(rule, None, labels, moved)
+        if point.threshold != known:  # what the rule asks at least is no longer reached
+            assert rule.endswith("0.8")
+            assert point == chosen
+        called = moved >= point.threshold
+        assert point.sensitivity == pytest.approx(called[labels == 1].mean())
+        assert point.specificity == pytest.approx((~called[labels == 0]).mean())
+        assert point.rule == rule
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("shift", [-0.3, 0.3])
+def test_a_known_threshold_goes_where_another_is_better(rule, shift):
+    random = np.random.default_rng(0)
+    labels = random.integers(0, 2, 400)
+    likely = np.clip(random.normal(0.35 + 0.3 * labels, 0.1), 0.01, 0.99)
+    known = judged(rule, None, labels, likely).threshold
+    assert judged(rule, known, labels, likely + shift) == judged(rule, None, labels, likely + shift)
+
+
+def test_no_threshold_stays_where_no_image_chooses_it():
+    labels, likely = np.arange(40) % 3 == 0, np.linspace(0, 1, 40)
+    assert judged("balanced", 0.9, labels.astype(int), likely) == judged("balanced", None, labels.astype(int), likely)
+    ones = np.ones(5, int)
+    assert judged("youden", 0.7, ones, np.linspace(0, 1, 5)).threshold == 0.5
