@@ -29,7 +29,7 @@ AT_ONCE = 8  # of them, whose inputs are held
 PLACES = 64  # of each image, at which a layer's inputs are looked at
 LARGEST = 640  # inputs that make up for each other; a layer with more is divided
 DAMPING = 0.01  # of the inputs' mean square, added to each
-LEAST = 1e-9  # of their mean square about 0, below which a square about the mean is rounding
+LEAST = 1e-9  # of the square of their mean, below which what differs from it is rounding
 
 
 @dataclass(frozen=True)
@@ -93,30 +93,53 @@ class Convolution:
 
 @dataclass
 class Moments:
-    """Sums over what a layer sees: of inputs (G, D), of their products (G, D, D), and how many there are."""
+    """Sums over what a layer sees: of inputs (G, D), of their products (G, D, D), and how many there are.
 
+    Both are kept about an origin, the mean of the first inputs: about 0 most of a product is the mean's, and what is
+    left of it in float32 would be rounding.
+    """
+
+    origin: np.ndarray
     sums: np.ndarray
     products: np.ndarray
     count: int = 0
 
+    @classmethod
+    def of(cls, seen: np.ndarray) -> Moments:
+        """Return the moments of inputs (G, D, n)."""
+        groups, inputs, _ = seen.shape
+        found = cls(seen.mean(axis=2), np.zeros((groups, inputs)), np.zeros((groups, inputs, inputs)))
+        found.add(seen)
+        return found
+
     def add(self, seen: np.ndarray) -> None:
-        """Add inputs (G, D, n); in float64, as most of the products goes when the mean does."""
-        seen = seen.astype(np.float64)
-        self.sums = self.sums + seen.sum(axis=2)
-        self.products = self.products + seen @ seen.transpose(0, 2, 1)
+        """Add inputs (G, D, n)."""
+        apart = seen - self.origin[:, :, None]
+        self.sums += apart.sum(axis=2)
+        self.products += apart @ apart.transpose(0, 2, 1)
         self.count += seen.shape[2]
 
     @property
     def mean(self) -> np.ndarray:
         """Of the inputs, (G, D)."""
-        return self.sums / self.count
+        return self.origin + self.sums / self.count
 
     @property
     def about_mean(self) -> np.ndarray:
-        """Sums of products of what inputs differ by from their mean, (G, D, D)."""
-        found, count = self.products - self.sums[:, :, None] * self.mean[:, None], self.products.shape[1]
-        found[:, range(count), range(count)] += LEAST * np.trace(self.products, axis1=1, axis2=2)[:, None] / count
+        """Sums of products of what inputs differ by from their mean, (G, D, D), a little more on the diagonal."""
+        found, inputs = self.products - _outer(self.sums, self.sums) / self.count, self.sums.shape[1]
+        least = LEAST * self.count * np.square(self.mean).mean(axis=1)
+        found[:, range(inputs), range(inputs)] += least[:, None]
         return found
+
+    @property
+    def about_zero(self) -> np.ndarray:
+        """Sums of products of the inputs, (G, D, D)."""
+        return self.products - _outer(self.sums, self.sums) / self.count + self.count * _outer(self.mean, self.mean)
+
+
+def _outer(some: np.ndarray, others: np.ndarray) -> np.ndarray:
+    return some[:, :, None] * others[:, None]
 
 
 def rounded(model: bytes, images: np.ndarray, fields: np.ndarray | None = None) -> bytes:
@@ -132,7 +155,7 @@ def rounded(model: bytes, images: np.ndarray, fields: np.ndarray | None = None) 
     moments = _moments(model, layers, ModelInputs(images, fields).of(slice(IMAGES)))
     for layer, moment in zip(progress(layers, "Rounding weights", unit="layer"), moments, strict=True):
         exact = layer.grouped(_values(whole, layer.weights).reshape(layer.shape))
-        products = moment.products if layer.bias is None else moment.about_mean
+        products = moment.about_zero if layer.bias is None else moment.about_mean
         near = rounded_weights(exact, products, layer.is_depthwise)
         _put(whole, layer.weights, layer.ungrouped(near))
         if layer.bias is not None:
@@ -152,17 +175,21 @@ def _put(whole: Any, tensor: int, values: np.ndarray) -> None:
 
 
 def _moments(model: bytes, layers: Sequence[Convolution], inputs: ModelInputs) -> list[Moments]:
-    random, found = np.random.default_rng(0), [Moments(np.zeros(()), np.zeros(())) for _ in layers]
+    random, found = np.random.default_rng(0), dict[int, Moments]()
     held: list[list[np.ndarray]] = [[] for _ in layers]
     runs = each_run(model, inputs)
     for count, interpreter in enumerate(progress(runs, "Inputs of layers", len(inputs.images), unit="image"), 1):
         for some, layer in zip(held, layers, strict=True):
             some.append(layer.seen(interpreter.get_tensor(layer.input)[0], random))
         if count % AT_ONCE == 0 or count == len(inputs.images):
-            for moment, some in zip(found, held, strict=True):
-                moment.add(np.ascontiguousarray(np.concatenate(some, axis=2)))
+            for number, some in enumerate(held):
+                seen = np.ascontiguousarray(np.concatenate(some, axis=2))
+                if number in found:
+                    found[number].add(seen)
+                else:
+                    found[number] = Moments.of(seen)
                 some.clear()
-    return found
+    return [found[number] for number in range(len(layers))]
 
 
 def convolutions(whole: Any) -> Iterator[Convolution]:

@@ -74,8 +74,11 @@ def test_inputs_that_hardly_differ_are_rounded_by(spread):
     """Those of a map of one pixel, few vectors seen again and again, whose mean is nearly all of them."""
     random = np.random.default_rng(0)
     vectors = (5 + spread * random.normal(size=(240, 32))).astype("float32")
-    moments = Moments(np.zeros(()), np.zeros(()))
+    moments = Moments.of(vectors[None, :, :8])
     moments.add(np.repeat(vectors, 64, axis=1)[None])
+    seen = np.concatenate([vectors[:, :8], np.repeat(vectors, 64, axis=1)], axis=1).astype("float64")
+    np.testing.assert_allclose(moments.mean[0], seen.mean(axis=1), rtol=1e-6)
+    np.testing.assert_allclose(moments.about_zero[0], seen @ seen.T, rtol=1e-4)
     weights = random.normal(size=(1, 3, 240)).astype("float32")
     near = rounded_weights(weights, moments.about_mean, is_depthwise=False)
     assert np.isfinite(near).all()
