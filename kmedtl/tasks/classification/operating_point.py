@@ -11,6 +11,8 @@ from kmedtl.recipe.rule import parse_rule
 from kmedtl.statistics.confidence import Estimate, undefined
 from kmedtl.statistics.roc import steps
 
+FEW = 0.1  # of the images
+
 
 @dataclass(frozen=True)
 class OperatingPoint:
@@ -114,7 +116,8 @@ def stay(
     """Return a known threshold's point, unless the chosen one gains more than one standard error by its rule.
 
     A threshold that few images choose jumps where probabilities hardly move, as those of a model's file do. What the
-    rule asks at least, the known one must reach as well.
+    rule asks at least, the known one must reach as well; and where both decide more than `FEW` of the images
+    otherwise, probabilities have moved, and the chosen one is taken.
 
     Args:
         labels, probabilities: as of `choose`.
@@ -134,7 +137,8 @@ def stay(
     }[parsed.name]
     right, better = ((one == ill).astype(float) for one in called)
     gains = (better - right) * np.where(ill, found / ill.sum(), spared / (~ill).sum())
-    if reached.get(parsed.name, 1.0) < parsed.least or gains.sum() > np.sqrt(np.square(gains).sum()):
+    has_moved = np.not_equal(*called).mean() > FEW
+    if has_moved or reached.get(parsed.name, 1.0) < parsed.least or gains.sum() > np.sqrt(np.square(gains).sum()):
         return chosen
     return OperatingPoint(known, chosen.rule, float(reached["sensitivity"]), float(reached["specificity"]))
 

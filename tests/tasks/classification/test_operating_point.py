@@ -162,7 +162,7 @@ def test_a_known_threshold_stays_where_it_is_as_good(rule):
     """Probabilities that move by a thousandth, as those of a model's file do, move no threshold."""
     random = np.random.default_rng(0)
     labels = random.integers(0, 2, 200)
-    likely = np.clip(random.normal(0.4 + 0.2 * labels, 0.15), 0.01, 0.99)
+    likely = np.clip(random.normal(0.3 + 0.4 * labels, 0.13), 0.01, 0.99)
     known = judged(rule, None, labels, likely).threshold
     for seed in range(20):
         moved = likely + np.random.default_rng(seed).normal(0, 0.001, len(likely))
