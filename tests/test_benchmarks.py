@@ -53,6 +53,15 @@ def test_every_script_explains_its_options():
 
 
 @pytest.mark.slow
+def test_all_sets_a_figure_beside_the_last_one(tmp_path):
+    told = [output_of("all.py", "--quick", "--only", "near copies", "--out", tmp_path) for _ in range(2)]
+    rows = [next(line for line in text.splitlines() if line.startswith("near copies")) for text in told]
+    assert [re.findall(r"(?<= )100(?= |$)|–", row) for row in rows] == [["100", "–"], ["100", "100"]]
+    assert len((tmp_path / "figures.csv").read_text(encoding="utf-8").splitlines()) == 3
+    assert "mirrored" in (tmp_path / "near copies.log").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
 def test_near_duplicates_are_counted(image_folder):
     printed = output_of("near_duplicates.py", image_folder, "--copies", "4")
     assert "24 images; fingerprints" in printed
