@@ -133,13 +133,13 @@ BENCHMARKS = (
         "AUC there",
         rf"before +{NUMBER}",
     ),
-    Benchmark("update", "update FILMS --out OUT", "--size 96", "AUC of the first", rf"old +\\S+ +{NUMBER}"),
+    Benchmark("update", "update FILMS --out OUT", "--size 96", "AUC of the first", rf"old +\S+ +{NUMBER}"),
     Benchmark(
         "few images",
         "data_efficiency FILMS --out OUT",
         "--images 60 --size 96",
         "AUC of transfer",
-        rf"transfer.* {NUMBER} \\(",
+        rf"transfer.*? {NUMBER} \(",
     ),
     Benchmark(
         "unlabelled",

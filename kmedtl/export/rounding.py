@@ -105,12 +105,10 @@ class Moments:
     count: int = 0
 
     @classmethod
-    def of(cls, seen: np.ndarray) -> Moments:
-        """Return the moments of inputs (G, D, n)."""
-        groups, inputs, _ = seen.shape
-        found = cls(seen.mean(axis=2), np.zeros((groups, inputs)), np.zeros((groups, inputs, inputs)))
-        found.add(seen)
-        return found
+    def about(cls, origin: np.ndarray) -> Moments:
+        """Return those of no input yet."""
+        groups, inputs = origin.shape
+        return cls(origin, np.zeros((groups, inputs)), np.zeros((groups, inputs, inputs)))
 
     def add(self, seen: np.ndarray) -> None:
         """Add inputs (G, D, n)."""
@@ -135,7 +133,7 @@ class Moments:
     @property
     def about_zero(self) -> np.ndarray:
         """Sums of products of the inputs, (G, D, D)."""
-        return self.products - _outer(self.sums, self.sums) / self.count + self.count * _outer(self.mean, self.mean)
+        return self.about_mean + self.count * _outer(self.mean, self.mean)
 
 
 def _outer(some: np.ndarray, others: np.ndarray) -> np.ndarray:
@@ -175,21 +173,20 @@ def _put(whole: Any, tensor: int, values: np.ndarray) -> None:
 
 
 def _moments(model: bytes, layers: Sequence[Convolution], inputs: ModelInputs) -> list[Moments]:
-    random, found = np.random.default_rng(0), dict[int, Moments]()
+    random = np.random.default_rng(0)
+    found: list[Moments] = []
     held: list[list[np.ndarray]] = [[] for _ in layers]
     runs = each_run(model, inputs)
     for count, interpreter in enumerate(progress(runs, "Inputs of layers", len(inputs.images), unit="image"), 1):
         for some, layer in zip(held, layers, strict=True):
             some.append(layer.seen(interpreter.get_tensor(layer.input)[0], random))
         if count % AT_ONCE == 0 or count == len(inputs.images):
-            for number, some in enumerate(held):
-                seen = np.ascontiguousarray(np.concatenate(some, axis=2))
-                if number in found:
-                    found[number].add(seen)
-                else:
-                    found[number] = Moments.of(seen)
-                some.clear()
-    return [found[number] for number in range(len(layers))]
+            seen = [np.ascontiguousarray(np.concatenate(some, axis=2)) for some in held]
+            found = found or [Moments.about(one.mean(axis=2)) for one in seen]
+            for moment, one in zip(found, seen, strict=True):
+                moment.add(one)
+            held = [[] for _ in layers]
+    return found
 
 
 def convolutions(whole: Any) -> Iterator[Convolution]:

@@ -74,7 +74,8 @@ def test_inputs_that_hardly_differ_are_rounded_by(spread):
     """Those of a map of one pixel, few vectors seen again and again, whose mean is nearly all of them."""
     random = np.random.default_rng(0)
     vectors = (5 + spread * random.normal(size=(240, 32))).astype("float32")
-    moments = Moments.of(vectors[None, :, :8])
+    moments = Moments.about(vectors[None, :, :8].mean(axis=2))
+    moments.add(vectors[None, :, :8])
     moments.add(np.repeat(vectors, 64, axis=1)[None])
     seen = np.concatenate([vectors[:, :8], np.repeat(vectors, 64, axis=1)], axis=1).astype("float64")
     np.testing.assert_allclose(moments.mean[0], seen.mean(axis=1), rtol=1e-6)
