@@ -8,31 +8,39 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
 from kmedtl.edge.fields import FIELDS
+from kmedtl.edge.interpreters import Interpreters
 from kmedtl.edge.shapes import Shapes
 from kmedtl.errors import UserError
-from kmedtl.system.native_logs import quiet_stderr
 
 FOREIGN = "output"  # of a file that names none
 PIXELS = (np.uint8, np.int8, np.int16, np.float32)  # types of an image
 
 
 class LiteRTModel:
-    """An interpreter with its tensors allocated, for one image at a time.
+    """A file as a function: an image is answered by one interpreter, and several at once by one on each core.
 
-    A file of kmedtl names its outputs; the first output of any other is called `output`.
+    The answer to an image is the same whichever interpreter gives it. A file of kmedtl names its outputs; the first
+    output of any other is called `output`.
     """
 
     def __init__(self, path: Path, threads: int = 1) -> None:
+        """Open a file.
+
+        Args:
+            threads: cores that an image may use; as many interpreters work at a time as cores allow.
+
+        Raises:
+            UserError: no TFLite file, one that LiteRT cannot run, or no model of one image.
+        """
+        self._path = path
         try:
-            with quiet_stderr():
-                self._interpreter = Interpreter(model_path=str(path), num_threads=threads)
-                self._interpreter.allocate_tensors()
-                named, given = _named_tensors(self._interpreter)
+            self._interpreters = Interpreters(str(path), threads)
+            named, given = _named_tensors(self._interpreters.first)
         except (ValueError, RuntimeError) as error:
             reason = " ".join(str(error).split())
             raise UserError(f"{path}: not a TFLite model that LiteRT can run ({reason}).") from None
-        self._path = path
-        inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
+        first = self._interpreters.first
+        inputs, outputs = first.get_input_details(), first.get_output_details()
         beside = [one for one in inputs if one["index"] == given.get(FIELDS)] if len(inputs) == 2 else []
         images = [one for one in inputs if one not in beside]
         if len(images) != 1 or images[0]["dtype"] not in PIXELS or not outputs:
@@ -49,7 +57,7 @@ class LiteRTModel:
     @property
     def shapes(self) -> Shapes:
         """What goes in and comes out."""
-        widths = {output["index"]: _width(output["shape"]) for output in self._interpreter.get_output_details()}
+        widths = {output["index"]: _width(output["shape"]) for output in self._interpreters.first.get_output_details()}
         fields = _width(self._fields["shape"]) if self._fields else 0
         return Shapes(self.input_shape[1:], {name: widths[index] for name, index in self._outputs.items()}, fields)
 
@@ -61,31 +69,34 @@ class LiteRTModel:
         """
         if (fields is None) != (self._fields is None):
             raise ValueError(f"{self._path}: expected {'fields' if self._fields else 'no fields'} beside the images.")
-        beside = [None] * len(images) if fields is None else fields
-        found = [self._run(image, row) for image, row in zip(images, beside, strict=True)]
+        found = self._interpreters.each(
+            lambda interpreter, one: self._run(interpreter, images[one], None if fields is None else fields[one]),
+            len(images),
+        )
         return {name: np.stack([outputs[name] for outputs in found]) for name in self._outputs}
 
-    def _run(self, image: np.ndarray, fields: np.ndarray | None) -> dict[str, np.ndarray]:
-        self._set(self._input, image)
+    def _run(self, interpreter: Interpreter, image: np.ndarray, fields: np.ndarray | None) -> dict[str, np.ndarray]:
+        _set(interpreter, self._input, image)
         if self._fields is not None and fields is not None:
-            self._set(self._fields, fields)
+            _set(interpreter, self._fields, fields)
         try:
-            self._interpreter.invoke()
+            interpreter.invoke()
         except RuntimeError as error:
             raise UserError(f"{self._path}: LiteRT cannot run it ({' '.join(str(error).split())}).") from None
-        return {name: self._value(index) for name, index in self._outputs.items()}
+        return {name: self._value(interpreter, index) for name, index in self._outputs.items()}
 
-    def _set(self, tensor: dict, given: np.ndarray) -> None:
-        scale, zero = tensor["quantization"]  # (0, 0) for float, and for a file that takes the pixels as they are
-        values = np.round(given / scale + zero) if scale else given
-        self._interpreter.set_tensor(tensor["index"], values[None].astype(tensor["dtype"]))
-
-    def _value(self, output: int) -> np.ndarray:
-        value = self._interpreter.get_tensor(output)[0]
+    def _value(self, interpreter: Interpreter, output: int) -> np.ndarray:
+        value = interpreter.get_tensor(output)[0]
         if output not in self._quantized:
             return value
         scale, zero = self._quantized[output]
         return (value.astype(np.float32) - zero) * np.float32(scale)
+
+
+def _set(interpreter: Interpreter, tensor: dict, given: np.ndarray) -> None:
+    scale, zero = tensor["quantization"]  # (0, 0) for float, and for a file that takes the pixels as they are
+    values = np.round(given / scale + zero) if scale else given
+    interpreter.set_tensor(tensor["index"], values[None].astype(tensor["dtype"]))
 
 
 def _width(shape: np.ndarray) -> int | str:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 from pathlib import Path
 from types import MappingProxyType
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from kmedtl.edge.batches import BATCH, batches
 from kmedtl.edge.examinations import Examination
 from kmedtl.edge.fields import Fields, Values, encode, gaps
 from kmedtl.edge.given_fields import Given
@@ -53,9 +55,11 @@ class Model:
 
     def outputs(self, images: np.ndarray, known: Values) -> Outputs:
         """Return the outputs for uint8 images (N, size, size, C), the same being known beside each of them."""
-        if not self.fields:
-            return self.runtime(images)
-        return self.runtime(images, np.repeat(encode(self.fields, [known]), len(images), axis=0))
+        return self.outputs_each(images, [known] * len(images))
+
+    def outputs_each(self, images: np.ndarray, known: Sequence[Values]) -> Outputs:
+        """Return the outputs for uint8 images (N, size, size, C), with what is known beside each."""
+        return self.runtime(images, encode(self.fields, known)) if self.fields else self.runtime(images)
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,18 @@ class Prediction:
     fields_missing: tuple[str, ...] | None = None
     fields_unseen: tuple[str, ...] | None = None
     views_missing: tuple[str, ...] | None = None
+
+
+class Seen(NamedTuple):
+    """An image to be answered: what it is called, what is known of its file, and what is known beside it.
+
+    `pixels` are uint8 (size, size, C), None of a file that could not be read.
+    """
+
+    name: str
+    facts: Facts
+    pixels: np.ndarray | None
+    known: Values = NOTHING
 
 
 @dataclass(frozen=True)
@@ -133,24 +149,17 @@ def predict_files(
     beside = given(names) if given and model.fields else [NOTHING] * len(names)
     files = [file for place in places for file in (place.files.values() if isinstance(place, Examination) else [place])]
     decoded = decode_all([(file, None) for file in files if not is_volume(file)], model.reading)
-    for path, known in zip(places, beside, strict=True):
-        if isinstance(path, Examination):
-            images = {view: next(decoded) for view, file in path.files.items() if not is_volume(file)}
-            yield _answer_whole(model, path, known, images)
+    for whole, alike in groupby(zip(places, beside, strict=True), lambda one: _is_whole(one[0])):
+        if whole:
+            yield from (_answer_whole(model, place, known, decoded) for place, known in alike)
             continue
-        if is_volume(path):
-            yield _answer_whole(model, path, known)
-            continue
-        facts, pixels = next(decoded)
-        if pixels is not None and model.info and model.info.takes_volumes:
-            error = NO_EXAMINATION if model.info.views else NO_IMAGES
-            yield ImageResult(Prediction(path, error=error), facts, None, known)
-            continue
-        if pixels is None:
-            yield ImageResult(Prediction(path, error=facts.error), facts, None, known)
-            continue
-        size, spacing = (facts.width, facts.height), (facts.row_spacing, facts.column_spacing)
-        yield ImageResult(answer_pixels(model, path, pixels, size, spacing, known), facts, pixels, known)
+        for batch in batches(alike, 1 if model.reading.whole else BATCH):  # else they differ in size, and may be large
+            yield from answer_images(model, [Seen(str(place), *next(decoded), known) for place, known in batch])
+
+
+def _is_whole(place: str | Examination) -> bool:
+    """Tell whether a place holds more than one image that is answered by itself."""
+    return isinstance(place, Examination) or is_volume(place)
 
 
 def _answer(outputs: Outputs, info: ModelInfo, size: tuple[int, int], spacing: tuple[float, float]) -> Answer:
@@ -165,22 +174,24 @@ def first_output(outputs: Outputs) -> np.ndarray:
     return next(found for name, found in outputs.items() if name != FEATURES)
 
 
-def answer_pixels(
-    model: Model,
-    name: str,
-    pixels: np.ndarray,
-    size: tuple[int, int],
-    spacing: tuple[float, float] = (0.0, 0.0),
-    known: Values = NOTHING,
-) -> Prediction:
-    """Return the prediction for an image, uint8 (size, size, C), that is called `name`.
+def answer_images(model: Model, seen: Sequence[Seen]) -> list[ImageResult]:
+    """Return the predictions for images, which go through the model together; for an unreadable one its reason."""
+    if model.info is not None and model.info.takes_volumes:
+        error = NO_EXAMINATION if model.info.views else NO_IMAGES
+        return [_unanswered(one, error if one.pixels is not None else one.facts.error) for one in seen]
+    readable = {number: one.pixels for number, one in enumerate(seen) if one.pixels is not None}
+    found = [_unanswered(one, one.facts.error) for one in seen]
+    if readable:
+        images = np.stack(list(readable.values()))
+        outputs = model.outputs_each(images, [seen[number].known for number in readable])
+        for row, number in enumerate(readable):
+            own = {name: values[row : row + 1] for name, values in outputs.items()}
+            found[number] = _answered(model, seen[number], images[row], own)
+    return found
 
-    Args:
-        size: width and height of the image before it was brought to the model's size.
-        spacing: distances between its rows and between its columns then, in mm; 0: unknown.
-        known: what is known beside the image, by the names of the model's fields.
-    """
-    return _with_gaps(_answered(model, name, pixels, size, spacing, known), model.fields, known)
+
+def _unanswered(seen: Seen, error: str) -> ImageResult:
+    return ImageResult(Prediction(seen.name, error=error), seen.facts, None, seen.known)
 
 
 def _with_gaps(found: Prediction, fields: Fields, known: Values) -> Prediction:
@@ -191,29 +202,32 @@ def _with_gaps(found: Prediction, fields: Fields, known: Values) -> Prediction:
     return replace(found, fields_missing=missing, fields_unseen=unseen)
 
 
-def _answered(
-    model: Model, name: str, pixels: np.ndarray, size: tuple[int, int], spacing: tuple[float, float], known: Values
-) -> Prediction:
-    outputs, info = model.outputs(pixels[None], known), model.info
+def _answered(model: Model, seen: Seen, pixels: np.ndarray, outputs: Outputs) -> ImageResult:
+    """Return the prediction for an image by what the model says of it, float32 (1, …) an output."""
+    found = _with_gaps(_prediction(model, seen, pixels, outputs), model.fields, seen.known)
+    return ImageResult(found, seen.facts, pixels, seen.known)
+
+
+def _prediction(model: Model, seen: Seen, pixels: np.ndarray, outputs: Outputs) -> Prediction:
+    info, facts = model.info, seen.facts
     if info is None:
-        return Prediction(name, outputs=tuple(first_output(outputs)[0].ravel().tolist()))
+        return Prediction(seen.name, outputs=tuple(first_output(outputs)[0].ravel().tolist()))
     if not all(np.isfinite(found).all() for found in outputs.values()):  # else it would count as below thresholds
-        return Prediction(name, error="the model answers with what is no number")
-    answer = _answer(outputs, info, size, spacing)
+        return Prediction(seen.name, error="the model answers with what is no number")
+    answer = _answer(outputs, info, (facts.width, facts.height), (facts.row_spacing, facts.column_spacing))
     kind, features = info.out_of_distribution, outputs.get(FEATURES)
     if kind is None or features is None:
-        return Prediction(name, answer)
+        return Prediction(seen.name, answer)
     score, unlike = kind.score(features)[0], kind.unlike(features, pixels[None])[0]
-    return Prediction(name, answer, float(score), bool(unlike))
+    return Prediction(seen.name, answer, float(score), bool(unlike))
 
 
-def _answer_whole(
-    model: Model, place: str | Examination, known: Values, images: Mapping[str, Decoded] = MappingProxyType({})
-) -> ImageResult:
-    """Return the answer for a volume or an examination; the arguments are those of `kmedtl.edge.whole_answers`."""
+def _answer_whole(model: Model, place: str | Examination, known: Values, decoded: Iterator[Decoded]) -> ImageResult:
+    """Return the answer for a volume or an examination, whose images are the next ones of `decoded`."""
     views = place.files if isinstance(place, Examination) else None
     missing = None if views is None or not model.info else tuple(one for one in model.info.views if one not in views)
     name = place.name if isinstance(place, Examination) else place
+    images = {view: next(decoded) for view, file in (views or {}).items() if not is_volume(file)}
     try:
         if isinstance(place, str):
             whole = of_volume(model, place, known)

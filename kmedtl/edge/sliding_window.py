@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from kmedtl.edge.batches import batches
 from kmedtl.edge.predictor import Model, Runtime
 from kmedtl.edge.shapes import FEATURES
 from kmedtl.edge.tasks.task import Outputs
@@ -25,7 +26,7 @@ class SlidingWindow:
     border (Ronneberger et al. 2015 tile likewise). Features are the mean over the windows.
 
     Attributes:
-        runtime: of images (1, size, size, C).
+        runtime: of images (n, size, size, C).
         output: the output that has a value a pixel.
     """
 
@@ -38,19 +39,20 @@ class SlidingWindow:
         height, width = image.shape[:2]
         padded = np.pad(image, [(0, max(0, self.size - height)), (0, max(0, self.size - width)), (0, 0)])
         weight, total, features = _pyramid(self.size), None, []
-        for top, left in _corners(padded.shape[0], padded.shape[1], self.size):
-            place = slice(top, top + self.size), slice(left, left + self.size)
-            outputs = self.runtime(padded[place][None])
+        for corners in batches(_corners(padded.shape[0], padded.shape[1], self.size)):
+            places = [(slice(top, top + self.size), slice(left, left + self.size)) for top, left in corners]
+            outputs = self.runtime(np.stack([padded[place] for place in places]))
             if total is None:
                 total = np.zeros((*padded.shape[:2], outputs[self.output].shape[-1]), np.float32)
                 weights = np.zeros((*padded.shape[:2], 1), np.float32)
-            total[place] += outputs[self.output][0] * weight
-            weights[place] += weight
+            for place, logits in zip(places, outputs[self.output], strict=True):
+                total[place] += logits * weight
+                weights[place] += weight
             features += [outputs[FEATURES]] if FEATURES in outputs else []
         assert total is not None  # there is one window at least
         total /= weights
         found = {self.output: total[None, :height, :width]}
-        return found | ({FEATURES: np.mean(features, axis=0)} if features else {})
+        return found | ({FEATURES: np.concatenate(features).mean(axis=0, keepdims=True)} if features else {})
 
 
 def by_window(model: Model) -> Model:

@@ -1,4 +1,4 @@
-"""The answers for volumes and examinations: slices and images go through the model one at a time, pooled as in the run.
+"""The answers for volumes and examinations: slices and images go through the model, pooled as in the run.
 
 What a task does not answer of volumes itself is decoded of the pooled outputs; slices of background have no say. Of a
 model that tells images of another kind, the score is the median of the slices and images, and the whole is of another
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from kmedtl.edge.batches import batches
 from kmedtl.edge.examinations import Examination
 from kmedtl.edge.fields import Values
 from kmedtl.edge.pooling import Views, along, contributions, pooled
@@ -137,17 +138,28 @@ def _slices(model: Model, path: str) -> Iterator[Decoded]:
 
 
 def _asked(model: Model, slices: Iterable[Decoded], known: Values) -> Iterator[_Asked]:
-    """Yield what the model says of each slice, or of the image; one at a time goes through it."""
+    """Yield what the model says of each slice, or of the image; a few at a time go through it."""
+    for batch in batches(slices):
+        images = np.stack([_pixels(*one) for one in batch])
+        outputs = model.outputs(images, known)
+        for row, (facts, _) in enumerate(batch):
+            own = {name: found[row : row + 1] for name, found in outputs.items()}
+            yield _judged_slice(model, facts, images[row : row + 1], own)
+
+
+def _pixels(facts: Facts, pixels: np.ndarray | None) -> np.ndarray:
+    if pixels is None:
+        raise UnreadableImageError(facts.error)
+    return pixels
+
+
+def _judged_slice(model: Model, facts: Facts, pixels: np.ndarray, outputs: dict[str, np.ndarray]) -> _Asked:
+    if not all(np.isfinite(found).all() for found in outputs.values()):
+        raise UnreadableImageError("the model answers with what is no number")
     kind = model.info.out_of_distribution if model.info else None
-    for facts, pixels in slices:
-        if pixels is None:
-            raise UnreadableImageError(facts.error)
-        outputs = dict(model.outputs(pixels[None], known))
-        if not all(np.isfinite(found).all() for found in outputs.values()):
-            raise UnreadableImageError("the model answers with what is no number")
-        features, score, unlike = outputs.pop(FEATURES, None), None, None
-        if kind is not None and features is not None:
-            score, unlike = float(kind.score(features)[0]), bool(kind.unlike(features, pixels[None])[0])
-        spacing = facts.slice_spacing, facts.row_spacing, facts.column_spacing
-        told = Slice(outputs, facts.width, facts.height, spacing)
-        yield _Asked(told, score, unlike, bool(is_background(pixels[None])[0]))
+    features, score, unlike = outputs.pop(FEATURES, None), None, None
+    if kind is not None and features is not None:
+        score, unlike = float(kind.score(features)[0]), bool(kind.unlike(features, pixels)[0])
+    spacing = facts.slice_spacing, facts.row_spacing, facts.column_spacing
+    told = Slice(outputs, facts.width, facts.height, spacing)
+    return _Asked(told, score, unlike, bool(is_background(pixels)[0]))

@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from kmedtl.edge.batches import batches
 from kmedtl.edge.examinations import Examination, check_view, examinations
 from kmedtl.edge.fields import Values
 from kmedtl.edge.given_fields import Given, check_names, given_fields
 from kmedtl.edge.inputs import gathered
 from kmedtl.edge.output_formats import gaps_of
-from kmedtl.edge.predictor import NO_IMAGES, Model, Prediction, answer_pixels, predict_files
+from kmedtl.edge.predictor import Model, Prediction, Seen, answer_images, predict_files
 from kmedtl.errors import UserError
+from kmedtl.images.decode import Facts
 from kmedtl.images.pixels import UnreadableImageError
 from kmedtl.images.read_image import from_array
 from kmedtl.runs.open_model import open_model
@@ -61,10 +63,11 @@ def answers(model: Model, images: Images, fields: Known = None) -> pd.DataFrame:
     paths = [image for image in listed if isinstance(image, str | Path)]
     if len(arrays) == len(listed):
         known = _given(model, fields)([str(number) for number in range(len(arrays))])
-        found = [
-            _of_array(model, str(number), image, beside)
+        seen = (
+            _seen(model, str(number), image, beside)
             for number, (image, beside) in enumerate(zip(arrays, known, strict=True))
-        ]
+        )
+        found = [one.prediction for batch in batches(seen) for one in answer_images(model, batch)]
     elif len(paths) == len(listed):
         found = [
             seen.prediction
@@ -120,14 +123,12 @@ def _files(paths: Sequence[str | Path], volumes: bool) -> Iterator[str]:
             yield path
 
 
-def _of_array(model: Model, name: str, image: np.ndarray, known: Values) -> Prediction:
-    size = image.shape[1], image.shape[0]
-    if model.info and model.info.takes_volumes:
-        return Prediction(name, error=NO_IMAGES)
+def _seen(model: Model, name: str, image: np.ndarray, known: Values) -> Seen:
     try:
-        return answer_pixels(model, name, from_array(image, model.reading), size, known=known)
+        pixels = from_array(image, model.reading)
     except UnreadableImageError as error:
-        return Prediction(name, error=str(error))
+        return Seen(name, Facts(error=str(error)), None, known)
+    return Seen(name, Facts(width=image.shape[1], height=image.shape[0]), pixels, known)
 
 
 def _table(model: Model, found: Sequence[Prediction]) -> pd.DataFrame:

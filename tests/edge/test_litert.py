@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from kmedtl.edge.interpreters import Interpreters
 from kmedtl.edge.litert import LiteRTModel
 
 SIZE = 8
@@ -38,3 +39,16 @@ def test_a_quantized_output_is_told_in_what_it_means(quantized):
     np.testing.assert_allclose(
         LiteRTModel(quantized)(images)[next(iter(LiteRTModel(quantized)(images)))], expected, atol=0.1
     )
+
+
+def test_several_interpreters_answer_in_order_as_one_does(quantized):
+    images = np.random.default_rng(0).integers(0, 256, (37, SIZE, SIZE, 1)).astype(np.uint8)
+    model, many = LiteRTModel(quantized), LiteRTModel(quantized)
+    one_by_one = np.concatenate([next(iter(model(image[None]).values())) for image in images])
+    np.testing.assert_array_equal(next(iter(many(images).values())), one_by_one)
+
+
+def test_interpreters_work_in_order_on_any_number_of_items(quantized):
+    interpreters = Interpreters(str(quantized))
+    for count in (0, 1, 4, 9, 33):
+        assert interpreters.each(lambda copy, number: 2 * number, count) == [2 * number for number in range(count)]

@@ -57,6 +57,21 @@ def test_a_folder_is_answered_image_by_image(model, folder, capsys):
     assert all(answer["synthetic"] for answer in found)
 
 
+def test_many_images_are_answered_in_order_as_each_by_itself(model, folder, capsys):
+    paths = []
+    for level in range(40):
+        paths.append(folder / f"{39 - level:02d}.png")
+        Image.fromarray(np.full((20, 20), 6 * level, np.uint8)).save(paths[-1])
+    paths.insert(17, folder / "broken.png")
+    _, found, _ = answers(capsys, model, *paths)
+    assert [answer["image"] for answer in found] == list(map(str, paths))
+    assert found.pop(17)["error"]
+    alone = [answers(capsys, model, path)[1][0] for path in (paths[0], paths[20], paths[40])]
+    told = ("image", "probabilities", "decision", "unlike_training", "out_of_distribution")
+    for one, other in zip((found[0], found[19], found[39]), alone, strict=True):
+        assert {name: one[name] for name in told} == {name: other[name] for name in told}
+
+
 def test_an_image_of_another_kind_is_answered_and_marked(model, folder, capsys):
     code, found, _ = answers(capsys, model, folder / "a.png", folder / "unlike.png")
     assert [answer["out_of_distribution"] for answer in found] == [False, True]

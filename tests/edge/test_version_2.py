@@ -14,9 +14,10 @@ from PIL import Image
 from kmedtl.edge import model_info
 from kmedtl.edge.cli import main
 from kmedtl.edge.model_info import MEMBER, VERSION
-from kmedtl.edge.predictor import Model, answer_pixels
+from kmedtl.edge.predictor import Model, Seen, answer_images
 from kmedtl.edge.tasks.classification.decoder import LOGITS
 from kmedtl.errors import UserError
+from kmedtl.images.decode import Facts
 
 FOLDER = Path(__file__).parent / "version_2"
 KINDS = ("binary", "multi_class", "multi_label")
@@ -67,8 +68,8 @@ def test_it_answers_as_the_kmedtl_that_wrote_it(kind, tmp_path):
     assert [answer.decision for answer in answers] == then["decisions"]
     for answer, row, expected in zip(answers, logits, then["probabilities"], strict=True):
         assert answer.probabilities == pytest.approx(expected, abs=1e-15)
-        seen = answer_pixels(model_of(info, row), "film", np.zeros((64, 64, 1), np.uint8), (64, 64))
-        assert seen.answer == answer
+        (seen,) = answer_images(model_of(info, row), [Seen("film", Facts(64, 64), np.zeros((64, 64, 1), np.uint8))])
+        assert seen.prediction.answer == answer
 
 
 def model_of(info, logits):

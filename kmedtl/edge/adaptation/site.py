@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from kmedtl.edge.adaptation.decide import Site
+from kmedtl.edge.batches import batches
 from kmedtl.edge.given_fields import Given
 from kmedtl.edge.image_tables import keys_of, rows_by_image
 from kmedtl.edge.out_of_distribution import OutOfDistribution
@@ -43,21 +44,23 @@ def seen_by(
     known = _known(labels, places, score.names) if labels else [(-1, place) for place in places]
     beside = given(places) if model.fields else [NOTHING] * len(places)
     found: list[Outputs] = []
-    kept, unreadable = [], []
-    for row, (facts, pixels) in enumerate(decode_all([(place, None) for place in places], model.reading)):
-        if pixels is None:
-            unreadable.append(f"{places[row]}: {facts.error}")
-            continue
-        found.append(model.outputs(pixels[None], beside[row]))
-        kept.append(row)
+    kept: list[int] = []
+    unreadable: list[str] = []
+    for batch in batches(enumerate(decode_all([(place, None) for place in places], model.reading))):
+        readable = [(row, pixels) for row, (_, pixels) in batch if pixels is not None]
+        unreadable += [f"{places[row]}: {facts.error}" for row, (facts, pixels) in batch if pixels is None]
+        if readable:
+            rows, images = zip(*readable, strict=True)
+            found.append(model.outputs_each(np.stack(images), [beside[row] for row in rows]))
+            kept += rows
     if unreadable:
         more = f" and {len(unreadable) - 1} more" if len(unreadable) > 1 else ""
         print(f"Left out: {shown(unreadable[0])}{more}.", file=sys.stderr)
     if not found:
         raise UserError("--data: expected images. Received: none that can be read.")
-    scores = np.array([one[score.output][0, 0] for one in found], np.float64)
+    scores = np.concatenate([one[score.output][:, 0] for one in found]).astype(np.float64)
     numbers, patients = zip(*(known[row] for row in kept), strict=True)
-    coordinates, unlike = np.empty((len(found), 0)), np.zeros(len(found))
+    coordinates, unlike = np.empty((len(kept), 0)), np.zeros(len(kept))
     if kind is not None and FEATURES in found[0]:
         features = np.concatenate([one[FEATURES] for one in found])
         coordinates, unlike = kind.coordinates(features), kind.score(features)

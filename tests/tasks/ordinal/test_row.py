@@ -9,9 +9,10 @@ import pytest
 from kmedtl.data.manifest import from_rows
 from kmedtl.data.phantom.source import grade_of
 from kmedtl.data.sources import load
-from kmedtl.edge.predictor import Model, answer_pixels
+from kmedtl.edge.predictor import Model, Seen, answer_images
 from kmedtl.edge.tasks.ordinal import GRADE, GradeDecoder, cumulative, of_grades
 from kmedtl.errors import UserError
+from kmedtl.images.decode import Facts
 from kmedtl.recipe import Data, Ordinal, Training
 from kmedtl.tasks import TASKS
 from kmedtl.tasks.ordinal.combine import outputs_of
@@ -122,7 +123,7 @@ def test_the_scanner_tells_grade_probabilities_and_whether_to_refer():
     info = info_of(replace(SOUND, thresholds=(0.5, 0.2, 0.5)))
     logits = np.log(np.array([[0.9 / 0.1, 1 / 3, 0.2 / 0.8]], np.float32))  # conditional: 0.9, 0.25, 0.2
     model = Model(lambda images: {GRADE: logits}, info.reading, info)
-    answer = answer_pixels(model, "film", np.zeros((32, 32, 1), np.uint8), (32, 32)).answer
+    answer = answer_images(model, [Seen("film", Facts(32, 32), np.zeros((32, 32, 1), np.uint8))])[0].prediction.answer
     document = answer.document()
     assert document["probabilities"] == pytest.approx({"0": 0.1, "1": 0.675, "2": 0.18, "3": 0.045}, abs=1e-6)
     assert document["referable_probability"] == pytest.approx(0.225)

@@ -8,9 +8,10 @@ from PIL import Image
 
 from kmedtl.cli import main
 from kmedtl.data.manifest import from_rows
-from kmedtl.edge.predictor import Model, answer_pixels
+from kmedtl.edge.predictor import Model, Seen, answer_images
 from kmedtl.edge.tasks.regression import VALUE, NumberDecoder
 from kmedtl.errors import UserError
+from kmedtl.images.decode import Facts
 from kmedtl.recipe import Backbone, Data, Evaluation, Export, Recipe, Regression, Stage, Training
 from kmedtl.runner import run
 from kmedtl.tasks import TASKS
@@ -93,7 +94,7 @@ def test_the_scanner_tells_number_interval_and_unit():
     decoder = NumberDecoder("age", "years", 12.0, 60.0, 8.5, 0.9)
     info = info_of(decoder)
     model = Model(lambda images: {VALUE: np.array([[0.5]], np.float32)}, info.reading, info)
-    answer = answer_pixels(model, "film", np.zeros((32, 32, 1), np.uint8), (32, 32)).answer
+    answer = answer_images(model, [Seen("film", Facts(32, 32), np.zeros((32, 32, 1), np.uint8))])[0].prediction.answer
     assert answer.document() == {"target": "age", "value": 66.0, "low": 57.5, "high": 74.5, "unit": "years"}
     assert answer.decision == "66 years"
     assert [one.unit for one in answer.measurements()] == ["years"] * 3
