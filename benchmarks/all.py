@@ -95,6 +95,7 @@ BENCHMARKS = (
         "auto minus fixed",
         rf"auto minus fixed: {NUMBER}",
     ),
+    Benchmark("frozen part", "frozen_part", "--size 96", "LiteRT, times as fast", rf"LiteRT +\S+ +{NUMBER}"),
     Benchmark(
         "precision", "precision", "--size 96 --images 64", "float32, ms a step", rf"float32 +False +\S+ +{NUMBER}", True
     ),

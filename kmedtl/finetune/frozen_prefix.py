@@ -8,7 +8,7 @@ time of a stage. Stages that go deeper and deeper share one pass: what a later o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -16,13 +16,13 @@ from typing import Protocol
 import keras
 import numpy as np
 import tensorflow as tf
-from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from kmedtl.backbones.blocks import HEAD, Block, end_tensors, frontier
 from kmedtl.data.manifest import UNKNOWN, UNKNOWN_MASK
 from kmedtl.data.pipeline import LEARNED, Batch, Pipeline, Variation
 from kmedtl.data.sampling import balanced
 from kmedtl.finetune.determinism import reseed
+from kmedtl.finetune.frozen_engine import Compute, engine_for
 from kmedtl.finetune.mix_style import styled
 from kmedtl.heads.fields import given_fields
 from kmedtl.heads.pooling import pooling_of
@@ -34,8 +34,6 @@ from kmedtl.tasks.task import Targets
 VIEW_SEEDS = 20  # apart, so that no two views share a layer's seed
 AT_A_TIME = 8  # images; a processor's caches hold the activations of so many
 REMEDY = "set TMPDIR to a larger disk, or lower training.cache_gigabytes"
-Compute = Callable[..., list[tf.Tensor]]
-MANY = 500  # images; fewer are through before their graph is rewritten
 
 
 @dataclass(frozen=True)
@@ -98,7 +96,7 @@ class Activations:
         }
         self.weights = np.empty((views, count), np.float32)
 
-    def write(self, view: int, start: int, outputs: Sequence[tf.Tensor], batch: Batch) -> None:
+    def write(self, view: int, start: int, outputs: Sequence[np.ndarray | tf.Tensor], batch: Batch) -> None:
         """Write the prefix's outputs for a batch, and its targets and weights, from image `start` of a view on."""
         _, targets, weights = batch
         rows = slice(start, start + len(weights))
@@ -206,9 +204,9 @@ def cache(
     """
     prefix = keras.Model(cuts[0].prefix.inputs, [output for part in cuts for output in part.prefix.outputs])
     views_of = {split: views if split in LEARNED else 1 for split in data}
-    plain = _computing(prefix, sum(views_of[split] * len(part.table) for split, part in data.items()))
+    plain = engine_for(prefix, sum(views_of[split] * len(part.table) for split, part in data.items()))
     varying = styled(prefix, places)
-    mixing = plain if varying is prefix else _computing(varying, 0)  # what draws at random becomes no constant
+    mixing = plain if varying is prefix else engine_for(varying, 0)  # what draws at random becomes no constant
     cached = [
         {split: Activations(part.prefix, data[split].targets, count, dtype) for split, count in views_of.items()}
         for part in cuts
@@ -239,16 +237,3 @@ def cache(
         for split in data.keys() - set(LEARNED):
             fill(split, 0, data[split].varied(seed, Variation(), "none"))
     return cached
-
-
-def _computing(prefix: keras.Model, images: int) -> Compute:
-    """Return what computes the prefix's outputs, in order, of so many images.
-
-    Of many, the weights become constants, so that TensorFlow merges BatchNorm and activations into the convolutions:
-    the same numbers but for rounding, in two thirds of the time on processors.
-    """
-    compute = tf.function(
-        lambda *inputs: keras.tree.flatten(prefix(list(inputs), training=False)),
-        input_signature=[tf.TensorSpec(one.shape, tf.float32) for one in prefix.inputs],  # traced once, for any batch
-    )
-    return convert_variables_to_constants_v2(compute.get_concrete_function()) if images > MANY else compute

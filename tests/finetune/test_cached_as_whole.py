@@ -7,7 +7,7 @@ import pytest
 from kmedtl.backbones.blocks import block_map, select, set_trainable
 from kmedtl.data.pipeline import Variation
 from kmedtl.edge.tasks.classification.decoder import LOGITS
-from kmedtl.finetune import frozen_prefix
+from kmedtl.finetune import frozen_engine
 from kmedtl.finetune.frozen_prefix import CachedEpoch, cache, cut
 from kmedtl.recipe import Backbone, Head
 from kmedtl.tasks.classification.losses import MaskedCrossEntropy
@@ -25,7 +25,7 @@ def model():
 )
 def test_a_cached_stage_trains_as_the_whole_model_does(model, data, train, many, monkeypatch):
     """One epoch without variation, in the same order: the same weights to 1e-5."""
-    monkeypatch.setattr(frozen_prefix, "MANY", many)  # of many images the frozen part's weights are constants
+    monkeypatch.setattr(frozen_engine, "MANY", many)  # of many images LiteRT computes the frozen part
     blocks = block_map(model, "EfficientNetLite0")
     set_trainable(model, blocks, train)
     before = model.get_weights()
