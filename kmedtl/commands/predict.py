@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kmedtl.commands.options import add_quiet
-from kmedtl.edge.cli import add_predict_options
+from kmedtl.edge.cli import add_predict_options, answer_with
 from kmedtl.errors import UserError
+
+if TYPE_CHECKING:
+    from kmedtl.edge.predictor import Model
 
 HELP = "classify images with a run or an exported model"
 
@@ -19,12 +23,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def command(options: argparse.Namespace) -> int:
-    from kmedtl.edge.predict_files import answer
-    from kmedtl.runs.open_model import open_model
-
     if options.model.exists():  # else the opener says so
         _check_images(options)
-    return answer(open_model(options.model), options)
+
+    def opened() -> Model:
+        from kmedtl.runs.open_model import open_model
+
+        return open_model(options.model)
+
+    return answer_with(opened, options)
 
 
 def _check_images(options: argparse.Namespace) -> None:

@@ -6,11 +6,17 @@ Imports nothing heavy before a command needs it. `kmedtl` takes the options of i
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import kmedtl
 from kmedtl.system.terminal import carry_out
+
+if TYPE_CHECKING:
+    from kmedtl.edge.predictor import Model
 
 ADAPT = "fit a model's threshold and calibration to another hospital, its weights untouched"
 
@@ -110,11 +116,25 @@ def _adapt(options: argparse.Namespace) -> int:
     return adapt(options, open_tflite)
 
 
-def _predict(options: argparse.Namespace) -> int:
-    from kmedtl.edge.open_model import open_tflite
-    from kmedtl.edge.predict_files import answer
+def answer_with(open_model: Callable[[], Model], options: argparse.Namespace) -> int:
+    """Print the answers of the model that `open_model` opens, while the process that decodes gets ready."""
+    from kmedtl.images.workers import worker_at_hand
 
-    return answer(open_tflite(options.model, options.threads), options)
+    with worker_at_hand("kmedtl.images.decode") as worker:
+        model = open_model()
+        from kmedtl.edge.predict_files import answer
+        from kmedtl.images.decode import decode_all
+
+        return answer(replace(model, decode=partial(decode_all, first=worker)), options)
+
+
+def _predict(options: argparse.Namespace) -> int:
+    def open_model() -> Model:
+        from kmedtl.edge.open_model import open_tflite
+
+        return open_tflite(options.model, options.threads)
+
+    return answer_with(open_model, options)
 
 
 def _inspect(options: argparse.Namespace) -> int:

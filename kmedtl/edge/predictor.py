@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
@@ -42,11 +42,13 @@ class Model:
         runtime: runs it.
         reading: how a file becomes the pixels that it takes.
         info: None of a file that kmedtl did not write: its answers are raw outputs.
+        decode: reads the files of images by `reading`.
     """
 
     runtime: Runtime
     reading: Reading
     info: ModelInfo | None = None
+    decode: Callable[[Sequence[tuple[str, int | None]], Reading], Iterator[Decoded]] = decode_all
 
     @property
     def fields(self) -> Fields:
@@ -148,7 +150,7 @@ def predict_files(
     names = [place.name if isinstance(place, Examination) else place for place in places]
     beside = given(names) if given and model.fields else [NOTHING] * len(names)
     files = [file for place in places for file in (place.files.values() if isinstance(place, Examination) else [place])]
-    decoded = decode_all([(file, None) for file in files if not is_volume(file)], model.reading)
+    decoded = model.decode([(file, None) for file in files if not is_volume(file)], model.reading)
     for whole, alike in groupby(zip(places, beside, strict=True), lambda one: _is_whole(one[0])):
         if whole:
             yield from (_answer_whole(model, place, known, decoded) for place, known in alike)

@@ -16,7 +16,7 @@ from kmedtl.images.read_image import Picture, read_image
 from kmedtl.images.read_volume import read_volume
 from kmedtl.images.reading import Reading
 from kmedtl.images.slices import MEMORY, is_volume, pictures
-from kmedtl.images.workers import Failure, Job, in_workers
+from kmedtl.images.workers import Failure, Job, Worker, in_workers
 
 MAX_SECONDS = 20.0  # for one file; a 100-megapixel one takes 1 to 8
 VOLUME_SECONDS = 120.0  # for the slices of one volume
@@ -55,12 +55,18 @@ class Slices:
 
 
 def decode_all(
-    files: Sequence[tuple[str, int | None]], reading: Reading, seconds: float = MAX_SECONDS
+    files: Sequence[tuple[str, int | None]],
+    reading: Reading,
+    seconds: float = MAX_SECONDS,
+    first: Worker | None = None,
 ) -> Iterator[Answer]:
     """Yield the facts and the uint8 pixels (size, size, C), None where unreadable, of each (path, frame), in order.
 
     Shows a progress bar. A file that takes longer than `seconds` is unreadable. A volume is opened once, whatever the
     order in which its slices are wanted: their pixels wait in the temporary folder.
+
+    Args:
+        first: of `kmedtl.images.workers.worker_at_hand`; it decodes images, no volumes.
 
     Raises:
         UserError: the workers cannot start.
@@ -68,7 +74,7 @@ def decode_all(
     images = [file for file in files if not is_volume(file[0])]
     has_dicom = any(Path(path).suffix.lower() in DICOM_SUFFIXES for path, _ in images)
     modules = ("kmedtl.images.dicom",) if has_dicom else ()
-    decoded = in_workers(Job(partial(decode, reading=reading), seconds, modules), images, "Decoding images")
+    decoded = in_workers(Job(partial(decode, reading=reading), seconds, modules), images, "Decoding images", first)
     with tempfile.TemporaryDirectory(prefix="kmedtl-slices-") as folder:
         slices = _decode_volumes(files, reading, Path(folder))
         for path, frame in files:

@@ -12,14 +12,13 @@ import os
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import wait
 from typing import Any
 
 from kmedtl.errors import UserError
 from kmedtl.system import memory, processes
-from kmedtl.system.progress import progress
 
 MAX_MEMORY = 1_000_000_000  # bytes, above what a worker starts with
 ITEMS_A_WORKER = 100  # fewer are done sooner than another worker starts
@@ -54,20 +53,27 @@ class Job:
     memory: int = MAX_MEMORY
 
 
-def in_workers(job: Job, items: Sequence[Any], title: str) -> Iterator[Any]:
+def in_workers(job: Job, items: Sequence[Any], title: str, first: Worker | None = None) -> Iterator[Any]:
     """Yield the result of each item, or a `Failure`, in order, with a progress bar.
+
+    Args:
+        first: a worker that was started before it was known what to do.
 
     Raises:
         UserError: the workers cannot start.
     """
     if not items:
         return
+    from kmedtl.system.progress import progress  # tqdm is slow to import, and no worker needs it
+
     count = min(os.cpu_count() or 1, -(-len(items) // ITEMS_A_WORKER))
-    workers: list[_Worker] = []
+    workers = [first] if first else []
     todo = deque(range(len(items)))
     answers: dict[int, Any] = {}
     try:
-        workers.extend(_Worker(job) for _ in range(count))
+        workers.extend(Worker() for _ in range(count - len(workers)))
+        for worker in workers:
+            worker.begin(job)
         for index in progress(range(len(items)), title, unit="file"):
             while True:
                 _send(workers, todo, items, up_to=index + AHEAD * count)
@@ -80,14 +86,14 @@ def in_workers(job: Job, items: Sequence[Any], title: str) -> Iterator[Any]:
             worker.stop()
 
 
-def _send(workers: list[_Worker], todo: deque[int], items: Sequence[Any], up_to: int) -> None:
+def _send(workers: list[Worker], todo: deque[int], items: Sequence[Any], up_to: int) -> None:
     for worker in sorted(workers, key=lambda one: len(one.unanswered)):
         while todo and todo[0] < up_to and len(worker.unanswered) < AT_HAND:
             worker.send(todo[0], items[todo[0]])
             todo.popleft()
 
 
-def _receive(workers: list[_Worker], todo: deque[int], answers: dict[int, Any], timeout: float | None) -> None:
+def _receive(workers: list[Worker], todo: deque[int], answers: dict[int, Any], timeout: float | None) -> None:
     """Take what the workers have answered; replace one that died, of the first item that it had not answered."""
     ready = wait([worker.connection for worker in workers], timeout)
     for position, worker in enumerate(workers):
@@ -100,7 +106,8 @@ def _receive(workers: list[_Worker], todo: deque[int], answers: dict[int, Any], 
             if worker.unanswered:
                 answers[worker.unanswered.popleft()] = Failure(reason)
                 todo.extendleft(reversed(worker.unanswered))
-            workers[position] = _Worker(worker.job)
+            workers[position] = Worker()
+            workers[position].begin(worker.job)
             continue
         if answer is _READY:
             worker.started = True
@@ -108,16 +115,38 @@ def _receive(workers: list[_Worker], todo: deque[int], answers: dict[int, Any], 
             answers[worker.unanswered.popleft()] = answer
 
 
-class _Worker:
+@contextmanager
+def worker_at_hand(module: str) -> Iterator[Worker]:
+    """Yield a worker that loads a module while this process gets ready as well, and stop it in the end."""
+    worker = Worker((module,))
+    try:
+        yield worker
+    finally:
+        worker.stop()
+
+
+class Worker:
     """The parent's end of a process that runs `serve`."""
 
-    def __init__(self, job: Job) -> None:
-        self.job = job
+    job: Job
+
+    def __init__(self, modules: Sequence[str] = ()) -> None:
+        """Start the process.
+
+        Args:
+            modules: what it loads while it waits for its job.
+        """
         self.unanswered: deque[int] = deque()  # positions of the items sent to it, in order
         self.started = False
         variables = {"PYTHONPATH": os.pathsep.join(sys.path), "OPENBLAS_NUM_THREADS": "1"}
-        self.process, self.connection = processes.start([sys.executable, "-P", "-c", _SERVE], os.environ | variables)
-        self.connection.send(job)
+        command = [sys.executable, "-P", "-c", "".join(f"import {name}; " for name in modules) + _SERVE]
+        self.process, self.connection = processes.start(command, os.environ | variables)
+
+    def begin(self, job: Job) -> None:
+        """Tell the process what to do with the items to come."""
+        self.job = job
+        with suppress(OSError):  # it has died: `recv` will tell
+            self.connection.send(job)
 
     def send(self, index: int, item: Any) -> None:
         self.unanswered.append(index)

@@ -14,6 +14,7 @@ from PIL import Image
 from kmedtl.images.decode import Facts, decode_all
 from kmedtl.images.read_image import read_image
 from kmedtl.images.reading import Reading
+from kmedtl.images.workers import worker_at_hand
 from tests.data.fuzz import deflated_zeros, png, tiff
 
 READING = Reading(16, 1)
@@ -40,6 +41,24 @@ def test_answers_are_in_order_and_as_read_image_gives_them(files):
         assert (facts.width, facts.height, facts.mode, facts.bits) == (picture.width, 20, "L", 8)
         assert facts.error == ""
         assert len(facts.sha256) == 64
+
+
+def test_a_worker_at_hand_decodes_and_ends_with_the_block(files):
+    before = set(children())
+    with worker_at_hand("kmedtl.images.decode") as worker:
+        found = list(decode_all(files, READING, first=worker))
+    assert set(children()) == before
+    for (path, _), (facts, pixels) in zip(files, found, strict=True):
+        picture = read_image(path, READING)
+        assert (facts.width, facts.height) == (picture.width, picture.height)
+        np.testing.assert_array_equal(pixels, picture.pixels)
+
+
+def test_a_worker_at_hand_without_a_file_ends_as_well():
+    before = set(children())
+    with worker_at_hand("kmedtl.images.decode"):
+        assert len(set(children()) - before) == 1
+    assert set(children()) == before
 
 
 def test_no_files_start_nothing():
