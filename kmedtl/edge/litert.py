@@ -34,7 +34,7 @@ class LiteRTModel:
         """
         self._path = path
         try:
-            self._interpreters = Interpreters(str(path), threads)
+            self._interpreters = Interpreters(path.read_bytes(), threads)
             named, given = _named_tensors(self._interpreters.first)
         except (ValueError, RuntimeError) as error:
             reason = " ".join(str(error).split())

@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from kmedtl.edge.batches import BATCH, batches
+from kmedtl.edge.batches import batches, one_ahead
 from kmedtl.edge.examinations import Examination
 from kmedtl.edge.fields import Fields, Values, encode, gaps
 from kmedtl.edge.given_fields import Given
@@ -42,7 +42,7 @@ class Model:
         runtime: runs it.
         reading: how a file becomes the pixels that it takes.
         info: None of a file that kmedtl did not write: its answers are raw outputs.
-        decode: reads the files of images by `reading`.
+        decode: reads the files of images by `reading`; where a worker is at hand, it does so once.
     """
 
     runtime: Runtime
@@ -155,8 +155,12 @@ def predict_files(
         if whole:
             yield from (_answer_whole(model, place, known, decoded) for place, known in alike)
             continue
-        for batch in batches(alike, 1 if model.reading.whole else BATCH):  # else they differ in size, and may be large
-            yield from answer_images(model, [Seen(str(place), *next(decoded), known) for place, known in batch])
+        at_once = 1 if model.reading.whole else None  # whole ones differ in size, and may be large
+        gathered = (
+            [Seen(str(place), *next(decoded), known) for place, known in batch] for batch in batches(alike, at_once)
+        )
+        for batch in one_ahead(gathered):
+            yield from answer_images(model, batch)
 
 
 def _is_whole(place: str | Examination) -> bool:

@@ -70,7 +70,8 @@ def by_window(model: Model) -> Model:
     known = info.out_of_distribution
     if known is not None:  # the layout of a whole image says nothing of a window
         info = replace(info, out_of_distribution=replace(known, layout=None))
-    return Model(SlidingWindow(model.runtime, info.size, output), replace(model.reading, whole=True), info)
+    runtime, reading = SlidingWindow(model.runtime, info.size, output), replace(model.reading, whole=True)
+    return replace(model, runtime=runtime, reading=reading, info=info)
 
 
 def _corners(height: int, width: int, size: int) -> Iterator[tuple[int, int]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -15,29 +16,45 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 
 from kmedtl.edge.interpreters import Interpreters
 from kmedtl.finetune.distribution import is_plain
+from kmedtl.system.cores import usable_cores
 from kmedtl.system.native_logs import quiet_stderr
 
 MANY = 500  # images; fewer are through before their graph is rewritten
+MANY_PIXELS = 1000 * 224**2  # of all images; fewer are through before the graph is converted
+AT_A_TIME = 8  # images; a processor's caches hold what TensorFlow makes of so many
 Compute = Callable[..., Sequence[np.ndarray] | Sequence[tf.Tensor]]  # a batch of each input → one of each output
 
 
-def engine_for(prefix: keras.Model, images: int) -> Compute:
-    """Return what computes the outputs of a prefix, in order, of so many images.
+class Engine(NamedTuple):
+    """What computes a prefix, and for how many images at a time; None: for whole batches."""
 
-    Of many it is TensorFlow with constants; of networks with depthwise convolutions, on processors, LiteRT, in about
-    half of its time, or TensorFlow again where LiteRT lacks an operation, which is said.
+    compute: Compute
+    at_a_time: int | None = None
+
+
+def engine_for(prefix: keras.Model, images: int, batch_size: int) -> Engine:
+    """Return what computes the outputs of a prefix, in order, of so many images, which come in such batches.
+
+    Of many it is TensorFlow with constants; of networks with depthwise convolutions, on processors, LiteRT, in half to
+    three quarters of its time, or TensorFlow again where LiteRT lacks an operation, which is said.
     """
     if images <= MANY or not prefix.weights:
-        return with_variables(prefix)
+        return Engine(with_variables(prefix), AT_A_TIME)
+    if _suits_litert(prefix, images, batch_size):
+        try:
+            return Engine(LiteRTPrefix(prefix))
+        except (ConverterError, RuntimeError, ValueError) as error:
+            reason = " ".join(str(error).split())[:200]
+            print(f"Frozen part: TensorFlow computes it, as LiteRT cannot ({reason}).", file=sys.stderr)
+    return Engine(with_constants(prefix), AT_A_TIME)
+
+
+def _suits_litert(prefix: keras.Model, images: int, batch_size: int) -> bool:
+    """Tell whether LiteRT is the faster: an interpreter takes one core and one image."""
+    height, width = prefix.inputs[0].shape[1:3]
     depthwise = any(isinstance(layer, keras.layers.DepthwiseConv2D) for layer in prefix.layers)
-    if not depthwise or not is_plain() or tf.config.list_logical_devices("GPU"):
-        return with_constants(prefix)
-    try:
-        return LiteRTPrefix(prefix)
-    except (ConverterError, RuntimeError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
-        print(f"Frozen part: TensorFlow computes it, as LiteRT cannot ({reason}).", file=sys.stderr)
-        return with_constants(prefix)
+    on_processor = is_plain() and not tf.config.list_logical_devices("GPU")
+    return depthwise and on_processor and batch_size >= usable_cores() and images * height * width > MANY_PIXELS
 
 
 def with_variables(prefix: keras.Model, images: int | None = None) -> tf.types.experimental.PolymorphicFunction:
@@ -64,10 +81,7 @@ class LiteRTPrefix:
             ValueError, RuntimeError: LiteRT cannot run what the converter made.
         """
         one = with_constants(prefix, images=1)
-        with quiet_stderr(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            content = tf.lite.TFLiteConverter.from_concrete_functions([one]).convert()
-        self._interpreters = Interpreters(content)
+        self._interpreters = Interpreters(_converted(one))
         inputs, outputs = self._interpreters.first.get_input_details(), self._interpreters.first.get_output_details()
         expected = [[tuple(tensor.shape) for tensor in side] for side in (one.inputs, one.outputs)]
         found = [[tuple(map(int, detail["shape"])) for detail in side] for side in (inputs, outputs)]
@@ -86,3 +100,14 @@ class LiteRTPrefix:
             interpreter.set_tensor(index, array[number : number + 1])
         interpreter.invoke()
         return [interpreter.get_tensor(index)[0] for index in self._outputs]
+
+
+def _converted(one: tf.types.experimental.ConcreteFunction) -> bytes:
+    refused = None
+    with quiet_stderr(), warnings.catch_warnings():  # which shows all that was said if an error leaves it
+        warnings.simplefilter("ignore")
+        try:
+            return tf.lite.TFLiteConverter.from_concrete_functions([one]).convert()
+        except ConverterError as error:
+            refused = error
+    raise refused

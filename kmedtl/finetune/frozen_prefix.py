@@ -22,7 +22,7 @@ from kmedtl.data.manifest import UNKNOWN, UNKNOWN_MASK
 from kmedtl.data.pipeline import LEARNED, Batch, Pipeline, Variation
 from kmedtl.data.sampling import balanced
 from kmedtl.finetune.determinism import reseed
-from kmedtl.finetune.frozen_engine import Compute, engine_for
+from kmedtl.finetune.frozen_engine import Engine, engine_for, with_variables
 from kmedtl.finetune.mix_style import styled
 from kmedtl.heads.fields import given_fields
 from kmedtl.heads.pooling import pooling_of
@@ -32,7 +32,6 @@ from kmedtl.system.scratch import Scratch
 from kmedtl.tasks.task import Targets
 
 VIEW_SEEDS = 20  # apart, so that no two views share a layer's seed
-AT_A_TIME = 8  # images; a processor's caches hold the activations of so many
 REMEDY = "set TMPDIR to a larger disk, or lower training.cache_gigabytes"
 
 
@@ -204,9 +203,11 @@ def cache(
     """
     prefix = keras.Model(cuts[0].prefix.inputs, [output for part in cuts for output in part.prefix.outputs])
     views_of = {split: views if split in LEARNED else 1 for split in data}
-    plain = engine_for(prefix, sum(views_of[split] * len(part.table) for split, part in data.items()))
-    varying = styled(prefix, places)
-    mixing = plain if varying is prefix else engine_for(varying, 0)  # what draws at random becomes no constant
+    varying, batch_size = styled(prefix, places), next(iter(data.values())).batch_size
+    counts = {split: views_of[split] * len(part.table) for split, part in data.items()}
+    alone = [count for split, count in counts.items() if varying is prefix or split not in LEARNED]
+    plain = engine_for(prefix, sum(alone), batch_size)
+    mixing = plain if varying is prefix else Engine(with_variables(varying))  # it draws at random, of whole batches
     cached = [
         {split: Activations(part.prefix, data[split].targets, count, dtype) for split, count in views_of.items()}
         for part in cuts
@@ -217,13 +218,13 @@ def cache(
         unit="step",
     ) as bar:
 
-        def fill(split: str, view: int, batches: Iterable[Batch], compute: Compute = plain) -> None:
+        def fill(split: str, view: int, batches: Iterable[Batch], engine: Engine = plain) -> None:
             start = 0
             for batch in batches:
-                step = len(batch[2]) if compute is not plain else AT_A_TIME
+                step = engine.at_a_time or len(batch[2])
                 for first in range(0, len(batch[2]), step):
                     some = tf.nest.map_structure(lambda tensor, at=slice(first, first + step): tensor[at], batch)
-                    outputs = iter(compute(*tf.nest.flatten(some[0])))
+                    outputs = iter(engine.compute(*tf.nest.flatten(some[0])))
                     for part in cached:
                         part[split].write(view, start, [next(outputs) for _ in part[split].arrays], some)
                     start += len(some[2])

@@ -67,7 +67,7 @@ def in_workers(job: Job, items: Sequence[Any], title: str, first: Worker | None 
     from kmedtl.system.progress import progress  # tqdm is slow to import, and no worker needs it
 
     count = min(os.cpu_count() or 1, -(-len(items) // ITEMS_A_WORKER))
-    workers = [first] if first else []
+    workers = [first] if first and not first.stopped else []
     todo = deque(range(len(items)))
     answers: dict[int, Any] = {}
     try:
@@ -137,7 +137,7 @@ class Worker:
             modules: what it loads while it waits for its job.
         """
         self.unanswered: deque[int] = deque()  # positions of the items sent to it, in order
-        self.started = False
+        self.started = self.stopped = False
         variables = {"PYTHONPATH": os.pathsep.join(sys.path), "OPENBLAS_NUM_THREADS": "1"}
         command = [sys.executable, "-P", "-c", "".join(f"import {name}; " for name in modules) + _SERVE]
         self.process, self.connection = processes.start(command, os.environ | variables)
@@ -170,6 +170,7 @@ class Worker:
         return f"the decoder crashed on it ({processes.told(code)})"
 
     def stop(self) -> None:
+        self.stopped = True
         self.connection.close()
         self.process.kill()
         self.process.wait()

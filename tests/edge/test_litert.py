@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from kmedtl.edge import interpreters
 from kmedtl.edge.interpreters import Interpreters
 from kmedtl.edge.litert import LiteRTModel
 
@@ -48,7 +49,10 @@ def test_several_interpreters_answer_in_order_as_one_does(quantized):
     np.testing.assert_array_equal(next(iter(many(images).values())), one_by_one)
 
 
-def test_interpreters_work_in_order_on_any_number_of_items(quantized):
-    interpreters = Interpreters(str(quantized))
-    for count in (0, 1, 4, 9, 33):
-        assert interpreters.each(lambda copy, number: 2 * number, count) == [2 * number for number in range(count)]
+def test_interpreters_share_the_work_and_keep_its_order(quantized, monkeypatch):
+    monkeypatch.setattr(interpreters, "usable_cores", lambda: 3)
+    copies = Interpreters(quantized.read_bytes())
+    for count, used in ((0, 0), (1, 1), (4, 1), (8, 2), (12, 3), (5, 3), (101, 3)):
+        found = copies.each(lambda copy, number: (number, id(copy)), count)
+        assert [number for number, _ in found] == list(range(count))
+        assert len({copy for _, copy in found}) == used

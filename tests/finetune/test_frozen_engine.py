@@ -19,10 +19,11 @@ OTHERS = ("EfficientNetV2B0", "MobileNet", "MobileNetV2")
 @pytest.fixture(autouse=True)
 def many(monkeypatch):
     monkeypatch.setattr(frozen_engine, "MANY", 3)
+    monkeypatch.setattr(frozen_engine, "MANY_PIXELS", 3 * 4 * 4)
 
 
 def compare(prefix, *inputs):
-    engine = engine_for(prefix, 4)
+    engine = engine_for(prefix, 4, 32).compute
     assert isinstance(engine, LiteRTPrefix)
     found, expected = engine(*map(tf.constant, inputs)), prefix(list(inputs), training=False)
     for one, other in zip(found, keras.tree.flatten(expected), strict=True):
@@ -53,20 +54,27 @@ def test_an_operation_that_litert_lacks_is_computed_by_tensorflow_which_is_said(
 
     image = keras.Input((4, 4, 1))
     prefix = keras.Model(image, Bessel()(keras.layers.DepthwiseConv2D(1)(image)))
-    engine, given = engine_for(prefix, 4), images(5, 4)
+    engine, given = engine_for(prefix, 4, 32).compute, images(5, 4)
     assert not isinstance(engine, LiteRTPrefix)
-    assert "Frozen part: TensorFlow computes it, as LiteRT cannot (" in capfd.readouterr().err
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith("Frozen part: TensorFlow computes it, as LiteRT cannot (")
     (found,) = engine(tf.constant(given))
     np.testing.assert_allclose(found, prefix(given), rtol=1e-5)
 
 
 @pytest.mark.parametrize(
-    ("layer", "count"), [(keras.layers.DepthwiseConv2D(1), 3), (keras.layers.Conv2D(2, 1), 4)], ids=["few", "dense"]
+    ("layer", "count", "batch_size"),
+    [
+        (keras.layers.DepthwiseConv2D(1), 3, 32),
+        (keras.layers.DepthwiseConv2D(1), 4, 1),
+        (keras.layers.Conv2D(2, 1), 4, 32),
+    ],
+    ids=["few images", "batches smaller than the cores are many", "no depthwise convolution"],
 )
-def test_what_litert_does_not_make_faster_is_left_to_tensorflow(layer, count):
+def test_what_litert_does_not_make_faster_is_left_to_tensorflow(layer, count, batch_size, monkeypatch):
+    monkeypatch.setattr(frozen_engine, "usable_cores", lambda: 2)
     image = keras.Input((4, 4, 2))
-    prefix = keras.Model(image, layer(image))
-    assert not isinstance(engine_for(prefix, count), LiteRTPrefix)
+    assert not isinstance(engine_for(keras.Model(image, layer(image)), count, batch_size).compute, LiteRTPrefix)
 
 
 def images(count, size):
