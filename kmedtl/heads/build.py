@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -63,6 +63,13 @@ class Features:
         return pyramid(model, block_map(model, self.backbone)[:-1])
 
 
+class BackboneGraph(NamedTuple):
+    """A backbone that heads are put on: its input, and its last feature map (batch, h, w, C)."""
+
+    image: KerasTensor
+    map: KerasTensor
+
+
 def build_model(
     backbone: Backbone,
     head: Head,
@@ -72,6 +79,7 @@ def build_model(
     fields: int = 0,
     attends: bool = False,
     views: int = 0,
+    on: BackboneGraph | None = None,
 ) -> keras.Model:
     """Return a flat functional model from raw pixels to the outputs of a task.
 
@@ -83,18 +91,28 @@ def build_model(
             (N, fields), that gates the vector of the image.
         attends: images are slices, and a further output says how much each counts in its volume.
         views: as of `Features`; the outputs are then as of `kmedtl.heads.views.linear`.
+        on: the backbone where it is built already, of that size and those channels; other heads may be on it.
 
     Raises:
         UserError: an unknown backbone or block, or weights that cannot be had or do not fit.
     """
-    image = keras.Input((size, size, channels), name="image")
-    last = build_features(image, backbone.name, backbone.weights, backbone.truncate_at)
+    image, last = on or backbone_graph(backbone, size, channels)
     beside = [keras.Input((fields,), name=FIELDS)] if fields else []
     features = Features(image, last, backbone.name, head, beside[0] if beside else None, views)
     made = outputs(features)
     if attends:
         made = made | {ATTENTION: slice_attention(features.vector, head)}
     return keras.Model([image, *beside] if beside else image, made, name="model")
+
+
+def backbone_graph(backbone: Backbone, size: int, channels: int) -> BackboneGraph:
+    """Return a new backbone behind an input `image`, float32 (N, size, size, channels) in 0–255.
+
+    Raises:
+        UserError: as of `build_model`.
+    """
+    image = keras.Input((size, size, channels), name="image")
+    return BackboneGraph(image, build_features(image, backbone.name, backbone.weights, backbone.truncate_at))
 
 
 def with_named_outputs(model: keras.Model, output: str) -> keras.Model:

@@ -24,7 +24,7 @@ from kmedtl.finetune.checkpoint import Checkpoint
 from kmedtl.finetune.distribution import devices, is_plain
 from kmedtl.finetune.job import TrainingJob
 from kmedtl.finetune.presets import AUTO, stages_of
-from kmedtl.heads.build import build_model
+from kmedtl.heads.build import BackboneGraph, build_model
 from kmedtl.recipe import CLASSIFIERS, SOUPS, Recipe, Stage
 from kmedtl.runs.fusion import in_training
 from kmedtl.runs.tracking import tracking
@@ -121,11 +121,14 @@ def training_job(
     )
 
 
-def build(recipe: Recipe, question: Any, fields: int = 0) -> tuple[keras.Model, tuple[Block, ...]]:
+def build(
+    recipe: Recipe, question: Any, fields: int = 0, on: Callable[[Recipe], BackboneGraph] | None = None
+) -> tuple[keras.Model, tuple[Block, ...]]:
     """Return the recipe's model, the same each time, and its blocks.
 
     Args:
         fields: how many numbers an image come in beside it, in training already.
+        on: returns the backbone where it need not be built anew.
 
     Raises:
         UserError: weights that cannot be had, a block that is not there.
@@ -142,6 +145,7 @@ def build(recipe: Recipe, question: Any, fields: int = 0) -> tuple[keras.Model, 
         fields,
         attends=data.slices == ATTENTION and not recipe.task.is_local,
         views=0 if recipe.task.is_local else len(data.views),
+        on=on(recipe) if on else None,
     )
     blocks = block_map(model, recipe.backbone.name)
     for stage in recipe.stages:

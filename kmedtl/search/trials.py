@@ -15,7 +15,7 @@ from kmedtl.backbones.blocks import Block, block_map
 from kmedtl.data.pipeline import Pipeline
 from kmedtl.edge.tasks.task import Outputs
 from kmedtl.finetune.checkpoint import Epoch
-from kmedtl.finetune.distribution import devices
+from kmedtl.finetune.distribution import devices, is_plain
 from kmedtl.finetune.stage_data import predict_outputs
 from kmedtl.finetune.stages import fine_tune
 from kmedtl.recipe import Recipe
@@ -23,6 +23,7 @@ from kmedtl.runs.train import build, training_job
 from kmedtl.search.development import Development
 from kmedtl.search.features import head_on_features
 from kmedtl.search.objective import figures_of, objective_of, sign_of
+from kmedtl.search.shared_backbone import shared_backbone
 from kmedtl.search.space import stages_of
 from kmedtl.system import memory
 
@@ -147,7 +148,9 @@ def _train(job: Job, fold: int, after_epoch: Callable[[Epoch, int], None]) -> Ou
     place.mkdir(parents=True, exist_ok=True)
     data = job.development.parts(fold, job.recipe.data.batch_size)
     with devices(job.recipe.training):
-        model, _ = build(job.recipe, job.development.question)
+        # Of several devices or another precision the weights belong to this very block.
+        on = shared_backbone if job.tier == "head" and is_plain() else None
+        model, _ = build(job.recipe, job.development.question, on=on)
         return fit(job.recipe, model, data, job.development.question, job.tier, job.features, place, after_epoch)
 
 
