@@ -33,6 +33,7 @@ def test_a_run_is_judged_elsewhere(trained, run_folder, capsys, model, out):
         assert table["sensitivity"][0] == pytest.approx(test.estimates["sensitivity"].value)
 
 
+@pytest.mark.slow
 def test_few_images_and_another_sources_histogram(run_folder, tmp_path, image_folder, capsys):
     shared = ["shift", str(run_folder / "model_int8.tflite"), "--limit", "6", "--severities", "3"]
     assert main([*shared, "--out", str(tmp_path / "own")]) == 0

@@ -252,6 +252,7 @@ def of_classes(root, classes, images=5):
     return root
 
 
+@pytest.mark.slow
 def test_a_hundred_classes_are_audited_quickly_and_told_on_a_screen(tmp_path):
     start = time.perf_counter()
     found = look(of_classes(tmp_path / "many", 100), patient_pattern="")

@@ -49,6 +49,7 @@ def test_frame_has_one_row_an_image_at_any_size(size, channels):
     assert np.isfinite(features).all()
 
 
+@pytest.mark.slow
 def test_random_labels_rarely_alarm():
     alarms = 0
     for seed in range(20):

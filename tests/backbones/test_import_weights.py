@@ -70,6 +70,7 @@ WRITERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["w.safetensors", pytest.param("w.pth", marks=SLOW), pytest.param("w.pt", marks=SLOW)])
 def test_a_state_dict_becomes_the_backbone(name, lite, lite_tensors, tmp_path):
     path = WRITERS[name](tmp_path / name, lite_tensors)
@@ -140,6 +141,7 @@ def test_mobilenet_with_another_epsilon_and_order_of_channels(tmp_path):
     assert_alike(features("MobileNetV2_035", tmp_path / "own.weights.h5")(image), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["k.weights.h5", pytest.param("k.keras", marks=SLOW), pytest.param("k.h5", marks=SLOW)]
 )

@@ -8,7 +8,9 @@ import pytest
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 
+from kmedtl.backbones import registry
 from kmedtl.backbones.build import build_features
+from kmedtl.backbones.normalisation import normalisation_of, normalise
 
 ROWS = [("EfficientNetLite0", 1), ("EfficientNetLite0", 3), ("MobileNetV2_035", 3), ("VGG16", 3), ("DenseNet121", 3)]
 
@@ -17,8 +19,7 @@ ROWS = [("EfficientNetLite0", 1), ("EfficientNetLite0", 3), ("MobileNetV2_035", 
 def test_normalised_input_survives_conversion(name, channels):
     """Of the normalisation alone, by the longest way through the converter: float32 equal, int8 within two steps."""
     image = keras.Input((32, 32, channels), name="image")
-    model = keras.Model(image, build_features(image, name, "random"))
-    model = keras.Model(image, model.get_layer("normalise").output)
+    model = keras.Model(image, normalise(image, normalisation_of(registry.get(name), None)))
     images = np.random.default_rng(3).integers(0, 256, (8, 32, 32, channels)).astype("float32")
     expected = model(images[:1]).numpy()
     np.testing.assert_allclose(_run(_convert(model, None), images[:1]), expected, atol=1e-4)

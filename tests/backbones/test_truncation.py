@@ -51,6 +51,7 @@ def test_the_blocks_up_to_the_cut_are_left_with_their_weights(name, at, tmp_path
     np.testing.assert_array_equal(ours, keras.Model(whole.inputs, end).predict(images, verbose=0))
 
 
+@pytest.mark.slow
 def test_the_last_block_cuts_nothing_off():
     whole, same = _model("EfficientNetLite0", "random", ""), _model("EfficientNetLite0", "random", "block7")
     assert same.count_params() == whole.count_params()

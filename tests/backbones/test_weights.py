@@ -63,6 +63,7 @@ def test_efficientnet_lite_computes_what_the_reference_does(name, top, logits):
     np.testing.assert_allclose([*computed[0, :5], computed.max()], logits, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_grayscale_equals_the_same_picture_in_three_channels():
     gray = pattern(64)[..., :1]
     for name in ("EfficientNetLite0", "VGG16"):  # VGG16 wants BGR
@@ -73,6 +74,7 @@ def test_grayscale_equals_the_same_picture_in_three_channels():
         np.testing.assert_array_equal(gray_model(gray), rgb_model(np.repeat(gray, 3, axis=-1)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "module"),
     [("VGG16", "vgg16"), ("DenseNet121", "densenet"), ("MobileNet", "mobilenet"), ("ResNet50V2", "resnet_v2")],
@@ -84,6 +86,7 @@ def test_normalisation_inside_the_graph_is_keras_own(name, module):
     np.testing.assert_allclose(inside(pattern(64)), expected, atol=2e-5)
 
 
+@pytest.mark.slow
 def test_efficientnet_normalises_as_its_weights_expect_whatever_the_file():
     model = backbone("EfficientNetB0", "random")
     (layer,) = (layer for layer in model.layers if isinstance(layer, keras.layers.Normalization))
@@ -92,6 +95,7 @@ def test_efficientnet_normalises_as_its_weights_expect_whatever_the_file():
     np.testing.assert_allclose(inside(pattern(64)), expected, atol=2e-5)
 
 
+@pytest.mark.slow
 def test_two_builds_in_one_process_have_the_same_names():
     first, second = (backbone("ConvNeXtTiny", "random") for _ in range(2))
     assert [op.name for op in first.operations] == [op.name for op in second.operations]
@@ -120,6 +124,7 @@ def test_real_file_is_loaded(name, path):
     assert sorted(map(np.ndarray.tobytes, in_model)) == sorted(map(np.ndarray.tobytes, in_file))
 
 
+@pytest.mark.slow
 @real_weights
 @pytest.mark.real_data
 @pytest.mark.parametrize(

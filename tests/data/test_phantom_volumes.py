@@ -63,6 +63,7 @@ def test_tumors_are_darker_than_the_liver_around_them():
             assert scan.known["tumor_ml"] == pytest.approx(tumor.sum() * np.prod(scan.spacing) / 1000, abs=0.01)
 
 
+@pytest.mark.slow
 def test_a_hippocampus_shrinks_with_age_and_more_with_the_disease():
     scans = [brain.scan_of(number, 7, size=64) for number in range(40)]
     known = pd.DataFrame([dict(scan.known) | {"ill": scan.label == "ALZHEIMER"} for scan in scans])

@@ -63,6 +63,7 @@ def test_the_mean_is_of_the_same_image_whatever_the_order_of_the_rows(runs):
     assert sigmoid(made.predictions["logit"].to_numpy()) == pytest.approx(mean)
 
 
+@pytest.mark.slow
 def test_the_test_chooses_nothing(runs):
     before = [ensemble(runs, method) for method in METHODS]
     for run in runs:
@@ -102,6 +103,7 @@ def test_an_ensemble_may_vote_in_another(runs, write_run, tmp_path):
     ]
 
 
+@pytest.mark.slow
 def test_votes_need_no_tensorflow(runs, tmp_path):
     code = (
         "import sys; from kmedtl.cli import main; status = main(sys.argv[1:]); "

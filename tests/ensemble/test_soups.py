@@ -52,6 +52,7 @@ def test_a_uniform_soup_is_the_mean_of_the_weights(soup):
     assert "3 of 3 runs" in said
 
 
+@pytest.mark.slow
 def test_a_greedy_soup_leaves_out_what_spoils_it(soup):
     weights, said = soup("soup", [-5, 0, 0], [0.1, 0.05, 0], [0.1, -0.05, 0])
     assert "run0" not in said

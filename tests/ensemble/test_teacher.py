@@ -75,6 +75,7 @@ def test_a_teachers_calibrated_answers_are_softened_by_the_temperature(student, 
     assert soft(recipe, folder, data) == pytest.approx(expected, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_a_teacher_of_another_size_reads_the_files_again(student, teacher):
     recipe, data = student
     large, same = (soft(recipe, teacher(f"run{size}", size), data) for size in (96, 64))

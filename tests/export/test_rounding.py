@@ -24,7 +24,7 @@ def images():
 LEFT = {"EfficientNetLite0": 0.4, "ResNet50V2": 0.85}
 
 
-@pytest.fixture(scope="module", params=LEFT)
+@pytest.fixture(scope="module", params=["EfficientNetLite0", pytest.param("ResNet50V2", marks=pytest.mark.slow)])
 def whole(request, tmp_path_factory):
     """A float file: depthwise and pointwise convolutions with ImageNet's weights, or wide ones with random ones."""
     weights, last = {"EfficientNetLite0": ("imagenet", "block3"), "ResNet50V2": ("random", "conv2")}[request.param]

@@ -76,6 +76,7 @@ def test_images_are_answered_without_kmedtl_or_keras(served, signature):
         )
 
 
+@pytest.mark.slow
 def test_encoded_files_are_answered_as_read_image_reads_them(served, tmp_path):
     model, ask = served
     random, instances, expected = np.random.default_rng(5), [], []

@@ -102,6 +102,7 @@ def test_a_backbone_learns_without_labels_and_goes_on_where_it_was_killed(data, 
     assert set(changed) <= {len(before) - 2, len(before) - 1}
 
 
+@pytest.mark.slow
 def test_what_takes_longer_than_accepted_is_refused_with_its_hours(data):
     """Its steps are counted over epochs of few steps each."""
     with pytest.raises(UserError, match=r"^stage start: about .* more than training\.accept_hours=0\. Set it to"):

@@ -44,6 +44,7 @@ def test_a_gain_counts_beyond_one_standard_error(gain, expected):
     assert is_worth_more(Estimate(*gain, "")) is expected
 
 
+@pytest.mark.slow
 def test_without_a_gain_nothing_deeper_trains(data):
     state, lines, _ = learn(data, [HEAD, IDLE, ALL])
     assert [stage.name for stage in state.stages] == ["head", "idle"]

@@ -86,6 +86,7 @@ def test_adapted_statistics_are_those_of_the_images(model, images):
         assert ("moving" in weight.path) or np.array_equal(weight, old)
 
 
+@pytest.mark.slow
 def test_early_blocks_are_adapted_as_all_are_and_the_rest_stays(model, images):
     blocks, before = block_map(model, BACKBONE.name), model.get_weights()
     adapt(model, blocks, images)

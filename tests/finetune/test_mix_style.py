@@ -93,6 +93,7 @@ def test_a_backbone_without_early_maps_is_refused(data):
         fine_tune(job, [STAGE])
 
 
+@pytest.mark.slow
 def test_the_frozen_part_is_styled_view_by_view_and_for_training_alone(model, data):
     blocks = block_map(model, BACKBONE.name)
     parts, places = cut(model, blocks, select(blocks, "last:1")), styled_places(STAGE, model, blocks)

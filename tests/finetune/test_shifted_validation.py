@@ -52,6 +52,7 @@ def test_the_sample_is_a_pipeline_like_any_other(validation):
         assert (own != pixels[rows]).any() or name == "polarity"  # which befalls one image in ten
 
 
+@pytest.mark.slow
 def test_the_worst_corruption_counts(validation):
     sample = shifted(validation, seed=0)
     labels = sample.table["label"].to_numpy()

@@ -213,6 +213,7 @@ def test_segmentations_are_found_by_their_names_and_trained_on(archive):
     assert masks.planes.sum() == 6 * 16 * 24
 
 
+@pytest.mark.slow
 def test_segmentations_whose_names_tell_nothing_are_of_the_images_that_they_refer_to(archive):
     for number, path in enumerate(sorted(archive.rglob("*_seg.dcm"))):
         (archive / "segmentations").mkdir(exist_ok=True)
@@ -229,6 +230,7 @@ def test_segmentations_whose_names_tell_nothing_are_of_the_images_that_they_refe
     assert sorted(masks["files"]) == [1] * 4 + [2] * 2
 
 
+@pytest.mark.slow
 def test_a_segmentation_that_names_a_series_alone_is_of_its_only_image(tmp_path):
     mask = np.ones((40, 40), bool)
     for number in range(4):
@@ -258,6 +260,7 @@ def test_folders_of_segmentations_and_paths_in_tables_are_found(archive, tmp_pat
     assert (sources.load(Data(str(tmp_path / "set.csv")), seed=0).table["mask"] != "").all()
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_is_refused_as_of_any_mask(archive):
     data = Data(str(archive), size=40, channels=1, structures={"lesion": 1})
     table = sources.load(data, seed=0).table.assign(width=40, height=40)

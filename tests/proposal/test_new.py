@@ -80,6 +80,7 @@ def test_coloured_photographs_with_masks_alone_become_a_segmentation(tmp_path, m
     prepare_run(recipe)
 
 
+@pytest.mark.slow
 def test_masks_of_two_kinds_are_asked_for_each_and_not_as_one(tmp_path, monkeypatch, capsys):
     for number in range(10):
         picture(tmp_path / "images" / "images" / f"{number}_training.png", 120, colour=True)
@@ -96,6 +97,7 @@ def test_masks_of_two_kinds_are_asked_for_each_and_not_as_one(tmp_path, monkeypa
     assert 'data.structures={1st_manual: "1st_manual/*", mask: "mask/*"}' in warned[0]
 
 
+@pytest.mark.slow
 def test_the_phantom_is_looked_at_without_a_native_log(tmp_path):
     command = [sys.executable, "-m", "kmedtl", "new", "film", "--data", "phantom:12", "--out", str(tmp_path / "f.yaml")]
     found = subprocess.run(command, capture_output=True, text=True, check=True)

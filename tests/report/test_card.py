@@ -50,6 +50,7 @@ def test_date_and_duration_are_told(tmp_path):
     assert "- Made: 2026-11-26 17:58, in 3 min 5 s\n" in card_of(report_of("binary"), tmp_path)
 
 
+@pytest.mark.slow
 def test_what_the_data_cannot_tell_has_its_reason(tmp_path):
     text = card_of(without_positives(report_of("binary")), tmp_path)
     assert "| AUC | – (no image of class PNEUMONIA) |" in text

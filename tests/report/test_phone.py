@@ -110,6 +110,7 @@ WRITERS = {
 }
 
 
+@pytest.mark.slow
 def test_nothing_is_cut_off_on_a_phone(pages, chromium, tmp_path):
     wide = (
         f'<body><p style="width: {WIDTH + 9}px">.</p><div style="overflow: auto"><p style="width: 900px"></div></body>'
@@ -126,6 +127,7 @@ def test_nothing_is_cut_off_on_a_phone(pages, chromium, tmp_path):
     assert dict(zip(pages, found, strict=True)) == {name: [WIDTH] for name in pages}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["run", "compare"])
 def test_no_plot_glares_on_a_dark_page(pages, name, chromium, tmp_path):
     """Pictures of patients aside, which are what they are, next to nothing is light."""

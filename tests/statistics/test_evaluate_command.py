@@ -145,6 +145,7 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path, capsys):
     assert "expected a CSV of predictions or a run folder" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_ten_thousand_rows_take_two_seconds_and_nothing_heavy(tmp_path):
     path = tmp_path / "predictions.csv"
     predictions(10_000).to_csv(path, index=False)

@@ -51,6 +51,7 @@ def test_the_store(small_disk, films, monkeypatch, capsys):
     assert list((small_disk / "stores").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_phantom(small_disk, monkeypatch, capsys):
     monkeypatch.setenv("KMEDTL_CACHE", str(small_disk))
     _refused(["audit", "phantom:60", "--out", "out"], small_disk, capsys)

@@ -33,6 +33,7 @@ def write_table(folder, *rows):
     return Data(str(path))
 
 
+@pytest.mark.slow
 def test_a_set_that_is_prepared_anew_is_laid_out_anew(tmp_path, monkeypatch):
     for folder, brightness in (("one", 10), ("two", 20)):
         builder = TinyFilms(data_dir=tmp_path / folder, brightness=brightness)

@@ -95,6 +95,7 @@ def test_files_are_images_where_that_is_said_or_not_plain(tree, tmp_path):
         listed(tmp_path, series="volumes")
 
 
+@pytest.mark.slow
 def test_segmentations_of_series_are_masks_of_volumes_and_one_of_an_image_is_not(tmp_path):
     for number in range(3):
         images = series(SeriesInstanceUID=uid(2, number), PatientID=f"MRN-{number}")

@@ -89,6 +89,7 @@ def accuracy(path, folder, labels, capsys):
     return ((called == labels)[labels == 1].mean() + (called == labels)[labels == 0].mean()) / 2
 
 
+@pytest.mark.slow
 def test_another_scanner_is_noticed_and_scores_are_aligned(model, site, tmp_path, capsys):
     folder, labels = site(brighter=30)
     before = accuracy(model, folder, labels, capsys)

@@ -90,6 +90,7 @@ def test_patients_keep_their_split_and_new_ones_come_into_each(trained, elsewher
     assert set(map(pseudonym, fresh["patient"])) == set(fresh["patient"])  # a table may name people
 
 
+@pytest.mark.slow
 def test_nothing_of_the_runs_training_is_read_without_replay(trained, elsewhere):
     run = trained[1]
     table, _ = divided(of(run, elsewhere, replay="none"))
@@ -112,6 +113,7 @@ def test_patients_of_every_run_before_stay_in_training(trained, third, strangers
     assert set(theirs["split"]) == {"train"}
 
 
+@pytest.mark.slow
 def test_files_of_every_run_before_are_no_new_images(trained, third, strangers, tmp_path):
     listed = of_training(trained[1], ("id", "path", "label", "patient")).head(8).assign(patient="somebody")
     listed["id"] = "again-" + listed["id"]
@@ -129,6 +131,7 @@ def test_files_of_every_run_before_are_no_new_images(trained, third, strangers, 
     assert any("has already, left out: 8" in note for note in data.manifest.notes)
 
 
+@pytest.mark.slow
 def test_a_picture_of_the_run_under_another_name_is_left_out(trained, strangers, tmp_path):
     """Of the test, and given to somebody who would be learned from."""
     run = trained[1]

@@ -68,6 +68,7 @@ def test_frequencies_are_counted_among_what_is_known(kind, expected):
     assert np.exp(log_frequencies(kind, targets)) == pytest.approx(expected)
 
 
+@pytest.mark.slow
 def test_adjusted_logits_learn_what_the_images_say_beside_how_frequent_answers_are():
     """Where images say nothing, the best logits are all alike, however rare a class is."""
     import tensorflow as tf

@@ -60,6 +60,7 @@ def test_slope_and_intercept_are_those_of_a_logistic_regression():
     assert figures(shifted, targets)["calibration_intercept"].value == pytest.approx(1, abs=0.15)
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_estimate_widen_with_clusters_and_cover():
     probabilities, targets = drawn()
     repeated = figures(np.repeat(probabilities, 3, 0), np.repeat(targets, 3, 0), patients=np.repeat(PATIENTS, 3))

@@ -97,6 +97,7 @@ def test_a_missed_structure_is_as_far_as_the_image_is_wide():
     assert row["lesions"] == row["instances_fn"] == 1
 
 
+@pytest.mark.slow
 def test_five_hundred_images_take_seconds():
     random = np.random.default_rng(2)
     reference = discs(random, 500, 192)
