@@ -78,6 +78,7 @@ BENCHMARKS = (
     Benchmark(
         "throughput", "throughput FILMS", "--limit 100 --size 96", "read, images/s", rf"read the store +{NUMBER}"
     ),
+    Benchmark("many films", "scaling FILMS", f"{TINY} --films 60 120", "s a film", rf"films × {NUMBER}", True),
     Benchmark(
         "staged and plain", "staged_vs_plain FILMS", "--images 80 --epochs 2", "plain / staged", rf"plain.* {NUMBER} ×"
     ),
