@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from kmedtl.edge.shapes import FEATURES, ModelInputs
 from kmedtl.heads.build import penultimate, tensors
+from kmedtl.system.progress import progress
 
 BATCH = 32
 
@@ -20,7 +21,8 @@ def outputs_and_features(
 ) -> dict[str, np.ndarray]:
     """Return float32 outputs (N, …) and `features` (N, D) of uint8 (N, H, W, C) and float32 fields, in one pass."""
     whole = _traced(model)
-    inputs, starts = ModelInputs(images, fields), range(0, len(images), BATCH)
+    inputs = ModelInputs(images, fields)
+    starts = progress(range(0, len(images), BATCH), "Answers of the model", unit="batch")
     parts = [whole(tensors(*inputs.of(slice(at, at + BATCH)))) for at in starts]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
