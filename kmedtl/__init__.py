@@ -34,6 +34,8 @@ PLACES = {
     "run": ("kmedtl.runner", "run"),
 }
 
+HEAVY = ("open_run", "run")  # that bring TensorFlow
+
 give_libraries_a_place()  # before any of them is imported
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # else TensorFlow tells of every GPU that is not there
 
@@ -42,7 +44,12 @@ def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'kmedtl' has no attribute {name!r}")
     module, attribute = PLACES.get(name, ("kmedtl.recipe", name))
-    return getattr(importlib.import_module(module), attribute)
+    if name not in HEAVY:
+        return getattr(importlib.import_module(module), attribute)
+    from kmedtl.system.native_logs import loading_tensorflow
+
+    with loading_tensorflow():  # which greets whoever imports it, whatever its level of logging
+        return getattr(importlib.import_module(module), attribute)
 
 
 def __dir__() -> list[str]:

@@ -40,7 +40,7 @@ def choose(out: str | Path | None, recipe: str, resume: bool = False) -> Path:
     folder = Path(out) if out else runs / datetime.now().strftime("%Y%m%d-%H%M%S")
     if os.path.lexists(folder):
         reason = "is finished already; nothing to resume" if resume else "exists already"
-        raise UserError(f"{folder}: {reason}; choose another --out or remove it.")
+        raise UserError(f"{folder}: {reason}; name another folder (--out) or remove it.")
     return folder
 
 
