@@ -207,7 +207,7 @@ def _preset(facts: SourceFacts) -> tuple[Preset, str]:
     for words, preset in NAMED:
         word = _named(facts, words)
         if word:
-            return preset, f"named like it: '{word}'"
+            return preset, f"'{word}' is in the name of the source, a class or an image"
     if facts.coloured:
         return "retina", "coloured; what they show is not known, so they are varied little: see docs/data.md"
     return "xray", "gray; what they show is not known, so they are neither flipped nor turned: see docs/data.md"

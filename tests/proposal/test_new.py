@@ -76,7 +76,7 @@ def test_coloured_photographs_with_masks_alone_become_a_segmentation(tmp_path, m
     recipe, text = proposed(tmp_path, monkeypatch)
     assert recipe.task.kind == "segmentation"
     assert (recipe.data.channels, recipe.data.augment) == (3, "retina")
-    assert "named like it: 'retina'" in text
+    assert "'retina' is in the name of the source" in text
     prepare_run(recipe)
 
 
@@ -128,7 +128,7 @@ def test_a_choice_that_is_the_default_stands_with_its_reason_as_well(tmp_path, m
     monkeypatch.chdir(tmp_path)
     assert main(["new", "mine", "--data", "chest"]) == 0
     lines = (tmp_path / "mine.yaml").read_text().splitlines()
-    assert lines[lines.index("  augment: xray") - 1] == "  # named like it: 'chest'"
+    assert lines[lines.index("  augment: xray") - 1] == "  # 'chest' is in the name of the source, a class or an image"
 
 
 @pytest.mark.parametrize(("folder", "kind"), [("severity", "ordinal"), ("tissue", "classification")])
