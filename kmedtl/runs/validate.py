@@ -238,9 +238,11 @@ def _refuse_seen(run: FinishedRun, source: str, table: pd.DataFrame) -> None:
         pseudonym(name) for name in shared
     ]
     if seen:
+        first = table.loc[table["patient"].map(pseudonym) == seen[0], "id"].iloc[0]
         raise UserError(
-            f"{source}: {len(seen)} of its patients taught or tuned {run.folder}, first: {seen[0]}; that would measure "
-            "memory. Leave them out, or say --other-patients if the names mean other people there."
+            f"{source}: {len(seen)} of its patients taught or tuned {run.folder}, first: {seen[0]}, of {first}; that "
+            "would measure memory. Leave out whom the run's manifest.csv lists, or say --other-patients if other people "
+            "have these names."
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -58,16 +59,15 @@ def document(found: Validation, model: str, notice: str) -> dict[str, Any]:
 def summary(found: Validation) -> list[str]:
     """Return the figures beside those of the run's own test, as lines."""
     header = ["", "Own test", found.source, "Difference"]
-    rows = [
-        [f"  {name}", *map(str, (figure.own, figure.here, figure.difference))]
-        for name, figure in (
-            *((title(name, found.units.get(name, "")), figure) for name, figure in found.figures.items()),
-            *((f"Share of {name}", figure) for name, figure in found.shares.items()),
-        )
-    ]
+    figures = {title(name, found.units.get(name, "")): figure for name, figure in found.figures.items()}
+    figures |= {f"Share of {name}": figure for name, figure in found.shares.items()}
+    told = {name: (figure.own, figure.here, figure.difference) for name, figure in figures.items()}
+    rows = [[f"  {name}", *("–" if isnan(one.value) else str(one) for one in row)] for name, row in told.items()]
+    unknown = {f"  – {name}: {one.method}" for name, row in told.items() for one in row if isnan(one.value)}
     return [
         f"{found.source}: {found.images} images of {found.patients} patients; 95 % intervals in brackets, by patient",
         *aligned([header, *rows]),
+        *sorted(unknown),
         *(
             f"  {group.column} {group.value}: {title(found.headline)} {group.headline}, {group.images} images"
             for group in found.groups

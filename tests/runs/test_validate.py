@@ -25,6 +25,7 @@ def test_a_run_is_judged_on_another_source_and_nothing_is_chosen_anew(trained, e
     assert main([*asked, "--at-least", "auc=0", "--at-least", "sensitivity=1.01"]) == 3
     printed = capsys.readouterr().out
     assert "Missed: sensitivity is" in printed
+    assert "…" not in printed  # what cannot be told has its reason in a line of its own
     assert "SYNTHETIC" in printed
     table = pd.read_csv(tmp_path / "v" / "predictions.csv")
     assert len(table) == len(pd.read_csv(elsewhere))
@@ -59,7 +60,10 @@ def test_patients_who_taught_the_run_are_refused_before_images_are_decoded(train
     source = result.recipe.data.source
     monkeypatch.setenv("KMEDTL_CACHE", str(tmp_path / "cache"))
     assert main(["validate", str(run), "--data", source, "--out", str(tmp_path / "v")]) == 2
-    assert "taught or tuned" in capsys.readouterr().err
+    refused = capsys.readouterr().err
+    assert "taught or tuned" in refused
+    ids = pd.read_csv(run / "manifest.csv", dtype=str).query("split != 'test'")["id"]
+    assert refused.split("of its patients")[1].split(", of ")[1].split(";")[0] in set(ids)
     assert not (tmp_path / "cache" / "stores").exists()
     assert not (tmp_path / "v").exists()
 
