@@ -241,7 +241,7 @@ def _refuse_seen(run: FinishedRun, source: str, table: pd.DataFrame) -> None:
         first = table.loc[table["patient"].map(pseudonym) == seen[0], "id"].iloc[0]
         raise UserError(
             f"{source}: {len(seen)} of its patients taught or tuned {run.folder}, first: {seen[0]}, of {first}; that "
-            "would measure memory. Leave out whom the run's manifest.csv lists, or say --other-patients if other people "
+            "would measure memory. Leave out whom the run's manifest.csv lists, or say --other-patients if others "
             "have these names."
         )
 
