@@ -246,7 +246,14 @@ def _masks(facts: SourceFacts, has_map: bool, chosen: Proposal) -> None:
 
 
 def _division(facts: SourceFacts, chosen: Proposal) -> None:
-    """Choose between a test and folds."""
+    """Choose by whom images are divided, and between a test and folds."""
+    if facts.pattern:
+        chosen.choose(
+            "patient_pattern",
+            facts.pattern,
+            f"a guess by the names of the files, of which {facts.patients} patients have {facts.images} images; if it "
+            "does not find the patient, correct it, or give a column 'patient'",
+        )
     if not facts.manifest.patients_known:
         chosen.unknown.append(
             "Who the patients are: each image counts as one, so images of one person may lie in training and test; "

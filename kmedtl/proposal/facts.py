@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,6 +14,7 @@ from kmedtl.audit.suitability import LOOK, shows_colour
 from kmedtl.data import sources
 from kmedtl.data.manifest import OWN, Manifest
 from kmedtl.data.mask_store import prepare_masks
+from kmedtl.data.matching import patients_of
 from kmedtl.errors import UserError
 from kmedtl.images.decode import Facts, decode_all
 from kmedtl.recipe import Data
@@ -22,6 +23,8 @@ SAMPLE = 64  # images that are decoded
 LISTED = ("id", "path", "patient", "split", "mask", "site", "frame", "label", *OWN)  # columns that are no answers
 NUMBERS = 0.9  # of a column's cells, from which on it holds numbers
 DIFFERENT = 10  # numbers a column holds at least; fewer are names
+# How names of files often tell the patient: as those of Kermany's films do, or at the beginning, `p07-b` or `sub-01_1`.
+PATIENTS = (r"(person\d+)_|(IM-\d+)", r"(?i)^((?:patient|person|subject|sub|pat|pt|p)[-_ ]?\d+)(?!\d)")
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,7 @@ class SourceFacts:
 
     Attributes:
         manifest: as far as it could be read; `Manifest.classes` is empty where images have none.
+        pattern: that finds the patients of it in the names of files; empty: they are given, or not known.
         counts: class → images of it.
         masked: images with a mask.
         bare: classes none of whose images has a mask, where others' have.
@@ -42,6 +46,7 @@ class SourceFacts:
     """
 
     manifest: Manifest
+    pattern: str
     counts: Mapping[str, int]
     masked: int
     bare: tuple[str, ...]
@@ -72,6 +77,9 @@ def look(data: Data, seed: int) -> SourceFacts:
         UserError: a source that cannot be read, or of which no image can be.
     """
     manifest = _listed(data, seed)
+    pattern = "" if manifest.patients_known else _pattern(manifest.table["id"].tolist())
+    if pattern:
+        manifest = _listed(replace(data, patient_pattern=pattern), seed)
     table = manifest.table
     if (table["volume"] != "").any():
         raise UserError(f"{manifest.source}: expected images. Received: volumes; start from recipes/hippocampus.yaml.")
@@ -82,6 +90,7 @@ def look(data: Data, seed: int) -> SourceFacts:
     seen, coloured = _decoded(sample)
     return SourceFacts(
         manifest=manifest,
+        pattern=pattern if manifest.patients_known else "",
         counts={name: int(rows.sum()) for name, rows in members.items()},
         masked=int(has_mask.sum()),
         bare=bare,
@@ -112,6 +121,15 @@ def _listed(data: Data, seed: int) -> Manifest:
             raise
         plain = table.drop(columns="label", errors="ignore").assign(stratum=0)
         return replace(found, table=plain, classes=(), multi_label=True)
+
+
+def _pattern(names: Sequence[str]) -> str:
+    """Return the first of `PATIENTS` that finds one in every name, and one of them in several; empty: none does."""
+    for pattern in PATIENTS:
+        found = patients_of(names, pattern)
+        if None not in found and len(set(found)) < len(found):
+            return pattern
+    return ""
 
 
 def _numbers(table: pd.DataFrame, classes: tuple[str, ...]) -> tuple[str, ...]:

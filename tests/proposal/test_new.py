@@ -123,6 +123,22 @@ def test_rare_classes_and_groups_are_seen_in_a_table(tmp_path, monkeypatch):
     prepare_run(recipes.read(tmp_path / "other.yaml"))
 
 
+@pytest.mark.parametrize(
+    ("name", "patients"),
+    [("P{:02}-{}.png", 12), ("sub-{:02}_{}.png", 12), ("person{}_virus_{}.png", 12), ("slide{}-{}.png", 24)],
+)
+def test_patients_are_guessed_by_the_names_of_files_where_each_tells_one(name, patients, tmp_path, monkeypatch, capsys):
+    for number in range(24):
+        picture(tmp_path / "films" / "ab"[number % 2] / name.format(number // 2, number), 100)
+    monkeypatch.chdir(tmp_path)
+    assert main(["new", "mine", "--data", "films"]) == 0
+    printed = capsys.readouterr().out
+    assert ("Who the patients are" in printed) == (patients == 24)
+    assert (f"of which {patients} patients have 24 images" in printed) == (patients == 12)
+    prepared = prepare_run(recipes.read(tmp_path / "mine.yaml"))
+    assert prepared.manifest.table["patient"].nunique() == patients
+
+
 def test_a_choice_that_is_the_default_stands_with_its_reason_as_well(tmp_path, monkeypatch):
     write_image_folder(tmp_path / "chest")
     monkeypatch.chdir(tmp_path)
