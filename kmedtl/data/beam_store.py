@@ -15,7 +15,7 @@ from kmedtl.data.quiet_tfds import quiet_tfds
 from kmedtl.data.store import DecodedImages, File, Store, files_of, folder_of, open_store, write_facts
 from kmedtl.errors import UserError
 from kmedtl.files.cache import made_once
-from kmedtl.images.decode import Answer, Facts, decode_all
+from kmedtl.images.decode import Decoded, Facts, decode_all
 from kmedtl.images.reading import Reading
 
 CHUNK = 256  # files that one worker decodes at a time
@@ -77,18 +77,18 @@ def _examples(files: Sequence[File], reading: Reading, outcomes: Path) -> Any:
     return decode()
 
 
-def _decode(chunk: Sequence[tuple[int, tuple[str, int | None]]], reading: Reading) -> Iterator[tuple[int, Answer]]:
+def _decode(chunk: Sequence[tuple[int, tuple[str, int | None]]], reading: Reading) -> Iterator[tuple[int, Decoded]]:
     answers = decode_all([file for _, file in chunk], reading)
     for (number, _), answer in zip(chunk, answers, strict=True):
         yield number, answer
 
 
-def _line(decoded: tuple[int, Answer]) -> str:
+def _line(decoded: tuple[int, Decoded]) -> str:
     number, (facts, _) = decoded
     return json.dumps([number, asdict(facts)])
 
 
-def _example(decoded: tuple[int, Answer]) -> Iterator[tuple[int, dict]]:
+def _example(decoded: tuple[int, Decoded]) -> Iterator[tuple[int, dict]]:
     number, (_, pixels) = decoded
     if pixels is not None:
         yield number, {"image": pixels}

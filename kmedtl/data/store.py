@@ -21,7 +21,7 @@ import tensorflow_datasets as tfds
 
 from kmedtl.data.quiet_tfds import quiet_tfds
 from kmedtl.files.cache import cache_folder, is_damaged, is_sound, is_unfinished, made_once, stamp
-from kmedtl.images.decode import Answer, Facts, decode_all
+from kmedtl.images.decode import Decoded, Facts, decode_all
 from kmedtl.images.read_image import READER_VERSION
 from kmedtl.images.reading import Reading
 
@@ -147,7 +147,7 @@ def write_facts(folder: Path, files: Sequence[File], found: Sequence[Facts], rea
     (folder / SETTINGS).write_text(json.dumps(_settings(reading)))
 
 
-def _examples(decoded: Iterator[Answer], reading: Reading, found: list[Facts]) -> Iterator[tuple[int, dict]]:
+def _examples(decoded: Iterator[Decoded], reading: Reading, found: list[Facts]) -> Iterator[tuple[int, dict]]:
     """Yield what could be read, numbered; note in `found` what is known of each file."""
     empty = True
     for facts, pixels in decoded:
@@ -160,7 +160,7 @@ def _examples(decoded: Iterator[Answer], reading: Reading, found: list[Facts]) -
         yield 0, {"image": np.zeros((reading.size, reading.size, reading.channels), np.uint8)}
 
 
-def _decode_or_copy(files: Sequence[File], reading: Reading, old: Store | None) -> Iterator[Answer]:
+def _decode_or_copy(files: Sequence[File], reading: Reading, old: Store | None) -> Iterator[Decoded]:
     """Yield what decoding each file gives; pixels that an older store holds are copied from there.
 
     Both stores order the same files in the same way, so each is read once from front to back. What was unreadable is

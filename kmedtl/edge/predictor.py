@@ -18,8 +18,8 @@ from kmedtl.edge.given_fields import Given
 from kmedtl.edge.model_info import ModelInfo
 from kmedtl.edge.shapes import FEATURES
 from kmedtl.edge.tasks.task import Answer, Outputs
-from kmedtl.edge.whole_answers import NO_EXAMINATION, Decoded, of_examination, of_volume
-from kmedtl.images.decode import Facts, decode_all
+from kmedtl.edge.whole_answers import NO_EXAMINATION, of_examination, of_volume
+from kmedtl.images.decode import Decoded, Facts, decode_all
 from kmedtl.images.pixels import UnreadableImageError
 from kmedtl.images.reading import Reading
 from kmedtl.images.slices import is_volume

@@ -19,7 +19,7 @@ from kmedtl.edge.pooling import Views, along, contributions, pooled
 from kmedtl.edge.shapes import FEATURES
 from kmedtl.edge.tasks.task import Answer, Outputs, Slice
 from kmedtl.images.background import is_background, without_say
-from kmedtl.images.decode import Facts, decode_all
+from kmedtl.images.decode import Decoded, Facts, decode_all
 from kmedtl.images.pixels import UnreadableImageError
 from kmedtl.images.slices import slice_grid
 
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 NO_VOLUMES = "a volume, and the model answers images"
 NO_VIEWS = "an examination, and the model answers images"
 NO_EXAMINATION = "an image, and the model answers examinations"
-Decoded = tuple[Facts, np.ndarray | None]  # what is known of a file, and its pixels where it could be read
 
 
 class Whole(NamedTuple):

@@ -42,7 +42,7 @@ class Facts:
     error: str = ""
 
 
-Answer = tuple[Facts, np.ndarray | None]
+Decoded = tuple[Facts, np.ndarray | None]  # what is known of a file, and its pixels where it could be read
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def decode_all(
     reading: Reading,
     seconds: float = MAX_SECONDS,
     first: Worker | None = None,
-) -> Iterator[Answer]:
+) -> Iterator[Decoded]:
     """Yield the facts and the uint8 pixels (size, size, C), None where unreadable, of each (path, frame), in order.
 
     Shows a progress bar. A file that takes longer than `seconds` is unreadable. A volume is opened once, whatever the
@@ -82,7 +82,7 @@ def decode_all(
             yield (Facts(error=answer.reason), None) if isinstance(answer, Failure) else answer
 
 
-def decode(file: tuple[str, int | None], reading: Reading) -> Answer:
+def decode(file: tuple[str, int | None], reading: Reading) -> Decoded:
     """Decode one (path, frame) here and now; `decode_all` is for files that may be damaged."""
     path, frame = file
     try:
@@ -116,10 +116,10 @@ def decode_slices(wanted: Slices, reading: Reading) -> tuple[Facts, ...] | Failu
     return tuple(facts)
 
 
-_Decoded = tuple[Slices, tuple[Facts, ...] | Failure]
+_OfVolume = tuple[Slices, tuple[Facts, ...] | Failure]
 
 
-def _decode_volumes(files: Sequence[tuple[str, int | None]], reading: Reading, folder: Path) -> dict[str, _Decoded]:
+def _decode_volumes(files: Sequence[tuple[str, int | None]], reading: Reading, folder: Path) -> dict[str, _OfVolume]:
     """Return what is known of the wanted slices of each volume, their pixels being in `folder`."""
     indices: dict[str, set[int]] = {}
     for path, frame in files:
@@ -134,7 +134,7 @@ def _decode_volumes(files: Sequence[tuple[str, int | None]], reading: Reading, f
     return {one.path: (one, answer) for one, answer in zip(wanted, answers, strict=True)}
 
 
-def _waiting(decoded: _Decoded, index: int) -> Answer | Failure:
+def _waiting(decoded: _OfVolume, index: int) -> Decoded | Failure:
     wanted, facts = decoded
     if isinstance(facts, Failure):
         return facts

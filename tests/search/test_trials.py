@@ -4,10 +4,12 @@ from dataclasses import replace
 
 import keras
 import numpy as np
+import pytest
 
 from tests.search.conftest import searched
 
 
+@pytest.mark.slow
 def test_a_trial_finds_the_same_on_the_backbone_of_another_as_on_its_own(tmp_path):
     from kmedtl.search.development import development
     from kmedtl.search.trials import Job, carry_out
