@@ -14,11 +14,13 @@ from kmedtl.edge.model_info import ModelInfo
 from kmedtl.edge.shapes import FEATURES, ModelInputs, Shapes, check_fits
 from kmedtl.edge.tasks.task import Outputs
 from kmedtl.errors import UserError
+from kmedtl.system.progress import progress
 from kmedtl.vetting.keras_files import check_keras
 from kmedtl.vetting.onnx_files import check_onnx
 from kmedtl.vetting.saved_models import check_saved_model
 
 BATCH = 32
+STEP = 2 * BATCH  # images between two looks of somebody who waits
 
 
 class ModelFile(Protocol):
@@ -55,6 +57,13 @@ class Batched:
             raise ValueError(f"expected {'fields' if fields is None else 'no fields'} beside the images.")
         found = [self.run(batch) for batch in _batches(ModelInputs(images, fields))]
         return {name: np.concatenate([outputs[name] for outputs in found]) for name in found[0]}
+
+
+def answers_of(model: ModelFile, inputs: ModelInputs, name: str) -> Outputs:
+    """Return the outputs of a model, which is called `name` where it shows how far it is."""
+    starts = progress(range(0, len(inputs.images), STEP), f"Asking {name}", unit="batch")
+    found = [model(*inputs.of(slice(start, start + STEP))) for start in starts]
+    return {output: np.concatenate([one[output] for one in found]) for output in found[0]}
 
 
 def open_runtime(path: Path) -> ModelFile:
