@@ -232,17 +232,13 @@ def _prepared(run: FinishedRun, recipe: Recipe, same_patients: bool) -> Prepared
 
 def _refuse_seen(run: FinishedRun, source: str, table: pd.DataFrame) -> None:
     """Refuse patients whom the run was trained on, or that validation chose its decoder by."""
-    chosen_by = run.predictions.loc[run.predictions["split"] == "val", "patient"]
-    shared = sorted(set(table["patient"]) & set(chosen_by))
-    seen = sorted(set(map(pseudonym, table["patient"].unique())) & trained_on(run.folder)) or [
-        pseudonym(name) for name in shared
-    ]
-    if seen:
+    chosen_by = run.predictions.loc[run.predictions["split"] == "val", "patient"].unique()
+    known = trained_on(run.folder) | set(map(pseudonym, chosen_by))
+    if seen := sorted(known.intersection(map(pseudonym, table["patient"].unique()))):
         first = table.loc[table["patient"].map(pseudonym) == seen[0], "id"].iloc[0]
         raise UserError(
             f"{source}: {len(seen)} of its patients taught or tuned {run.folder}, first: {seen[0]}, of {first}; that "
-            "would measure memory. Leave out whom the run's manifest.csv lists, or say --other-patients if others "
-            "have these names."
+            "would measure memory. Leave them out, or say --other-patients if the names mean other people there."
         )
 
 

@@ -63,11 +63,11 @@ def summary(found: Validation) -> list[str]:
     figures |= {f"Share of {name}": figure for name, figure in found.shares.items()}
     told = {name: (figure.own, figure.here, figure.difference) for name, figure in figures.items()}
     rows = [[f"  {name}", *("–" if isnan(one.value) else str(one) for one in row)] for name, row in told.items()]
-    unknown = {f"  – {name}: {one.method}" for name, row in told.items() for one in row if isnan(one.value)}
+    reasons = [f"  – {name}: {one.method}" for name, (*row, _) in told.items() for one in row if isnan(one.value)]
     return [
         f"{found.source}: {found.images} images of {found.patients} patients; 95 % intervals in brackets, by patient",
         *aligned([header, *rows]),
-        *sorted(unknown),
+        *dict.fromkeys(reasons),
         *(
             f"  {group.column} {group.value}: {title(found.headline)} {group.headline}, {group.images} images"
             for group in found.groups

@@ -1,6 +1,7 @@
 """`kmedtl validate`: a finished run on images of another source."""
 
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,7 @@ from sklearn.metrics import roc_auc_score
 
 from kmedtl.cli import main
 from kmedtl.data.manifest import write
+from kmedtl.data.pseudonyms import pseudonym
 from tests.conftest import of_other_people
 
 
@@ -43,6 +45,18 @@ def test_a_run_is_judged_on_another_source_and_nothing_is_chosen_anew(trained, e
     page = (tmp_path / "v" / "validation.html").read_text()
     assert "SYNTHETIC" in page
     assert str(tmp_path) not in page
+
+
+def test_patients_whom_validation_chose_by_are_refused_under_their_own_names(trained, tmp_path, capsys):
+    """A run on images of persons keeps pseudonyms alone; the source that it is judged on has the names."""
+    run = shutil.copytree(trained[1], tmp_path / "run")
+    known = pd.read_csv(run / "manifest.csv", dtype=str, keep_default_na=False)
+    for name in ("manifest.csv", "predictions.csv"):
+        table = pd.read_csv(run / name, dtype=str, keep_default_na=False)
+        table.assign(patient=table["patient"].map(pseudonym)).to_csv(run / name, index=False)
+    known[known["split"] == "val"].drop(columns="split").to_csv(tmp_path / "site.csv", index=False)
+    assert main(["validate", str(run), "--data", str(tmp_path / "site.csv"), "--out", str(tmp_path / "v")]) == 2
+    assert "taught or tuned" in capsys.readouterr().err
 
 
 @pytest.mark.slow
