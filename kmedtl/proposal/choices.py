@@ -251,8 +251,11 @@ def _division(facts: SourceFacts, chosen: Proposal) -> None:
         chosen.choose(
             "patient_pattern",
             facts.pattern,
-            f"a guess by the names of the files, of which {facts.patients} patients have {facts.images} images; if it "
-            "does not find the patient, correct it, or give a column 'patient'",
+            f"a guess by the names of the files: {facts.images} images of {facts.patients} patients",
+        )
+        chosen.unknown.append(
+            "Whether the names of the files tell the patients: data.patient_pattern is a guess; if it finds something "
+            "else, images of one person may lie in training and test. Correct it, or give a column 'patient'."
         )
     if not facts.manifest.patients_known:
         chosen.unknown.append(

@@ -6,13 +6,14 @@ import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import PurePath
 
 import numpy as np
 import pandas as pd
 
 from kmedtl.audit.suitability import LOOK, shows_colour
 from kmedtl.data import sources
-from kmedtl.data.manifest import OWN, Manifest
+from kmedtl.data.manifest import OWN, SPLITS, Manifest
 from kmedtl.data.mask_store import prepare_masks
 from kmedtl.data.matching import patients_of
 from kmedtl.errors import UserError
@@ -24,7 +25,11 @@ LISTED = ("id", "path", "patient", "split", "mask", "site", "frame", "label", *O
 NUMBERS = 0.9  # of a column's cells, from which on it holds numbers
 DIFFERENT = 10  # numbers a column holds at least; fewer are names
 # How names of files often tell the patient: as those of Kermany's films do, or at the beginning, `p07-b` or `sub-01_1`.
-PATIENTS = (r"(person\d+)_|(IM-\d+)", r"(?i)^((?:patient|person|subject|sub|pat|pt|p)[-_ ]?\d+)(?!\d)")
+# A date has more digits, and where no `person` is among them, IM- may stand before the number of a series.
+PATIENTS = {
+    r"(person\d+)_|(IM-\d+)": "person",
+    r"(?i)^((?:patient|person|subject|pat|pt)[-_ ]?\d{1,5}|sub-\d{1,5}|p\d{1,5})[-_ ]": "",
+}
 
 
 @dataclass(frozen=True)
@@ -78,8 +83,9 @@ def look(data: Data, seed: int) -> SourceFacts:
     """
     manifest = _listed(data, seed)
     pattern = "" if manifest.patients_known else _pattern(manifest.table["id"].tolist())
-    if pattern:
-        manifest = _listed(replace(data, patient_pattern=pattern), seed)
+    guessed = _listed(replace(data, patient_pattern=pattern), seed) if pattern else manifest
+    if _can_be_divided(guessed):
+        manifest = guessed
     table = manifest.table
     if (table["volume"] != "").any():
         raise UserError(f"{manifest.source}: expected images. Received: volumes; start from recipes/hippocampus.yaml.")
@@ -124,12 +130,25 @@ def _listed(data: Data, seed: int) -> Manifest:
 
 
 def _pattern(names: Sequence[str]) -> str:
-    """Return the first of `PATIENTS` that finds one in every name, and one of them in several; empty: none does."""
-    for pattern in PATIENTS:
+    """Return the first of `PATIENTS` that finds one in every name, and one of them in several of a folder; else ''.
+
+    What is the same in several folders alone may be a number that begins anew in each.
+    """
+    folders = [PurePath(name).parent for name in names]
+    for pattern, word in PATIENTS.items():
         found = patients_of(names, pattern)
-        if None not in found and len(set(found)) < len(found):
+        if None not in found and len(set(zip(folders, found, strict=True))) < len(names) and word in "".join(names):
             return pattern
     return ""
+
+
+def _can_be_divided(manifest: Manifest) -> bool:
+    """Tell whether each class has patients enough for a run, and none is in two splits that the source gives."""
+    table = manifest.table
+    members = manifest.members(table).values() if manifest.classes else [np.ones(len(table), bool)]
+    given = table[table["split"] != ""].groupby("patient")["split"].nunique()
+    fewest = min(table.loc[rows, "patient"].nunique() for rows in members)
+    return fewest >= len(SPLITS) and bool((given <= 1).all())
 
 
 def _numbers(table: pd.DataFrame, classes: tuple[str, ...]) -> tuple[str, ...]:

@@ -125,18 +125,37 @@ def test_rare_classes_and_groups_are_seen_in_a_table(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("name", "patients"),
-    [("P{:02}-{}.png", 12), ("sub-{:02}_{}.png", 12), ("person{}_virus_{}.png", 12), ("slide{}-{}.png", 24)],
+    [
+        ("P{patient:02}-{number}.png", 6),
+        ("sub-{patient:02}_{number}.png", 6),
+        ("person{patient}_virus_{number}.png", 6),
+        ("slide{patient}-{number}.png", 24),  # says nothing of a patient
+        ("P_2017032{patient}_{number}.png", 24),  # the day
+        ("IM-000{patient}-{number}.png", 24),  # perhaps a series
+        ("p{within}.png", 24),  # begins anew in each folder
+    ],
 )
 def test_patients_are_guessed_by_the_names_of_files_where_each_tells_one(name, patients, tmp_path, monkeypatch, capsys):
     for number in range(24):
-        picture(tmp_path / "films" / "ab"[number % 2] / name.format(number // 2, number), 100)
+        told = name.format(patient=number // 4, number=number, within=number // 2)
+        picture(tmp_path / "films" / "ab"[number % 2] / told, 100)
     monkeypatch.chdir(tmp_path)
     assert main(["new", "mine", "--data", "films"]) == 0
     printed = capsys.readouterr().out
     assert ("Who the patients are" in printed) == (patients == 24)
-    assert (f"of which {patients} patients have 24 images" in printed) == (patients == 12)
-    prepared = prepare_run(recipes.read(tmp_path / "mine.yaml"))
-    assert prepared.manifest.table["patient"].nunique() == patients
+    assert ("Whether the names of the files tell the patients" in printed) == (patients == 6)
+    assert prepare_run(recipes.read(tmp_path / "mine.yaml")).manifest.table["patient"].nunique() == patients
+
+
+@pytest.mark.parametrize("place", ["{split}/{label}/p{patient}-{number}.png", "{label}/p{label}-{number}.png"])
+def test_a_guess_that_a_run_would_refuse_is_none(place, tmp_path, monkeypatch, capsys):
+    for number in range(48):
+        split, label = ("train", "val", "test")[number % 3], "01"[number // 3 % 2]
+        picture(tmp_path / "films" / place.format(split=split, label=label, patient=number // 12, number=number), 100)
+    monkeypatch.chdir(tmp_path)
+    assert main(["new", "mine", "--data", "films"]) == 0
+    assert "Who the patients are" in capsys.readouterr().out
+    prepare_run(recipes.read(tmp_path / "mine.yaml"))
 
 
 def test_a_choice_that_is_the_default_stands_with_its_reason_as_well(tmp_path, monkeypatch):
