@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 from kmedtl.system.home import give_libraries_a_place
@@ -44,12 +45,12 @@ def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'kmedtl' has no attribute {name!r}")
     module, attribute = PLACES.get(name, ("kmedtl.recipe", name))
-    if name not in HEAVY:
-        return getattr(importlib.import_module(module), attribute)
-    from kmedtl.system.native_logs import loading_tensorflow
+    if name in HEAVY and "tensorflow" not in sys.modules:
+        from kmedtl.system.native_logs import loading_tensorflow
 
-    with loading_tensorflow():  # which greets whoever imports it, whatever its level of logging
-        return getattr(importlib.import_module(module), attribute)
+        with loading_tensorflow():  # which greets whoever imports it, whatever its level of logging
+            importlib.import_module(module)
+    return getattr(importlib.import_module(module), attribute)
 
 
 def __dir__() -> list[str]:
