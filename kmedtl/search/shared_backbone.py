@@ -1,4 +1,4 @@
-"""A backbone that trials share: where heads alone train, building it anew would take most of a trial's time."""
+"""A backbone that trials share: where heads alone train, building it anew takes a fifth of a trial's time."""
 
 from __future__ import annotations
 
