@@ -6,12 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import numpy as np
-
 from kmedtl.data.manifest import SPLITS, are_numbers
 from kmedtl.data.mask_kinds import kinds_of_masks
 from kmedtl.errors import UserError, nearest
-from kmedtl.proposal.facts import SourceFacts
+from kmedtl.proposal.facts import SourceFacts, patients_by_class
 from kmedtl.recipe import (
     Classification,
     Data,
@@ -108,9 +106,7 @@ def _refuse_too_few(facts: SourceFacts) -> None:
     Raises:
         UserError: the first class of too few patients.
     """
-    table = facts.manifest.table
-    for name, rows in (facts.manifest.members(table) or {"": np.ones(len(table), bool)}).items():
-        patients = table.loc[rows, "patient"].nunique()
+    for name, patients in patients_by_class(facts.manifest).items():
         if patients < len(SPLITS):
             of_class = f" of the class '{name}'" if name else ""
             raise UserError(

@@ -81,11 +81,7 @@ def look(data: Data, seed: int) -> SourceFacts:
     Raises:
         UserError: a source that cannot be read, or of which no image can be.
     """
-    manifest = _listed(data, seed)
-    pattern = "" if manifest.patients_known else _pattern(manifest.table["id"].tolist())
-    guessed = _listed(replace(data, patient_pattern=pattern), seed) if pattern else manifest
-    if _can_be_divided(guessed):
-        manifest = guessed
+    manifest, pattern = _with_patients(_listed(data, seed), data, seed)
     table = manifest.table
     if (table["volume"] != "").any():
         raise UserError(f"{manifest.source}: expected images. Received: volumes; start from recipes/hippocampus.yaml.")
@@ -96,7 +92,7 @@ def look(data: Data, seed: int) -> SourceFacts:
     seen, coloured = _decoded(sample)
     return SourceFacts(
         manifest=manifest,
-        pattern=pattern if manifest.patients_known else "",
+        pattern=pattern,
         counts={name: int(rows.sum()) for name, rows in members.items()},
         masked=int(has_mask.sum()),
         bare=bare,
@@ -129,6 +125,23 @@ def _listed(data: Data, seed: int) -> Manifest:
         return replace(found, table=plain, classes=(), multi_label=True)
 
 
+def patients_by_class(manifest: Manifest) -> dict[str, int]:
+    """Return how many patients each class has; of images without classes, by the name "", how many there are."""
+    table = manifest.table
+    members = manifest.members(table) or {"": np.ones(len(table), bool)}
+    return {name: table.loc[rows, "patient"].nunique() for name, rows in members.items()}
+
+
+def _with_patients(manifest: Manifest, data: Data, seed: int) -> tuple[Manifest, str]:
+    """Return the manifest with the patients that names of files tell, and the pattern for it; else as it was, and ''."""
+    pattern = "" if manifest.patients_known else _pattern(manifest.table["id"].tolist())
+    if pattern:
+        guessed = _listed(replace(data, patient_pattern=pattern), seed)
+        if guessed.patients_known and _can_be_divided(guessed):
+            return guessed, pattern
+    return manifest, ""
+
+
 def _pattern(names: Sequence[str]) -> str:
     """Return the first of `PATIENTS` that finds one in every name, and one of them in several of a folder; else ''.
 
@@ -144,11 +157,8 @@ def _pattern(names: Sequence[str]) -> str:
 
 def _can_be_divided(manifest: Manifest) -> bool:
     """Tell whether each class has patients enough for a run, and none is in two splits that the source gives."""
-    table = manifest.table
-    members = manifest.members(table).values() if manifest.classes else [np.ones(len(table), bool)]
-    given = table[table["split"] != ""].groupby("patient")["split"].nunique()
-    fewest = min(table.loc[rows, "patient"].nunique() for rows in members)
-    return fewest >= len(SPLITS) and bool((given <= 1).all())
+    given = manifest.table[manifest.table["split"] != ""].groupby("patient")["split"].nunique()
+    return min(patients_by_class(manifest).values()) >= len(SPLITS) and bool((given <= 1).all())
 
 
 def _numbers(table: pd.DataFrame, classes: tuple[str, ...]) -> tuple[str, ...]:
