@@ -54,7 +54,7 @@ def command(options: argparse.Namespace) -> int:
     with loading_tensorflow():
         from kmedtl.data.corruptions import REFERENCE
         from kmedtl.edge.shapes import ModelInputs, check_fits
-        from kmedtl.export.runtimes import answers_of, open_runtime
+        from kmedtl.export.runtimes import ask, open_runtime
         from kmedtl.runs import reopen, shift_page
         from kmedtl.runs.result import SYNTHETIC
         from kmedtl.runs.shift import shift
@@ -71,7 +71,7 @@ def command(options: argparse.Namespace) -> int:
         test = run.examples("test").in_order_of(bags.table(images.table)["id"])
 
         def answered(seen: np.ndarray) -> Outputs:
-            return bags.outputs(answers_of(runtime, ModelInputs(seen, beside), run.model.name))
+            return bags.outputs(ask(runtime, ModelInputs(seen, beside), run.model.name))
 
         found = shift(
             answered, pixels, test, run.info.decoder, options.severities, run.recipe.seed,

@@ -21,7 +21,7 @@ from kmedtl.data import store
 from kmedtl.data.pipeline import Pipeline
 from kmedtl.edge import model_info
 from kmedtl.edge.model_info import MEMBER
-from kmedtl.edge.tasks.task import Outputs
+from kmedtl.edge.tasks.task import Outputs, of_batches
 from kmedtl.ensemble.members import read_votes, refuse_other_question, refuse_seen
 from kmedtl.errors import UserError
 from kmedtl.export.runtimes import load_keras
@@ -128,5 +128,4 @@ def _read_again(images: Pipeline, reading: Reading) -> tuple[Pipeline, np.ndarra
 def _predict(folder: Path, images: Pipeline) -> dict[str, np.ndarray]:
     model = load_keras(folder / MODEL, model_info.read(folder))
     batches = progress(images.images(), f"Teacher {folder.name}", images.steps, unit="step")
-    found = [model.predict_on_batch(batch) for batch in batches]
-    return {name: np.concatenate([outputs[name] for outputs in found]) for name in found[0]}
+    return of_batches([model.predict_on_batch(batch) for batch in batches])

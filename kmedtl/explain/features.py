@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from kmedtl.edge.shapes import FEATURES, ModelInputs
+from kmedtl.edge.tasks.task import of_batches
 from kmedtl.heads.build import penultimate, tensors
 from kmedtl.system.progress import progress
 
@@ -23,8 +24,7 @@ def outputs_and_features(
     whole = _traced(model)
     inputs = ModelInputs(images, fields)
     starts = progress(range(0, len(images), BATCH), "Answers of the model", unit="batch")
-    parts = [whole(tensors(*inputs.of(slice(at, at + BATCH)))) for at in starts]
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return of_batches([whole(tensors(*inputs.of(slice(at, at + BATCH)))) for at in starts])
 
 
 @lru_cache(maxsize=1)  # a run asks the same model of several splits, and tracing takes longer than a small one

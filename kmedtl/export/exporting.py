@@ -21,7 +21,7 @@ from kmedtl.edge.tasks.task import Outputs
 from kmedtl.export.formats import FILES, NATIVE, write_all
 from kmedtl.export.int8 import Int8Options, QuantizationAttempt, Sample, choose
 from kmedtl.export.parity import QUANTIZED, Parity, aborted, failed_gates, parity
-from kmedtl.export.runtimes import ModelFile, answers_of, open_runtime
+from kmedtl.export.runtimes import ModelFile, ask, open_runtime
 from kmedtl.export.survival import survives
 from kmedtl.recipe import Recipe
 from kmedtl.statistics.out_of_distribution import PASSED
@@ -107,7 +107,7 @@ def export(subject: TrainedModel, folder: Path, formats: Collection[str], thorou
             rows.append(aborted(path, subject.headline, subject.task.drift_titles))
             continue
         runtime = open_runtime(path)
-        outputs = subject.test.bags.outputs(answers_of(runtime, subject.test.inputs, path.name))
+        outputs = subject.test.bags.outputs(ask(runtime, subject.test.inputs, path.name))
         fit, info = (subject.fit, subject.info) if format in AS_TRAINED else fitted(subject, runtime, path, format)[:2]
         row = _compared(subject, subject.test, path, format, outputs, fit)
         row = replace(row, made=_told(chosen) if format == "int8" else "")
@@ -119,7 +119,7 @@ def export(subject: TrainedModel, folder: Path, formats: Collection[str], thorou
 def fitted(subject: TrainedModel, runtime: ModelFile, path: Path, format: str) -> tuple[Fit, ModelInfo, Parity]:
     """Return what validation says of a file: its decoder, from when on an image is unlike, and how near it comes."""
     known, info = subject.validation, subject.info
-    found, settings = answers_of(runtime, known.inputs, path.name), subject.recipe.evaluation
+    found, settings = ask(runtime, known.inputs, path.name), subject.recipe.evaluation
     outputs = known.bags.outputs(found)
     seen = replace(known.examples, outputs=outputs).shifted(known.held_out)
     fit = subject.task.fit_decoder(subject.question, settings, seen, subject.recipe.seed, subject.fit.decoder)

@@ -12,7 +12,7 @@ import numpy as np
 from kmedtl.edge.fields import FIELDS
 from kmedtl.edge.model_info import ModelInfo
 from kmedtl.edge.shapes import FEATURES, ModelInputs, Shapes, check_fits
-from kmedtl.edge.tasks.task import Outputs
+from kmedtl.edge.tasks.task import Outputs, of_batches
 from kmedtl.errors import UserError
 from kmedtl.system.progress import progress
 from kmedtl.vetting.keras_files import check_keras
@@ -55,15 +55,13 @@ class Batched:
         """
         if (fields is None) != (self.shapes.fields == 0):
             raise ValueError(f"expected {'fields' if fields is None else 'no fields'} beside the images.")
-        found = [self.run(batch) for batch in _batches(ModelInputs(images, fields))]
-        return {name: np.concatenate([outputs[name] for outputs in found]) for name in found[0]}
+        return of_batches([self.run(batch) for batch in _batches(ModelInputs(images, fields))])
 
 
-def answers_of(model: ModelFile, inputs: ModelInputs, name: str) -> Outputs:
+def ask(model: ModelFile, inputs: ModelInputs, name: str) -> Outputs:
     """Return the outputs of a model, which is called `name` where it shows how far it is."""
     starts = progress(range(0, len(inputs.images), STEP), f"Asking {name}", unit="batch")
-    found = [model(*inputs.of(slice(start, start + STEP))) for start in starts]
-    return {output: np.concatenate([one[output] for one in found]) for output in found[0]}
+    return of_batches([model(*inputs.of(slice(start, start + STEP))) for start in starts])
 
 
 def open_runtime(path: Path) -> ModelFile:

@@ -133,7 +133,10 @@ def patients_by_class(manifest: Manifest) -> dict[str, int]:
 
 
 def _with_patients(manifest: Manifest, data: Data, seed: int) -> tuple[Manifest, str]:
-    """Return the manifest with the patients that names of files tell, and the pattern for it; else as it was, and ''."""
+    """Return the manifest with the patients that names of files tell, and the pattern that finds them.
+
+    Where no pattern does, it stays as it was, with an empty one.
+    """
     pattern = "" if manifest.patients_known else _pattern(manifest.table["id"].tolist())
     if pattern:
         guessed = _listed(replace(data, patient_pattern=pattern), seed)

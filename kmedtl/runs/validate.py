@@ -20,6 +20,7 @@ from kmedtl.data.pseudonyms import pseudonym
 from kmedtl.data.tabular import field_input
 from kmedtl.edge import model_info
 from kmedtl.edge.shapes import FEATURES, check_fits
+from kmedtl.edge.tasks.task import of_batches
 from kmedtl.ensemble.members import trained_on
 from kmedtl.errors import UserError, nearest
 from kmedtl.explain.overlay import jpeg
@@ -262,12 +263,11 @@ def _answered(run: FinishedRun, part: Pipeline, columns: Sequence[str]) -> tuple
         found.append(outputs)
         if kind is not None and features is not None:
             unlike.append(kind.unlike(features, pixels))
-    outputs = {name: np.concatenate([one[name] for one in found]) for name in found[0]}
     bags = part.bags
     table = bags.table(part.table)
     ids, patients = (table[name].to_numpy(object) for name in ("id", "patient"))
     groups = table[list(dict.fromkeys(columns))]
-    examples = Examples(ids, patients, bags.known(part.targets), bags.outputs(outputs), groups)
+    examples = Examples(ids, patients, bags.known(part.targets), bags.outputs(of_batches(found)), groups)
     return examples, bags.most(np.concatenate(unlike)) if unlike else None
 
 

@@ -12,6 +12,11 @@ Outputs = Mapping[str, np.ndarray]  # of a model by name: float32, a row an imag
 Cell = str | float | None
 
 
+def of_batches(found: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
+    """Return the outputs of all images, (N, …) by name, of those of one or more batches, (n, …)."""
+    return {name: np.concatenate([outputs[name] for outputs in found]) for name in found[0]}
+
+
 class Measurement(NamedTuple):
     """A number of an answer: a code of at most 16 characters, what was measured, of what, and its UCUM unit."""
 
