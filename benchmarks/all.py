@@ -112,7 +112,7 @@ BENCHMARKS = (
     Benchmark("unlike images", "out_of_distribution RUN", "--images 60", "noise, told", rf"noise +{NUMBER}"),
     Benchmark("explanations", "explanations RUN", "--images 8 --only grad_cam", "pointing", rf"grad_cam +{NUMBER}"),
     Benchmark("adapting", "adapt RUN --scores OUT/scores.npz", "--draws 5", "films judged", rf"{NUMBER} films"),
-    Benchmark("int8", "int8 RUN", "", "mean |Δp|", rf"layers in float +\S+ +\S+ +\S+ +{NUMBER}", True),
+    Benchmark("int8", "int8 RUN", "", "mean |Δp|", rf"first 6 layers in float +\S+ +\S+ +\S+ +{NUMBER}", True),
     Benchmark("scanner", "edge", "--size 96", "int8, ms", rf"model_int8.tflite(?: +\S+){{2}} +{NUMBER}", True),
     Benchmark(
         "shift",

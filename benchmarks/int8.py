@@ -16,6 +16,7 @@ import argparse
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -59,15 +60,15 @@ def made(subject: TrainedModel, aside: Path) -> Iterator[tuple[str, float, Path]
     def ways() -> Int8Options:
         return Int8Options(saved, whole, subject.sample, subject.recipe.export.calibration_images)
 
-    def quick(number: int) -> bytes:
-        return list(ways().quick())[number][1]()
+    def quantized(early: int) -> bytes:
+        one = ways()
+        return quantize.by_ranges(one.rounded, one.few, in_float=quantize.convolution_outputs(one.rounded)[:early])
 
     each: dict[str, Callable[[], bytes]] = {
         "each weight to the nearest": lambda: quantize.by_ranges(whole, quantize.ranges_of(whole, *calibration)),
         "weights alone": lambda: ways().rounded,
-        "all layers": lambda: quick(1),
-        f"the first {EARLY} layers in float": lambda: quick(0),
-    }
+        "all layers": lambda: quantized(0),
+    } | {f"the first {early} layers in float": partial(quantized, early) for early in (EARLY[0] // 2, *EARLY)}
     for number, (name, make) in enumerate(each.items()):
         start = time.perf_counter()
         file = aside / f"{number}.tflite"

@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
-from itertools import chain
 from pathlib import Path
 
 from kmedtl.edge.shapes import ModelInputs
 from kmedtl.export import quantize, rounding
-from kmedtl.export.layers import worst_layers
 from kmedtl.export.parity import Parity
-from kmedtl.export.survival import survives
 
 MORE = 4  # times as many calibration images, if the first do not do
 SHARE = 0.99  # of the calibration images whose extremes a percentile range holds
-EARLY = 3  # convolutions, whose few channels differ most in range, and which are a small part of the work
-IN_FLOAT = (3, 8)  # so many of the worst layers
+EARLY = (6, 12)  # convolutions, whose few channels differ most in range; the more, the longer the scanner takes
+MOST = 0.25  # of all convolutions, so that a small network's file is one of int8
 
 FIRST = "litert-quantizer, min–max"
 
@@ -69,36 +66,31 @@ class Int8Options:
         return quantize.ranges_of(self.rounded, *self.sample(MORE * self.count))
 
     @cached_property
-    def worst(self) -> list[str]:
-        quantized = quantize.by_ranges(self.rounded, self.many)
-        return worst_layers(self.whole, quantized, *self.calibration) if survives(quantized) else []
+    def early(self) -> list[list[str]]:
+        """The outputs of the first convolutions, which stay in float; so many that one way or the next does."""
+        found = quantize.convolution_outputs(self.rounded)
+        return [found[:count] for count in sorted({min(count, int(MOST * len(found))) for count in EARLY})]
 
     def quick(self) -> Iterator[Way]:
-        """Yield what takes seconds: ranges that no calibration image exceeds, of all layers but the first, or of all.
+        """Yield what takes seconds: ranges that no calibration image exceeds, of all layers but the first ones.
 
-        Much of the error arises in the first layers, which are a small part of the time.
+        Much of the error arises in these, which are a small part of the work.
         """
-        early = quantize.first_convolutions(self.rounded, EARLY)
-        yield (
-            f"{FIRST}, the first {EARLY} layers in float",
-            lambda: quantize.by_ranges(self.rounded, self.few, in_float=early),
-        )
-        yield FIRST, lambda: quantize.by_ranges(self.rounded, self.few)
+        for early in self.early:
+            name = f"{FIRST}, the first {len(early)} layers in float" if early else FIRST
+            yield name, partial(quantize.by_ranges, self.rounded, self.few, in_float=early)
 
     def other_quantizer(self) -> Iterator[Way]:
-        """Yield TensorFlow's own converter, with such ranges as well."""
+        """Yield TensorFlow's own converter, with such ranges as well, of all layers."""
         yield "tf.lite, min–max", lambda: quantize.by_converter(self.saved, *self.calibration)
 
     def remedies(self) -> Iterator[Way]:
         """Yield what is tried next where none of these does, the cheapest first; the last quantizes weights alone."""
-        yield f"litert-quantizer, min–max, {MORE} × the images", lambda: quantize.by_ranges(self.rounded, self.many)
-        yield f"litert-quantizer, percentile {SHARE}", lambda: quantize.by_ranges(self.rounded, self.many, SHARE)
-        for count in IN_FLOAT:
-            yield f"litert-quantizer, min–max, {count} layers in float", partial(self._in_float, count)
+        *_, early = self.early
+        yield f"{FIRST}, {MORE} × the images", lambda: quantize.by_ranges(self.rounded, self.many, in_float=early)
+        name = f"litert-quantizer, percentile {SHARE}"
+        yield name, lambda: quantize.by_ranges(self.rounded, self.many, SHARE, early)
         yield "weights only", lambda: quantize.convert(self.saved, optimize=True)
-
-    def _in_float(self, count: int) -> bytes:
-        return quantize.by_ranges(self.rounded, self.many, in_float=self.worst[:count])
 
 
 def choose(ways: Int8Options, judge: Judge, thorough: bool) -> tuple[QuantizationAttempt, ...]:
@@ -106,24 +98,20 @@ def choose(ways: Int8Options, judge: Judge, thorough: bool) -> tuple[Quantizatio
 
     Args:
         judge: what a file costs on validation.
-        thorough: try both quantizers whatever passes, then remedies; else the quick ways alone.
+        thorough: try the other quantizer too, and where nothing passes the remedies; else the quick ways alone.
     """
     tried: list[QuantizationAttempt] = []
 
-    def attempt(name: str, make: Callable[[], bytes]) -> None:
-        file = make()
-        tried.append(QuantizationAttempt(name, file, judge(file)))
-
-    def until_one_passes(some: Iterable[Way]) -> None:
-        for way in some:
-            if any(not attempted.parity.failed_gates for attempted in tried):
+    def attempt(some: Iterable[Way]) -> None:
+        for name, make in some:
+            file = make()
+            tried.append(QuantizationAttempt(name, file, judge(file)))
+            if not tried[-1].parity.failed_gates:
                 return
-            attempt(*way)
 
+    attempt(ways.quick())
     if thorough:
-        for way in chain(ways.quick(), ways.other_quantizer()):
-            attempt(*way)
-        until_one_passes(ways.remedies())
-    else:
-        until_one_passes(ways.quick())
+        attempt(ways.other_quantizer())
+        if all(one.parity.failed_gates for one in tried):
+            attempt(ways.remedies())
     return tuple(sorted(tried, key=lambda attempted: attempted.parity.cost, reverse=True))

@@ -121,11 +121,11 @@ def _last_layers(model: bytes) -> list[str]:
     return found
 
 
-def first_convolutions(model: bytes, count: int) -> list[str]:
-    """Return the names of what the first convolutions of a float TFLite file put out, in the order of computation."""
+def convolution_outputs(model: bytes) -> list[str]:
+    """Return the names of what the convolutions of a float TFLite file put out, in the order of computation."""
     whole = flatbuffer_utils.read_model_from_bytearray(bytearray(model))
     outputs = [step.outputs[0] for step, kind in steps_of(whole) if kind in CONVOLUTIONS]
-    return [whole.subgraphs[0].tensors[output].name.decode() for output in outputs[:count]]
+    return [whole.subgraphs[0].tensors[output].name.decode() for output in outputs]
 
 
 def steps_of(whole: Any) -> Iterator[tuple[Any, int]]:
