@@ -17,7 +17,7 @@ SETTINGS = ("trials", "tuner", "objective", "hours")
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--trials", type=int, metavar="N", help="at most so many (default: 30)")
     parser.add_argument("--tuner", metavar="NAME", help="bayesian (default), random, hyperband or grid")
-    parser.add_argument("--objective", metavar="NAME", help="val_auc (default), val_loss or score")
+    parser.add_argument("--objective", metavar="NAME", help="headline (default), val_loss, another figure, or score")
     parser.add_argument("--hours", type=float, metavar="H", help="begin no trial after so long")
     parser.add_argument(
         "--folds", dest="search_folds", type=int, metavar="K", help="judge trials by K folds of training and validation"

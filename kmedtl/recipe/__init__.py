@@ -152,7 +152,7 @@ class Recipe:
         name: of the recipe, and of the folder of its runs.
         task: what is asked of an image.
         stages: in their order; none where a `schedule` makes them.
-        schedule: a preset of `kmedtl.finetune.presets`; `auto` picks one by the number of training images. `logistic`,
+        schedule: a preset of `kmedtl.finetune.presets`; `auto` goes deeper as long as validation gains. `logistic`,
             `svm` and `knn` train no network: scikit-learn learns on the frozen backbone's features. `soup` and
             `uniform_soup` average the weights of `soup`. `untrained` is the baseline of no learning at all.
         soup: run folders of one architecture and one split (Wortsman et al., Model Soups, 2022).
