@@ -31,12 +31,21 @@ class Chosen:
 def fit_decoder(
     question: GradeQuestion, settings: Settings, validation: Examples, seed: int, decoder: GradeDecoder | None = None
 ) -> Fit:
-    """Calibrate each cut on validation, then choose the thresholds; see `calibrated` and `thresholds`."""
+    """Calibrate each cut on validation, then choose the thresholds; see `calibrated` and `thresholds`.
+
+    Args:
+        decoder: of the model, where a file of it is fitted; its thresholds stay unless others gain more than chance.
+    """
     truth = validation.targets[GRADE][:, 0].astype(int)
     slopes, offsets = calibrated(margins(validation.outputs, question.loss, len(question.grades) - 1), truth, question)
     fitted = replace(plain(question), slopes=slopes, offsets=offsets)
     above = cumulative(validation.outputs, fitted)
     chosen, size = thresholds(above, truth, validation.patients, seed), len(question.grades)
+    if decoder is not None:
+        ours, theirs = (decide(above, one) for one in (chosen, decoder.thresholds))
+        # By the interval: where a single patient is decided otherwise, the gain exceeds its standard error.
+        is_chance = not kappa_gain(truth, ours, [theirs], size, validation.patients).low > 0
+        chosen = decoder.thresholds if is_chance else chosen
     before, after = (kappa_of(truth, decide(above, one), size) for one in (fitted.thresholds, chosen))
     return Fit(replace(fitted, thresholds=chosen), Chosen(before, after))
 

@@ -120,3 +120,20 @@ def test_probabilities_never_rise_from_cut_to_cut():
     crossing = replace(plain(question), slopes=(0.1, 5.0, 0.1), offsets=(-2.0, 3.0, 1.0))
     logits = np.random.default_rng(0).normal(0, 3, (50, CUTS)).astype(np.float32)
     assert np.all(np.diff(cumulative({GRADE: logits}, crossing), axis=1) <= 0)
+
+
+def test_a_file_keeps_the_thresholds_of_its_model_unless_others_are_better_by_more_than_chance():
+    question, jumped = GradeQuestion(GRADES, "2", "corn"), 0
+    for seed in range(5):
+        above, truth = noisy(60, seed)
+        logits = np.log(above / (1 - above)).astype(np.float32)
+        rounded = np.round(logits, 1)
+        of_model = fit_decoder(question, Evaluation(), examples_of(truth, {GRADE: logits}), seed).decoder
+        of_file = [
+            fit_decoder(question, Evaluation(), examples_of(truth, {GRADE: rounded}), seed, known).decoder
+            for known in (of_model, None, replace(of_model, thresholds=(0.98, 0.99, 0.995)))
+        ]
+        assert of_file[0].thresholds == of_model.thresholds
+        jumped += of_file[1].thresholds != of_model.thresholds
+        assert of_file[2].thresholds == of_file[1].thresholds
+    assert jumped >= 4
