@@ -8,7 +8,8 @@ On the synthetic thorax the grade is of the lesion's area: 0 none, 1 up to 15 %,
 Measured by the first command (480 synthetic films; 73 test films of 38 patients who are in no other split), seed 7:
 quadratic weighted kappa 0.771 (95 % 0.628–0.864), mean absolute error 0.466 (0.320–0.661) grades. With
 --set task.loss=crossentropy it was 0.756 (0.605–0.854); `kmedtl compare` says that CORN gains 0.015 (−0.078–0.111),
-which so few films can't tell from nothing. It says nothing about patients.
+which so few films can't tell from nothing. With the present augmentation it is 0.784 (0.577–0.896), and the int8 file
+changes 1.4 % of the grades. It says nothing about patients.
 """
 
 from __future__ import annotations
