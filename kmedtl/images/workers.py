@@ -19,6 +19,7 @@ from typing import Any
 
 from kmedtl.errors import UserError
 from kmedtl.system import memory, processes
+from kmedtl.system.cores import usable_cores
 
 MAX_MEMORY = 1_000_000_000  # bytes, above what a worker starts with
 ITEMS_A_WORKER = 100  # fewer are done sooner than another worker starts
@@ -66,7 +67,7 @@ def in_workers(job: Job, items: Sequence[Any], title: str, first: Worker | None 
         return
     from kmedtl.system.progress import progress  # tqdm is slow to import, and no worker needs it
 
-    count = min(os.cpu_count() or 1, -(-len(items) // ITEMS_A_WORKER))
+    count = min(usable_cores(), -(-len(items) // ITEMS_A_WORKER))
     workers = [first] if first and not first.stopped else []
     todo = deque(range(len(items)))
     answers: dict[int, Any] = {}
@@ -118,7 +119,7 @@ def _receive(workers: list[Worker], todo: deque[int], answers: dict[int, Any], t
 @contextmanager
 def worker_at_hand(module: str) -> Iterator[Worker]:
     """Yield a worker that loads a module while this process gets ready as well, and stop it in the end."""
-    worker = Worker((module,))
+    worker = Worker(module)
     try:
         yield worker
     finally:
@@ -130,16 +131,16 @@ class Worker:
 
     job: Job
 
-    def __init__(self, modules: Sequence[str] = ()) -> None:
+    def __init__(self, module: str = "") -> None:
         """Start the process.
 
         Args:
-            modules: what it loads while it waits for its job.
+            module: what it loads while it waits for its job; empty: nothing.
         """
         self.unanswered: deque[int] = deque()  # positions of the items sent to it, in order
         self.started = self.stopped = False
         variables = {"PYTHONPATH": os.pathsep.join(sys.path), "OPENBLAS_NUM_THREADS": "1"}
-        command = [sys.executable, "-P", "-c", "".join(f"import {name}; " for name in modules) + _SERVE]
+        command = [sys.executable, "-P", "-c", (f"import {module}; " if module else "") + _SERVE]
         self.process, self.connection = processes.start(command, os.environ | variables)
 
     def begin(self, job: Job) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 
 from kmedtl.files import html
 from kmedtl.files.csv_tables import write_csv
 from kmedtl.runs.compare import Comparison, Run, shown
 from kmedtl.runs.figures import data_efficiency, headlines
+from kmedtl.statistics.confidence import Estimate, reasons
 from kmedtl.system.text_tables import aligned
 from kmedtl.system.titles import title
 
@@ -30,6 +32,7 @@ def write(comparison: Comparison, folder: Path, version: str) -> None:
         plots=html.save_plots(figures, folder / "plots"),
         header=_header(comparison),
         rows=_rows(comparison),
+        reasons=reasons(_figures(comparison)),
         first=comparison.runs[0].name,
         headline=title(comparison.runs[0].figure),
         all_paired=all(comparison.gains),
@@ -44,6 +47,7 @@ def summary(comparison: Comparison) -> list[str]:
     first = comparison.runs[0].name
     return [
         *aligned([_header(comparison), *_rows(comparison)]),
+        *reasons(_figures(comparison)),
         f"95 % intervals in brackets; gain: {title(comparison.runs[0].figure)} minus that of {first}, image by image.",
         f"There: in {first}. Decisions are taken at each run's own operating point; p is McNemar's, by patient.",
     ]
@@ -60,6 +64,15 @@ def _rows(comparison: Comparison) -> list[list[str]]:
     return [_row(comparison, number, run) for number, run in enumerate(comparison.runs)]
 
 
+def _figures(comparison: Comparison) -> Iterator[tuple[str, Estimate]]:
+    """Yield each run's figures by their names in words."""
+    for run, gain in zip(comparison.runs, comparison.gains, strict=True):
+        yield f"{run.name}, {title(run.figure)}", run.headline
+        yield f"{run.name}, {title(run.task.beside)}", run.beside
+        if gain:
+            yield f"{run.name}, {title(run.figure)} gain", gain
+
+
 def _same_units(comparison: Comparison) -> bool:
     """Tell whether one heading can say the unit for all runs; else each cell does."""
     return len({run.unit_beside for run in comparison.runs}) == 1
@@ -73,8 +86,8 @@ def _row(comparison: Comparison, number: int, run: Run) -> list[str]:
         str(run.training_images),
         str(run.epochs),
         "–" if math.isnan(run.seconds) else f"{run.seconds / 60:.1f}",
-        str(run.headline),
-        str(run.beside) if _same_units(comparison) else f"{run.beside} {run.unit_beside}",
-        "–" if number == 0 else str(gain or UNPAIRED),
+        run.headline.cell,
+        run.beside.cell if _same_units(comparison) else f"{run.beside.cell} {run.unit_beside}",
+        "–" if number == 0 else gain.cell if gain else UNPAIRED,
         "–" if number == 0 or run.right is None else str(comparison.decisions[number] or UNPAIRED),
     ]

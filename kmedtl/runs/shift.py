@@ -72,9 +72,10 @@ class Shift:
         return [title(name, self.units.get(name, "")) for name in self.clean.estimates]
 
     @property
-    def worst(self) -> Row:
-        """The corruption that leaves the lowest headline figure."""
-        return min(self.at(self.summarised), key=lambda row: row.estimates[self.headline].value)
+    def worst(self) -> Row | None:
+        """The corruption that costs the most of the headline figure; None: none costs anything, or nobody can tell."""
+        costly = [row for row in self.at(self.summarised) if row.loss.value > 0]
+        return max(costly, key=lambda row: row.loss.value, default=None)
 
     def at(self, severity: int) -> list[Row]:
         return [row for row in self.rows if row.severity == severity]

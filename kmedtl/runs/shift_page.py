@@ -9,6 +9,7 @@ from kmedtl.files import html
 from kmedtl.files.csv_tables import write_csv
 from kmedtl.runs import figures
 from kmedtl.runs.shift import Row, Shift
+from kmedtl.statistics.confidence import reasons
 from kmedtl.system.text_tables import aligned
 from kmedtl.system.titles import title
 
@@ -40,18 +41,28 @@ def write(shift: Shift, folder: Path, model: str, info: ModelInfo, notice: str, 
 
 def summary(shift: Shift) -> list[str]:
     """Return a table of the summarised severity, with the mean and the worst, as lines."""
-    name, worst = title(shift.headline), shift.worst
+    name = title(shift.headline)
     header = ["", *shift.headings, f"{name} lost"]
-    rows = [_cells(row) for row in (shift.clean, *shift.at(shift.summarised))]
+    shown = [shift.clean, *shift.at(shift.summarised)]
+    rows = [_cells(row) for row in shown]
     return [
         f"Test set: {shift.images} images of {shift.patients} patients; severity {shift.summarised}; "
         "95 % intervals in brackets",
         *aligned([header, *rows]),
+        *reasons((title(figure), one) for row in shown for figure, one in row.estimates.items()),
         f"Mean {name} lost:  {shift.mean_loss}",
-        f"Worst: {worst.corruption} ({worst.meaning}), {name} {worst.estimates[shift.headline]}, lost {worst.loss}",
+        *_worst(shift),
         *([f"Left out, as masks would not follow: {', '.join(shift.left_out)}"] if shift.left_out else []),
     ]
 
 
+def _worst(shift: Shift) -> list[str]:
+    """Return the line on the worst corruption, where one costs anything."""
+    if shift.worst is None:
+        return []
+    row, name = shift.worst, title(shift.headline)
+    return [f"Worst: {row.corruption} ({row.meaning}), {name} {row.estimates[shift.headline]}, lost {row.loss}"]
+
+
 def _cells(row: Row) -> list[str]:
-    return [f"  {row.corruption}", *map(str, row.estimates.values()), str(row.loss) if row.severity else ""]
+    return [f"  {row.corruption}", *(one.cell for one in row.estimates.values()), row.loss.cell if row.severity else ""]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from kmedtl.files import html
 from kmedtl.files.csv_tables import write_csv
 from kmedtl.files.json_files import write_json
 from kmedtl.runs.validate import Validation
+from kmedtl.statistics.confidence import reasons
 from kmedtl.system.text_tables import aligned
 from kmedtl.system.titles import title
 
@@ -62,12 +62,11 @@ def summary(found: Validation) -> list[str]:
     figures = {title(name, found.units.get(name, "")): figure for name, figure in found.figures.items()}
     figures |= {f"Share of {name}": figure for name, figure in found.shares.items()}
     told = {name: (figure.own, figure.here, figure.difference) for name, figure in figures.items()}
-    rows = [[f"  {name}", *("–" if isnan(one.value) else str(one) for one in row)] for name, row in told.items()]
-    reasons = [f"  – {name}: {one.method}" for name, (*row, _) in told.items() for one in row if isnan(one.value)]
+    rows = [[f"  {name}", *(one.cell for one in row)] for name, row in told.items()]
     return [
         f"{found.source}: {found.images} images of {found.patients} patients; 95 % intervals in brackets, by patient",
         *aligned([header, *rows]),
-        *dict.fromkeys(reasons),
+        *reasons((name, one) for name, (*row, _) in told.items() for one in row),
         *(
             f"  {group.column} {group.value}: {title(found.headline)} {group.headline}, {group.images} images"
             for group in found.groups

@@ -9,7 +9,7 @@ patients no interval is narrower than counting patients gives, below two it is a
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import Any
@@ -47,12 +47,22 @@ class Estimate:
     high: float
     method: str
 
+    @property
+    def cell(self) -> str:
+        """As a table shows it: without the reason where the data cannot tell; `reasons` has that."""
+        return "–" if math.isnan(self.value) else str(self)
+
     def __str__(self) -> str:
         if math.isnan(self.value):
             return f"– ({self.method})"
         to = " to " if self.high < 0 else "–"  # a dash beside a minus would read as two
         interval = self.method if math.isnan(self.low) else f"{in_digits(self.low)}{to}{in_digits(self.high)}"
         return f"{in_digits(self.value)} ({interval})"
+
+
+def reasons(named: Iterable[tuple[str, Estimate]]) -> list[str]:
+    """Return a line for each figure that the data cannot tell, which says why; the same line once."""
+    return list(dict.fromkeys(f"  – {name}: {one.method}" for name, one in named if math.isnan(one.value)))
 
 
 def estimate_of(written: Mapping[str, Any]) -> Estimate:

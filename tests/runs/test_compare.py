@@ -123,6 +123,16 @@ def test_other_test_images_are_no_pair(runs, tmp_path, capsys):
     assert "cannot be compared as a pair" in " ".join((tmp_path / "out" / "compare.html").read_text().split())
 
 
+def test_why_a_figure_is_unknown_stands_below_the_table(runs, tmp_path, capsys):
+    why = "all 80 images of the test are of one class, so there is nothing to tell apart from it"
+    document = json.loads((runs[1] / "metrics.json").read_text())
+    document["test"]["auc"] = {"value": None, "low": None, "high": None, "method": why}
+    (runs[1] / "metrics.json").write_text(json.dumps(document))
+    assert main(["compare", str(runs[0]), str(runs[1]), "--out", str(tmp_path / "out")]) == 0
+    assert f"  – t300, AUC: {why}" in capsys.readouterr().out.splitlines()
+    assert why in (tmp_path / "out" / "compare.html").read_text()
+
+
 def test_a_curve_for_each_way_and_its_points_by_number(runs):
     curves = compare(runs[::-1]).curves()
     assert {title: [run.name for run in line] for title, line in curves.items()} == {

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -5,6 +7,7 @@ import pytest
 from kmedtl.data.corruptions import SEVERITIES, suite
 from kmedtl.runs import shift_page
 from kmedtl.runs.shift import shift
+from kmedtl.statistics.confidence import undefined
 from tests.models import decoder_of, examples_of, info_of
 
 INFO = info_of(decoder_of("binary", ("NORMAL", "BRIGHT")))
@@ -77,3 +80,18 @@ def test_the_summary_names_mean_and_worst(found):
     assert f"Worst: {found.worst.corruption}" in text
     assert len(text.splitlines()) == 2 + 1 + 12 + 2
     assert max(map(len, text.splitlines()[:15])) <= 120
+
+
+def test_no_corruption_is_called_the_worst_where_none_costs_anything(found, tmp_path):
+    harmless = tuple(replace(row, loss=replace(found.clean.loss, value=0.0)) for row in found.rows)
+    assert "Worst" not in "\n".join(shift_page.summary(replace(found, rows=harmless)))
+    shift_page.write(replace(found, rows=harmless), tmp_path, "model.keras", INFO, "", "1.0")
+    assert "worst: " not in (tmp_path / "shift.html").read_text()
+
+
+def test_why_a_figure_is_unknown_is_said_once_and_whole(found):
+    why = "no image of the test shows it, so neither its sensitivity nor its AUC can be told by anybody"
+    rows = tuple(replace(row, estimates=row.estimates | {"auc": undefined(why)}) for row in found.rows)
+    lines = shift_page.summary(replace(found, rows=rows))
+    assert lines.count(f"  – AUC: {why}") == 1
+    assert sum("  –  " in line for line in lines) >= len(found.at(3))

@@ -22,6 +22,7 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 from kmedtl.data.phantom.film import LABELS, Film, films_of
+from kmedtl.system.cores import usable_cores
 from kmedtl.system.progress import progress
 
 DESCRIPTION = """SYNTHETIC chest radiographs: Beer–Lambert projections of random anatomy with or without
@@ -97,7 +98,7 @@ def without_warnings() -> Iterator[None]:
 
 def render_in_threads(config: PhantomConfig) -> Iterator[Film]:
     """Yield the films in order; a few patients ahead are rendered meanwhile, so memory stays flat."""
-    threads = os.cpu_count() or 1
+    threads = usable_cores()
     numbers = progress(range(config.patients), "Rendering phantoms", unit="patient")
     ahead: deque[Future[list[Film]]] = deque()
     with ThreadPoolExecutor(threads) as pool:
