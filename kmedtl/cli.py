@@ -19,7 +19,7 @@ from kmedtl.system.terminal import carry_out
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return its exit code: 0, 2 (the user can mend it), 3 (a file misses its gate) or 130."""
+    """Run the command line; return its exit code: 0, 2 (the user can mend it), 3 (a gate is missed) or 130."""
     try:
         options = _parsed(sys.argv[1:] if arguments is None else arguments)
     except UserError as error:

@@ -114,6 +114,17 @@ def test_the_recipe_of_the_page_on_training_is_one(tmp_path):
     assert found == [["supervised", "pseudo"], ["simclr", "supervised", "supervised"]]
 
 
+def test_commands_of_the_page_on_volumes_are_ones_and_take_back_what_the_recipe_says_of_films():
+    text = (DOCS / "volumes.md").read_text()
+    assert parsed_commands_of("volumes.md") == len(re.findall(r"^    kmedtl run ", text, flags=re.M)) > 3
+    commands = re.findall(r"^    kmedtl (run pneumonia .*)$", text, flags=re.M)
+    assert len(commands) == 3
+    for line in commands:
+        options = parser().parse_args(shlex.split(line))
+        data = configured(find(options.recipe), options).data
+        assert (data.patient_pattern, data.classes) == ("", ())
+
+
 @pytest.mark.slow
 def test_the_page_on_new_recipes_leads_to_a_judged_model(tmp_path, monkeypatch, capsys):
     """Each command as it stands; what `kmedtl new` proposed is made smaller before it trains."""

@@ -1,7 +1,7 @@
 """A small convolutional network that learns from scratch: the baseline that a pretrained backbone has to beat.
 
 Two 3×3 convolutions a block, each with batch normalisation; from the second block on, each block halves the map. With a
-`unet` head it is a U-Net (Ronneberger et al. 2015) of about 80,000 weights.
+`unet` head it is a U-Net (Ronneberger et al. 2015) of about 100,000 weights.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--method",
         choices=METHODS,
         default="mean",
-        help="mean of probabilities (default), majority vote, validation-weighted mean, stacking; weight soups",
+        help="mean of probabilities (default), share of votes, validation-weighted mean, stacking; weight soups",
     )
     parser.add_argument("--out", type=Path, metavar="DIR", help="a new run folder (default: saved_models/NAME/TIME)")
     add_quiet(parser)

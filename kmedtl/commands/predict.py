@@ -17,7 +17,7 @@ HELP = "classify images with a run or an exported model"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", type=Path, help="run folder, .keras, .tflite or SavedModel folder")
+    parser.add_argument("model", type=Path, help="run folder, SavedModel folder, .keras, .tflite or .onnx file")
     add_predict_options(parser)
     add_quiet(parser)
 

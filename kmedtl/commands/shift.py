@@ -30,7 +30,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--match", metavar="SOURCE", help="take the reference histogram from these images: " + KINDS)
     parser.add_argument("--limit", type=int, metavar="N", help="about N test images: whole patients, stratified")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="a new folder (default: RUN/shift)")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="a new folder (default: RUN/shift, of a file RUN/shift-NAME)"
+    )
     add_quiet(parser)
 
 

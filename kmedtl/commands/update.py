@@ -16,7 +16,7 @@ NOT_ACCEPTED = 3
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", type=Path, help="run folder")
     parser.add_argument("--data", metavar="SOURCE", required=True, help=f"new labelled images: {KINDS}")
-    parser.add_argument("--labels", metavar="FILE", help="a table of their labels, joined by name")
+    parser.add_argument("--labels", metavar="FILE", help="a CSV of their labels, by path, DICOM UID or PatientID")
     parser.add_argument("--replay", metavar="WHAT", help="of the run's own, learn again: images (default), none")
     parser.add_argument(
         "--margin", type=float, metavar="LOSS", help="the headline may fall by this on the run's own test (0.005)"

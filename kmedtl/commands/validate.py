@@ -24,7 +24,7 @@ MISSED = 3  # a figure is below what `--at-least` asks
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", type=Path, help="run folder, or one of its models, as RUN/model_int8.tflite")
     parser.add_argument("--data", metavar="SOURCE", required=True, help=f"labelled images: {KINDS}")
-    parser.add_argument("--labels", metavar="FILE", help="a table of their labels, joined by name")
+    parser.add_argument("--labels", metavar="FILE", help="a CSV of their labels, by path, DICOM UID or PatientID")
     parser.add_argument("--groups", type=names, default=[], metavar="COLUMNS", help="judge by these, as sex,site")
     parser.add_argument(
         "--at-least",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -13,7 +13,7 @@ from kmedtl.export.parity import Parity
 
 MORE = 4  # times as many calibration images, if the first do not do
 SHARE = 0.99  # of the calibration images whose extremes a percentile range holds
-EARLY = (6, 12)  # convolutions, whose few channels differ most in range; the more, the longer the scanner takes
+EARLY = (6, 12)  # convolutions, whose few channels differ most in range; the more, the less is computed in integers
 MOST = 0.25  # of all convolutions, so that a small network's file is one of int8
 
 FIRST = "litert-quantizer, min–max"
@@ -67,9 +67,9 @@ class Int8Options:
 
     @cached_property
     def early(self) -> list[list[str]]:
-        """The outputs of the first convolutions, which stay in float; so many that one way or the next does."""
+        """For each quick way the outputs of the convolutions that stay in float."""
         found = quantize.convolution_outputs(self.rounded)
-        return [found[:count] for count in sorted({min(count, int(MOST * len(found))) for count in EARLY})]
+        return [found[:count] for count in early_counts(len(found))]
 
     def quick(self) -> Iterator[Way]:
         """Yield what takes seconds: ranges that no calibration image exceeds, of all layers but the first ones.
@@ -77,8 +77,7 @@ class Int8Options:
         Much of the error arises in these, which are a small part of the work.
         """
         for early in self.early:
-            name = f"{FIRST}, the first {len(early)} layers in float" if early else FIRST
-            yield name, partial(quantize.by_ranges, self.rounded, self.few, in_float=early)
+            yield _named(FIRST, early), partial(quantize.by_ranges, self.rounded, self.few, in_float=early)
 
     def other_quantizer(self) -> Iterator[Way]:
         """Yield TensorFlow's own converter, with such ranges as well, of all layers."""
@@ -87,10 +86,20 @@ class Int8Options:
     def remedies(self) -> Iterator[Way]:
         """Yield what is tried next where none of these does, the cheapest first; the last quantizes weights alone."""
         *_, early = self.early
-        yield f"{FIRST}, {MORE} × the images", lambda: quantize.by_ranges(self.rounded, self.many, in_float=early)
-        name = f"litert-quantizer, percentile {SHARE}"
+        name = _named(f"{FIRST}, {MORE} × the images", early)
+        yield name, lambda: quantize.by_ranges(self.rounded, self.many, in_float=early)
+        name = _named(f"litert-quantizer, percentile {SHARE}", early)
         yield name, lambda: quantize.by_ranges(self.rounded, self.many, SHARE, early)
         yield "weights only", lambda: quantize.convert(self.saved, optimize=True)
+
+
+def early_counts(convolutions: int) -> list[int]:
+    """Return how many of so many convolutions stay in float, of one quick way after the other."""
+    return sorted({min(count, int(MOST * convolutions)) for count in EARLY})
+
+
+def _named(way: str, early: Sequence[str]) -> str:
+    return f"{way}, the first {len(early)} layers in float" if early else way
 
 
 def choose(ways: Int8Options, judge: Judge, thorough: bool) -> tuple[QuantizationAttempt, ...]:

@@ -27,8 +27,8 @@ class Data:
         source: `phantom[:PATIENTS]` (synthetic films), or likewise `phantom_ct`, `phantom_liver` or `phantom_brain`
             (synthetic volumes) or `phantom_views` (two views of a thorax), a folder of class folders, a CSV or Parquet
             manifest, an `.npz` in MedMNIST's layout, or `tfds:NAME[/CONFIG]`.
-        labels: a CSV with a label (or a column a finding) for each SOPInstanceUID, StudyInstanceUID, PatientID or path;
-            the source is then a folder of any depth, such as a DICOM archive.
+        labels: a CSV with a label (or a column a finding) for each SOPInstanceUID, SeriesInstanceUID, StudyInstanceUID,
+            PatientID or path; the source is then a folder of any depth, such as a DICOM archive.
         unlabelled: a further source, of images whose labels are not asked, that stages of an `objective` other than
             `supervised` learn from as well; it is read as the first is. Whoever is in validation or test is left out of
             it, and every picture of them (`kmedtl.runs.unlabelled`). It may be the same source as the first.

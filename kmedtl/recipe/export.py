@@ -17,7 +17,7 @@ class Gate:
     Attributes:
         float32: largest change of a probability, of `saved_model`, `float32` and `onnx`.
         float16: largest change of a probability, of `float16`.
-        auc_loss: AUC lost, of `int8` and `dynamic`.
+        auc_loss: of the headline figure (AUC, R², kappa, Dice), what `int8` and `dynamic` may lose beyond chance.
         mean_difference: mean change of a probability, of `int8` and `dynamic`.
         flips: share of images that are decided otherwise, of `int8` and `dynamic`.
         dice_apart: 1 − Dice between the masks of model and file, of `int8` and `dynamic`.

@@ -52,7 +52,8 @@ class Search:
         tier: `head` trains the head alone, on features computed once; `full` trains all stages; `auto`: `head` where
             nothing varies but the head and how it trains.
         prune: `median` ends a trial that is, after two epochs or more, worse than the median of the earlier ones at
-            that epoch (Golovin et al., Google Vizier, KDD 2017, section 3.2); `hyperband` has a way of its own.
+            that epoch, of five or more (Golovin et al., Google Vizier, KDD 2017, section 3.2); `hyperband` has a way
+            of its own.
     """
 
     space: Mapping[str, str | tuple[Value, ...] | Span] = field(default_factory=dict)

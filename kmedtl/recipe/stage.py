@@ -170,7 +170,7 @@ class Training:
     Attributes:
         select: what the best epoch is best at, on validation: the `headline` figure of the task, such as the AUC (`auc`
             is the same by name); `sensitivity` at `specificity`; or `worst_shift`, the lowest headline over the
-            corruptions of `kmedtl shift` (severity 3, at most 150 validation images).
+            corruptions of `kmedtl shift` (severity 3, about 150 validation images).
         specificity: at which `select=sensitivity` is measured.
         minutes: that `schedule: auto` may train, about; a stage that would take longer than what is left gets fewer
             epochs or is left out; 0: as long as it gains.

@@ -77,6 +77,7 @@ class Segmentation:
         missed: of `tversky`: the weight of missed pixels; that of false ones is 1 − `missed`.
         tolerance: up to so far apart, two borders agree (surface Dice): in mm, where every image states how far apart
             its pixels are, as DICOM files may; else in pixels of the file.
+        structure_weights: structure → what it counts in the loss; 1 where nothing is said.
         kind: the name of the task.
     """
 

@@ -1,4 +1,4 @@
-"""The built-in recipes, one module each; a recipe's docstring states its measured result."""
+"""The built-in recipes, one module each; a recipe's docstring states its measured result, or that there is none."""
 
 from __future__ import annotations
 

@@ -317,7 +317,7 @@ class Task:
         better: figure of `score` → `max` or `min`.
         select: (Q, training, outputs, targets) → what the best epoch has most of, as `training.select` says.
         fit_decoder: (Q, evaluation settings, validation, seed, decoder or None) → `Fit`; with a decoder by the method
-            that it was fitted by.
+            that it was fitted by, and with its thresholds unless others are clearly better.
         evaluate: (Q, evaluation settings, test, fit, seed) → `Evaluation`.
         figures: (Q, evaluation settings, examples, decoder) → `Evaluation` without details that take long.
         pool: (Q, evaluation settings, examples and decoder of each fold) → `Evaluation` of all, and the columns of

@@ -14,7 +14,7 @@ from kmedtl.tasks import TASKS
 from kmedtl.tasks.classification.drift import TITLES, drift
 from tests.models import decoder_of, examples_of, question_of
 
-LOSS = Estimate(0.005, 0.0, 0.01, "DeLong")
+LOSS = Estimate(0.005, 0.001, 0.01, "DeLong")
 KEPT = Parity("file", 1.0, "auc", 0.9, LOSS, {"mean_difference": 0.03, "max_difference": 1e-3, "flips": 0.02})
 
 
@@ -35,6 +35,12 @@ KEPT = Parity("file", 1.0, "auc", 0.9, LOSS, {"mean_difference": 0.03, "max_diff
 def test_a_gate_names_what_is_missed(format, loss, change, words):
     row = replace(KEPT, loss=replace(LOSS, value=loss), drift={**KEPT.drift, **change})
     assert failed_gates(row, format, Gate(), TITLES) == words
+
+
+@pytest.mark.parametrize(("low", "is_missed"), [(0.001, True), (0.0, False), (-0.02, False), (np.nan, True)])
+def test_a_loss_that_chance_explains_is_no_miss(low, is_missed):
+    row = replace(KEPT, loss=replace(LOSS, value=0.2, low=low))
+    assert bool(failed_gates(row, "int8", Gate(), TITLES)) == is_missed
 
 
 @pytest.mark.parametrize("format", FILES)

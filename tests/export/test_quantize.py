@@ -1,14 +1,18 @@
+import keras
 import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 
+from kmedtl.backbones.spec import FEATURES
 from kmedtl.edge.litert import LiteRTModel
 from kmedtl.edge.shapes import ModelInputs
-from kmedtl.export import quantize
-from kmedtl.export.int8 import Int8Options, choose
+from kmedtl.edge.tasks.classification.decoder import LOGITS
+from kmedtl.export import quantize, saved_model
+from kmedtl.export.int8 import Int8Options, choose, early_counts
 from kmedtl.export.parity import Parity
+from kmedtl.heads.pooling import POOLING
 from kmedtl.statistics.confidence import Estimate
-from tests.export.conftest import pictures
+from tests.export.conftest import SIZE, pictures
 
 NONE = Estimate(0.0, 0.0, 0.0, "")
 DARK, BRIGHT = pictures(24, 0, 40), pictures(1, 240, 256)
@@ -50,16 +54,45 @@ def test_what_stays_in_float_is_nearer(whole, tmp_path):
     assert errors[2] < 0.5 * errors[0]
 
 
-def test_the_first_convolutions_stay_in_float_where_they_are_asked_to(whole, tmp_path):
+def test_the_convolutions_that_are_asked_for_stay_in_float_and_no_others(whole):
     ranges = quantize.ranges_of(whole, DARK)
-    early = quantize.convolution_outputs(whole)
-    assert len(set(early)) == 2
+    first, second = quantize.convolution_outputs(whole)
     kinds = []
-    for names in ((), early):
+    for names in ((), (first,)):
         interpreter = Interpreter(model_content=quantize.by_ranges(whole, ranges, in_float=names))
         kinds.append({tensor["name"].rstrip(";"): tensor["dtype"] for tensor in interpreter.get_tensor_details()})
-    for name in early:
-        assert [kind[name.rstrip(";")] for kind in kinds] == [np.int8, np.float32]
+    assert [kind[first.rstrip(";")] for kind in kinds] == [np.int8, np.float32]
+    assert [kind[second.rstrip(";")] for kind in kinds] == [np.int8, np.int8]
+
+
+@pytest.mark.parametrize(
+    ("convolutions", "kept"),
+    [(0, [0]), (3, [0]), (8, [2]), (27, [6]), (30, [6, 7]), (48, [6, 12]), (200, [6, 12])],
+)
+def test_a_quarter_of_the_convolutions_at_most_stays_in_float(convolutions, kept):
+    assert early_counts(convolutions) == kept
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("limit", "kept"), [(1.0, [6]), (-1.0, [6, 12])])
+def test_more_layers_stay_in_float_where_the_first_do_not_do(tmp_path, limit, kept):
+    keras.utils.set_random_seed(3)
+    image = keras.Input((SIZE, SIZE, 1), name="image")
+    x = image
+    for _ in range(48):
+        x = keras.layers.Conv2D(2, 1, activation="relu")(x)
+    x = keras.layers.GlobalAveragePooling2D(name=POOLING)(keras.layers.Activation("linear", name=FEATURES)(x))
+    deep = keras.Model(image, {LOGITS: keras.layers.Dense(1, name=LOGITS)(x)})
+    folder = saved_model.write(deep, tmp_path / "saved_model")
+
+    def judge(file):
+        assert len(file) > 1000
+        failed_gates = ("mean |Δp|",) if limit < 0 else ()
+        return Parity("model_int8.tflite", 0, "auc", 1, NONE, {"mean_difference": 0.0}, failed_gates=failed_gates)
+
+    ways = Int8Options(folder, quantize.convert(folder), lambda count: ModelInputs(DARK[:count]), 6)
+    tried = {attempt.way for attempt in choose(ways, judge, thorough=False)}
+    assert tried == {f"litert-quantizer, min–max, the first {count} layers in float" for count in kept}
 
 
 @pytest.mark.slow

@@ -40,12 +40,8 @@ def fit_decoder(
     slopes, offsets = calibrated(margins(validation.outputs, question.loss, len(question.grades) - 1), truth, question)
     fitted = replace(plain(question), slopes=slopes, offsets=offsets)
     above = cumulative(validation.outputs, fitted)
-    chosen, size = thresholds(above, truth, validation.patients, seed), len(question.grades)
-    if decoder is not None:
-        ours, theirs = (decide(above, one) for one in (chosen, decoder.thresholds))
-        # By the interval: where a single patient is decided otherwise, the gain exceeds its standard error.
-        is_chance = not kappa_gain(truth, ours, [theirs], size, validation.patients).low > 0
-        chosen = decoder.thresholds if is_chance else chosen
+    known = decoder.thresholds if decoder else None
+    chosen, size = thresholds(above, truth, validation.patients, seed, known), len(question.grades)
     before, after = (kappa_of(truth, decide(above, one), size) for one in (fitted.thresholds, chosen))
     return Fit(replace(fitted, thresholds=chosen), Chosen(before, after))
 
@@ -73,7 +69,13 @@ def calibrated(
     return tuple(slopes), tuple(offsets)
 
 
-def thresholds(above: np.ndarray, truth: np.ndarray, patients: np.ndarray, seed: int) -> tuple[float, ...]:
+def thresholds(
+    above: np.ndarray,
+    truth: np.ndarray,
+    patients: np.ndarray,
+    seed: int,
+    known: tuple[float, ...] | None = None,
+) -> tuple[float, ...]:
     """Return the thresholds that validation asks for: those of the best kappa, or ½ where they gain too little.
 
     The best ones of few images are as good as they are by chance, and do worse than ½ elsewhere. They are taken where,
@@ -87,6 +89,8 @@ def thresholds(above: np.ndarray, truth: np.ndarray, patients: np.ndarray, seed:
         truth: numbers of the grades, int (N,).
         patients: (N,).
         seed: of the folds.
+        known: of a model whose file is fitted; they stay unless the 95 % interval of what others gain excludes 0. A
+            standard error would be too little: one patient who is decided otherwise exceeds it.
     """
     codes, half = codes_of(patients), tuple(map(_at_half, above.T))
     fold = (np.random.default_rng(seed).permutation(codes.max() + 1) % FOLDS)[codes]
@@ -96,6 +100,9 @@ def thresholds(above: np.ndarray, truth: np.ndarray, patients: np.ndarray, seed:
         chosen[held] = decide(above[held], best_thresholds(above[~held], truth[~held]))
     gain = kappa_gain(truth, chosen, [decide(above, half)], above.shape[1] + 1, patients)
     settled = gain.value > (gain.high - gain.low) / (2 * Z)
+    anew = chosen if settled else decide(above, half)
+    if known and not kappa_gain(truth, anew, [decide(above, known)], above.shape[1] + 1, patients).low > 0:
+        return known
     return best_thresholds(above, truth) if settled else half
 
 
