@@ -7,8 +7,8 @@ Kermany et al. 2018, children's films (CC BY 4.0): https://data.mendeley.com/dat
 
 Measured by the second command on the training part of it (4,759 films, 224 px; 713 test films of 373
 patients who are in no other split), defaults, seed 7:
-AUC 0.998 (95 % 0.988–0.9995), balanced accuracy 0.980 (95 % 0.960–0.990).
-Time: 7 min 22 s on two cores that ran other work as well.
+AUC 0.998 (95 % 0.988–0.9995), balanced accuracy 0.984 (95 % 0.965–0.992).
+Time: 13 min 8 s on two slow cores.
 Films of another hospital will do worse; the border of these films alone reaches AUC 0.959.
 `python docs/measure.py --films FOLDER` measures this anew.
 """
