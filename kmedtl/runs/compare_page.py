@@ -65,11 +65,11 @@ def _rows(comparison: Comparison) -> list[list[str]]:
 
 
 def _figures(comparison: Comparison) -> Iterator[tuple[str, Estimate]]:
-    """Yield each run's figures by their names in words."""
-    for run, gain in zip(comparison.runs, comparison.gains, strict=True):
+    """Yield the figures that the table shows of each run, by their names in words."""
+    for number, (run, gain) in enumerate(zip(comparison.runs, comparison.gains, strict=True)):
         yield f"{run.name}, {title(run.figure)}", run.headline
         yield f"{run.name}, {title(run.task.beside)}", run.beside
-        if gain:
+        if number and gain:  # the first gains nothing over itself
             yield f"{run.name}, {title(run.figure)} gain", gain
 
 
